@@ -1,0 +1,190 @@
+"""Weights as the specification stores them (``WeightParams``), decoded to arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+
+from refcoreml.errors import InvalidModelError
+from refcoreml.kernels import quantization
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.spec import schema
+
+_VALUE_FIELDS = ("floatValue", "float16Value", "rawValue", "int8RawValue")
+
+
+@dataclass(frozen=True)
+class WeightEncoding:
+    """How a ``WeightParams`` stores its values.
+
+    Attributes:
+        kind: ``float32``, ``float16``, ``linear`` (codes with scale and bias), ``lookup table``, ``int8`` (signed codes
+            with a scale), or ``empty``.
+        bits: storage bits of one weight.
+        size: bytes of the stored values, without scales and tables.
+    """
+
+    kind: str
+    bits: int
+    size: int
+
+
+def weight_encoding(weights: schema.WeightParams, *, where: str = "") -> WeightEncoding:
+    """Tells how the values are stored; raises `InvalidModelError` where that is ambiguous or against the rules."""
+    fields = [name for name in _VALUE_FIELDS if len(getattr(weights, name))]
+    if len(fields) > 1:
+        raise InvalidModelError(
+            f"holds values in several fields at once ({', '.join(fields)})", where=where, remedy="Keep one of them"
+        )
+    if not fields:
+        return WeightEncoding("empty", 0, 0)
+    match fields[0]:
+        case "floatValue":
+            return WeightEncoding("float32", 32, 4 * len(weights.floatValue))
+        case "float16Value":
+            return WeightEncoding("float16", 16, len(weights.float16Value))
+    if fields[0] == "int8RawValue":
+        return WeightEncoding("int8", 8, len(weights.int8RawValue))
+    bits = weights.quantization.numberOfBits
+    if not 1 <= bits <= 8:
+        raise InvalidModelError(f"rawValue with numberOfBits = {bits}, allowed are 1 to 8", where=where)
+    kind = weights.quantization.WhichOneof("QuantizationType")
+    if kind is None:
+        raise InvalidModelError("rawValue without linearQuantization or lookupTableQuantization", where=where)
+    return WeightEncoding(
+        "linear" if kind == "linearQuantization" else "lookup table", int(bits), len(weights.rawValue)
+    )
+
+
+def decode_weights(
+    weights: schema.WeightParams,
+    shape: Shape,
+    *,
+    dtype: type[np.floating[Any]] = np.float32,
+    channel_axis: int = 0,
+    where: str = "",
+) -> Array:
+    """Decodes stored weights to an array that nobody else holds.
+
+    float32 and float16 values are widened (or, for a narrower ``dtype``, rounded to nearest even); linear codes,
+    unsigned, become ``scale * code + bias``; signed ``int8RawValue`` codes become ``scale * code``; codes into a lookup
+    table become ``table[code]``. Codes narrower than a byte are one stream of bits, most significant bit first. A
+    stream may be longer than needed; numbers of any other kind must fit the shape exactly.
+
+    Source: ``WeightParams``, ``QuantizationParams``. Linear: scale of length 1 or C, bias of length 0 (zero), 1 or C.
+
+    Args:
+        weights: the message.
+        shape: the declared shape.
+        dtype: float type of the result and of the arithmetic.
+        channel_axis: the axis of length C along which scale and bias run.
+        where: the message's place in the model, for errors.
+
+    Raises:
+        InvalidModelError: the number of values, scales, biases or table entries does not fit, or the encoding is
+            not valid.
+    """
+    count = math.prod(shape)
+    encoding = weight_encoding(weights, where=where)
+
+    def expect(condition: bool, problem: str) -> None:
+        if not condition:
+            raise InvalidModelError(problem, where=where)
+
+    def expect_count(stored: int) -> None:
+        dims = " x ".join(map(str, shape)) or "a scalar"
+        expect(stored == count, f"holds {stored} values, the declared shape {dims} needs {count}")
+
+    match encoding.kind:
+        case "empty":
+            expect_count(0)
+            return np.zeros(shape, dtype)
+        case "float32":
+            expect_count(len(weights.floatValue))
+            return _floats(weights, "floatValue").reshape(shape).astype(dtype)
+        case "float16":
+            expect(
+                encoding.size % 2 == 0, f"float16Value has {encoding.size} bytes, which is not a whole number of halves"
+            )
+            expect_count(encoding.size // 2)
+            return np.frombuffer(weights.float16Value, "<f2").reshape(shape).astype(dtype)
+        case "int8":
+            expect_count(encoding.size)
+            codes: Any = np.frombuffer(weights.int8RawValue, np.int8)
+        case _:
+            needed = quantization.packed_size(count, encoding.bits)
+            expect(
+                encoding.size >= needed,
+                f"rawValue has {encoding.size} bytes, {count} codes of {encoding.bits} bits need {needed}",
+            )
+            codes = quantization.unpack_codes(weights.rawValue, encoding.bits, count)
+    if encoding.kind == "lookup table":
+        table = _floats(weights.quantization.lookupTableQuantization, "floatValue")
+        entries = 1 << encoding.bits
+        expect(table.size == entries, f"the lookup table has {table.size} entries, {encoding.bits} bits need {entries}")
+        return quantization.dequantize_table(codes.reshape(shape), table.astype(dtype))
+    linear = weights.quantization.linearQuantization
+    scale, bias = _floats(linear, "scale"), _floats(linear, "bias")
+    channels = shape[channel_axis] if shape else 1
+    expect(scale.size in (1, channels), f"has {scale.size} scales, expected 1 or {channels} (one a channel)")
+    if encoding.kind == "int8":
+        expect(bias.size == 0, f"has {bias.size} biases, but signed int8 codes take none")
+    expect(bias.size in (0, 1, channels), f"has {bias.size} biases, expected 0, 1 or {channels} (one a channel)")
+    return quantization.dequantize_linear(
+        codes.reshape(shape), scale, bias if bias.size else None, channel_axis=channel_axis, dtype=dtype
+    )
+
+
+def _floats(message: Message, field: str) -> Array:
+    """A packed ``repeated float`` field as an array.
+
+    Read from the message's own serialization, where the numbers lie side by side: many times faster than asking the
+    repeated field for one Python float after another.
+    """
+    if not len(getattr(message, field)):
+        return np.empty(0, np.float32)
+    number = message.DESCRIPTOR.fields_by_name[field].number
+    data = message.SerializeToString()
+    position = 0
+    # Fields come in the order of their numbers, unknown ones last: all up to the wanted one are packed floats.
+    while True:
+        tag, position = _varint(data, position)
+        length, position = _varint(data, position)
+        if tag >> 3 == number:
+            return np.frombuffer(data, "<f4", length // 4, position)
+        position += length
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """A variable-length integer of protobuf's wire format, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def encode_floats(values: Array) -> schema.WeightParams:
+    """Stores an array as it is: float16 as ``float16Value``, every other type as ``floatValue`` (float32)."""
+    if values.dtype == np.float16:
+        return schema.WeightParams(float16Value=values.astype("<f2").tobytes())
+    return schema.WeightParams.FromString(_packed_floats("floatValue", values))
+
+
+def _packed_floats(field: str, values: Array) -> bytes:
+    """The wire format of a packed ``repeated float`` field of ``WeightParams``."""
+    number = schema.WeightParams.DESCRIPTOR.fields_by_name[field].number
+    data = np.ascontiguousarray(values, "<f4").tobytes()
+    head, length = bytearray([number << 3 | 2]), len(data)
+    while length >= 0x80:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + data
