@@ -1,0 +1,177 @@
+"""Shares the blocks of one computation among threads.
+
+NumPy lets go of the interpreter's lock in copies, arithmetic and matrix products, so that Python threads can work on
+different blocks at once. Each block then wants a matrix product on one thread: BLAS with threads of its own would have
+them wait for each other at every product. OpenBLAS, which comes with NumPy's wheels, can be told so; with any other
+BLAS, blocks are computed one after another, each on as many threads as BLAS likes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["for_each", "thread_count"]
+
+Item = TypeVar("Item")
+
+
+class _Blas:
+    """The number of threads of the BLAS that NumPy uses. `count` is 1 if it is unknown or must not be changed."""
+
+    def __init__(self) -> None:
+        self._get, self._set = _openblas() or (lambda: 1, lambda count: None)
+        self._lock = threading.Lock()
+        self._users, self._before = 0, 1
+
+    @property
+    def count(self) -> int:
+        return self._before if self._users else int(self._get())
+
+    @contextmanager
+    def single(self) -> Iterator[None]:
+        """Products run on one thread inside; the last of several users to leave restores what was before."""
+        with self._lock:
+            if not self._users:
+                self._before = int(self._get())
+                self._set(1)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and self._get() == 1:
+                    self._set(self._before)
+
+
+def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """OpenBLAS's functions that read and set its number of threads, if NumPy uses it and it has threads of its own."""
+    core: Any = getattr(np, "_core", None) or np.core
+    try:
+        # Symbols of a library are looked up in those that it is linked to, too. PyDLL keeps the interpreter's lock.
+        library = ctypes.PyDLL(core._multiarray_umath.__file__)
+    except (AttributeError, OSError):
+        return None
+    for name in ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}"):
+        try:
+            kind, get, set_ = (
+                getattr(library, name.format(verb)) for verb in ("get_parallel", "get_num_threads", "set_num_threads")
+            )
+        except AttributeError:
+            continue
+        # 1 is a build with plain threads. 0 has none; in 2, OpenMP's, the setting means something else per thread.
+        return (get, set_) if kind() == 1 else None
+    return None
+
+
+class _Job:
+    """Items to be worked off by whoever comes, the caller among them."""
+
+    def __init__(self, function: Callable[[Any], None], items: Sequence[Any]) -> None:
+        self._function, self._items = function, iter(items)
+        self._left, self._lock, self._finished = len(items), threading.Lock(), threading.Event()
+        self._error: BaseException | None = None
+        self._arithmetic_errors = np.geterr()
+
+    def help(self) -> None:
+        """Works on items until none is left to begin."""
+        while True:
+            with self._lock:
+                try:
+                    item = next(self._items)
+                except StopIteration:
+                    return
+            try:
+                self._function(item)
+            except BaseException as error:  # raised again by the caller's thread
+                self._error = error
+            with self._lock:
+                self._left -= 1
+                if not self._left:
+                    self._finished.set()
+
+    def finish(self) -> None:
+        """Helps, waits for the others, raises what went wrong."""
+        self.help()
+        self._finished.wait()
+        if self._error is not None:
+            raise self._error
+
+
+class _Helpers:
+    """Daemon threads that wait for jobs. A job never waits for a helper to come: all may be busy."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._count, self._lock = 0, threading.Lock()
+
+    def call(self, job: _Job, count: int) -> None:
+        with self._lock:
+            while self._count < count:
+                threading.Thread(target=self._serve, name=f"refcoreml-{self._count}", daemon=True).start()
+                self._count += 1
+        for _ in range(count):
+            self._jobs.put(job)
+
+    def _serve(self) -> None:
+        _here.inside = True
+        while True:
+            job = self._jobs.get()
+            with np.errstate(**job._arithmetic_errors):
+                job.help()
+            del job
+
+
+_blas = _Blas()
+_here = threading.local()
+_helpers = _Helpers()
+
+
+def _forget_helpers() -> None:
+    """Threads do not survive a fork."""
+    global _blas, _helpers
+    _blas, _helpers = _Blas(), _Helpers()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_helpers)
+
+
+def thread_count() -> int:
+    """On how many threads `for_each` works here: REFCOREML_THREADS, or as many as BLAS is set to use.
+
+    1 where BLAS cannot be told to stay on one thread, and inside the function of a `for_each`.
+    """
+    if getattr(_here, "inside", False):
+        return 1
+    available = _blas.count
+    wanted = os.environ.get("REFCOREML_THREADS", "")
+    return int(wanted) if available > 1 and wanted.isdecimal() and int(wanted) else available
+
+
+def for_each(function: Callable[[Item], None], items: Sequence[Item]) -> None:
+    """Calls the function with every item, on `thread_count` threads, and returns when all calls have.
+
+    Calls inside such a call run one after another. The first error that a call raises is raised here.
+    """
+    threads = min(thread_count(), len(items))
+    if threads <= 1:
+        for item in items:
+            function(item)
+        return
+    job = _Job(function, items)
+    _here.inside = True
+    try:
+        with _blas.single():
+            _helpers.call(job, threads - 1)
+            job.finish()
+    finally:
+        _here.inside = False

@@ -1,0 +1,555 @@
+"""Convolution and deconvolution over the last two axes, and the arithmetic of their output sizes.
+
+A convolution is a matrix product: the weights, a row per output channel, times the patches of the input, a column per
+output pixel. BLAS does the product; what is left to speed is to feed it cheaply, in blocks that threads share:
+
+* patches are gathered by one strided copy for a strip of output rows at a time, into scratch that stays in the cache;
+* a row of ones below the patches lets the same product add the bias;
+* 1x1 kernels that narrow the channels need no patches at all: the image is the matrix;
+* depthwise kernels are no matrix product: they are a multiply-add per tap over whole channels.
+
+Everything is computed in the float type that is given; float16 is summed in float32 and rounded once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from refcoreml.errors import UsageError
+from refcoreml.kernels._threads import for_each, thread_count
+from refcoreml.kernels._types import Array
+
+__all__ = [
+    "Convolution",
+    "Deconvolution",
+    "convolution_output_size",
+    "convolve",
+    "deconvolution_output_size",
+    "deconvolve",
+    "same_crop",
+    "same_padding",
+]
+
+Pair: TypeAlias = tuple[int, int]
+#: ((top, bottom), (left, right))
+Border: TypeAlias = tuple[Pair, Pair]
+#: Overwrites a finished block ``[C', ...]`` of an output; the slice says which channels the block holds.
+Epilogue: TypeAlias = Callable[[Array, slice], None]
+
+NO_BORDER: Border = ((0, 0), (0, 0))
+
+#: The most that a block works on, in bytes: little enough to stay in the cache of one core.
+BLOCK_BYTES = 1 << 20
+#: Blocks per thread, so that a thread that comes late or is slow leaves work to the others.
+SHARES = 3
+#: Output pixels that a matrix product needs to be worth reading the weights for.
+LEAST_PIXELS = 96
+#: Multiplications that are not worth a second thread.
+SMALL_WORK = 1 << 20
+
+
+def convolution_output_size(size: int, kernel: int, stride: int = 1, dilation: int = 1, padding: Pair = (0, 0)) -> int:
+    """floor((size + begin + end - ((kernel - 1) * dilation + 1)) / stride) + 1; below 1 if the kernel does not fit."""
+    return (size + sum(padding) - _extent(kernel, dilation)) // stride + 1
+
+
+def deconvolution_output_size(size: int, kernel: int, stride: int = 1, dilation: int = 1, crop: Pair = (0, 0)) -> int:
+    """(size - 1) * stride + (kernel - 1) * dilation + 1 - begin - end; below 1 if nothing is left."""
+    return (size - 1) * stride + _extent(kernel, dilation) - sum(crop)
+
+
+def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1, *, heavy_begin: bool = False) -> Pair:
+    """The padding (begin, end) that makes the output of a convolution ceil(size / stride) long.
+
+    An odd pixel goes to the end (BOTTOM_RIGHT_HEAVY), with ``heavy_begin`` to the beginning (TOP_LEFT_HEAVY).
+    """
+    outputs = _ceil_div(size, stride)
+    return _split(max((outputs - 1) * stride + _extent(kernel, dilation) - size, 0), heavy_begin)
+
+
+def same_crop(
+    size: int, kernel: int, stride: int = 1, dilation: int = 1, *, output: int | None = None, heavy_begin: bool = False
+) -> Pair:
+    """The crop (begin, end) that makes the output of a deconvolution ``output`` long, by default size * stride.
+
+    An odd pixel is cut at the end, with ``heavy_begin`` at the beginning. Where the full output is too short, the end
+    is negative: pixels that no input reaches, which hold the bias, are added there.
+    """
+    wanted = size * stride if output is None else output
+    surplus = deconvolution_output_size(size, kernel, stride, dilation) - wanted
+    return _split(surplus, heavy_begin) if surplus > 0 else (0, surplus)
+
+
+def _extent(kernel: int, dilation: int) -> int:
+    """Pixels from the first to the last tap of a dilated kernel, both counted."""
+    return (kernel - 1) * dilation + 1
+
+
+def _split(total: int, heavy_begin: bool) -> Pair:
+    small = total // 2
+    return (total - small, small) if heavy_begin else (small, total - small)
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _parts(total: int, most: int) -> list[slice]:
+    """Cuts range(total) into the fewest slices of at most ``most`` (but at least 1) each, of nearly equal length."""
+    length = _ceil_div(total, _ceil_div(total, max(most, 1)))
+    return [slice(start, min(start + length, total)) for start in range(0, total, length)]
+
+
+def _leave(block: Array, channels: slice) -> None:
+    """The epilogue that changes nothing."""
+
+
+def convolve(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Pair = (1, 1),
+    padding: Border = NO_BORDER,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """One call of a `Convolution` that is not worth keeping.
+
+    >>> convolve(np.ones((1, 3, 3)), np.ones((1, 1, 2, 2)), padding=((1, 0), (0, 0)))
+    array([[[2., 2.],
+            [4., 4.],
+            [4., 4.]]])
+    """
+    return Convolution(weight, bias, stride=stride, dilation=dilation, groups=groups)(x, padding)
+
+
+def deconvolve(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Pair = (1, 1),
+    crop: Border = NO_BORDER,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """One call of a `Deconvolution` that is not worth keeping.
+
+    >>> deconvolve(np.array([[[1.0, 2.0]]]), np.ones((1, 1, 1, 2)), stride=(1, 2))
+    array([[[1., 1., 2., 2.]]])
+    """
+    return Deconvolution(weight, bias, stride=stride, dilation=dilation, groups=groups)(x, crop)
+
+
+class _Axis(NamedTuple):
+    """One spatial axis of a convolution, freed of the taps that only ever see padding."""
+
+    outputs: int
+    stride: int
+    dilation: int
+    #: The first tap that sees a pixel of the image, and how many taps from there do.
+    first: int
+    taps: int
+    #: Where the image begins, counted from what the first tap of the first output sees; negative if before it.
+    begin: int
+
+    @classmethod
+    def of(cls, size: int, kernel: int, stride: int, dilation: int, padding: Pair) -> _Axis:
+        outputs = convolution_output_size(size, kernel, stride, dilation, padding)
+        if outputs < 1 or min(padding) < 0:
+            raise UsageError(f"a kernel of {kernel} pixels, {dilation} apart, does not fit {size} padded by {padding}")
+        # A tap sees the pixels tap * dilation - begin + range(0, reach + 1, stride). Keep those that meet range(size).
+        reach = (outputs - 1) * stride
+        first = max(_ceil_div(padding[0] - reach, dilation), 0)
+        taps = max(min(_ceil_div(padding[0] + size, dilation), kernel) - first, 0)
+        # Where there is one of a kind, the distance to the next can be any number at all, but shall not be huge.
+        return cls(
+            outputs,
+            stride if outputs > 1 else 1,
+            dilation if taps > 1 else 1,
+            first,
+            taps,
+            padding[0] - first * dilation,
+        )
+
+    @property
+    def extent(self) -> int:
+        """Pixels from the first to the last that the outputs see."""
+        return (self.outputs - 1) * self.stride + _extent(self.taps, self.dilation) if self.taps else 0
+
+    def part(self, outputs: slice) -> _Axis:
+        """The axis for some of the outputs."""
+        return self._replace(outputs=outputs.stop - outputs.start, begin=self.begin - outputs.start * self.stride)
+
+
+def _framed(image: Array, shape: tuple[int, int], rows: _Axis, columns: _Axis, dtype: Any) -> Array:
+    """What outputs see of an image: ``shape`` pixels of each channel, zeros where they lie outside the image."""
+    frame = np.zeros((len(image), *shape), dtype)
+    source = image[
+        :,
+        max(-rows.begin, 0) : max(shape[0] - rows.begin, 0),
+        max(-columns.begin, 0) : max(shape[1] - columns.begin, 0),
+    ]
+    top, left = max(rows.begin, 0), max(columns.begin, 0)
+    frame[:, top : top + source.shape[1], left : left + source.shape[2]] = source
+    return frame
+
+
+def _windows(pixels: Array, groups: int, rows: _Axis, columns: _Axis, first_row: int = 0) -> Array:
+    """A view [groups, C / groups, tap rows, tap columns, output rows, output columns] of [C, H, W]: what taps see."""
+    channel, row, column = pixels.strides
+    return np.ndarray(
+        (groups, len(pixels) // groups, rows.taps, columns.taps, rows.outputs, columns.outputs),
+        pixels.dtype,
+        buffer=pixels,
+        offset=first_row * row,
+        strides=(
+            len(pixels) // groups * channel,
+            channel,
+            row * rows.dilation,
+            column * columns.dilation,
+            row * rows.stride,
+            column * columns.stride,
+        ),
+    )
+
+
+def _shares(total: int, most: int, work: int) -> list[slice]:
+    """Cuts range(total) for the threads, if there is work enough, into slices of at most ``most`` (at least 1)."""
+    threads = thread_count()
+    if threads > 1 and work > SMALL_WORK:
+        most = min(most, _ceil_div(total, SHARES * threads))
+    return _parts(total, most)
+
+
+class Convolution:
+    """y[m, i, j] = bias[m] + sum of weight[m, c, p, q] * x[c, i * s + p * d - top, j * s' + q * d' - left].
+
+    The sum is over c, p, q; pixels outside x are 0. With several groups, the output channels of group g see the input
+    channels of group g only. Prepared once, with the weights laid out as the matrix product needs them; called once per
+    input, from any number of threads.
+    """
+
+    def __init__(
+        self,
+        weight: Array,
+        bias: Array | None = None,
+        *,
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> None:
+        """Checks the parameters and lays out the weights.
+
+        Args:
+            weight: [C_out, C_in / groups, kernel height, kernel width].
+            bias: [C_out], or None for none.
+            stride: pixels from one output to the next, (vertical, horizontal), at least 1.
+            dilation: pixels from one tap of the kernel to the next, (vertical, horizontal), at least 1.
+            groups: number of groups, a divisor of C_out.
+
+        Raises:
+            UsageError: the shapes do not fit each other, or a number is out of range.
+        """
+        _check_parameters(weight, weight.shape[0], bias, stride, dilation, groups)
+        self.stride, self.dilation, self.kernel = stride, dilation, weight.shape[2:]
+        self.in_channels, self.out_channels = weight.shape[1] * groups, weight.shape[0]
+        # [groups, C_out / groups, taps]: a tap is an (input channel, row, column), and the bias is one more of them.
+        columns = [weight.reshape(len(weight), -1), *([] if bias is None else [bias[:, None]])]
+        self._matrix: Array = np.concatenate(columns, axis=1, dtype=_sum_type(weight)).reshape(
+            groups, len(weight) // groups, -1
+        )
+        self._biases = len(columns) - 1
+
+    def __call__(self, x: Array, padding: Border = NO_BORDER, epilogue: Epilogue = _leave) -> Array:
+        """[*B, C_in, H, W] -> [*B, C_out, H_out, W_out] in the type of x; see `convolution_output_size`.
+
+        Args:
+            x: the input.
+            padding: ((top, bottom), (left, right)), rows and columns of zeros around x, at least 0.
+            epilogue: elementwise arithmetic to apply in place to each block of the output while it is in the cache.
+                Gives the same bits as applied to the whole output afterwards.
+
+        Raises:
+            UsageError: x has other channels than the weights, or is smaller than the kernel.
+        """
+        _check_input(x, self.in_channels)
+        rows, columns = map(_Axis.of, x.shape[-2:], self.kernel, self.stride, self.dilation, padding)
+        y = np.empty((*x.shape[:-3], self.out_channels, rows.outputs, columns.outputs), x.dtype)
+        images, outputs = _listed(x), _listed(y)
+        matrix = self._live_taps(rows, columns).astype(_sum_type(x, self._matrix), copy=False)
+        depthwise = len(matrix) == self.in_channels > 1
+        compute = self._shifts if depthwise else self._products
+        compute(images, outputs, matrix, rows, columns, epilogue)
+        return y
+
+    def _live_taps(self, rows: _Axis, columns: _Axis) -> Array:
+        """The matrix without the taps that only ever see padding."""
+        if (rows.taps, columns.taps) == self.kernel:
+            return self._matrix
+        taps, bias = np.split(self._matrix, [self._matrix.shape[2] - self._biases], axis=2)
+        taps = taps.reshape(*taps.shape[:2], -1, *self.kernel)
+        live = taps[..., rows.first : rows.first + rows.taps, columns.first : columns.first + columns.taps]
+        return np.concatenate([live.reshape(*live.shape[:2], live[0, 0].size), bias], axis=2)
+
+    def _products(
+        self, images: Array, outputs: Array, matrix: Array, rows: _Axis, columns: _Axis, epilogue: Epilogue
+    ) -> None:
+        """The product matrix [groups, C_out / groups, taps] @ patches [groups, taps, pixels], by strips of rows."""
+        groups, per_group, taps = matrix.shape
+        weights, width = taps - self._biases, columns.outputs
+        results = outputs.reshape(len(outputs), groups, per_group, rows.outputs * width)
+        work = matrix.size * rows.outputs * width
+
+        height_in, width_in = images.shape[2:]
+        inside = rows.begin == columns.begin == 0 and rows.extent <= height_in and columns.extent <= width_in
+        inside = inside and images.dtype == matrix.dtype
+        pointwise = inside and rows.taps == columns.taps == rows.stride == columns.stride == 1
+        # A bias costs a 1x1 kernel a pass over the output, or a copy of the input for the row of ones: do the less.
+        pointwise = pointwise and (not self._biases or self.in_channels > self.out_channels)
+
+        def gather(image: Array, strip: slice) -> Array:
+            if pointwise:
+                return image[:, strip, :width].reshape(groups, weights, -1)
+            part = rows.part(strip)
+            if inside:
+                windows = _windows(image, groups, part, columns, -part.begin)
+            else:
+                frame = _framed(image, (part.extent, columns.extent), part, columns, matrix.dtype)
+                windows = _windows(frame, groups, part, columns)
+            patches = np.empty((groups, taps, part.outputs * width), matrix.dtype)
+            patches[:, :weights].reshape(windows.shape)[...] = windows
+            patches[:, weights:] = 1
+            return patches
+
+        def multiply(index: int, strip: slice, patches: Array, family: slice, members: slice) -> None:
+            pixels = slice(strip.start * width, strip.stop * width)
+            result = results[index, family, members, pixels]
+            np.matmul(matrix[family, members, : patches.shape[1]], patches[family], out=result)
+            if patches.shape[1] < taps:
+                result += matrix[family, members, weights:]
+            made = _channels(family, members, per_group)
+            epilogue(outputs[index, made, strip], made)
+
+        if inside:
+            images = np.ascontiguousarray(images)
+        every = slice(0, groups), slice(0, per_group)
+        row_bytes = max(groups * taps * width * matrix.itemsize, 1)
+        if rows.outputs * width >= LEAST_PIXELS * SHARES * thread_count():
+            # Threads share strips: each gathers its own patches.
+            strips = _shares(rows.outputs, BLOCK_BYTES // row_bytes, work)
+            for_each(
+                lambda item: multiply(*item, gather(images[item[0]], item[1]), *every),
+                [(index, strip) for index in range(len(images)) for strip in strips],
+            )
+            return
+        # Few pixels and many weights: threads share the output channels.
+        families = _shares(groups, groups, work)
+        members = _shares(per_group, per_group, work) if groups == 1 else every[1:]
+        for index, image in enumerate(images):
+            for strip in _parts(rows.outputs, SHARES * BLOCK_BYTES // row_bytes):
+                patches = gather(image, strip)
+                for_each(
+                    lambda item: multiply(index, strip, patches, *item),  # noqa: B023 (called before they change)
+                    [(family, part) for family in families for part in members],
+                )
+
+    def _shifts(
+        self, images: Array, outputs: Array, matrix: Array, rows: _Axis, columns: _Axis, epilogue: Epilogue
+    ) -> None:
+        """Depthwise: the sum over the taps of (a weight per channel) * (the image, shifted by the tap).
+
+        The rows of a frame are joined to one long line, on which a shift is an offset; what is computed across the ends
+        of rows is thrown away. A stride splits the frame into phases, one per remainder of the position divided by the
+        stride, so that neighbouring outputs see neighbours in one phase.
+        """
+        channels, per_group, taps = matrix.shape
+        # Sizes of a phase: a pixel for each output, and those that the last taps see beyond.
+        height, width = (
+            axis.outputs + max(axis.taps - 1, 0) * axis.dilation // axis.stride for axis in (rows, columns)
+        )
+        line = (rows.outputs - 1) * width + columns.outputs
+        # Tap rows this far apart see the same phase, `step` pixels further on its line.
+        period = rows.stride // math.gcd(rows.stride, rows.dilation)
+        step = period * rows.dilation // rows.stride * width
+
+        frame_shape = height * rows.stride, width * columns.stride
+        scratch_size = math.prod(frame_shape) + 2 * per_group * rows.outputs * width
+        blocks = _shares(channels, BLOCK_BYTES // (scratch_size * matrix.itemsize), matrix.size * line)
+        results = outputs.reshape(len(outputs), channels, per_group, rows.outputs, columns.outputs)
+        weights = matrix[..., : taps - self._biases].reshape(channels, per_group, rows.taps, columns.taps)
+        bias = matrix[..., taps - 1 :] if self._biases else np.zeros((channels, per_group, 1), matrix.dtype)
+
+        def compute(item: tuple[int, slice]) -> None:
+            index, block = item
+            count = block.stop - block.start
+            frame = _framed(images[index, block], frame_shape, rows, columns, matrix.dtype)
+            phases = frame.reshape(count, height, rows.stride, width, columns.stride).transpose(2, 4, 0, 1, 3)
+            lines = np.ascontiguousarray(phases).reshape(rows.stride, columns.stride, count, height * width)
+            total = np.empty((count, per_group, rows.outputs * width), matrix.dtype)
+            total[...] = bias[block]
+            term = np.zeros_like(total)
+            for p, q in np.ndindex(min(period, rows.taps), columns.taps):
+                down, row_phase = divmod(p * rows.dilation, rows.stride)
+                right, column_phase = divmod(q * columns.dilation, columns.stride)
+                weight = weights[block, :, p::period, q]
+                shifted = np.ndarray(
+                    (count, weight.shape[2], line),
+                    lines.dtype,
+                    buffer=lines[row_phase, column_phase],
+                    offset=(down * width + right) * lines.itemsize,
+                    strides=(lines.strides[2], step * lines.itemsize, lines.itemsize),
+                )
+                np.einsum("ntl,nmt->nml", shifted, weight, out=term[..., :line])
+                total += term
+            results[index, block] = total.reshape(count, per_group, rows.outputs, width)[..., : columns.outputs]
+            made = _channels(block, slice(0, per_group), per_group)
+            epilogue(outputs[index, made], made)
+
+        for_each(compute, [(index, block) for index in range(len(images)) for block in blocks])
+
+
+class Deconvolution:
+    """y[m, i * s + p * d - top, j * s' + q * d' - left] = bias[m] + sum of weight[c, m, p, q] * x[c, i, j].
+
+    The sum is over all c, i, j, p, q that lead to the same pixel of y: the adjoint of `Convolution`. What falls outside
+    y is dropped. Group g of the outputs sees group g of the
+    inputs only. Prepared once, called once per input, from any number of threads.
+    """
+
+    def __init__(
+        self,
+        weight: Array,
+        bias: Array | None = None,
+        *,
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> None:
+        """Checks the parameters and lays out the weights.
+
+        Args:
+            weight: [C_in, C_out / groups, kernel height, kernel width].
+            bias: [C_out], or None for none.
+            stride: pixels of the output from one input pixel to the next, (vertical, horizontal), at least 1.
+            dilation: pixels from one tap of the kernel to the next, (vertical, horizontal), at least 1.
+            groups: number of groups, a divisor of C_in.
+
+        Raises:
+            UsageError: the shapes do not fit each other, or a number is out of range.
+        """
+        _check_parameters(weight, weight.shape[1] * groups, bias, stride, dilation, groups)
+        self.stride, self.dilation, self.kernel = stride, dilation, weight.shape[2:]
+        self.in_channels, self.out_channels = weight.shape[0], weight.shape[1] * groups
+        # [groups, C_out / groups, taps, C_in / groups]
+        self._matrix: Array = np.ascontiguousarray(
+            weight.reshape(groups, len(weight) // groups, weight.shape[1], -1).transpose(0, 2, 3, 1), _sum_type(weight)
+        )
+        self._bias: Array = np.zeros(self.out_channels, self._matrix.dtype) if bias is None else bias
+
+    def __call__(self, x: Array, crop: Border = NO_BORDER, epilogue: Epilogue = _leave) -> Array:
+        """[*B, C_in, H, W] -> [*B, C_out, H_out, W_out] in the type of x; see `deconvolution_output_size`.
+
+        Args:
+            x: the input.
+            crop: ((top, bottom), (left, right)), rows and columns to cut off the full output; negative to add some.
+            epilogue: elementwise arithmetic to apply in place to each finished block of the output.
+
+        Raises:
+            UsageError: x has other channels than the weights, or nothing is left of the output.
+        """
+        _check_input(x, self.in_channels)
+        size = tuple(map(deconvolution_output_size, x.shape[-2:], self.kernel, self.stride, self.dilation, crop))
+        if min(size) < 1:
+            raise UsageError(f"nothing is left of the output when {crop} is cut off it: it would be {size}")
+        y = np.empty((*x.shape[:-3], self.out_channels, *size), x.dtype)
+        images, outputs = _listed(x), _listed(y)
+        matrix = self._matrix.astype(_sum_type(x, self._matrix), copy=False)
+        groups, per_group, taps, depth = matrix.shape
+        height, width = x.shape[-2:]
+
+        # A product is made for as many whole rows, then channels, then groups at a time as fit.
+        row_bytes = taps * width * matrix.itemsize
+        work = matrix.size * height * width
+        strips = _parts(height, BLOCK_BYTES // row_bytes)
+        block_bytes = row_bytes * strips[0].stop
+        parts = _shares(per_group, BLOCK_BYTES // block_bytes, work if groups == 1 else 0)
+        families = _shares(groups, BLOCK_BYTES // (block_bytes * per_group), work)
+        results = outputs.reshape(len(outputs), groups, per_group, *size)
+        biases = self._bias.reshape(groups, per_group, 1, 1)
+        images = images.reshape(len(images), groups, depth, height, width)
+
+        def compute(item: tuple[int, slice, slice]) -> None:
+            index, family, part = item
+            block, weights = results[index, family, part], matrix[family, part]
+            total = block if block.dtype == matrix.dtype else np.empty(block.shape, matrix.dtype)
+            total[...] = biases[family, part]
+            for strip in strips:
+                pixels = images[index, family, :, strip].reshape(len(weights), depth, -1)
+                products = np.matmul(weights.reshape(len(weights), -1, depth), pixels)
+                self._scatter(products.reshape(*total.shape[:2], *self.kernel, -1, width), strip.start, crop, total)
+            if total is not block:
+                block[...] = total
+            made = _channels(family, part, per_group)
+            epilogue(outputs[index, made], made)
+
+        for_each(
+            compute,
+            [(index, family, part) for index in range(len(images)) for family in families for part in parts],
+        )
+        return y
+
+    def _scatter(self, products: Array, first_row: int, crop: Border, total: Array) -> None:
+        """Adds products [..., kernel height, kernel width, rows, columns] to where they fall in total [..., H, W]."""
+        for p, q in np.ndindex(*self.kernel):
+            above = crop[0][0] - p * self.dilation[0] - first_row * self.stride[0]
+            left = crop[1][0] - q * self.dilation[1]
+            rows, to_rows = _landing(products.shape[-2], total.shape[-2], self.stride[0], above)
+            columns, to_columns = _landing(products.shape[-1], total.shape[-1], self.stride[1], left)
+            total[..., to_rows, to_columns] += products[..., p, q, rows, columns]
+
+
+def _landing(count: int, length: int, stride: int, begin: int) -> tuple[slice, slice]:
+    """Which i of range(count) have i * stride - begin in range(length), and the slice of those places."""
+    first = max(_ceil_div(begin, stride), 0)
+    stop = max(min(_ceil_div(begin + length, stride), count), first)
+    place = first * stride - begin
+    return slice(first, stop), slice(place, place + (stop - first - 1) * stride + 1 if stop > first else place, stride)
+
+
+def _listed(x: Array) -> Array:
+    """[*B, C, H, W] as [B, C, H, W]."""
+    return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
+
+
+def _channels(family: slice, members: slice, per_group: int) -> slice:
+    """The channels that some groups and members of groups are: all members, or those of one group."""
+    return slice(family.start * per_group + members.start, (family.stop - 1) * per_group + members.stop)
+
+
+def _sum_type(*arrays: Array) -> np.dtype[Any]:
+    """The type in which products are summed: the widest of the arrays' types, at least float32."""
+    return np.result_type(np.float32, *(array.dtype for array in arrays))
+
+
+def _check_parameters(
+    weight: Array, outputs: int, bias: Array | None, stride: Pair, dilation: Pair, groups: int
+) -> None:
+    if weight.ndim != 4 or 0 in weight.shape:
+        raise UsageError(f"weights need 4 dimensions, none of them 0, but have the shape {weight.shape}")
+    if groups < 1 or len(weight) % groups:
+        raise UsageError(f"weights of the shape {weight.shape} cannot be divided into {groups} groups")
+    if bias is not None and bias.shape != (outputs,):
+        raise UsageError(f"the bias needs one value for each of {outputs} output channels, but has shape {bias.shape}")
+    if min(*stride, *dilation) < 1:
+        raise UsageError(f"stride {stride} and dilation {dilation} must be at least 1")
+
+
+def _check_input(x: Array, channels: int) -> None:
+    if x.ndim < 3 or x.shape[-3] != channels:
+        raise UsageError(f"the input needs the shape [..., {channels}, H, W], but has {x.shape}")

@@ -1,0 +1,174 @@
+"""Arithmetic place by place: affine maps, unary functions, sums and extrema of several arrays.
+
+Functions with ``out`` write there if it is given; ``out`` may be ``x`` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from refcoreml.kernels._types import Array, Shape
+
+#: Numbers in a block of `by_blocks`: a handful of such blocks stays in the second-level cache.
+_BLOCK = 1 << 13
+
+
+def like(value: float | Array, x: Array) -> Array:
+    """The number or array in the type of x, so that no arithmetic with x leaves that type."""
+    return np.asarray(value, x.dtype)
+
+
+def in_double(function: np.ufunc, x: Array, *rest: Array, out: Array | None = None) -> Array:
+    """function(x, *rest), each value computed in double precision and rounded once to the type of x.
+
+    For functions that NumPy's vectorised single precision gives less exactly, and differently on each processor:
+    ``exp`` within 2.5 ulp, ``log`` within 3.9, with AVX-512 most others within 4. NumPy converts block by block,
+    without a large temporary.
+
+    x: [*D] float. Returns [*D] in the type of x.
+    """
+    y: Array = function(x, *rest, out=np.empty_like(x) if out is None else out, dtype=np.float64, casting="same_kind")
+    return y
+
+
+def affine(x: Array, scale: float | Array, shift: float | Array, *, out: Array | None = None) -> Array:
+    """Y = scale * x + shift, the product rounded before the sum.
+
+    x: [*D] float; scale, shift: numbers, or arrays that broadcast to [*D]. Returns [*D] in the type of x.
+    """
+    y: Array = np.multiply(x, like(scale, x), out=out)
+    y += like(shift, x)
+    return y
+
+
+def exp(x: Array, *, out: Array | None = None) -> Array:
+    """Y = e^x."""
+    return in_double(np.exp, x, out=out)
+
+
+def log(x: Array, *, out: Array | None = None) -> Array:
+    """Y = ln x: -Inf at 0, NaN below."""
+    return in_double(np.log, x, out=out)
+
+
+def inverse(x: Array, epsilon: float, *, out: Array | None = None) -> Array:
+    """Y = 1 / (x + epsilon)."""
+    y: Array = np.add(x, like(epsilon, x), out=out)
+    return np.divide(like(1, x), y, out=y)
+
+
+def inverse_sqrt(x: Array, epsilon: float, *, out: Array | None = None) -> Array:
+    """Y = 1 / sqrt(x + epsilon): Inf at -epsilon, NaN below."""
+    y: Array = np.add(x, like(epsilon, x), out=out)
+    np.sqrt(y, out=y)
+    return np.divide(like(1, x), y, out=y)
+
+
+def power(x: Array, alpha: float, *, out: Array | None = None) -> Array:
+    """Y = x^alpha: NaN for a negative base with a fractional exponent, 1 for alpha = 0."""
+    if alpha == 2:
+        return np.square(x, out=out)
+    return in_double(np.power, x, like(alpha, x), out=out)
+
+
+def threshold(x: Array, alpha: float, *, out: Array | None = None) -> Array:
+    """Y = max(alpha, x). NaN stays NaN."""
+    return np.maximum(x, like(alpha, x), out=out)
+
+
+def broadcast_shape(*shapes: Shape) -> Shape:
+    """The common shape by NumPy's rule: shapes are aligned at the last axis, and 1 fits any length.
+
+    Raises:
+        ValueError: two lengths differ and neither is 1.
+    """
+    rank = max(map(len, shapes))
+    result = [1] * rank
+    for shape in shapes:
+        for axis, length in enumerate(shape, rank - len(shape)):
+            if length != 1 and result[axis] not in (1, length):
+                raise ValueError(f"shapes {', '.join(map(str, shapes))} do not broadcast")
+            result[axis] = max(result[axis], length)
+    return tuple(result)
+
+
+def combine(function: np.ufunc, xs: Sequence[Array]) -> Array:
+    """Y = function(... function(x_0, x_1) ..., x_n), from left to right, with NumPy's broadcasting.
+
+    Args:
+        function: of two arguments, such as ``np.add``.
+        xs: one or more arrays of one type whose shapes broadcast.
+
+    Returns:
+        A new array of the common shape; for one array, its copy.
+    """
+    y: Array = np.empty(broadcast_shape(*(x.shape for x in xs)), xs[0].dtype)
+    if len(xs) == 1:
+        np.copyto(y, xs[0])
+    else:
+        function(xs[0], xs[1], out=y)
+        for x in xs[2:]:
+            function(y, x, out=y)
+    return y
+
+
+def average(xs: Sequence[Array]) -> Array:
+    """Y = (x_0 + ... + x_n) / (n + 1), with NumPy's broadcasting: every array counts at every place."""
+    y = combine(np.add, xs)
+    y /= like(len(xs), y)
+    return y
+
+
+def by_blocks(function: Callable[[Array], Array], x: Array, *, out: Array | None = None) -> Array:
+    """function(x), computed in double precision block by block, and rounded once to the type of x.
+
+    As `in_double`, for functions that take several steps: the intermediate results of a block stay in the cache.
+
+    Args:
+        function: elementwise, from a new or a borrowed float64 [n] to another array; it must not write to its argument.
+        x: [*D] float.
+        out: where to write, may be x itself.
+
+    Returns:
+        [*D] in the type of x.
+    """
+    y = np.empty_like(x) if out is None else out
+    with np.nditer(
+        [x, y],
+        ["external_loop", "buffered", "zerosize_ok"],
+        [["readonly"], ["writeonly"]],
+        [np.float64, np.float64],
+        casting="same_kind",
+        buffersize=_BLOCK,
+    ) as blocks:
+        for source, target in blocks:
+            target[...] = function(source)
+    return y
+
+
+def power_of(x: Array, y: Array) -> Array:
+    """Z = x^y, with NumPy's broadcasting: NaN for a negative base with a fractional exponent; x^0 and 1^y are 1.
+
+    x, y: floats of one type. Returns the common shape in that type, each value rounded once.
+    """
+    return in_double(np.power, x, y, out=np.empty(broadcast_shape(x.shape, y.shape), x.dtype))
+
+
+def truth(predicate: Callable[..., Any], x: Array, *others: Array, out: Array | None = None) -> Array:
+    """Y = 1 where predicate(x, *others), else 0, with NumPy's broadcasting.
+
+    Args:
+        predicate: a function to booleans with an argument ``out``, such as ``np.less`` or ``np.logical_not``.
+        x: [*D] float; any number but 0 is true, NaN too.
+        others: further arguments, floats whose shapes broadcast with x.
+        out: where to write, may be x itself.
+
+    Returns:
+        The common shape in the type of x.
+    """
+    if out is None:
+        out = np.empty(broadcast_shape(x.shape, *(other.shape for other in others)), x.dtype)
+    return np.asarray(predicate(x, *others, out=out))

@@ -1,0 +1,181 @@
+"""Where elements come from and go to: indices, gathering, scattering, slices, windows, reversal.
+
+Kernels of this file take *positions*: integers that already lie within their axis (see `out_of_range`, `positions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refcoreml.kernels._types import Array
+
+Positions: TypeAlias = NDArray[np.intp]
+Mask: TypeAlias = NDArray[np.bool_]
+
+#: How an old value o and an update u become one: ``combine(o, u)``; None puts u in the place of o.
+Combine: TypeAlias = np.ufunc | None
+
+
+# ---- Indices ----
+
+
+def longest_axis(dtype: np.dtype[Any] | type[np.floating[Any]]) -> int:
+    """The longest axis whose places 0, 1, 2, ... and whose length a float type holds exactly: 2^24 for float32."""
+    return int(2 ** (np.finfo(dtype).nmant + 1))
+
+
+def out_of_range(indices: Array, lengths: int | Positions, *, wrap: bool = True) -> Mask:
+    """Where an index, truncated toward zero, names no element of an axis of the given length; NaN never does.
+
+    indices: [*D] float. lengths: one for all, or an array that broadcasts to [*D]. wrap: whether -length..-1 count
+    from the end, else they are out of range as well. Returns [*D].
+    """
+    whole, limits = np.trunc(indices), np.asarray(lengths, indices.dtype)
+    lowest = -limits if wrap else np.zeros_like(limits)
+    return ~((whole >= lowest) & (whole < limits))
+
+
+def positions(indices: Array, lengths: int | Positions, *, wrap: bool = True) -> Positions:
+    """The places 0..length-1 that indices name: truncated toward zero, then counted from the end if negative.
+
+    What `out_of_range` reports becomes the nearest index that is in range, and NaN becomes 0. Arguments as there.
+    """
+    limits = np.asarray(lengths, indices.dtype)
+    lowest = -limits if wrap else np.zeros_like(limits)
+    places = np.clip(np.where(np.isnan(indices), 0, indices), lowest, limits - 1).astype(np.intp)
+    return np.where(places < 0, places + limits.astype(np.intp), places)
+
+
+# ---- Gathering ----
+
+
+def gather(x: Array, places: Positions, axis: int) -> Array:
+    """y[a..., i..., b...] = x[a..., places[i...], b...], the slices of x along one axis.
+
+    x: [*A, L, *B]. places: [*I]. Returns [*A, *I, *B].
+    """
+    return np.take(x, places, axis=axis)
+
+
+def gather_nd(x: Array, places: Positions) -> Array:
+    """y[i..., b...] = x[places[i..., 0], ..., places[i..., K-1], b...].
+
+    x: [L_0, ..., L_K-1, *B]. places: [*I, K]. Returns [*I, *B].
+    """
+    y: Array = x[tuple(np.moveaxis(places, -1, 0))]
+    return y
+
+
+def gather_along_axis(x: Array, places: Positions, axis: int) -> Array:
+    """y[a..., i, b...] = x[a..., places[a..., i, b...], b...].
+
+    x: [*A, L, *B]. places: [*A, I, *B], where axes other than the given one may have length 1. Returns [*A, I, *B].
+    """
+    return np.take_along_axis(x, places, axis)
+
+
+# ---- Scattering ----
+
+
+def scatter(x: Array, places: Positions, updates: Array, axis: int, combine: Combine) -> Array:
+    """A copy of x in which each y[a..., places[i...], b...] is combined with updates[a..., i..., b...].
+
+    x: [*A, L, *B]. places: [*I]. updates: [*A, *I, *B]. Returns [*A, L, *B]. Repeated places: see `_scatter_rows`.
+    """
+    y = x.copy()
+    rows = np.moveaxis(y, axis, 0)
+    slices = np.moveaxis(updates, range(axis, axis + places.ndim), range(places.ndim))
+    _scatter_rows(rows, places.reshape(-1), slices.reshape(-1, *rows.shape[1:]), combine)
+    return y
+
+
+def scatter_nd(x: Array, places: Positions, updates: Array, combine: Combine) -> Array:
+    """A copy of x in which each y[places[i..., 0], ..., places[i..., K-1], b...] is combined with updates[i..., b...].
+
+    x: [L_0, ..., L_K-1, *B]. places: [*I, K]. updates: [*I, *B]. Returns the shape of x. Repeated places: see
+    `_scatter_rows`.
+    """
+    y = x.copy()
+    addressed = x.shape[: places.shape[-1]]
+    rows = y.reshape(-1, *x.shape[len(addressed) :])
+    numbers = np.ravel_multi_index(tuple(np.moveaxis(places, -1, 0)), addressed)
+    _scatter_rows(rows, np.reshape(numbers, -1), updates.reshape(-1, *rows.shape[1:]), combine)
+    return y
+
+
+def scatter_along_axis(x: Array, places: Positions, updates: Array, axis: int, combine: Combine) -> Array:
+    """A copy of x in which each y[a..., places[a..., i, b...], b...] is combined with updates[a..., i, b...].
+
+    x: [*A, L, *B]. places, updates: [*A, I, *B]. Returns [*A, L, *B]. Repeated places: see `_scatter_rows`.
+    """
+    y = x.copy()
+    coordinates: list[Positions] = list(np.indices(places.shape, sparse=True))
+    coordinates[axis] = places
+    numbers = np.ravel_multi_index(tuple(coordinates), x.shape)
+    _scatter_rows(y.reshape(-1), numbers.reshape(-1), updates.reshape(-1), combine)
+    return y
+
+
+def _scatter_rows(rows: Array, places: Positions, updates: Array, combine: Combine) -> None:
+    """rows[p] = combine(rows[p], update) for each p of places with its update, one after another, over rows.
+
+    rows: [R, *B]. places: [n]. updates: [n, *B].
+    """
+    named = np.zeros(len(rows), bool)
+    named[places] = True
+    if np.count_nonzero(named) == len(places):
+        rows[places] = updates if combine is None else combine(rows[places], updates)
+        return
+    # Fancy assignment takes each place once, so updates of the same place are brought together, in their order.
+    order = np.argsort(places, kind="stable")
+    places = places[order]
+    first = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+    if combine is None:
+        last = np.append(first[1:], len(places)) - 1
+        rows[places[last]] = updates[order[last]]
+        return
+    updates = updates[order]
+    if combine is np.add:
+        # Reductions by np.add sum in pairs; o - (-u) is o + u in every bit, and they subtract from left to right.
+        combine, updates = np.subtract, -updates
+    chains = np.insert(updates, first, rows[places[first]], axis=0)
+    rows[places[first]] = combine.reduceat(chains, first + np.arange(len(first)), axis=0)
+
+
+# ---- Slices, windows, reversal ----
+
+
+def slice_axes(x: Array, slices: Sequence[slice | int]) -> Array:
+    """A view of x by one slice, or one index that removes the axis, per axis; [1] instead of rank 0.
+
+    x: [L_0, ..., L_n-1]. Returns an array of rank n less the number of indices, at least 1.
+    """
+    y: Array = x[(*slices, ...)]
+    return y if y.ndim else y.reshape(1)
+
+
+def sliding_windows(x: Array, axis: int, size: int, step: int) -> Array:
+    """A view y[a..., m, w, b...] = x[a..., m * step + w, b...], read-only because windows overlap.
+
+    x: [*A, L, *B]. Returns [*A, M, size, *B], M = floor((L - size) / step) + 1.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, axis)
+    every = (slice(None),) * axis + (slice(None, None, step),)
+    y: Array = np.moveaxis(windows[every], -1, axis + 1)
+    return y
+
+
+def reverse_sequences(x: Array, lengths: Positions, batch_axis: int, sequence_axis: int) -> Array:
+    """For each b, the first n = lengths[b] entries in reverse: y[b, t] = x[b, n-1-t] for t < n, else x[b, t].
+
+    x: [*A, B, *C, T, *D] with B at batch_axis, T at sequence_axis. lengths: [B], 0..T. Returns the shape of x.
+    """
+    place = np.arange(x.shape[sequence_axis])
+    reversed_place = lengths[:, None] - 1 - place
+    sources = np.where(reversed_place >= 0, reversed_place, place)  # [B, T]
+    others = [axis for axis in range(x.ndim) if axis not in (batch_axis, sequence_axis)]
+    return gather_along_axis(x, np.expand_dims(sources, others), sequence_axis)

@@ -1,0 +1,103 @@
+"""Normalizations: softmax, batch normalization, mean-variance, L2, local response."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refcoreml.kernels._types import Array
+from refcoreml.kernels.elementwise import inverse_sqrt, like, power
+from refcoreml.kernels.reduce import mean, sum_square
+
+
+def softmax(x: Array, axis: int) -> Array:
+    """Y = exp(x - max(x)) / sum(exp(x - max(x))) along one axis, so that no intermediate overflows.
+
+    x: [*D] float. Returns [*D] in the type of x.
+    """
+    y: Array = x - x.max(axis=axis, keepdims=True)
+    np.exp(y, out=y)
+    y /= y.sum(axis=axis, keepdims=True)
+    return y
+
+
+def batch_normalization(x: Array, mean: Array, factor: Array, beta: Array, *, out: Array | None = None) -> Array:
+    """Y = (x - mean) * factor + beta, in this order; factor is that of `normalization_factor`.
+
+    x: [*D] float; mean, factor, beta: arrays that broadcast to [*D]. Returns [*D] in the type of x.
+    """
+    y: Array = np.subtract(x, mean, out=out)
+    y *= factor
+    y += beta
+    return y
+
+
+def normalization_factor(gamma: Array, variance: Array, epsilon: float) -> Array:
+    """Y = gamma / sqrt(variance + epsilon): NaN for a variance below -epsilon."""
+    with np.errstate(all="ignore"):
+        return gamma * inverse_sqrt(variance, epsilon)
+
+
+def center(x: Array, axes: tuple[int, ...]) -> Array:
+    """Y = x - mean(x) along the axes; a new array."""
+    return x - mean(x, axes)
+
+
+def standardize(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
+    """Y = (x - mean(x)) / sqrt(variance(x) + epsilon) along the axes, variance = mean((x - mean(x))^2), not n - 1.
+
+    x: [*D] float. Returns a new array [*D] in the type of x.
+    """
+    y = center(x, axes)
+    y *= inverse_sqrt(mean(np.square(y), axes), epsilon)
+    return y
+
+
+def l2_normalize(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
+    """Y = x / sqrt(sum(x^2) + epsilon) along the axes."""
+    norm = sum_square(x, axes)
+    norm += like(epsilon, x)
+    y: Array = x / np.sqrt(norm, out=norm)
+    return y
+
+
+def local_response_normalization(x: Array, axis: int, size: int, alpha: float, beta: float, k: float) -> Array:
+    """Y = x / (k + alpha / size * s)^beta, s the sum of x^2 over ``size`` neighbours along an axis.
+
+    The window of place c is [c - size // 2, c + (size - 1) // 2]; outside the array x counts as zero.
+
+    x: [*D] float. ``size`` is at least 1 and may exceed the axis by far. Returns [*D] in the type of x.
+    """
+    length = x.shape[axis]
+    before, after = min(size // 2, length - 1), min((size - 1) // 2, length - 1)
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (before, after)
+    squares = np.moveaxis(np.pad(np.square(x), padding), axis, 0)
+    y: Array = np.moveaxis(_window_sums(squares, before + after + 1), 0, axis)
+    y *= like(alpha / size, x)
+    y += like(k, x)
+    return np.divide(x, power(y, beta, out=y), out=y)
+
+
+def _window_sums(x: Array, width: int) -> Array:
+    """y[c] = x[c] + ... + x[c + width - 1] along the first axis, from sums of 1, 2, 4, ... neighbours."""
+    y: Array = np.zeros((len(x) - width + 1, *x.shape[1:]), x.dtype)
+    block, span, start = x, 1, 0
+    while True:
+        if width & span:
+            y += block[start : start + len(y)]
+            start += span
+        if 2 * span > width:
+            return y
+        block = block[:-span] + block[span:]
+        span *= 2
+
+
+def layer_normalization(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
+    """Y = gamma * (x - mean(x)) / sqrt(variance(x) + epsilon) + beta, over the axes that gamma and beta have.
+
+    x: [*B, *N] float; gamma, beta: [*N] in the type of x. Returns a new array [*B, *N].
+    """
+    y = standardize(x, tuple(range(-gamma.ndim, 0)), epsilon)
+    y *= gamma
+    y += beta
+    return y

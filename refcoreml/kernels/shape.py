@@ -1,0 +1,96 @@
+"""Moving numbers without changing them: blocks of pixels, channel orders, sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from refcoreml.kernels._types import Array, Shape
+
+
+def space_to_depth(x: Array, block: int) -> Array:
+    """Y[(i * block + j) * C + c, h, w] = x[c, h * block + i, w * block + j], 0 <= i, j < block.
+
+    x: [*B, C, H, W], H and W multiples of block. Returns [*B, C * block**2, H / block, W / block].
+    """
+    *batch, channels, height, width = x.shape
+    rows, columns = height // block, width // block
+    blocks = _order(x.reshape(*batch, channels, rows, block, columns, block), (2, 4, 0, 1, 3))
+    return blocks.reshape(*batch, channels * block * block, rows, columns)
+
+
+def depth_to_space(x: Array, block: int) -> Array:
+    """The inverse of `space_to_depth`: y[c, h * block + i, w * block + j] = x[(i * block + j) * C' + c, h, w].
+
+    x: [*B, C, H, W], C' = C / block**2 a whole number. Returns [*B, C', H * block, W * block].
+    """
+    *batch, channels, height, width = x.shape
+    kept = channels // (block * block)
+    blocks = _order(x.reshape(*batch, block, block, kept, height, width), (2, 3, 0, 4, 1))
+    return blocks.reshape(*batch, kept, height * block, width * block)
+
+
+def pixel_shuffle(x: Array, block: int) -> Array:
+    """Y[c, h * block + i, w * block + j] = x[c * block**2 + i * block + j, h, w].
+
+    x: [*B, C, H, W], C' = C / block**2 a whole number. Returns [*B, C', H * block, W * block].
+    """
+    *batch, channels, height, width = x.shape
+    kept = channels // (block * block)
+    blocks = _order(x.reshape(*batch, kept, block, block, height, width), (0, 3, 1, 4, 2))
+    return blocks.reshape(*batch, kept, height * block, width * block)
+
+
+def _order(x: Array, axes: Shape) -> Array:
+    """Permutes the last ``len(axes)`` axes, counted from the first of them."""
+    leading = x.ndim - len(axes)
+    return x.transpose(*range(leading), *(leading + axis for axis in axes))
+
+
+def flatten(x: Array, *, channel_last: bool = False) -> Array:
+    """[*B, C, H, W] -> [*B, C * H * W, 1, 1], in the order (C, H, W), with ``channel_last`` (H, W, C)."""
+    if channel_last:
+        x = np.moveaxis(x, -3, -1)
+    return x.reshape(*x.shape[:-3], -1, 1, 1)
+
+
+def reshape(x: Array, target: Shape, *, channel_last: bool = False) -> Array:
+    """Fills the shape ``target`` [Seq', C', H', W'] with the numbers of each batch element of x in their order.
+
+    With ``channel_last`` numbers are taken in the order (Seq, H, W, C) and filled in as (Seq', H', W', C').
+
+    x: [Seq, B, C, H, W], Seq * C * H * W = Seq' * C' * H' * W'. Returns [Seq', B, C', H', W'].
+    """
+    sequence, channels, height, width = target
+    x = x.swapaxes(0, 1)
+    if not channel_last:
+        return x.reshape(-1, *target).swapaxes(0, 1)
+    x = np.moveaxis(x, -3, -1).reshape(-1, sequence, height, width, channels)
+    return np.moveaxis(x, -1, -3).swapaxes(0, 1)
+
+
+def repeat_sequence(x: Array, repetitions: int) -> Array:
+    """The whole of x again and again along axis 0: [Seq, *D] -> [repetitions * Seq, *D], always a new array."""
+    y = np.empty((repetitions, *x.shape), x.dtype)
+    y[...] = x
+    return y.reshape(-1, *x.shape[1:])
+
+
+def tile(x: Array, repetitions: Shape) -> Array:
+    """Y[i_0, i_1, ...] = x[i_0 mod n_0, i_1 mod n_1, ...]: x again and again along each axis.
+
+    x: [n_0, n_1, ...]; repetitions: one number per axis. Returns [r_0 * n_0, r_1 * n_1, ...], always a new array.
+    """
+    y: Array = np.empty([length for pair in zip(repetitions, x.shape, strict=True) for length in pair], x.dtype)
+    y[...] = x.reshape([length for n in x.shape for length in (1, n)])
+    return y.reshape([r * n for r, n in zip(repetitions, x.shape, strict=True)])
+
+
+def interleave(xs: Sequence[Array], axis: int) -> Array:
+    """Y[..., i * n + k, ...] = xs[k][..., i, ...], n the number of arrays: one slice of each in turn.
+
+    xs: arrays of equal shapes; axis: not negative. Returns their shape with n times the length of the axis.
+    """
+    shape = xs[0].shape
+    return np.stack(xs, axis + 1).reshape(*shape[:axis], len(xs) * shape[axis], *shape[axis + 1 :])

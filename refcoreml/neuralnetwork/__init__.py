@@ -1,0 +1,1 @@
+"""The NeuralNetwork interpreter: engine, layers by family, and the way from features to blobs and back."""

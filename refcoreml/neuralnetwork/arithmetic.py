@@ -1,0 +1,55 @@
+"""The arithmetic in which a network runs: which type kernels compute in, and how blobs and weights are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import UsageError
+from refcoreml.kernels._types import Array
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """One of `ARITHMETICS`.
+
+    Attributes:
+        name: what the user calls it.
+        dtype: the type that kernels are given and compute in.
+        round: rounds a blob or an array of weights to the storage type, and returns it in ``dtype``; None where storage
+            and computation have the same type.
+    """
+
+    name: str
+    dtype: type[np.floating[Any]]
+    round: Callable[[Array], Array] | None = None
+
+    def store(self, values: Array) -> Array:
+        """The array as storage leaves it."""
+        return values if self.round is None else self.round(values)
+
+
+def _round_to_half(values: Array) -> Array:
+    with np.errstate(over="ignore"):  # what is too large becomes an infinity, as on the device
+        return values.astype(np.float16).astype(np.float32)
+
+
+ARITHMETICS = {
+    # What a CPU runtime does.
+    "float32": Arithmetic("float32", np.float32),
+    # The oracle: the same formulas with 29 more bits.
+    "float64": Arithmetic("float64", np.float64),
+    # What a GPU or neural engine does at best: blobs and weights in half precision, sums within a layer in single.
+    "float16": Arithmetic("float16", np.float32, _round_to_half),
+}
+
+
+def arithmetic(name: str) -> Arithmetic:
+    """Looks an arithmetic up by name; raises `UsageError` for an unknown one."""
+    try:
+        return ARITHMETICS[name]
+    except KeyError:
+        raise UsageError(f"unknown precision {name!r}, choose one of {', '.join(ARITHMETICS)}") from None

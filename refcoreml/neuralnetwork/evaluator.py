@@ -1,0 +1,50 @@
+"""Networks, network classifiers and network regressors as models: features in, features out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from refcoreml.kernels._types import Shape
+from refcoreml.neuralnetwork.arithmetic import Arithmetic
+from refcoreml.neuralnetwork.interface import Interface
+from refcoreml.neuralnetwork.network import Event, Network, Observer
+from refcoreml.spec import schema
+
+
+class NeuralNetworkEvaluator:
+    """Runs a model of type ``neuralNetwork``, ``neuralNetworkClassifier`` or ``neuralNetworkRegressor``."""
+
+    def __init__(self, spec: schema.Model, arithmetic: Arithmetic) -> None:
+        kind = str(spec.WhichOneof("Type"))
+        message = getattr(spec, kind)
+        self.interface = Interface(spec.description, message, arithmetic.dtype)
+        self.network = Network(
+            message.layers,
+            inputs=self.interface.inputs,
+            outputs=self.interface.outputs,
+            rank5=self.interface.rank5,
+            arithmetic=arithmetic,
+            where=kind,
+        )
+        self.legacy_ranks = self.interface.rank5
+        # A first look at the shapes finds what does not fit before anybody predicts. Not so if an input may be a
+        # sequence of any length: the declared shape is then one of many, and need not be one that fits.
+        if not self.interface.takes_sequences:
+            self.shapes()
+
+    def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+        """Computes the outputs by feature name from checked inputs."""
+        blobs = self.network.run(self.interface.to_blobs(inputs), observe)
+        return self.interface.from_blobs(blobs)
+
+    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
+        """Computes layer by layer."""
+        return self.network.trace(self.interface.to_blobs(inputs))
+
+    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
+        """The shapes of the blobs, from those of the input blobs or else the declared ones; empty if these are open."""
+        known = {**self.interface.default_shapes(), **(inputs or {})}
+        if any(known.get(name) is None for name in self.network.inputs):
+            return {}
+        return self.network.shapes({name: known[name] for name in self.network.inputs})

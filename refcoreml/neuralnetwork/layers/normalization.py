@@ -1,0 +1,135 @@
+"""Normalization layers: adapters over `refcoreml.kernels.normalization`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from refcoreml.kernels import normalization as kernels
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.neuralnetwork.registry import Node, Op, channel_axis, channelwise, layer, same_shape
+
+
+@layer("softmax")
+def softmax(node: Node) -> Op:
+    """Y = exp(x) / sum(exp(x)) along the channel axis, computed without overflow.
+
+    Input: x [*, C, H, W]; in the N-D world a blob of rank 3 is read as (Seq, Batch, C). Output: the shape of x.
+    Source: ``SoftmaxLayerParams`` (no fields).
+    Chosen: the last axis for rank 3 or less, against the schema's original comment (seen on devices).
+    """
+    return Op(lambda x: kernels.softmax(x, -3 if x.ndim >= 4 else -1), same_shape, fresh=True)
+
+
+@layer("batchnorm")
+def batchnorm(node: Node) -> Op:
+    """Y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, a number a channel in each parameter.
+
+    Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
+    Parameters: ``channels`` C; ``gamma``, ``beta`` [C]; ``mean``, ``variance`` [C], ignored if ``computeMeanVar``;
+    ``epsilon`` 1e-5 if 0 or unset.
+    With ``computeMeanVar`` mean and variance (the mean square of x - mean, not n - 1) are those of the input: with
+    ``instanceNormalization`` over H, W of each channel of each instance, else over H, W and all leading dimensions.
+    Errors: parameters of another size; another number of channels in x; a rank that is too small.
+    Source: ``BatchnormLayerParams``.
+    """
+    params = node.params
+    channels, epsilon = int(params.channels), params.epsilon or 1e-5
+    node.require(channels > 0, "channels is 0, expected 1 or more")
+    gamma, beta = (node.weights(field, (channels,)) for field in ("gamma", "beta"))
+
+    def shape(x: Shape) -> Shape:
+        _require_rank_3(node, x)
+        given = x[channel_axis(len(x))]
+        node.require(given == channels, f"the input {x} has {given} channels, expected {channels}")
+        return x
+
+    if not params.computeMeanVar:
+        average, variance = (node.weights(field, (channels,)) for field in ("mean", "variance"))
+        factor = kernels.normalization_factor(gamma, variance, epsilon)
+        return replace(channelwise(kernels.batch_normalization, average, factor, beta), shape=shape)
+
+    def run(x: Array) -> Array:
+        channel = channel_axis(x.ndim)
+        spatial = tuple(range(channel + 1, 0))
+        leading = () if params.instanceNormalization else tuple(range(-x.ndim, channel))
+        y = kernels.standardize(x, leading + spatial, epsilon)
+        along = (-1, *(1,) * len(spatial))
+        y *= gamma.reshape(along)
+        y += beta.reshape(along)
+        return y
+
+    return Op(run, shape, fresh=True)
+
+
+@layer("mvn")
+def mvn(node: Node) -> Op:
+    """Y = x - mean; if ``normalizeVariance``, divided by sqrt(variance + epsilon).
+
+    Mean and variance (the mean square of x - mean, not n - 1) are those over H, W of each channel, or over C, H, W
+    of each instance if ``acrossChannels``.
+
+    Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
+    Parameters: ``epsilon`` 1e-6 if 0 or unset. Errors: a rank that is too small.
+    Source: ``MeanVarianceNormalizeLayerParams``.
+    Chosen: epsilon under the root, as converters rely on when they write a layer norm this way (Caffe adds it
+    outside). A blob of rank 3 is [C, H, W]: they write the layer norm of a matrix [M, N] as this layer on [M, 1, N].
+    """
+    params = node.params
+    axes = _CHW if params.acrossChannels else _CHW[1:]
+    if params.normalizeVariance:
+        epsilon = params.epsilon or 1e-6
+        return Op(lambda x: kernels.standardize(x, axes, epsilon), _rank_3_or_more(node), fresh=True)
+    return Op(lambda x: kernels.center(x, axes), _rank_3_or_more(node), fresh=True)
+
+
+@layer("l2normalize")
+def l2_normalize(node: Node) -> Op:
+    """Y = x / sqrt(sum x^2 + epsilon), the sum over C, H, W of each instance.
+
+    Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
+    Parameters: ``epsilon`` 1e-6 if 0 or unset. Errors: a rank that is too small.
+    Source: ``L2NormalizeLayerParams``. Of rank 3 too, the last three axes are C, H, W (Apple's tests).
+    """
+    epsilon = node.params.epsilon or 1e-6
+    return Op(lambda x: kernels.l2_normalize(x, _CHW, epsilon), _rank_3_or_more(node), fresh=True)
+
+
+@layer("lrn")
+def local_response_normalization(node: Node) -> Op:
+    """Y = x / (k + alpha / localSize * sum x^2)^beta, the sum over ``localSize`` neighbouring channels.
+
+    The window of channel c is [c - localSize // 2, c + (localSize - 1) // 2], cut off at the first and the last
+    channel; the divisor stays ``localSize``.
+
+    Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
+    Parameters: ``localSize`` 1 or more; ``alpha``, ``beta`` 0 if unset; ``k`` 1 if 0 or unset.
+    Errors: ``localSize`` of 0; ``k`` below 0; a rank that is too small.
+    Source: ``LRNLayerParams``. The window of an even size is the one Apple's tests expect (torch's). Of rank 3 too,
+    the last three axes are C, H, W (Apple's tests).
+    """
+    params = node.params
+    size, k = int(params.localSize), params.k or 1.0
+    node.require(size > 0, "localSize is 0, expected 1 or more channels")
+    node.require(k > 0, f"k is {k}, expected a positive number")
+    return Op(
+        lambda x: kernels.local_response_normalization(x, -3, size, params.alpha, params.beta, k),
+        _rank_3_or_more(node),
+        fresh=True,
+    )
+
+
+#: The axes of one instance.
+_CHW = (-3, -2, -1)
+
+
+def _require_rank_3(node: Node, x: Shape) -> None:
+    node.require(len(x) >= 3, f"takes blobs of rank 3 or more, got {x}")
+
+
+def _rank_3_or_more(node: Node) -> Callable[[Shape], Shape]:
+    def shape(x: Shape) -> Shape:
+        _require_rank_3(node, x)
+        return x
+
+    return shape

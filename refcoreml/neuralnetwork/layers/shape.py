@@ -1,0 +1,217 @@
+"""Layers that rearrange, join or divide blobs of rank-5 networks: adapters over `refcoreml.kernels.shape`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from refcoreml.kernels import shape as kernels
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.neuralnetwork.layers.elementwise import enum_name
+from refcoreml.neuralnetwork.registry import Node, Op, channel_axis, layer
+
+_REORGANIZATIONS: dict[str, Callable[[Array, int], Array]] = {
+    "SPACE_TO_DEPTH": kernels.space_to_depth,
+    "DEPTH_TO_SPACE": kernels.depth_to_space,
+    "PIXEL_SHUFFLE": kernels.pixel_shuffle,
+}
+_SLICE_AXES = {"CHANNEL_AXIS": -3, "HEIGHT_AXIS": -2, "WIDTH_AXIS": -1}
+
+
+@layer("reorganizeData")
+def reorganize_data(node: Node) -> Op:
+    """Moves blocks of b * b pixels into channels or back, b = ``blockSize`` of 2 or more; 0 <= i, j < b.
+
+    Input: x [*, C, H, W], rank 3 or more.
+    ``mode`` SPACE_TO_DEPTH: y[(i * b + j) * C + c, h, w] = x[c, h * b + i, w * b + j], [*, C * b**2, H / b, W / b];
+    H and W must be multiples of b (TensorFlow's order).
+    DEPTH_TO_SPACE: its inverse, [*, C / b**2, H * b, W * b]; C must be a multiple of b**2.
+    PIXEL_SHUFFLE: y[c, h * b + i, w * b + j] = x[c * b**2 + i * b + j, h, w], of the same shape (torch's order).
+    Errors: an unknown mode; a block size below 2; sizes that are no multiples.
+    Source: ``ReorganizeDataLayerParams``.
+    """
+    run, block = _REORGANIZATIONS[enum_name(node, "mode")], node.params.blockSize
+    node.require(block >= 2, f"blockSize is {block}, expected 2 or more")
+
+    def shape(x: Shape) -> Shape:
+        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
+        channels, height, width = x[-3:]
+        if run is kernels.space_to_depth:
+            node.require(
+                height % block == 0 and width % block == 0, f"blocks of {block} do not divide H and W of {x} evenly"
+            )
+            return *x[:-3], channels * block**2, height // block, width // block
+        node.require(
+            channels % block**2 == 0, f"{channels} channels cannot be divided into blocks of {block} * {block}"
+        )
+        return *x[:-3], channels // block**2, height * block, width * block
+
+    return Op(lambda x: run(x, block), shape)
+
+
+@layer("reshape")
+def reshape(node: Node) -> Op:
+    """Y = the numbers of x in another shape.
+
+    Input: x [Seq, B, C, H, W]. Output: with ``targetShape`` (C', H', W') [Seq, B, C', H', W'], with (Seq', C', H', W')
+    [Seq', B, C', H', W']; as many numbers as before.
+    ``mode`` CHANNEL_FIRST keeps their order. CHANNEL_LAST takes them in the order (H, W, C), fills them in as
+    (H', W', C'), and moves the channels back to the front.
+    Errors: a target of other length or with numbers below 1; another number of elements; an input of other rank.
+    Chosen: every element of the batch is reshaped by itself (the schema speaks of batches of 1 only).
+    Source: ``ReshapeLayerParams``.
+    """
+    target, last = tuple(node.params.targetShape), enum_name(node, "mode") == "CHANNEL_LAST"
+    node.require(len(target) in (3, 4), f"targetShape {target} has {len(target)} numbers, expected 3 or 4")
+    node.require(min(target) >= 1, f"targetShape is {target}, expected numbers of at least 1")
+
+    def whole(x: Shape) -> Shape:
+        return target if len(target) == 4 else (x[0], *target)
+
+    def shape(x: Shape) -> Shape:
+        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], came {x}")
+        count, wanted = math.prod(x) // x[1], math.prod(whole(x))
+        node.require(
+            count == wanted, f"cannot fill {target}, {wanted} numbers, from {x}, {count} for each in the batch"
+        )
+        sequence, *rest = whole(x)
+        return sequence, x[1], *rest
+
+    return Op(lambda x: kernels.reshape(x, whole(x.shape), channel_last=last), shape)
+
+
+@layer("flatten")
+def flatten(node: Node) -> Op:
+    """[*, C, H, W] -> [*, C * H * W, 1, 1], rank 3 or more.
+
+    ``mode`` CHANNEL_FIRST keeps the order of the numbers, CHANNEL_LAST takes them in the order (H, W, C).
+    Errors: an unknown mode; an input of lower rank.
+    Source: ``FlattenLayerParams``.
+    """
+    last = enum_name(node, "mode") == "CHANNEL_LAST"
+
+    def shape(x: Shape) -> Shape:
+        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
+        return *x[:-3], math.prod(x[-3:]), 1, 1
+
+    return Op(lambda x: kernels.flatten(x, channel_last=last), shape)
+
+
+@layer("permute")
+def permute(node: Node) -> Op:
+    """Y = x with its axes Seq, C, H, W in another order: axis i of y is axis ``axis[i]`` of x; Batch stays.
+
+    Input: x [Seq, B, C, H, W]. ``axis``: a permutation of 0, 1, 2, 3; empty for none.
+    Errors: anything else in ``axis``; an input of other rank.
+    Source: ``PermuteLayerParams``.
+    """
+    order = tuple(node.params.axis) or (0, 1, 2, 3)
+    node.require(sorted(order) == [0, 1, 2, 3], f"axis is {order}, expected a permutation of 0, 1, 2, 3")
+    sequence, *rest = ((0, 2, 3, 4)[axis] for axis in order)
+    axes = (sequence, 1, *rest)
+
+    def shape(x: Shape) -> Shape:
+        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], came {x}")
+        return tuple(x[axis] for axis in axes)
+
+    return Op(lambda x: x.transpose(axes), shape)
+
+
+@layer("concat", inputs=(2, None))
+def concat(node: Node) -> Op:
+    """Y = the inputs one after the other along C, or with ``sequenceConcat`` along Seq.
+
+    Inputs: two or more [*, C_i, H, W], equal but for C_i, rank 3 or more; with ``sequenceConcat`` [Seq_i, *] of rank 5.
+    Output: their shape with the sum of all C_i, or Seq_i.
+    Errors: different ranks, or shapes that differ along other axes.
+    Chosen: blobs of rank 3 are [C, H, W] in the N-D world too, as the schema's comment has it (axis -3); Apple's
+    converter does not use the layer below rank 4.
+    Source: ``ConcatLayerParams``.
+    """
+    sequence = node.params.sequenceConcat
+
+    def along(rank: int) -> int:
+        return rank - 5 if sequence else rank + channel_axis(rank)
+
+    def shape(*inputs: Shape) -> Shape:
+        first = inputs[0]
+        least = 5 if sequence else 3
+        node.require(len(first) >= least, f"expected inputs of rank {least} or more, came {first}")
+        axis = along(len(first))
+        for other in inputs[1:]:
+            node.require(
+                len(other) == len(first) and other[:axis] + other[axis + 1 :] == first[:axis] + first[axis + 1 :],
+                f"cannot join {other} to {first}: expected shapes that differ along axis {axis} only",
+            )
+        return *first[:axis], sum(x[axis] for x in inputs), *first[axis + 1 :]
+
+    return Op(lambda *inputs: np.concatenate(inputs, axis=along(inputs[0].ndim)), shape, fresh=True)
+
+
+@layer("split", outputs=(2, None))
+def split(node: Node) -> Op:
+    """y_i = the i-th of ``nOutputs`` equal parts of x along its channels.
+
+    Input: x [*, C, H, W], rank 3 or more. Outputs: nOutputs times [*, C / nOutputs, H, W].
+    Errors: another number of outputs; channels that cannot be divided evenly; an input of lower rank.
+    Chosen: blobs of rank 3 are [C, H, W] in the N-D world too, see `concat`.
+    Source: ``SplitLayerParams``.
+    """
+    parts = node.params.nOutputs
+    node.require(parts == len(node.outputs), f"nOutputs is {parts}, but there are {len(node.outputs)} outputs")
+
+    def shape(x: Shape) -> tuple[Shape, ...]:
+        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
+        axis = len(x) + channel_axis(len(x))
+        node.require(x[axis] % parts == 0, f"the {x[axis]} channels of {x} cannot be divided into {parts} equal parts")
+        return ((*x[:axis], x[axis] // parts, *x[axis + 1 :]),) * int(parts)
+
+    return Op(lambda x: tuple(np.split(x, parts, axis=channel_axis(x.ndim))), shape)
+
+
+@layer("sequenceRepeat")
+def sequence_repeat(node: Node) -> Op:
+    """[Seq, B, C, H, W] -> [n * Seq, B, C, H, W]: the whole sequence n = ``nRepetitions`` times in a row; 0 is 1.
+
+    Errors: an input of other rank.
+    Source: ``SequenceRepeatLayerParams``.
+    """
+    repetitions = node.params.nRepetitions or 1
+
+    def shape(x: Shape) -> Shape:
+        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], came {x}")
+        return repetitions * x[0], *x[1:]
+
+    return Op(lambda x: kernels.repeat_sequence(x, repetitions), shape, fresh=True)
+
+
+@layer("slice")
+def slice_(node: Node) -> Op:
+    """Y = x[startIndex:endIndex:stride] along one axis.
+
+    Input: x, for ``axis`` CHANNEL_AXIS (-3), HEIGHT_AXIS (-2) or WIDTH_AXIS (-1) of rank 3, 2 or 1 at least.
+    Output: a blob of the same rank.
+    Fields: ``startIndex`` and ``endIndex`` as in Python: the end is exclusive, negative numbers count from the end,
+    and an end beyond the axis is its end. ``stride``: 1 or more, without default.
+    Errors: a stride of 0; an unknown axis; an input of lower rank; nothing left.
+    Chosen: ``endIndex`` 0, which cannot be told from an unset one, is the end of the axis (as in Apple's shape rule).
+    Source: ``SliceLayerParams``.
+    """
+    params = node.params
+    axis = _SLICE_AXES[enum_name(node, "axis")]
+    node.require(params.stride >= 1, "stride is 0, expected 1 or more")
+    taken = slice(params.startIndex, params.endIndex or None, params.stride)
+
+    def shape(x: Shape) -> Shape:
+        node.require(len(x) >= -axis, f"expected an input of rank {-axis} or more, came {x}")
+        size = x[axis]
+        length = len(range(*taken.indices(size)))
+        node.require(
+            length > 0,
+            f"takes nothing: [{params.startIndex}:{params.endIndex}:{params.stride}] of {size} along axis {axis}",
+        )
+        return *x[: len(x) + axis], length, *x[len(x) + axis + 1 :]
+
+    return Op(lambda x: x[(..., taken, *(slice(None),) * (-1 - axis))], shape)

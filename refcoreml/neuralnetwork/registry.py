@@ -1,0 +1,209 @@
+"""The table of layers: one entry per member of the schema's ``NeuralNetworkLayer.layer``, filled by the decorator
+`layer`.
+
+A layer is a function that gets a `Node` (its message and what surrounds it), checks the parameters, decodes the
+weights, and returns an `Op`: what to run on arrays, and how shapes follow from shapes. It is called once per network;
+the `Op` it returns is called once per prediction. The numbers themselves come from `refcoreml.kernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+
+from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.spec import schema
+from refcoreml.spec.weights import decode_weights
+
+#: Overwrites a block of a blob; the slice says which channels the block holds (see `Op.inplace`).
+Inplace: TypeAlias = Callable[[Array, slice], None]
+
+
+@dataclass(frozen=True)
+class Op:
+    """A prepared layer.
+
+    Attributes:
+        run: arrays in, one array (or a tuple of arrays, one per output) out. Never writes to its inputs; may return a
+            view of them.
+        shape: shapes in, one shape (or a tuple of shapes) out, without arithmetic; raises `InvalidModelError` through
+            `Node.invalid` when the shapes do not fit. None where the output's shape depends on values.
+        inplace: for elementwise layers of one input and one output, the same arithmetic written over its input: called
+            with a block ``[C', ...]`` of the blob whose channel axis comes first, and the slice of channels it holds.
+            The engine uses it where nobody else needs the input.
+        fused: for layers that can finish their output block by block, ``run`` with a function that is to be applied to
+            each block while it is in the cache. Must give the same bits as `run` followed by the function.
+        fresh: whether the output is always a new array, never a view of an input or a constant.
+    """
+
+    run: Callable[..., Array | tuple[Array, ...]]
+    shape: Callable[..., Shape | tuple[Shape, ...]] | None
+    inplace: Inplace | None = None
+    fused: Callable[..., Array] | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Node:
+    """What a layer sees while it is prepared.
+
+    Attributes:
+        spec: the ``NeuralNetworkLayer`` message.
+        kind: the layer's name in the schema, such as ``innerProduct``.
+        where: the layer's place in the model, for error messages.
+        dtype: the type in which kernels compute; weights are decoded to it.
+        rank5: True in the world of static rank-5 blobs ``[Seq, Batch, C, H, W]``, False in the N-D world.
+        round: rounds an array of weights to the storage type of the arithmetic (the identity but for float16).
+    """
+
+    spec: schema.NeuralNetworkLayer
+    kind: str
+    where: str
+    dtype: type[np.floating[Any]] = np.float32
+    rank5: bool = True
+    round: Callable[[Array], Array] = field(default=lambda values: values)
+
+    @property
+    def params(self) -> Any:
+        """The layer's own message, such as ``PoolingLayerParams``."""
+        return getattr(self.spec, self.kind)
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the input blobs."""
+        return self.spec.input
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the output blobs."""
+        return self.spec.output
+
+    def invalid(self, problem: str, remedy: str = "") -> NoReturn:
+        """Raises `InvalidModelError` at this layer."""
+        raise InvalidModelError(problem, where=self.where, remedy=remedy)
+
+    def unsupported(self, problem: str, remedy: str = "") -> NoReturn:
+        """Raises `UnsupportedModelError` at this layer."""
+        raise UnsupportedModelError(problem, where=self.where, remedy=remedy)
+
+    def require(self, condition: bool, problem: str, remedy: str = "") -> None:
+        """Raises `InvalidModelError` at this layer unless the condition holds."""
+        if not condition:
+            self.invalid(problem, remedy)
+
+    def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
+        """Decodes a ``WeightParams`` field of the layer (or of ``message``) to the given shape and the node's type.
+
+        Args:
+            field_name: the field's name, such as ``weights``; it also names the place of an error.
+            shape: the declared shape; the number of stored values must equal its product.
+            channel_axis: the axis along which per-channel scales of linear quantization run.
+            message: the message that holds the field, if it is not the layer's own.
+        """
+        holder = self.params if message is None else message
+        where = f"{self.where}.{field_name}"
+        return self.round(
+            decode_weights(getattr(holder, field_name), shape, dtype=self.dtype, channel_axis=channel_axis, where=where)
+        )
+
+
+Prepare: TypeAlias = Callable[[Node], Op]
+
+
+@dataclass(frozen=True)
+class LayerType:
+    """An entry of the table.
+
+    Attributes:
+        name: the schema's name of the layer.
+        prepare: the function that turns a `Node` into an `Op`.
+        inputs: least and greatest number of inputs; None for no upper limit.
+        outputs: least and greatest number of outputs; None for no upper limit.
+    """
+
+    name: str
+    prepare: Prepare
+    inputs: tuple[int, int | None]
+    outputs: tuple[int, int | None]
+
+
+LAYERS: dict[str, LayerType] = {}
+
+Count: TypeAlias = int | tuple[int, int | None]
+
+
+def layer(name: str, *, inputs: Count = 1, outputs: Count = 1) -> Callable[[Prepare], Prepare]:
+    """Registers a layer under the name that the schema's ``oneof`` gives it; a second registration raises.
+
+    Args:
+        name: the member of ``NeuralNetworkLayer.layer``.
+        inputs: how many inputs the layer takes, or (least, greatest) with None for "any number".
+        outputs: likewise for its outputs.
+    """
+    if name not in schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name:
+        raise ValueError(f"the schema has no layer named {name!r}")
+    if name in LAYERS:
+        raise ValueError(f"layer {name!r} is registered twice")
+
+    def register(prepare: Prepare) -> Prepare:
+        LAYERS[name] = LayerType(name, prepare, _range(inputs), _range(outputs))
+        return prepare
+
+    return register
+
+
+def _range(count: Count) -> tuple[int, int | None]:
+    return (count, count) if isinstance(count, int) else count
+
+
+def same_shape(x: Shape) -> Shape:
+    """The shape rule of layers that keep the shape of their only input."""
+    return x
+
+
+def _discard(_: Array) -> None:
+    return None
+
+
+def elementwise(kernel: Callable[..., Array]) -> Op:
+    """An `Op` from a kernel ``(x, *, out=None)`` whose result at a place depends on x at that place alone."""
+    return Op(kernel, same_shape, inplace=lambda block, channels: _discard(kernel(block, out=block)), fresh=True)
+
+
+def channelwise(kernel: Callable[..., Array], *parameters: Array) -> Op:
+    """An `Op` from a kernel ``(x, *parameters, out=None)``, elementwise but for one number a channel in each parameter.
+
+    The kernel gets the parameters shaped so that they broadcast along the channel axis of x (see `channel_axis`).
+
+    Args:
+        kernel: the function.
+        parameters: arrays [C] or [1].
+    """
+
+    def run(x: Array) -> Array:
+        trailing = -1 - channel_axis(x.ndim)
+        return kernel(x, *(p.reshape(-1, *(1,) * trailing) for p in parameters))
+
+    def inplace(block: Array, channels: slice) -> None:
+        ones = (1,) * (block.ndim - 1)
+        kernel(block, *((p if len(p) == 1 else p[channels]).reshape(-1, *ones) for p in parameters), out=block)
+
+    return Op(run, same_shape, inplace=inplace, fresh=True)
+
+
+def channel_axis(rank: int) -> int:
+    """The channel axis of a blob: C of [..., C, H, W], also of rank 3; the last axis of a blob that has no C.
+
+    Apple's own tests expect this of rank-3 blobs in l2normalize and lrn, and its converter writes mvn and scale so.
+    Softmax is the exception that has been seen: it reads a rank-3 blob as (Seq, Batch, C).
+    """
+    return -3 if rank >= 3 else -1
+
+
+def channels_first(x: Array) -> Array:
+    """A view of the blob with its channel axis in front."""
+    return np.moveaxis(x, channel_axis(x.ndim), 0)
