@@ -1,0 +1,263 @@
+"""Trains the demo's classifier of handwritten digits and writes it as a Core ML model, without Core ML.
+
+    pip install "refcoreml[train]"
+    python examples/digits/train.py [folder]
+
+In about a minute on one core: scikit-learn's 1797 digits are split, a small convolutional network is trained in
+PyTorch, its weights are written with `refcoreml.build`, and refcoreml's predictions are compared with PyTorch's, where
+the greatest allowed difference is derived from the network's own weights. Into the folder (``digits`` unless told
+otherwise) go ``digits.mlmodel``, ``samples/*.png``, ``samples.json`` and ``held_out.npz``; the folder
+``refcoreml/demo`` holds what one run of this script wrote.
+
+The data: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
+https://doi.org/10.24432/C50P49, licensed under Creative Commons Attribution 4.0 (CC BY 4.0). scikit-learn carries its
+test part: 13 people wrote it, NIST's programs normalized it. The samples and the held-out digits written here are parts
+of it; the samples are interpolated to 32 x 32 pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+import refcoreml
+from refcoreml import build
+from refcoreml.demo import IMAGE_SIZE, digit_image
+from refcoreml.spec import schema
+
+SPLIT_SEED = 0
+TRAINING_SEED = 0
+HELD_OUT = 360  # 20 %, in every class; the same people wrote both parts
+EPOCHS, BATCH = 40, 64
+
+#: One gray level, as Core ML's preprocessing stores it.
+SCALE = float(np.float32(1 / 255))
+
+
+def digits_split() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Counts [N, 8, 8] for training and for the test, then the labels of both."""
+    data = load_digits()
+    counts, labels = data.images.astype(np.uint8), data.target
+    parts = train_test_split(counts, labels, test_size=HELD_OUT, stratify=labels, random_state=SPLIT_SEED)
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def pixels(counts: NDArray[Any]) -> Tensor:
+    """The images of digits as float32 [N, 1, 32, 32], from 0 to 255."""
+    return torch.from_numpy(np.stack([np.array(digit_image(digit), np.float32) for digit in counts]))[:, None]
+
+
+def make_network() -> nn.Sequential:
+    """About 23,000 weights; takes pixels times `SCALE`, gives ten logits."""
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(12, 24, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24 * (IMAGE_SIZE // 4) ** 2, 10),
+    )
+
+
+def moved(images: Tensor) -> Tensor:
+    """The images, each rotated by up to 12 degrees, scaled by up to 10 % and shifted by up to three pixels."""
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape) * 2 - 1
+
+    count = len(images)
+    angle, scale = uniform(count) * math.radians(12), 1 + uniform(count) * 0.1
+    shift = uniform(count, 2) * (3 * 2 / IMAGE_SIZE)
+    rows = [
+        torch.stack([angle.cos() * scale, -angle.sin() * scale, shift[:, 0]], 1),
+        torch.stack([angle.sin() * scale, angle.cos() * scale, shift[:, 1]], 1),
+    ]
+    grid = nn.functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    return nn.functional.grid_sample(images, grid, align_corners=False)
+
+
+def train(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
+    """Fits the network, with another movement of every image in every epoch."""
+    batches = -(-len(images) // BATCH)
+    optimizer = torch.optim.Adam(network.parameters(), weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=EPOCHS * batches)
+    for epoch in range(1, EPOCHS + 1):
+        losses = []
+        for batch in torch.randperm(len(images)).split(BATCH):
+            loss = nn.functional.cross_entropy(network(moved(images[batch]) * SCALE), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        if epoch % 10 == 0:
+            print(f"epoch {epoch}: mean loss {np.mean(losses):.4f}")
+
+
+def to_core_ml(network: nn.Sequential) -> schema.Model:
+    """The network with image input, preprocessing and softmax as a Core ML classifier."""
+    net = build.Network(
+        {"image": build.image(IMAGE_SIZE, IMAGE_SIZE, "GRAYSCALE")}, ["probabilities"], classes=list(range(10))
+    )
+    net.preprocess("image", channel_scale=SCALE)
+    convolutions = [layer for layer in network if isinstance(layer, nn.Conv2d)]
+    for number, layer in enumerate(convolutions, 1):
+        net.add(
+            "convolution",
+            name=f"conv{number}",
+            kernel_size=layer.kernel_size,
+            kernel_channels=layer.in_channels,
+            output_channels=layer.out_channels,
+            n_groups=1,
+            same={},
+            has_bias=True,
+            weights=layer.weight.detach().numpy(),
+            bias=parameter(layer.bias),
+        )
+        net.add("activation", name=f"relu{number}", ReLU={})
+        net.add("pooling", name=f"pool{number}", type="MAX", kernel_size=[2, 2], stride=[2, 2], valid={})
+    net.add("flatten", name="flat", mode="CHANNEL_FIRST")
+    (last,) = (layer for layer in network if isinstance(layer, nn.Linear))
+    net.add(
+        "innerProduct",
+        name="logits",
+        input_channels=last.in_features,
+        output_channels=last.out_features,
+        has_bias=True,
+        weights=last.weight.detach().numpy(),
+        bias=parameter(last.bias),
+    )
+    net.add("softmax", name="softmax", outputs="probabilities")
+    spec = net.spec()
+    describe(spec.description)
+    return spec
+
+
+def parameter(values: Tensor | None) -> NDArray[Any]:
+    """The values of a parameter that the layer is known to have."""
+    assert values is not None
+    return np.asarray(values.detach().numpy())
+
+
+def describe(description: schema.ModelDescription) -> None:
+    """Fills in what a reader of the model file wants to know."""
+    about = {
+        "image": "One digit, light on black, 32 x 32, about filling the height",
+        "probabilities": "How likely each digit is",
+        "classLabel": "The most likely digit",
+    }
+    for feature in [*description.input, *description.output]:
+        feature.shortDescription = about[feature.name]
+    metadata = description.metadata
+    metadata.shortDescription = "Tells handwritten digits apart, with 23,000 weights"
+    metadata.versionString = "1"
+    metadata.author = "The refcoreml project"
+    metadata.license = (
+        "BSD-3-Clause. Trained on Optical Recognition of Handwritten Digits by E. Alpaydin and C. Kaynak (1998), "
+        "UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0"
+    )
+
+
+def probabilities(network: nn.Sequential, images: Tensor) -> NDArray[Any]:
+    """What PyTorch computes, in the type of the images."""
+    with torch.no_grad():
+        return np.asarray(network.to(images.dtype)(images * SCALE).softmax(1).numpy())
+
+
+def rounding_bound(network: nn.Sequential, images: Tensor, roundoff: float) -> NDArray[Any]:
+    """How far two computations of the probabilities may differ, both with that unit roundoff, summing in any order.
+
+    A sum of n terms is off by at most g(n) * (sum(|w| * |x|) + |b|), g(n) = n u / (1 - n u); errors of x pass through
+    |w|; ReLU and maximum add none. Softmax turns an error d of the logits into a factor of exp(2 d), to which the
+    subtraction of the maximum, two exponentials (4 units in the last place each), the sum of ten and the division add
+    theirs.
+    """
+    x = images.double() * SCALE
+    error = roundoff * x
+    with torch.no_grad():
+        for layer in network.double():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                terms = layer.weight[0].numel() + 1
+                positive = copy.deepcopy(layer)
+                for values in positive.parameters():
+                    values.abs_()
+                made = positive(x.abs() + 2 * error) * (terms * roundoff / (1 - terms * roundoff))
+                parameter(positive.bias)[:] = 0
+                error = positive(error) + made
+            elif not isinstance(layer, nn.ReLU):
+                error = layer(error)
+            x = layer(x)
+        spread = (x.amax(1) - x.amin(1))[:, None]
+        exponent = 2 * (error.amax(1, keepdim=True) + roundoff * spread) + 27 * roundoff
+        return np.asarray((2 * x.softmax(1) * exponent.expm1()).numpy())
+
+
+def compare(network: nn.Sequential, model: Path, counts: NDArray[Any]) -> None:
+    """Holds refcoreml's probabilities against PyTorch's, in single and in double precision."""
+    images = pixels(counts)
+    inputs = [{"image": digit_image(digit)} for digit in counts]
+    for precision, dtype in (("float32", torch.float32), ("float64", torch.float64)):
+        outputs = refcoreml.load(model, precision=precision).predict(inputs)
+        ours = np.array([[output["probabilities"][digit] for digit in range(10)] for output in outputs])
+        theirs = probabilities(network, images.to(dtype))
+        difference = np.abs(ours - theirs)
+        bound = rounding_bound(network, images, torch.finfo(dtype).eps / 2)
+        assert (difference <= bound).all(), f"{precision}: off by {(difference / bound).max():.2g} times the bound"
+        assert (ours.argmax(1) == theirs.argmax(1)).all(), f"{precision}: the labels differ"
+        print(f"{precision}: off PyTorch by at most {difference.max():.1e}, allowed {bound.max():.1e}; same labels")
+
+
+def write_samples(folder: Path, counts: NDArray[Any], labels: NDArray[Any], confidence: NDArray[Any]) -> None:
+    """Writes the held-out digits, the first of each class as an image, and the two least certain ones."""
+    np.savez_compressed(folder / "held_out.npz", counts=counts, labels=labels.astype(np.uint8))
+    chosen = {f"{digit}.png": int(np.flatnonzero(labels == digit)[0]) for digit in range(10)}
+    chosen |= {f"hard-{rank}.png": int(index) for rank, index in enumerate(confidence.argsort()[:2], 1)}
+    (folder / "samples").mkdir(exist_ok=True)
+    for name, index in chosen.items():
+        digit_image(counts[index]).save(folder / "samples" / name, optimize=True)
+    entries = [{"file": name, "label": int(labels[index]), "held_out": index} for name, index in chosen.items()]
+    listed = ",\n".join(f"  {json.dumps(entry)}" for entry in entries)
+    (folder / "samples.json").write_text(f"[\n{listed}\n]\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains, writes, compares, tells."""
+    parser = argparse.ArgumentParser(description="Train the classifier of handwritten digits.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("digits"), help="where to write (default: digits)")
+    folder: Path = parser.parse_args(arguments).folder
+    folder.mkdir(parents=True, exist_ok=True)
+
+    torch.manual_seed(TRAINING_SEED)
+    torch.set_num_threads(1)  # the same order of every sum in every run
+    train_counts, test_counts, train_labels, test_labels = digits_split()
+    network = make_network()
+    train(network, pixels(train_counts), torch.from_numpy(train_labels))
+
+    model = folder / "digits.mlmodel"
+    refcoreml.load(to_core_ml(network)).save(model)
+    compare(network, model, test_counts)
+
+    outputs = refcoreml.load(model).predict([{"image": digit_image(digit)} for digit in test_counts])
+    right = sum(output["classLabel"] == label for output, label in zip(outputs, test_labels, strict=True))
+    confidence = np.array([o["probabilities"][int(label)] for o, label in zip(outputs, test_labels, strict=True)])
+    write_samples(folder, test_counts, test_labels, confidence)
+    print(f"{right} of {len(outputs)} held-out digits are right: {right / len(outputs):.2%}")
+    print(f"wrote {model}, {model.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""Builds networks in Python with the schema's own names, each checked against the schema.
+
+::
+
+    net = build.Network({"image": build.image(28, 28, "GRAYSCALE")}, ["probabilities"], classes=list("0123456789"))
+    net.preprocess("image", channel_scale=1 / 255)
+    net.add("convolution", weights=w, bias=b, has_bias=True, kernel_size=[3, 3], output_channels=8, kernel_channels=1,
+            n_groups=1, valid={})
+    net.add("activation", ReLU={})
+    ...
+    spec = net.spec()        # a schema.Model message
+    model = net.model()      # ready to predict
+
+Fields may be written as in the schema (``kernelSize``) or in Python's way (``kernel_size``). Arrays given to a field of
+weights are stored as float16 if they are float16, else as float32; a ``WeightParams`` message is taken as it is. Enums
+take names or numbers, messages take dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from refcoreml.errors import UsageError
+from refcoreml.spec import schema
+from refcoreml.spec.weights import encode_floats
+
+if TYPE_CHECKING:
+    from refcoreml.model import Model
+
+#: Fields up to 500 of ``NeuralNetworkLayer.layer`` came with specification versions 1 to 3, those from 1450 with 5.
+_LAST_LEGACY_LAYER, _FIRST_VERSION_5_LAYER = 500, 1450
+
+
+def image(width: int, height: int, color_space: str = "RGB") -> schema.FeatureType:
+    """An image feature; ``color_space`` is RGB, BGR, GRAYSCALE or GRAYSCALE_FLOAT16."""
+    feature = schema.FeatureType()
+    fill(feature.imageType, {"width": width, "height": height, "colorSpace": color_space}, "image")
+    return feature
+
+
+def array(*shape: int, data_type: str = "FLOAT32") -> schema.FeatureType:
+    """A multi-array feature; ``data_type`` is FLOAT32, DOUBLE, INT32, FLOAT16 or INT8."""
+    feature = schema.FeatureType()
+    fill(feature.multiArrayType, {"shape": shape, "dataType": data_type}, "array")
+    return feature
+
+
+class Network:
+    """Collects layers and writes them as a model.
+
+    Args:
+        inputs: features by name: a `schema.FeatureType` (see `image`, `array`) or the shape of a float32 array.
+        outputs: names of output blobs, or features by name; the shape of an output may be None.
+        classes: labels of a classifier, strings or integers. The first output is then its probability blob.
+        regressor: whether to write a regressor; the first output is then the predicted feature.
+        exact: whether array inputs keep their exact rank (specification 4 and later) or become rank 5.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, schema.FeatureType | Sequence[int]],
+        outputs: Iterable[str] | Mapping[str, schema.FeatureType | Sequence[int] | None],
+        *,
+        classes: Sequence[str] | Sequence[int] | None = None,
+        regressor: bool = False,
+        exact: bool = False,
+    ) -> None:
+        self._inputs = dict(inputs)
+        self._outputs = dict(outputs) if isinstance(outputs, Mapping) else dict.fromkeys(outputs)
+        self._classes, self._regressor, self._exact = classes, regressor, exact
+        if classes is not None and regressor:
+            raise UsageError("a network is a classifier or a regressor, not both")
+        if (classes is not None or regressor) and not self._outputs:
+            raise UsageError("a classifier or regressor needs an output")
+        self.layers: list[schema.NeuralNetworkLayer] = []
+        self._preprocessing: list[schema.NeuralNetworkPreprocessing] = []
+        self._last = next(iter(self._inputs), "")
+
+    def add(
+        self,
+        kind: str,
+        *,
+        name: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
+        **fields: Any,
+    ) -> Any:
+        """Adds a layer and returns the name of its output (a tuple of names if ``outputs`` is a sequence).
+
+        Args:
+            kind: the layer's name in the schema, such as ``innerProduct``.
+            name: the layer's name in the model; by default its type and a number.
+            inputs: blob names; by default the output of the layer before.
+            outputs: blob names; by default one, called like the layer.
+            fields: the fields of the layer's message.
+        """
+        entry = schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields
+        if kind not in {field.name for field in entry}:
+            raise UsageError(
+                f"the schema has no layer {kind!r}", remedy=_similar(kind, [field.name for field in entry])
+            )
+        name = name or f"{kind}{len(self.layers)}"
+        taken = self._last if inputs is None else inputs
+        made = name if outputs is None else outputs
+        layer = schema.NeuralNetworkLayer(name=name)
+        layer.input.extend([taken] if isinstance(taken, str) else taken)
+        layer.output.extend([made] if isinstance(made, str) else made)
+        params = getattr(layer, kind)
+        params.SetInParent()
+        fill(params, fields, f"layer {name!r} ({kind})")
+        self.layers.append(layer)
+        if layer.output:
+            self._last = layer.output[0]
+        return made if isinstance(made, str) else tuple(made)
+
+    def preprocess(self, feature: str = "", *, mean_image: Any = None, **scaler: float) -> None:
+        """Adds image preprocessing: a mean image, or ``channel_scale`` and ``red_bias``, ``green_bias`` and so on."""
+        if mean_image is not None and scaler:
+            raise UsageError("a preprocessing step is a mean image or a scaler, not both", remedy="Add two steps")
+        fields = {"scaler": scaler} if mean_image is None else {"meanImage": {"meanImage": np.ravel(mean_image)}}
+        message = fill(schema.NeuralNetworkPreprocessing(featureName=feature), fields, "preprocessing")
+        self._preprocessing.append(message)
+
+    def spec(self) -> schema.Model:
+        """The model as a message."""
+        model = schema.Model(specificationVersion=self._version())
+        for group, features in ((model.description.input, self._inputs), (model.description.output, self._outputs)):
+            for name, feature in features.items():
+                group.add(name=name).type.CopyFrom(_feature_type(feature))
+        if self._classes is not None:
+            self._describe_classifier(model)
+            network: Any = model.neuralNetworkClassifier
+        elif self._regressor:
+            model.description.predictedFeatureName = next(iter(self._outputs))
+            network = model.neuralNetworkRegressor
+        else:
+            network = model.neuralNetwork
+        network.layers.extend(self.layers)
+        network.preprocessing.extend(self._preprocessing)
+        if self._exact:
+            network.arrayInputShapeMapping = schema.EXACT_ARRAY_MAPPING
+            network.imageInputShapeMapping = schema.RANK4_IMAGE_MAPPING
+        return model
+
+    def model(self, **options: Any) -> Model:
+        """The model, loaded: ``refcoreml.load(self.spec(), **options)``."""
+        from refcoreml.model import load
+
+        return load(self.spec(), **options)
+
+    def _version(self) -> int:
+        fields = schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name
+        newest = max((fields[str(layer.WhichOneof("layer"))].number for layer in self.layers), default=0)
+        if newest >= _FIRST_VERSION_5_LAYER:
+            return 5
+        return 4 if self._exact or newest > _LAST_LEGACY_LAYER else 3
+
+    def _describe_classifier(self, model: schema.Model) -> None:
+        classifier, classes = model.neuralNetworkClassifier, self._classes or []
+        probabilities = next(iter(self._outputs))
+        strings = all(isinstance(label, str) for label in classes)
+        fill(classifier, {"stringClassLabels" if strings else "int64ClassLabels": {"vector": classes}}, "classes")
+        classifier.labelProbabilityLayerName = probabilities
+        feature = next(output for output in model.description.output if output.name == probabilities)
+        keys = "stringKeyType" if strings else "int64KeyType"
+        feature.type.CopyFrom(fill(schema.FeatureType(), {"dictionaryType": {keys: {}}}, "classifier"))
+        label = model.description.output.add(name="classLabel")
+        getattr(label.type, "stringType" if strings else "int64Type").SetInParent()
+        model.description.predictedFeatureName = "classLabel"
+        model.description.predictedProbabilitiesName = probabilities
+
+
+def _feature_type(feature: schema.FeatureType | Sequence[int] | None) -> schema.FeatureType:
+    if isinstance(feature, schema.FeatureType):
+        return feature
+    return array(*(feature or ()))
+
+
+def fill(message: Any, fields: Mapping[str, Any], where: str) -> Any:
+    """Sets fields of a message from plain Python values, names checked against the schema, and returns the message."""
+    known = message.DESCRIPTOR.fields_by_name
+    if not isinstance(fields, Mapping):
+        raise UsageError(f"expected a dict with fields of {message.DESCRIPTOR.name}, got {fields!r}", where=where)
+    for given, value in fields.items():
+        name = given if given in known else _camel(given)
+        if name not in known:
+            raise UsageError(
+                f"{message.DESCRIPTOR.name} has no field {given!r}", where=where, remedy=_similar(name, list(known))
+            )
+        try:
+            _assign(message, known[name], value, f"{where}.{name}")
+        except (TypeError, ValueError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"cannot take {value!r}: {error}", where=f"{where}.{name}") from error
+    return message
+
+
+def _assign(message: Any, field: FieldDescriptor, value: Any, where: str) -> None:
+    target = getattr(message, field.name)
+    if field.message_type is not None and isinstance(target, Message):
+        if isinstance(value, Message):
+            target.CopyFrom(value)
+        elif field.message_type.name == "WeightParams":
+            target.CopyFrom(encode_floats(np.asarray(value)))
+        else:
+            target.SetInParent()
+            fill(target, value, where)
+    elif field.message_type is not None:
+        for item in value:
+            target.add().CopyFrom(item) if isinstance(item, Message) else fill(target.add(), item, where)
+    elif hasattr(target, "extend"):
+        target.extend(_plain(field, item, where) for item in value)
+    else:
+        setattr(message, field.name, _plain(field, value, where))
+
+
+def _plain(field: FieldDescriptor, value: Any, where: str) -> Any:
+    if field.enum_type is not None and isinstance(value, str):
+        values = field.enum_type.values_by_name
+        if value not in values:
+            raise UsageError(
+                f"{field.enum_type.name} has no value {value!r}", where=where, remedy=_similar(value, list(values))
+            )
+        return values[value].number
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def _similar(name: str, known: Sequence[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=3) or sorted(known)
+    return f"There is {', '.join(close)}"

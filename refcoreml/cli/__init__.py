@@ -1,0 +1,5 @@
+"""The command line: ``refcoreml predict``, ``inspect``, ``trace``, ``demo``."""
+
+from refcoreml.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,106 @@
+"""``refcoreml predict``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refcoreml.cli.console import out, print_json, shape_text, table
+from refcoreml.cli.values import add_arguments, read_inputs
+from refcoreml.errors import UsageError
+from refcoreml.model import load
+
+_EPILOG = """\
+examples:
+  refcoreml predict MobileNet.mlmodel --input image=photo.jpg --resize crop --top 3
+  refcoreml predict Style.mlmodel --input photo.jpg --resize fill --output styled.png
+  refcoreml predict Net.mlmodel --input x=1,2,3 --input state=state.npy --output y.npz --json
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "predict",
+        help="run a model once and show its outputs",
+        description="Runs a model once and shows its outputs.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many classes to show (default 5)")
+    parser.add_argument("--json", action="store_true", help="print every output in full as JSON")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="also write the outputs: all to .npz, the only image to .png or .jpg"
+    )
+    parser.set_defaults(run=run)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    if options.output:
+        _check_target(Path(options.output))
+    model = load(options.model, precision=options.precision)
+    outputs = model.predict(read_inputs(model, options.input, options.resize))
+    if options.json:
+        print_json(outputs)
+    else:
+        for name, value in outputs.items():
+            _show(name, value, options.top)
+    if options.output:
+        _write(outputs, Path(options.output))
+    return 0
+
+
+def _show(name: str, value: Any, top: int) -> None:
+    if isinstance(value, dict):
+        best = sorted(value.items(), key=lambda item: -item[1])
+        ranking = table(name, "", right=("",))
+        for label, probability in best[:top]:
+            ranking.add_row(str(label), f"{probability:.4f}")
+        out.print(ranking)
+        if len(best) > top:
+            out.print(f"[dim]and {len(best) - top} more[/]")
+    elif isinstance(value, np.ndarray):
+        numbers = np.array2string(value, threshold=24, precision=6, max_line_width=100)
+        out.print(f"[bold]{name}[/]  {value.dtype} {shape_text(value.shape)}")
+        out.print(numbers, markup=False)
+    elif hasattr(value, "mode"):
+        out.print(f"[bold]{name}[/]  picture, {value.mode}, {value.width} x {value.height}")
+    else:
+        out.print(f"[bold]{name}[/]  ", end="")
+        out.print(str(value), markup=False)
+
+
+def _check_target(path: Path) -> None:
+    if path.suffix.lower() not in (".npz", ".png", ".jpg", ".jpeg"):
+        raise UsageError("the name must end in .npz, .png or .jpg", where=str(path))
+    if not path.parent.is_dir():
+        raise UsageError("there is no such folder", where=str(path.parent))
+
+
+def _write(outputs: dict[str, Any], path: Path) -> None:
+    if path.suffix.lower() == ".npz":
+        arrays: dict[str, Any] = {}
+        for name, value in outputs.items():
+            if isinstance(value, dict):
+                arrays[f"{name}.keys"] = np.array(list(value))
+                arrays[name] = np.array(list(value.values()))
+            else:
+                arrays[name] = np.asarray(value)
+        np.savez(path, **arrays)
+        return
+    pictures = [value for value in outputs.values() if hasattr(value, "mode")]
+    if len(pictures) != 1:
+        raise UsageError(f"the model has {len(pictures)} image outputs, a picture can hold one", remedy="Write a .npz")
+    pictures[0].convert("RGB" if pictures[0].mode == "RGBA" else "L").save(path)

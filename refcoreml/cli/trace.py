@@ -1,0 +1,91 @@
+"""``refcoreml trace``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from refcoreml.cli.console import out, print_json, shape_text, table
+from refcoreml.cli.values import add_arguments, read_inputs
+from refcoreml.model import load
+from refcoreml.statistics import FLOAT16_MAX, BlobStatistics, blob_statistics
+
+_EPILOG = """\
+examples:
+  refcoreml trace Net.mlmodel --input image=photo.jpg --resize crop
+  refcoreml trace Net.mlmodel --input x=x.npy --precision float16     (where does half precision break?)
+
+Headroom is how many times the largest number could grow before it leaves half precision (65504).
+Exit code 1 if some layer makes a NaN or an infinity.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "trace",
+        help="show every layer's output as it runs: range, mean, NaN and infinities",
+        description="Runs a model and shows every layer's output: shape, range, mean, NaN and infinities.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    model = load(options.model, precision=options.precision)
+    inputs = read_inputs(model, options.input, options.resize)
+    rows: list[dict[str, Any]] = []
+    first_bad: dict[str, Any] | None = None
+    made = table("#", "layer", "type", "shape", "min", "max", "mean", "NaN", "Inf", "headroom", right=_NUMBERS)
+    for layer in model.trace(inputs):
+        for blob, values in layer.outputs.items():
+            found = blob_statistics(values)
+            row = {"index": layer.index, "layer": layer.name, "type": layer.kind, "blob": blob, **found.as_dict()}
+            rows.append(row)
+            if found.bad and first_bad is None:
+                first_bad = row
+            made.add_row(*_cells(row, found), style="red" if found.bad else None)
+    if options.json:
+        print_json({"layers": rows, "first_bad": first_bad})
+    else:
+        out.print(made)
+        _conclude(rows, first_bad)
+    return 1 if first_bad else 0
+
+
+_NUMBERS = ("#", "min", "max", "mean", "NaN", "Inf", "headroom")
+
+
+def _cells(row: dict[str, Any], found: BlobStatistics) -> list[str]:
+    return [
+        str(row["index"]),
+        row["layer"],
+        row["type"],
+        shape_text(found.shape),
+        *(f"{value:.4g}" for value in (found.minimum, found.maximum, found.mean)),
+        *(str(count) if count else "" for count in (found.nans, found.infinities)),
+        f"{found.headroom:.3g}x" if found.headroom < 1e6 else ">1e6x",
+    ]
+
+
+def _conclude(rows: list[dict[str, Any]], first_bad: dict[str, Any] | None) -> None:
+    if first_bad is not None:
+        out.print(
+            f"\nfirst bad layer: {first_bad['index']} {first_bad['layer']!r} ({first_bad['type']}) makes"
+            f" {first_bad['nans']} NaN and {first_bad['infinities']} Inf",
+            style="bold red",
+            markup=False,
+        )
+        return
+    tightest = min(rows, key=lambda row: float(row["headroom"]), default=None)
+    if tightest is not None and tightest["headroom"] < 1:
+        out.print(
+            f"\nno NaN or Inf here, but layer {tightest['index']} {tightest['layer']!r} exceeds the largest half"
+            f" precision number ({FLOAT16_MAX:g})",
+            style="yellow",
+            markup=False,
+        )

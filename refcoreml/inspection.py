@@ -1,0 +1,241 @@
+"""What a model is, without running it: `inspect`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from refcoreml.errors import InvalidModelError, RefCoreMLError
+from refcoreml.kernels._types import Shape
+from refcoreml.model import Model
+from refcoreml.spec import schema
+from refcoreml.spec.files import ModelFile
+from refcoreml.spec.weights import weight_encoding
+
+#: The first systems that run each specification version.
+OPERATING_SYSTEMS = {
+    1: "iOS 11, macOS 10.13, tvOS 11, watchOS 4",
+    2: "iOS 11.2, macOS 10.13.2, tvOS 11.2, watchOS 4.2",
+    3: "iOS 12, macOS 10.14, tvOS 12, watchOS 5",
+    4: "iOS 13, macOS 10.15, tvOS 13, watchOS 6",
+    5: "iOS 14, macOS 11, tvOS 14, watchOS 7",
+    6: "iOS 15, macOS 12, tvOS 15, watchOS 8",
+    7: "iOS 16, macOS 13, tvOS 16, watchOS 9",
+    8: "iOS 17, macOS 14, tvOS 17, watchOS 10",
+    9: "iOS 18, macOS 15, tvOS 18, watchOS 11",
+    10: "iOS 26, macOS 26, tvOS 26, watchOS 26",
+}
+
+#: Messages that are told elsewhere.
+_NOT_PARAMETERS = ("WeightParams", "NeuralNetwork")
+
+#: Fields longer than this are told by their length.
+_LONGEST_LIST = 8
+
+
+@dataclass(frozen=True)
+class WeightSummary:
+    """One field of weights: its name, how it is stored, and how much."""
+
+    field: str
+    kind: str
+    bits: int
+    count: int
+    size: int
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer: what it is, what it is connected to, with which parameters and weights.
+
+    ``output_shapes`` holds None where a shape is not known before the run.
+    """
+
+    index: int
+    name: str
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    output_shapes: list[Shape | None]
+    parameters: dict[str, Any]
+    weights: list[WeightSummary]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `inspect` finds; `as_dict` gives it as plain values for JSON."""
+
+    kind: str
+    specification_version: int
+    runs_on: str
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    metadata: dict[str, Any]
+    preprocessing: dict[str, list[str]]
+    layers: list[LayerSummary]
+    custom_classes: dict[str, int]
+    storage: dict[str, int]
+    updatable: bool
+    problem: str
+    models: list[Summary] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary as dicts, lists, strings and numbers."""
+        return asdict(self)
+
+
+def inspect(model: Model) -> Summary:
+    """Describes a model: features, metadata, layers with shapes and parameters, storage, what it depends on.
+
+    Works for every model that can be read, also for those that refcoreml cannot run; ``problem`` then says why.
+
+    Args:
+        model: a loaded model; ``load(path, prepare=False)`` will do.
+    """
+    shapes: dict[str, Shape] = {}
+    formulas: dict[str, list[str]] = {}
+    problem = ""
+    try:
+        interface = getattr(model.prepare(), "interface", None)
+        formulas = interface.preprocessing_formula() if interface is not None else {}
+    except RefCoreMLError as error:
+        problem = f"{type(error).__name__}: {error}"
+    else:
+        with suppress(InvalidModelError):  # a declared shape that stands for sequences need not fit
+            shapes = model.shapes()
+    description = model.spec.description
+    layers = [_layer(index, layer, shapes) for index, layer in enumerate(_layers(model.spec))]
+    metadata = description.metadata
+    return Summary(
+        kind=model.kind,
+        specification_version=model.spec.specificationVersion,
+        runs_on=OPERATING_SYSTEMS[model.spec.specificationVersion],
+        inputs=[_feature(feature) for feature in model.inputs],
+        outputs=[_feature(feature) for feature in model.outputs],
+        metadata={
+            name: value
+            for name, value in {
+                "description": metadata.shortDescription,
+                "author": metadata.author,
+                "version": metadata.versionString,
+                "license": metadata.license,
+                **metadata.userDefined,
+            }.items()
+            if value
+        },
+        preprocessing=formulas,
+        layers=layers,
+        custom_classes=dict(Counter(name for name in _custom_classes(model.spec))),
+        storage=_storage(layers),
+        updatable=model.spec.isUpdatable,
+        problem=problem,
+        models=[
+            inspect(Model(ModelFile(inner, "inner model"), model.precision)) for inner in _inner_models(model.spec)
+        ],
+    )
+
+
+def _feature(feature: Any) -> dict[str, Any]:
+    return {
+        "name": feature.name,
+        "type": feature.describe(),
+        "optional": feature.optional,
+        "description": feature.description,
+    }
+
+
+def _layers(spec: schema.Model) -> Iterator[schema.NeuralNetworkLayer]:
+    kind = str(spec.WhichOneof("Type"))
+    if kind.startswith("neuralNetwork"):
+        yield from getattr(spec, kind).layers
+
+
+def _inner_models(spec: schema.Model) -> Iterator[schema.Model]:
+    message = getattr(spec, str(spec.WhichOneof("Type")))
+    pipeline = getattr(message, "pipeline", message)
+    yield from getattr(pipeline, "models", ())
+
+
+def _custom_classes(spec: schema.Model) -> Iterator[str]:
+    if spec.WhichOneof("Type") == "customModel":
+        yield spec.customModel.className
+    for layer in _layers(spec):
+        if layer.WhichOneof("layer") == "custom":
+            yield layer.custom.className
+
+
+def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: dict[str, Shape]) -> LayerSummary:
+    kind = layer.WhichOneof("layer") or "unknown"
+    params = getattr(layer, kind, None)
+    return LayerSummary(
+        index=index,
+        name=layer.name,
+        kind=kind,
+        inputs=list(layer.input),
+        outputs=list(layer.output),
+        output_shapes=[shapes.get(name) for name in layer.output],
+        parameters=parameters(params) if params is not None else {},
+        weights=list(weight_summaries(params)) if params is not None else [],
+    )
+
+
+def parameters(message: Message) -> dict[str, Any]:
+    """The fields of a layer's message that are set, without weights and inner networks, as plain values."""
+    return {
+        item.name: _plain(item, value)
+        for item, value in message.ListFields()
+        if item.message_type is None or item.message_type.name not in _NOT_PARAMETERS
+    }
+
+
+def _plain(item: FieldDescriptor, value: Any) -> Any:
+    if item.message_type is not None:
+        if isinstance(value, Message):
+            return parameters(value)
+        return [parameters(element) if isinstance(element, Message) else str(element) for element in value]
+    if item.enum_type is not None and isinstance(value, int):
+        known = item.enum_type.values_by_number.get(value)
+        return known.name if known is not None else value
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    values = list(value[: _LONGEST_LIST + 1])
+    return values if len(values) <= _LONGEST_LIST else f"{len(value)} values"
+
+
+def weight_summaries(message: Message, prefix: str = "") -> Iterator[WeightSummary]:
+    """Every ``WeightParams`` that holds something, at any depth of a layer's message."""
+    for item, value in message.ListFields():
+        if item.message_type is None or item.message_type.GetOptions().map_entry:
+            continue
+        several = not isinstance(value, Message)
+        for index, element in enumerate(value if several else [value]):
+            name = f"{prefix}{item.name}" + (f"[{index}]" if several else "")
+            if item.message_type.name != "WeightParams":
+                yield from weight_summaries(element, f"{name}.")
+                continue
+            try:
+                encoding = weight_encoding(element)
+            except RefCoreMLError as error:
+                yield WeightSummary(name, f"invalid: {error}", 0, 0, 0)
+                continue
+            if encoding.bits:
+                yield WeightSummary(
+                    name, encoding.kind, encoding.bits, encoding.size * 8 // encoding.bits, encoding.size
+                )
+
+
+def _storage(layers: list[LayerSummary]) -> dict[str, int]:
+    """Numbers of weights by the way they are stored."""
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        for weights in layer.weights:
+            counts[weights.kind if weights.bits >= 16 else f"{weights.kind}, {weights.bits} bits"] += weights.count
+    return dict(counts)

@@ -1,0 +1,349 @@
+"""A Core ML runtime for coremltools, on any operating system.
+
+`enable` puts `ModelProxy` where coremltools keeps its link to the Core ML framework, so that
+``coremltools.models.MLModel(...).predict`` computes with refcoreml; `disable` takes it away again::
+
+    import coremltools
+    from refcoreml.integrations.coremltools import enable
+
+    enable()
+    outputs = coremltools.models.MLModel("MyModel.mlmodel").predict({"image": image})
+
+What goes in and comes out is what it is on a Mac, refusals included, so that code that works here works there:
+
+============ ================================================ =======================================================
+feature      taken                                            given back
+============ ================================================ =======================================================
+int64        int, bool, NumPy integer                         int
+double       float or one of the above                        float
+string       str, UTF-8 bytes                                 str
+image        PIL image in mode RGB, L or F (half precision)   PIL image: RGBA (colour), L, F
+array        writeable array of float32, float64, int32 or    array of float32 (also for float16), float64, int32 or
+             int8 that has dimensions; cast to the type       int8; a rank of 0 comes as 1
+             declared, for integers by dropping fractions
+dictionary   dict from int or str to int or float             dict from int or str to float
+sequence     list of int or str (a Mac refuses these)         list of int or str
+============ ================================================ =======================================================
+
+``MLModel`` itself turns float16 arrays into float32, and tensors and lists for array inputs into arrays, before they
+come here. All failures are RuntimeErrors; when a model cannot be loaded, ``MLModel`` warns, and raises at `predict`.
+
+Source: coremlpython/CoreMLPython.mm, CoreMLPythonUtils.mm, CoreMLPythonArray.mm and models/model.py of coremltools.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import UsageError
+from refcoreml.features import Feature
+from refcoreml.model import Model, load
+from refcoreml.spec.files import NEWEST_SPECIFICATION
+
+__all__ = ["disable", "enable"]
+
+_BINDING = "coremltools.libcoremlpython"
+#: Where coremltools defines, or imports first, what `enable` replaces.
+_HOMES = ("coremltools.models.model", "coremltools.models.utils", "coremltools._deps")
+_COMPILED_SUFFIX = ".mlmodelc"
+#: In a folder that `ModelProxy.compileModel` makes: the model that was compiled.
+_COMPILED_ITEM = "refcoreml.mlmodel"
+
+
+class ModelProxy:
+    """Stands for ``_MLModelProxy`` of coremltools' binding: a loaded model.
+
+    Args:
+        path: a ``.mlmodel``, ``.mlpackage`` or ``.mlmodelc``, the latter as made by `compileModel`.
+        compute_units: the hardware to use on a Mac; changes nothing here.
+        function_name: the function of a model; a network has one, ``main``.
+        optimization_hints: change nothing here.
+        asset: the model instead of a path.
+
+    Raises:
+        RuntimeError: refcoreml cannot load the model.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        compute_units: str,
+        function_name: str,
+        optimization_hints: Mapping[str, str],
+        asset: ModelAssetProxy | None = None,
+    ) -> None:
+        with _runtime_errors('Error compiling model: "{}".'):
+            if function_name not in ("", "main"):
+                raise UsageError(f"the model has no function {function_name!r}")
+            started = time.perf_counter_ns()
+            self._model = _load(path) if asset is None else load(asset.data)
+            self._load_duration = time.perf_counter_ns() - started
+        self._features = {feature.name: feature for feature in self._model.inputs}
+        self._predict_duration: int | None = None
+        self._compiled_path = path if asset is None and _is_compiled(path) else ""
+
+    def predict(self, values: Mapping[str, Any], state: StateProxy | None = None) -> dict[str, Any]:
+        """The outputs for one set of inputs. The state is of no account: models with states cannot be loaded."""
+        result: dict[str, Any] = self._run(self._taken(values))
+        return result
+
+    def batchPredict(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:  # noqa: N802
+        """The outputs for each set of inputs."""
+        result: list[dict[str, Any]] = self._run([self._taken(values) for values in batch])
+        return result
+
+    def _run(self, inputs: Any) -> Any:
+        started = time.perf_counter_ns()
+        with _runtime_errors():
+            result = self._model.predict(inputs)
+        self._predict_duration = time.perf_counter_ns() - started
+        return result
+
+    def _taken(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _taken(name, value, self._features.get(name)) for name, value in values.items()}
+
+    def newState(self) -> StateProxy:  # noqa: N802
+        """The state of a model that has none."""
+        return StateProxy()
+
+    def get_compiled_model_path(self) -> str:
+        """A folder with the compiled model, which lives as long as this object."""
+        if not self._compiled_path:
+            with _runtime_errors():
+                self._compiled_path = _compile(self._model)
+            weakref.finalize(self, shutil.rmtree, self._compiled_path, ignore_errors=True)
+        return self._compiled_path
+
+    def get_load_duration_in_nano_seconds(self) -> int:
+        """How long loading took."""
+        return self._load_duration
+
+    def get_last_predict_duration_in_nano_seconds(self) -> int | None:
+        """How long the last prediction took; None before the first."""
+        return self._predict_duration
+
+    @staticmethod
+    def maximum_supported_specification_version() -> int:
+        """The newest specification version that refcoreml reads."""
+        return NEWEST_SPECIFICATION
+
+    @staticmethod
+    def compileModel(path: str) -> str:  # noqa: N802
+        """Compiles a model, which here means to check and copy it; gives the new folder."""
+        with _runtime_errors():
+            return _compile(load(path))
+
+    @staticmethod
+    def create_model_asset_from_path(path: str) -> Any:
+        """An ``MLModelAsset`` for a compiled model."""
+        with _runtime_errors():
+            return _asset((Path(path) / _COMPILED_ITEM).read_bytes())
+
+    @staticmethod
+    def create_model_asset_from_memory(data: bytes, blobs: Mapping[str, bytes]) -> Any:
+        """An ``MLModelAsset`` for the bytes of a ``.mlmodel`` file."""
+        if blobs:
+            raise RuntimeError("refcoreml does not load models with weight files from memory")
+        return _asset(data)
+
+    @staticmethod
+    def get_model_structure(path: str) -> Any:
+        """Refuses: only Apple's framework knows the structure of a compiled model."""
+        raise RuntimeError("refcoreml does not read the structure of compiled models")
+
+    @staticmethod
+    def get_compute_plan(path: str, compute_units: str) -> Any:
+        """Refuses: there is no plan of Apple's hardware here."""
+        raise RuntimeError("refcoreml has no compute plans")
+
+    @staticmethod
+    def get_available_compute_devices() -> list[Any]:
+        """None of Apple's devices are here."""
+        return []
+
+    @staticmethod
+    def get_all_compute_devices() -> list[Any]:
+        """None of Apple's devices are here."""
+        return []
+
+
+class ModelAssetProxy:
+    """Stands for ``_MLModelAssetProxy`` of coremltools' binding: a model in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class StateProxy:
+    """Stands for the binding's state object, of a model without states."""
+
+    def read_state(self, name: str) -> Any:
+        """Refuses: there is no state of any name."""
+        raise RuntimeError(f"the model has no state {name!r}")
+
+    def write_state(self, name: str, value: Any) -> None:
+        """Refuses: there is no state of any name."""
+        raise RuntimeError(f"the model has no state {name!r}")
+
+
+@contextmanager
+def _runtime_errors(message: str = "{}") -> Iterator[None]:
+    """The binding knows no other class of error."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(message.format(error)) from error
+
+
+def _is_compiled(path: str) -> bool:
+    return path.rstrip("/").endswith(_COMPILED_SUFFIX)
+
+
+def _load(path: str) -> Model:
+    item = Path(path) / _COMPILED_ITEM
+    return load(item if _is_compiled(path) and item.exists() else path)
+
+
+def _compile(model: Model) -> str:
+    folder = Path(tempfile.mkdtemp(suffix=_COMPILED_SUFFIX))
+    model.save(folder / _COMPILED_ITEM)
+    return str(folder)
+
+
+def _asset(data: bytes) -> Any:
+    return importlib.import_module("coremltools.models.model").MLModelAsset(ModelAssetProxy(data))
+
+
+# --- what goes in ----------------------------------------------------------------------------------------------------
+
+_ARRAY_TYPES = ("float32", "float64", "int32", "int8")
+
+
+def _taken(name: str, value: Any, feature: Feature | None) -> Any:
+    """The value of one input as the binding hands it to Core ML.
+
+    Raises:
+        RuntimeError: the binding refuses the value, or its kind is not the one declared.
+    """
+    kind, result = _kind(value)
+    if not kind:
+        raise RuntimeError(f"value type not convertible: input {name!r} is {_described(value)}")
+    if feature is None:
+        return result  # its name will be refused
+    if kind != feature.kind and (kind, feature.kind) != ("int64", "double"):
+        raise RuntimeError(f"input {name!r} is {_described(value)}, but the model declares {feature.describe()}")
+    if kind == "array" and feature.element.startswith("Int"):
+        return np.trunc(result)
+    return result
+
+
+def _kind(value: Any) -> tuple[str, Any]:
+    """The kind of feature that a Python value stands for, and the value; an empty kind if none."""
+    from PIL import Image
+
+    if isinstance(value, (int, np.integer)):
+        return "int64", int(value)
+    if isinstance(value, float):
+        return "double", value
+    if isinstance(value, str):
+        return "string", value
+    if isinstance(value, bytes):
+        return "string", value.decode(errors="replace")
+    if isinstance(value, dict):
+        return "dictionary" if _is_dictionary(value) else "", value
+    if isinstance(value, (list, tuple)):
+        return "sequence", value
+    if isinstance(value, np.ndarray):
+        # The binding asks for a pointer that it may write through.
+        fits = value.dtype.name in _ARRAY_TYPES and value.ndim > 0 and value.flags.writeable
+        return "array" if fits else "", value
+    return "image" if isinstance(value, Image.Image) else "", value
+
+
+def _is_dictionary(value: dict[Any, Any]) -> bool:
+    """Whether keys are all integers or all strings, and values all integers, or floats and integers, a float first."""
+    integers = (int, np.integer)
+    keys = integers if isinstance(next(iter(value), 0), integers) else (str, bytes)
+    numbers = (float, *integers) if isinstance(next(iter(value.values()), 0), float) else integers
+    return all(isinstance(key, keys) and isinstance(number, numbers) for key, number in value.items())
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        locked = "" if value.flags.writeable else "read-only "
+        return f"a {locked}array of {value.dtype} with {value.ndim} dimensions, not one of {', '.join(_ARRAY_TYPES)} ..."
+    return f"a {type(value).__name__}"
+
+
+# --- switching on and off --------------------------------------------------------------------------------------------
+
+#: What `enable` has replaced: coremltools' objects by name, and the module of its binding, None where it has none.
+_originals: tuple[dict[str, Any], ModuleType | None] | None = None
+
+
+def enable(*, macos: tuple[int, ...] | None = None) -> None:
+    """Lets coremltools predict with refcoreml, in this process.
+
+    It does not matter whether coremltools has been imported yet. Models that it loaded before keep what they had; load
+    them again.
+
+    Args:
+        macos: the version of macOS that coremltools shall believe to run on, such as ``(26, 0)``; some of its functions
+            (``compile_model``, ``CompiledMLModel``, ``make_state``) and most of its tests ask. None: leave its checks
+            alone.
+
+    Raises:
+        UsageError: coremltools cannot be imported.
+    """
+    global _originals
+    disable()
+    try:
+        model, utils, deps = map(importlib.import_module, _HOMES)
+    except ImportError as error:
+        raise UsageError(f"coremltools cannot be imported: {error}", remedy="pip install coremltools") from error
+    replacements: dict[ModuleType, dict[str, Any]] = {
+        model: {"_MLModelProxy": ModelProxy, "_MLModelAssetProxy": ModelAssetProxy}
+    }
+    if macos is not None:
+        replacements[utils] = {"_is_macos": lambda: True, "_macos_version": lambda: macos}
+        replacements[deps] = {"_IS_MACOS": True}
+    originals = {name: getattr(home, name) for home, names in replacements.items() for name in names}
+    _originals = originals, sys.modules.get(_BINDING)
+    binding = ModuleType(_BINDING, "Stands for the binding to the Core ML framework.")
+    vars(binding).update(replacements[model])
+    _put({name: value for names in replacements.values() for name, value in names.items()}, binding)
+
+
+def disable() -> None:
+    """Gives coremltools back what `enable` replaced. Models loaded in between go on to predict with refcoreml."""
+    global _originals
+    if _originals is not None:
+        _put(*_originals)
+        _originals = None
+
+
+def _put(values: Mapping[str, Any], binding: ModuleType | None) -> None:
+    """Sets names wherever coremltools holds them, as its modules import them from each other, and its binding."""
+    package, name = _BINDING.split(".")
+    if binding is None:
+        sys.modules.pop(_BINDING, None)
+        vars(sys.modules[package]).pop(name, None)
+    else:
+        sys.modules[_BINDING] = binding
+        setattr(sys.modules[package], name, binding)
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith(f"{package}."):
+            for held in values.keys() & vars(module).keys():
+                setattr(module, held, values[held])

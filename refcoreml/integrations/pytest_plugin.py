@@ -1,0 +1,66 @@
+"""A pytest plugin: ``pytest --coreml-runtime=refcoreml`` predicts with refcoreml wherever tests use coremltools.
+
+coremltools then believes to run on a recent macOS, so that tests that skip themselves elsewhere run. Without the option
+the plugin does nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from refcoreml.errors import UsageError
+
+#: What coremltools is told: the first version of macOS whose Core ML reads all that refcoreml reads.
+MACOS = (26, 0)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option."""
+    parser.getgroup("refcoreml", "Core ML models in tests").addoption(
+        "--coreml-runtime",
+        choices=["refcoreml"],
+        help="what predicts when tests call coremltools: refcoreml, on any operating system, with coremltools' checks "
+        "seeing a recent macOS; without this option whatever coremltools finds, which is nothing except on a Mac",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Switches on before any conftest or test module can ask coremltools about the system."""
+    _switch_on(early_config.known_args_namespace)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The same for a plugin that a conftest loads."""
+    _switch_on(config.option)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Switches off."""
+    if config.option.coreml_runtime:
+        from refcoreml.integrations import coremltools
+
+        coremltools.disable()
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Tells whose numbers the tests see."""
+    if not config.option.coreml_runtime:
+        return None
+    import refcoreml
+
+    version = ".".join(map(str, MACOS))
+    return f"Core ML runtime: refcoreml {refcoreml.__version__} (coremltools sees macOS {version})"
+
+
+def _switch_on(options: Any) -> None:
+    if options.coreml_runtime:
+        from refcoreml.integrations import coremltools
+
+        try:
+            coremltools.enable(macos=MACOS)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error

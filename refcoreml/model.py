@@ -1,0 +1,222 @@
+"""Loading, predicting, tracing, saving: `load` and `Model`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, overload
+
+from refcoreml import features
+from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml.features import Feature
+from refcoreml.kernels._threads import for_each
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.neuralnetwork.arithmetic import Arithmetic, arithmetic
+from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
+from refcoreml.neuralnetwork.network import Event, Observer
+from refcoreml.spec import schema
+from refcoreml.spec.files import ModelFile, read_model, write_model
+
+#: A batch goes to threads when its first sample took longer than this, in seconds; below, threads cost more than they
+#: gain.
+_WORTH_A_THREAD = 2e-3
+
+
+class Evaluator(Protocol):
+    """What computes one type of model. Takes checked inputs, returns outputs that `features.finish_output`
+    completes.
+    """
+
+    legacy_ranks: bool
+
+    def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+        """Computes the outputs by name."""
+
+    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
+        """Computes layer by layer."""
+
+    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
+        """The shapes of the blobs, by name, without arithmetic."""
+
+
+#: How each model type is run: from its message and an arithmetic to an evaluator.
+EVALUATORS: dict[str, Callable[[schema.Model, Arithmetic], Evaluator]] = {
+    "neuralNetwork": NeuralNetworkEvaluator,
+    "neuralNetworkClassifier": NeuralNetworkEvaluator,
+    "neuralNetworkRegressor": NeuralNetworkEvaluator,
+}
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """A layer as it ran.
+
+    Attributes:
+        index: position in the network.
+        name: the layer's name.
+        kind: its type as the schema calls it.
+        inputs, outputs: arrays by blob name. They belong to the run: copy what is to be kept or changed.
+    """
+
+    index: int
+    name: str
+    kind: str
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+
+
+class Model:
+    """A Core ML model, loaded. Made by `load`.
+
+    Attributes:
+        spec: the model's message. Changes to it reach neither predictions nor `inputs`; load it again for that.
+        kind: the model type as the schema calls it, such as ``neuralNetworkClassifier``.
+        inputs, outputs: the features.
+        precision: ``float32``, ``float64`` or ``float16``.
+    """
+
+    def __init__(self, file: ModelFile, precision: str = "float32") -> None:
+        self._file = file
+        self._arithmetic = arithmetic(precision)
+        self._evaluator: Evaluator | None = None
+        self.spec = file.spec
+        self.precision = precision
+        self.kind = str(self.spec.WhichOneof("Type"))
+        self.inputs = [Feature.of(feature) for feature in self.spec.description.input]
+        self.outputs = [Feature.of(feature) for feature in self.spec.description.output]
+
+    def __repr__(self) -> str:
+        def listed(group: Sequence[Feature]) -> str:
+            return ", ".join(f"{feature.name}: {feature.describe()}" for feature in group)
+
+        return f"<refcoreml.Model {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})>"
+
+    def prepare(self) -> Evaluator:
+        """Checks the model and decodes its weights, once; `load` does it unless told otherwise.
+
+        Raises:
+            UnsupportedModelError: refcoreml cannot run this type of model, or some of its layers.
+            InvalidModelError: the model breaks a rule of the specification.
+        """
+        if self._evaluator is None:
+            if self.kind not in EVALUATORS:
+                raise UnsupportedModelError(
+                    f"models of type {self.kind} can be inspected, but not run yet",
+                    where=self._file.name,
+                    remedy=f"Types that run: {', '.join(EVALUATORS)}",
+                )
+            self._evaluator = EVALUATORS[self.kind](self.spec, self._arithmetic)
+        return self._evaluator
+
+    @overload
+    def predict(self, inputs: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    @overload
+    def predict(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: ...
+
+    def predict(self, inputs: Any) -> Any:
+        """Computes the outputs for one set of inputs, or for each of a list of them.
+
+        Args:
+            inputs: values by feature name: PIL images, arrays, numbers, strings, dictionaries; or a list of such dicts,
+                which runs on all cores.
+
+        Returns:
+            Values by feature name in the types that Core ML returns in Python: arrays of the declared type, PIL images,
+            int, float, str, dictionaries of probabilities. For a list, a list of such dicts.
+
+        Raises:
+            InputError: the inputs do not fit what the model declares.
+        """
+        if isinstance(inputs, Mapping):
+            return self._predict_one(inputs)
+        if isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
+            raise InputError(f"expected a dict or a list of dicts, got {type(inputs).__name__}")
+        return self._predict_batch(inputs)
+
+    def _predict_one(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+        evaluator = self.prepare()
+        results = evaluator.predict(self._checked(evaluator, inputs), observe)
+        return {
+            feature.name: features.finish_output(feature, results[feature.name])
+            for feature in self.outputs
+            if feature.name in results
+        }
+
+    def _predict_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = [{}] * len(batch)
+
+        def predict(index: int) -> None:
+            results[index] = self._predict_one(batch[index])
+
+        # The first sample warms caches up, the second tells what a sample costs.
+        seconds = 0.0
+        for index in range(min(2, len(batch))):
+            started = time.perf_counter()
+            predict(index)
+            seconds = time.perf_counter() - started
+        rest = range(2, len(batch))
+        if seconds < _WORTH_A_THREAD:
+            for index in rest:
+                predict(index)
+        else:
+            for_each(predict, rest)
+        return results
+
+    def _checked(self, evaluator: Evaluator, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return features.check_inputs(self.inputs, inputs, legacy_ranks=evaluator.legacy_ranks)
+
+    def observe(self, inputs: Mapping[str, Any], observer: Observer) -> dict[str, Any]:
+        """`predict` for one set of inputs, with every layer shown to the observer."""
+        return self._predict_one(inputs, observer)
+
+    def trace(self, inputs: Mapping[str, Any]) -> Iterator[LayerTrace]:
+        """Yields every layer with its inputs and outputs, each computed when it is asked for."""
+        evaluator = self.prepare()
+        for step, arguments, results in evaluator.trace(self._checked(evaluator, inputs)):
+            yield LayerTrace(
+                step.index,
+                step.name,
+                step.kind,
+                dict(zip(step.inputs, arguments, strict=True)),
+                dict(zip(step.outputs, results, strict=True)),
+            )
+
+    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
+        """The shape of every blob, without running a layer.
+
+        Args:
+            inputs: shapes of input blobs; by default those that the model declares.
+
+        Returns:
+            Shapes by blob name; blobs whose shape depends on values are missing.
+        """
+        return self.prepare().shapes(inputs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model as ``.mlmodel`` or ``.mlpackage``; an old file stays until the new one is complete."""
+        write_model(ModelFile(self.spec, self._file.name, self._file.weights), path)
+
+
+def load(source: Any, *, precision: str = "float32", prepare: bool = True) -> Model:
+    """Loads a Core ML model.
+
+    Args:
+        source: a path to ``.mlmodel`` or ``.mlpackage``, bytes, a binary file object, a ``Model`` message, or anything
+            with ``get_spec()``, such as coremltools' ``MLModel``.
+        precision: the arithmetic: ``float32`` (as a CPU runtime), ``float64`` (the oracle) or ``float16`` (weights and
+            blobs stored in half precision, sums in single).
+        prepare: whether to check the network and decode its weights now, so that whatever is wrong shows here;
+            otherwise at the first prediction.
+
+    Raises:
+        MalformedModelError: the source is no Core ML model, or a damaged one.
+        UnsupportedModelError: valid, but not for refcoreml; names every layer that it cannot run.
+        InvalidModelError: the model breaks a rule of the specification.
+    """
+    model = Model(read_model(source), precision)
+    if prepare:
+        model.prepare()
+    return model

@@ -1,0 +1,63 @@
+"""Figures about a blob: range, mean, NaN and infinities, distance to the end of half precision."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.kernels._types import Array, Shape
+
+#: The largest finite number in half precision.
+FLOAT16_MAX = 65504.0
+
+
+@dataclass(frozen=True)
+class BlobStatistics:
+    """Figures of one array; minimum, maximum and mean are those of its finite values (NaN if there are none).
+
+    Attributes:
+        shape: the array's shape.
+        minimum, maximum, mean: of the finite values, the mean in float64.
+        nans, infinities: how many of each.
+        headroom: 65504 / max |finite value|: by how much the values could grow within half precision.
+    """
+
+    shape: Shape
+    minimum: float
+    maximum: float
+    mean: float
+    nans: int
+    infinities: int
+    headroom: float
+
+    @property
+    def bad(self) -> bool:
+        """Whether there is a NaN or an infinity."""
+        return bool(self.nans or self.infinities)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures as plain values."""
+        return asdict(self)
+
+
+def blob_statistics(values: Array) -> BlobStatistics:
+    """Computes the figures of an array."""
+    low, high = float(values.min()), float(values.max())
+    nans = infinities = 0
+    finite: Any = values
+    if not (np.isfinite(low) and np.isfinite(high)):
+        nans, infinities = int(np.isnan(values).sum()), int(np.isinf(values).sum())
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+    largest = max(abs(low), abs(high))
+    return BlobStatistics(
+        shape=values.shape,
+        minimum=low,
+        maximum=high,
+        mean=float(finite.mean(dtype=np.float64)) if finite.size else np.nan,
+        nans=nans,
+        infinities=infinities,
+        headroom=FLOAT16_MAX / largest if largest > 0 else np.inf,
+    )

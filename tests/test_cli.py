@@ -1,0 +1,260 @@
+"""The command line, run in the process; one test starts the installed command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refcoreml import build, demo
+from refcoreml.cli import main
+from refcoreml.cli.main import EXIT_CODES
+from refcoreml.errors import RefCoreMLError
+from refcoreml.spec import schema
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def linear(tmp_path):
+    """y = 2 a + b - 1, two inputs of three numbers."""
+    net = build.Network({"a": (3,), "b": (3,)}, ["y"])
+    net.add("activation", inputs="a", outputs="doubled", linear={"alpha": 2.0, "beta": -1.0})
+    net.add("add", inputs=["doubled", "b"], outputs="y")
+    path = tmp_path / "linear.mlmodel"
+    net.model().save(path)
+    return path
+
+
+@pytest.fixture
+def picture_model(tmp_path):
+    """An image in, the same image out."""
+    net = build.Network({"image": build.image(6, 4)}, {"styled": build.image(6, 4)})
+    net.add("activation", outputs="styled", linear={"alpha": 1.0, "beta": 0.0})
+    path = tmp_path / "picture.mlmodel"
+    net.model().save(path)
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3)).astype(np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_literal_numbers_in_and_json_out(run, linear):
+    code, out, _ = run("predict", linear, "-i", "a=1,2,3", "-i", "b=[10, 20, 30]", "--json")
+    assert code == 0
+    assert json.loads(out) == {"y": [11.0, 23.0, 35.0]}
+
+
+def test_arrays_from_npy_npz_and_json(run, linear, tmp_path):
+    np.save(tmp_path / "a.npy", np.array([1.0, 2.0, 3.0]))
+    np.savez(tmp_path / "both.npz", a=np.array([1.0, 2.0, 3.0]), b=np.array([10.0, 20.0, 30.0]))
+    (tmp_path / "b.json").write_text("[10, 20, 30]")
+    (tmp_path / "both.json").write_text('{"a": [1, 2, 3], "b": [10, 20, 30]}')
+    for given in (
+        ("-i", f"a={tmp_path / 'a.npy'}", "-i", f"b={tmp_path / 'b.json'}"),
+        ("-i", f"a={tmp_path / 'both.npz'}", "-i", f"b={tmp_path / 'both.npz'}"),
+        ("-i", tmp_path / "both.npz"),
+        ("-i", tmp_path / "both.json"),
+    ):
+        code, out, err = run("predict", linear, *given, "--json")
+        assert (code, json.loads(out)) == (0, {"y": [11.0, 23.0, 35.0]}), err
+
+
+def test_outputs_go_to_npz(run, linear, tmp_path):
+    code, _, _ = run("predict", linear, "-i", "a=1,2,3", "-i", "b=1,1,1", "-o", tmp_path / "y.npz")
+    assert code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npz")["y"], np.array([2, 4, 6], np.float32))
+
+
+def test_precision_reaches_the_model(run, linear):
+    _, out, _ = run("predict", linear, "-i", "a=0.33333,0,0", "-i", "b=0,0,0", "--precision", "float16", "--json")
+    third = np.float32(np.float16(0.33333))
+    assert json.loads(out)["y"][0] == float(np.float16(2 * third - 1))
+
+
+def test_a_picture_goes_in_and_out(run, picture_model, photo, tmp_path):
+    target = tmp_path / "styled.png"
+    code, _, err = run("predict", picture_model, "--input", photo, "--output", target)
+    assert code == 0, err
+    np.testing.assert_array_equal(np.asarray(Image.open(target)), np.asarray(Image.open(photo)))
+
+
+@pytest.mark.parametrize("resize", ["fill", "fit", "crop"])
+def test_a_picture_of_another_size_is_resized_on_request(run, picture_model, tmp_path, resize):
+    Image.new("RGBA", (31, 17), (200, 10, 10, 255)).save(tmp_path / "big.png")
+    code, _, err = run("predict", picture_model, "-i", f"image={tmp_path / 'big.png'}")
+    assert code == 2
+    assert "Add --resize fill, fit or crop" in err
+    target = tmp_path / "out.png"
+    assert (
+        run("predict", picture_model, "-i", f"image={tmp_path / 'big.png'}", "--resize", resize, "-o", target)[0] == 0
+    )
+    borders = {tuple(map(int, pixel)) for pixel in np.asarray(Image.open(target)).reshape(-1, 3)}
+    assert ((0, 0, 0) in borders) == (resize == "fit")
+    assert (200, 10, 10) in borders
+
+
+def test_top_limits_the_classes(run):
+    sample = demo.samples()[0][0]
+    model = demo.digits_model_path()
+    code, out, _ = run("predict", model, "--top", "2", "-i", _saved(sample))
+    assert code == 0
+    assert "and 8 more" in out
+    assert "and 5 more" in run("predict", model, "-i", _saved(sample))[1]
+    with pytest.raises(SystemExit) as stop:
+        run("predict", model, "--top", "0", "-i", _saved(sample))
+    assert stop.value.code == 2
+
+
+def _saved(picture):
+    import tempfile
+
+    path = tempfile.mkdtemp() + "/sample.png"
+    picture.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["-i", "q=1"], "the model has no input 'q'"),
+        (["-i", "a=1,2,3"], "b"),
+        (["-i", "a=1,2", "-i", "b=1,2,3"], "input 'a'"),
+        (["-i", "a=one", "-i", "b=1,2,3"], "neither a number, a list, JSON nor a file"),
+        (["-i", "a=missing.npy", "-i", "b=1,2,3"], "cannot be read"),
+        (["-i", "1,2,3"], "which input is '1,2,3'"),
+        (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.txt"], "must end in .npz, .png or .jpg"),
+        (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "/nowhere/y.npz"], "no such folder"),
+        (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.png"], "0 image outputs"),
+    ],
+)
+def test_wrong_inputs_say_why_and_exit_with_2(run, linear, given, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("predict", linear, *given)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_file_that_is_no_picture(run, picture_model, tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    code, _, err = run("predict", picture_model, "-i", tmp_path / "text.png")
+    assert code == 2
+    assert "cannot be read as a picture" in err
+
+
+def test_exit_codes_tell_whose_fault_it_is(run, tmp_path):
+    assert run("inspect", tmp_path / "missing.mlmodel")[0] == 3
+    (tmp_path / "empty.mlmodel").write_bytes(b"")
+    assert run("predict", tmp_path / "empty.mlmodel")[0] == 3
+    spec = schema.Model(specificationVersion=1)
+    spec.glmRegressor.offset.append(1.0)
+    (tmp_path / "glm.mlmodel").write_bytes(spec.SerializeToString())
+    assert run("predict", tmp_path / "glm.mlmodel")[0] == 4
+    assert EXIT_CODES[-1] == (RefCoreMLError, 5)
+
+
+def test_inspect_shows_features_layers_and_storage(run):
+    code, out, _ = run("inspect", demo.digits_model_path())
+    assert code == 0
+    for text in ("neuralNetworkClassifier", "Grayscale", "convolution", "softmax", "runs on", "license", "gray = "):
+        assert text in out
+    assert "convolution" not in run("inspect", demo.digits_model_path(), "--no-layers")[1]
+
+
+def test_inspect_as_json_holds_shapes_and_weights(run, linear):
+    _, out, _ = run("inspect", linear, "--json")
+    found = json.loads(out)
+    assert [layer["kind"] for layer in found["layers"]] == ["activation", "add"]
+    assert found["layers"][1]["output_shapes"] == [[1, 1, 3, 1, 1]]
+    assert found["layers"][0]["parameters"] == {"linear": {"alpha": 2.0, "beta": -1.0}}
+    assert found["problem"] == ""
+
+
+def test_inspect_works_for_a_model_that_cannot_run(run, tmp_path):
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("custom", outputs="y", class_name="GridSampler", description="samples a grid")
+    (tmp_path / "custom.mlmodel").write_bytes(net.spec().SerializeToString())
+    code, out, _ = run("inspect", tmp_path / "custom.mlmodel")
+    assert code == 0
+    assert "custom class GridSampler (1 x)" in out
+    assert "cannot run this model" in out
+
+
+def test_trace_names_the_first_layer_that_goes_bad(run, tmp_path):
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("activation", name="big", linear={"alpha": 1e6, "beta": 0.0})
+    net.add("activation", outputs="y", ReLU={})
+    path = tmp_path / "big.mlmodel"
+    net.model().save(path)
+    code, out, _ = run("trace", path, "-i", "x=1,2,3")
+    assert code == 0
+    assert "'big' exceeds the largest half precision number" in out
+    code, out, _ = run("trace", path, "-i", "x=1,2,3", "--precision", "float16")
+    assert code == 1
+    assert "first bad layer: 0 'big' (activation) makes 0 NaN and 3 Inf" in out
+    code, out, _ = run("trace", path, "-i", "x=1,2,3", "--precision", "float16", "--json")
+    assert json.loads(out)["first_bad"]["layer"] == "big"
+
+
+def test_demo_shows_every_sample(run):
+    code, out, _ = run("demo")
+    assert code == 0
+    assert f"{len(demo.samples())} right" in out or "right. The model" in out
+    code, out, _ = run("demo", "--json")
+    assert len(json.loads(out)) == len(demo.samples())
+
+
+def test_help_shows_examples_and_exit_codes(capsys):
+    for arguments, text in (
+        (["--help"], "exit codes"),
+        (["predict", "--help"], "examples"),
+        (["trace", "--help"], "half"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 0
+        assert text in capsys.readouterr().out
+
+
+def test_interrupting_is_quiet(run, monkeypatch, linear):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("refcoreml.cli.inspect.load", interrupted)
+    code, _, err = run("inspect", linear)
+    assert (code, err.strip()) == (130, "interrupted")
+
+
+def test_warnings_are_one_line(run, tmp_path):
+    net = build.Network({"image": build.image(5, 3)}, ["y"])
+    net.preprocess("image", red_bias=1.0)
+    net.add("softmax", outputs="y")
+    (tmp_path / "zero.mlmodel").write_bytes(net.spec().SerializeToString())
+    _, _, err = run("inspect", tmp_path / "zero.mlmodel")
+    assert err.startswith("warning: ")
+    assert "channelScale" in err
+
+
+def test_the_installed_command_runs():
+    found = subprocess.run(
+        [sys.executable, "-m", "refcoreml", "--version"], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert found.stdout.startswith("refcoreml ")
