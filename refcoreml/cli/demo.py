@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from rich.columns import Columns
@@ -51,9 +52,14 @@ def run(options: argparse.Namespace) -> int:
         )
     )
     right = sum(str(result[label]) == str(truth) for (_, truth), result in zip(samples, results, strict=True))
-    out.print(f"{right} of {len(samples)} right. The model: {path}")
-    out.print(f"Next: refcoreml inspect {path}", soft_wrap=True)
+    out.print(f"{right} of {len(samples)} right")
+    out.print(f"next: refcoreml inspect {_near(path)}", soft_wrap=True)
     return 0
+
+
+def _near(path: Path) -> str:
+    """The path as it is typed from here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _card(picture: Any, truth: Any, label: Any, probabilities: dict[Any, float]) -> Panel:

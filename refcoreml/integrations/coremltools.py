@@ -239,7 +239,8 @@ def _taken(name: str, value: Any, feature: Feature | None) -> Any:
     """
     kind, result = _kind(value)
     if not kind:
-        raise RuntimeError(f"value type not convertible: input {name!r} is {_described(value)}")
+        accepted = f"Arrays must be writeable, have dimensions and hold {', '.join(_ARRAY_TYPES)}"
+        raise RuntimeError(f"value type not convertible: input {name!r} is {_described(value)}. {accepted}")
     if feature is None:
         return result  # its name will be refused
     if kind != feature.kind and (kind, feature.kind) != ("int64", "double"):
@@ -282,8 +283,8 @@ def _is_dictionary(value: dict[Any, Any]) -> bool:
 
 def _described(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        locked = "" if value.flags.writeable else "read-only "
-        return f"a {locked}array of {value.dtype} with {value.ndim} dimensions, not one of {', '.join(_ARRAY_TYPES)} ..."
+        kind = f"array of {value.dtype} and shape {value.shape}"
+        return f"an {kind}" if value.flags.writeable else f"a read-only {kind}"
     return f"a {type(value).__name__}"
 
 

@@ -11,7 +11,7 @@ from refcoreml.spec.weights import decode_weights
 
 LENGTH, BATCH, SYMBOLS, HIDDEN = 11, 3, 101, 512
 
-#: Roundings of sums of 613 terms that reach 10, in each of 11 steps. A wrong weight would show in the third digit.
+#: Roundings of sums of 613 terms that reach 10, in each of 11 steps. (Biases shifted by one place move states by 1.)
 BOUND = LENGTH * (SYMBOLS + HIDDEN) * 10 * 2.0**-53
 
 

@@ -36,9 +36,8 @@ def non_maximum_suppression(node: Node) -> Op:
     Source: ``NonMaximumSuppressionLayerParams``.
     Chosen: at equality with a threshold as TensorFlow does (a score must be above it, an IoU above it suppresses),
     which is the oracle of Apple's tests; of equal scores the lowest index first; of negative sizes the magnitude
-    counts, as corners count in any order there; of two boxes
-    without area neither suppresses the other; a score of NaN never passes;
-    a fraction of an input M is cut off.
+    counts, as corners count in any order there; of two boxes without area neither suppresses the other; a score of NaN
+    never passes; a fraction of an input M is cut off.
     """
     params = node.params
     node.require(not math.isnan(params.iouThreshold), "iouThreshold is NaN")
