@@ -41,8 +41,8 @@ class Evaluator(Protocol):
         """The shapes of the blobs, by name, without arithmetic."""
 
 
-#: How each model type is run: from its message and an arithmetic to an evaluator.
-EVALUATORS: dict[str, Callable[[schema.Model, Arithmetic], Evaluator]] = {
+#: How each model type is run: from its message, an arithmetic and strictness to an evaluator.
+EVALUATORS: dict[str, Callable[[schema.Model, Arithmetic, bool], Evaluator]] = {
     "neuralNetwork": NeuralNetworkEvaluator,
     "neuralNetworkClassifier": NeuralNetworkEvaluator,
     "neuralNetworkRegressor": NeuralNetworkEvaluator,
@@ -75,14 +75,16 @@ class Model:
         kind: the model type as the schema calls it, such as ``neuralNetworkClassifier``.
         inputs, outputs: the features.
         precision: ``float32``, ``float64`` or ``float16``.
+        strict: whether what the specification leaves undefined is an error.
     """
 
-    def __init__(self, file: ModelFile, precision: str = "float32") -> None:
+    def __init__(self, file: ModelFile, precision: str = "float32", strict: bool = True) -> None:
         self._file = file
         self._arithmetic = arithmetic(precision)
         self._evaluator: Evaluator | None = None
         self.spec = file.spec
         self.precision = precision
+        self.strict = strict
         self.kind = str(self.spec.WhichOneof("Type"))
         self.inputs = [Feature.of(feature) for feature in self.spec.description.input]
         self.outputs = [Feature.of(feature) for feature in self.spec.description.output]
@@ -107,7 +109,7 @@ class Model:
                     where=self._file.name,
                     remedy=f"Types that run: {', '.join(EVALUATORS)}",
                 )
-            self._evaluator = EVALUATORS[self.kind](self.spec, self._arithmetic)
+            self._evaluator = EVALUATORS[self.kind](self.spec, self._arithmetic, self.strict)
         return self._evaluator
 
     @overload
@@ -200,7 +202,7 @@ class Model:
         write_model(ModelFile(self.spec, self._file.name, self._file.weights), path)
 
 
-def load(source: Any, *, precision: str = "float32", prepare: bool = True) -> Model:
+def load(source: Any, *, precision: str = "float32", strict: bool = True, prepare: bool = True) -> Model:
     """Loads a Core ML model.
 
     Args:
@@ -208,6 +210,8 @@ def load(source: Any, *, precision: str = "float32", prepare: bool = True) -> Mo
             with ``get_spec()``, such as coremltools' ``MLModel``.
         precision: the arithmetic: ``float32`` (as a CPU runtime), ``float64`` (the oracle) or ``float16`` (weights and
             blobs stored in half precision, sums in single).
+        strict: whether what the specification leaves undefined, such as an index out of range, is an error; otherwise
+            what Core ML has been seen to do, where that is known.
         prepare: whether to check the network and decode its weights now, so that whatever is wrong shows here;
             otherwise at the first prediction.
 
@@ -216,7 +220,7 @@ def load(source: Any, *, precision: str = "float32", prepare: bool = True) -> Mo
         UnsupportedModelError: valid, but not for refcoreml; names every layer that it cannot run.
         InvalidModelError: the model breaks a rule of the specification.
     """
-    model = Model(read_model(source), precision)
+    model = Model(read_model(source), precision, strict)
     if prepare:
         model.prepare()
     return model

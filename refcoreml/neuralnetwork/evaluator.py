@@ -15,7 +15,7 @@ from refcoreml.spec import schema
 class NeuralNetworkEvaluator:
     """Runs a model of type ``neuralNetwork``, ``neuralNetworkClassifier`` or ``neuralNetworkRegressor``."""
 
-    def __init__(self, spec: schema.Model, arithmetic: Arithmetic) -> None:
+    def __init__(self, spec: schema.Model, arithmetic: Arithmetic, strict: bool = True) -> None:
         kind = str(spec.WhichOneof("Type"))
         message = getattr(spec, kind)
         self.interface = Interface(spec.description, message, arithmetic.dtype)
@@ -25,6 +25,7 @@ class NeuralNetworkEvaluator:
             outputs=self.interface.outputs,
             rank5=self.interface.rank5,
             arithmetic=arithmetic,
+            strict=strict,
             where=kind,
         )
         self.legacy_ranks = self.interface.rank5

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from refcoreml.errors import InternalError, InvalidModelError, RefCoreMLError, UnsupportedModelError
+from refcoreml.errors import InputError, InternalError, InvalidModelError, RefCoreMLError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
-from refcoreml.neuralnetwork.registry import LAYERS, Inplace, Node, Op, channels_first
+from refcoreml.neuralnetwork.graph import check_graph, check_supported, make_nodes
+from refcoreml.neuralnetwork.registry import LAYERS, MEMORY_LIMIT, Blobs, Inplace, Node, Op, channels_first
 from refcoreml.spec import schema
 
 __all__ = ["MEMORY_LIMIT", "Event", "Network", "Observer", "Step"]
-
-#: The largest blob, in bytes, that a network may ask for. A hostile file can declare any size at all.
-MEMORY_LIMIT = 8 << 30
 
 
 class Observer(Protocol):
@@ -39,6 +38,7 @@ class Step:
         op: what to run.
         inputs, outputs: names of the blobs.
         last_uses: the blobs that nobody needs after this step.
+        bodies: the steps of the networks inside a branch or loop, by the name of their field.
     """
 
     index: int
@@ -47,6 +47,10 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     last_uses: tuple[str, ...] = ()
+    bodies: Mapping[str, Sequence[Step]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<{self.node.where}>"
 
     @property
     def name(self) -> str:
@@ -57,6 +61,16 @@ class Step:
     def kind(self) -> str:
         """The layer's type as the schema calls it."""
         return self.node.kind
+
+    def shapes_of(self, inputs: Sequence[Shape]) -> tuple[Shape, ...] | None:
+        """The outputs' shapes, checked; None if they depend on values."""
+        if self.op.shape is None:
+            return None
+        shapes: Any = self.op.shape(*inputs)
+        shapes = shapes if len(self.outputs) != 1 or (shapes and isinstance(shapes[0], tuple)) else (shapes,)
+        for name, shape in zip(self.outputs, shapes, strict=True):
+            self.node.check_shape(shape, f"output {name!r}")
+        return tuple(shapes)
 
 
 #: What a run shows of each layer: the step, its input arrays and its output arrays.
@@ -74,6 +88,7 @@ class Network:
         outputs: Iterable[str],
         rank5: bool,
         arithmetic: Arithmetic = ARITHMETICS["float32"],
+        strict: bool = True,
         where: str = "neuralNetwork",
     ) -> None:
         """Checks the graph, prepares every layer.
@@ -84,21 +99,18 @@ class Network:
             outputs: names of the blobs that `run` is to return.
             rank5: whether blobs are static ``[Seq, Batch, C, H, W]``.
             arithmetic: in which numbers to compute.
+            strict: whether what the specification leaves undefined, such as an index out of range, is an error.
             where: the network's place in the model, for errors.
 
         Raises:
             UnsupportedModelError: some layers have no implementation; names them all.
             InvalidModelError: the graph or a layer breaks a rule of the specification.
         """
-        self.inputs, self.outputs, self.arithmetic = tuple(inputs), tuple(outputs), arithmetic
-        nodes = [_node(spec, f"{where}.layers[{index}]", rank5, arithmetic) for index, spec in enumerate(layers)]
+        self.inputs, self.outputs, self.arithmetic, self.where = tuple(inputs), tuple(outputs), arithmetic, where
+        nodes = make_nodes(layers, where, dtype=arithmetic.dtype, rank5=rank5, round=arithmetic.store, strict=strict)
         check_supported(nodes)
         check_graph(nodes, self.inputs, self.outputs, where)
-        steps = [
-            Step(index, node, LAYERS[node.kind].prepare(node), tuple(node.inputs), tuple(node.outputs))
-            for index, node in enumerate(nodes)
-        ]
-        self.steps = _with_last_uses(steps, self.outputs)
+        self.steps = _with_last_uses(_prepare(nodes), self.outputs)
         # Rounding to a narrower storage type happens between layers, so that layers cannot be fused.
         self._fused = fuse(self.steps, self.outputs) if arithmetic.round is None else self.steps
         self._known_shapes: dict[tuple[Shape, ...], dict[str, Shape]] = {}
@@ -109,33 +121,40 @@ class Network:
         With an observer every layer runs on its own; without one, elementwise layers may be fused into the layer
         before, which changes no bit of the result.
         """
-        values = self._start(inputs)
-        if observe is None:
-            for _ in self._walk(self._fused, values):
-                pass
-        else:
-            for step, arguments, results in self._walk(self.steps, values):
+        steps = self._fused if observe is None else self.steps
+        blobs, shapes = self._start(inputs)
+        for step, arguments, results in self._walk(steps, blobs, shapes):
+            if observe is not None:
                 observe(step, arguments, results)
-        return {name: values[name] for name in self.outputs}
+        return {name: _existing(blobs, name, self.where) for name in self.outputs}
 
     def trace(self, inputs: Mapping[str, Array]) -> Iterator[Event]:
         """Runs layer by layer, each when the caller asks for the next: (step, inputs, outputs)."""
-        return self._walk(self.steps, self._start(inputs))
+        return self._walk(self.steps, *self._start(inputs))
 
-    def _start(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        self.shapes({name: array.shape for name, array in inputs.items()})
-        return {name: self.arithmetic.store(array) for name, array in inputs.items()}
+    def _start(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Shape]]:
+        shapes = self.shapes({name: array.shape for name, array in inputs.items()})
+        return {name: self.arithmetic.store(array) for name, array in inputs.items()}, shapes
 
-    def _walk(self, steps: Sequence[Step], values: dict[str, Array]) -> Iterator[Event]:
+    def _walk(self, steps: Sequence[Step], blobs: Blobs, shapes: Mapping[str, Shape]) -> Iterator[Event]:
         for step in steps:
-            arguments = [values[name] for name in step.inputs]
-            results = self._run_step(step, arguments)
-            yield step, arguments, results
-            values.update(zip(step.outputs, results, strict=True))
+            if step.op.control is not None:
+                yield from step.op.control(blobs, partial(self._walk_body, step, blobs, shapes))
+            else:
+                arguments = [_existing(blobs, name, step.node.where) for name in step.inputs]
+                if not all(name in shapes for name in step.outputs):
+                    step.shapes_of([array.shape for array in arguments])
+                results = self._run_step(step, arguments)
+                yield step, arguments, results
+                blobs.update(zip(step.outputs, results, strict=True))
             for name in step.last_uses:
-                del values[name]
+                blobs.pop(name, None)
+
+    def _walk_body(self, step: Step, blobs: Blobs, shapes: Mapping[str, Shape], name: str) -> Iterator[Event]:
+        return self._walk(step.bodies[name], blobs, shapes)
 
     def _run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        assert step.op.run is not None
         try:
             with np.errstate(all="ignore"):
                 results = step.op.run(*arguments)
@@ -155,7 +174,8 @@ class Network:
     def shapes(self, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
         """The shape of every blob, computed from those of the inputs without running a layer.
 
-        Blobs whose shape depends on values are missing from the answer, and so are those computed from them.
+        Blobs whose shape depends on values, or changes while a loop runs, are missing from the answer, and so are those
+        computed from them.
 
         Raises:
             InvalidModelError: shapes do not fit a layer, or a blob would be larger than `MEMORY_LIMIT`.
@@ -163,98 +183,106 @@ class Network:
         key = tuple(inputs[name] for name in self.inputs)
         if key in self._known_shapes:
             return self._known_shapes[key]
-        shapes: dict[str, Shape] = dict(inputs)
-        for step in self.steps:
-            given = [shapes.get(name) for name in step.inputs]
-            if step.op.shape is None or None in given:
-                for name in step.outputs:
-                    shapes.pop(name, None)
-                continue
-            results = step.op.shape(*given)
-            if step.outputs and not (results and isinstance(results[0], tuple)):
-                results = (results,)  # type: ignore[assignment]
-            for name, shape in zip(step.outputs, results, strict=True):
-                shapes[name] = _checked_shape(step, name, shape)  # type: ignore[arg-type]
+        shapes = _infer(self.steps, inputs)
         if len(self._known_shapes) < 64:  # a stream of ever new shapes must not fill the memory
             self._known_shapes[key] = shapes
         return shapes
+
+
+def _existing(blobs: Blobs, name: str, where: str) -> Array:
+    try:
+        return blobs[name]
+    except KeyError:
+        raise InputError(f"blob {name!r} does not exist, because no round of its loop was run", where=where) from None
 
 
 def _came(step: Step, arguments: Sequence[Array]) -> str:
     return ", ".join(f"{name} {array.shape}" for name, array in zip(step.inputs, arguments, strict=True))
 
 
-def _checked_shape(step: Step, name: str, shape: Shape) -> Shape:
-    size = 4
-    for length in shape:
-        size *= int(length)
-    if any(length < 1 for length in shape):
-        step.node.invalid(f"output {name!r} would have the shape {shape}, but every dimension must be at least 1")
-    if size > MEMORY_LIMIT:
-        step.node.invalid(f"output {name!r} would have the shape {shape}, {size:.1e} bytes, limit {MEMORY_LIMIT:.1e}")
-    return shape
-
-
-def _node(spec: schema.NeuralNetworkLayer, where: str, rank5: bool, arithmetic: Arithmetic) -> Node:
-    kind = spec.WhichOneof("layer")
-    if kind is None:
-        raise InvalidModelError(
-            "the layer has no type, or one that came after specification version 10", where=f"{where} {spec.name!r}"
+def _prepare(nodes: Sequence[Node]) -> list[Step]:
+    return [
+        Step(
+            index,
+            node,
+            LAYERS[node.kind].prepare(node),
+            tuple(node.inputs),
+            tuple(node.outputs),
+            bodies={field: _prepare(body) for field, body in node.bodies.items()},
         )
-    return Node(spec, kind, f"{where} {spec.name!r} ({kind})", arithmetic.dtype, rank5, arithmetic.store)
+        for index, node in enumerate(nodes)
+    ]
 
 
-def check_supported(nodes: Sequence[Node]) -> None:
-    """Raises `UnsupportedModelError` that names every layer without an implementation."""
-    missing = [node for node in nodes if node.kind not in LAYERS]
-    if not missing:
-        return
-    custom = Counter(node.params.className for node in missing if node.kind == "custom")
-    kinds = Counter(node.kind for node in missing if node.kind != "custom")
-    parts = [f"{kind} ({count} x)" for kind, count in sorted(kinds.items())]
-    parts += [f"custom layer of class {name!r} ({count} x)" for name, count in sorted(custom.items())]
-    raise UnsupportedModelError(
-        f"{len(missing)} of {len(nodes)} layers cannot be run yet: {', '.join(parts)}", where=missing[0].where
-    )
+def _infer(steps: Sequence[Step], known: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shapes of all blobs after some steps, where they can be known."""
+    shapes = dict(known)
+    for step in steps:
+        if step.op.control is not None:
+            shapes = _infer_bodies(step, shapes)
+            continue
+        given = [shapes.get(name) for name in step.inputs]
+        found = step.shapes_of([shape for shape in given if shape is not None]) if None not in given else None
+        for index, name in enumerate(step.outputs):
+            if found is None:
+                shapes.pop(name, None)
+            else:
+                shapes[name] = found[index]
+    return shapes
 
 
-def check_graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], where: str) -> None:
-    """Checks counts and names: every blob is produced once, before it is used, and every output is produced."""
-    producer: dict[str, str] = dict.fromkeys(inputs, "the model's inputs")
-    later = {name: node.where for node in nodes for name in node.outputs}
-    for node in nodes:
-        entry = LAYERS[node.kind]
-        _check_count(node, "input", len(node.inputs), entry.inputs)
-        _check_count(node, "output", len(node.outputs), entry.outputs)
-        for name in node.inputs:
-            if name not in producer:
-                node.invalid(
-                    f"uses blob {name!r} before it exists; {later[name]} produces it later: a cycle or a wrong order"
-                    if name in later
-                    else f"uses blob {name!r}, which neither the model's inputs nor any layer produce"
-                )
-        for name in node.outputs:
-            if name in producer:
-                node.invalid(f"produces blob {name!r} a second time, after {producer[name]}")
-            producer[name] = node.where
-    for name in outputs:
-        if name not in producer:
-            raise InvalidModelError(f"no layer produces {name!r}, which the model declares as an output", where=where)
+def _infer_bodies(step: Step, shapes: dict[str, Shape]) -> dict[str, Shape]:
+    """What is known after a branch, whichever body ran, or after a loop, however often it did."""
+
+    def after(body: Sequence[Step], before: dict[str, Shape]) -> dict[str, Shape]:
+        try:
+            return _infer(body, before)
+        except InvalidModelError:  # says nothing about a body that may never run
+            return {}
+
+    bodies = list(step.bodies.values())
+    if step.kind == "branch":
+        one, other = after(bodies[0], shapes), after(bodies[1], shapes) if len(bodies) > 1 else shapes
+        return _common(one, other)
+    while True:  # each round forgets the shapes that a round of the loop changes, until none does
+        result = shapes
+        for body in bodies:
+            result = after(body, result)
+        stable = _common(shapes, result)
+        if stable == shapes:
+            return result
+        shapes = stable
 
 
-def _check_count(node: Node, noun: str, count: int, allowed: tuple[int, int | None]) -> None:
-    least, most = allowed
-    if count < least or (most is not None and count > most):
-        expected = str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
-        node.invalid(f"has {count} {noun}s, expected {expected}")
+def _common(one: dict[str, Shape], other: dict[str, Shape]) -> dict[str, Shape]:
+    return {name: shape for name, shape in one.items() if other.get(name) == shape}
+
+
+def _reads(step: Step) -> Iterator[str]:
+    yield from step.inputs
+    for inner in _inner(step):
+        yield from inner.inputs
+        if inner.kind == "loop":
+            yield inner.node.params.conditionVar
+
+
+def _inner(step: Step) -> Iterator[Step]:
+    for body in step.bodies.values():
+        for inner in body:
+            yield inner
+            yield from _inner(inner)
 
 
 def _with_last_uses(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
-    """Notes at each step the blobs that can be freed after it: those not used later, nor wanted as outputs."""
+    """Notes at each step the blobs that can be freed after it: those not used later, nor wanted as outputs.
+
+    Inside branches and loops nothing is freed, since another round may need it.
+    """
     needed = set(outputs)
     result = []
     for step in reversed(steps):
-        last = tuple(dict.fromkeys(name for name in (*step.inputs, *step.outputs) if name not in needed))
+        writes = (name for part in (step, *_inner(step)) for name in part.outputs)
+        last = tuple(dict.fromkeys(name for name in (*_reads(step), *writes) if name not in needed))
         needed.update(last)
         result.append(replace(step, last_uses=last))
     return result[::-1]
@@ -263,8 +291,11 @@ def _with_last_uses(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]
 def fuse(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
     """Lets elementwise layers overwrite their input where nobody else needs it, inside the layer before if it can.
 
-    Only neighbours are considered: converters write an activation right after what it is applied to.
+    Only neighbours are considered: converters write an activation right after what it is applied to. Networks with
+    branches, loops or blobs written twice are left as they are.
     """
+    if any(step.kind in ("branch", "loop", "copy") for step in steps):
+        return list(steps)
     uses = Counter(name for step in steps for name in step.inputs)
     uses.update(outputs)
     result: list[Step] = []
@@ -298,11 +329,13 @@ def _in_one(before: Step, inplace: Inplace, rank5: bool) -> Op:
             fresh=True,
         )
 
+    run_first: Any = first.run
+
     def run(*inputs: Array) -> Array:
-        y: Any = first.run(*inputs)
+        y: Array = run_first(*inputs)
         block = channels_first(y)
         inplace(block, slice(0, len(block)))
-        return y  # type: ignore[no-any-return]
+        return y
 
     return Op(run, None, fresh=True)
 

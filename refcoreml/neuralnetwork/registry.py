@@ -8,7 +8,8 @@ the `Op` it returns is called once per prediction. The numbers themselves come f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
 
@@ -21,6 +22,14 @@ from refcoreml.spec.weights import decode_weights
 
 #: Overwrites a block of a blob; the slice says which channels the block holds (see `Op.inplace`).
 Inplace: TypeAlias = Callable[[Array, slice], None]
+#: The blobs that exist, by name.
+Blobs: TypeAlias = MutableMapping[str, Array]
+#: Runs one of a control layer's inner networks, given the name of its field, over the blobs.
+RunBody: TypeAlias = Callable[[str], Iterator[Any]]
+
+
+#: The largest blob, in bytes, that a network may ask for. A hostile file can declare any size at all.
+MEMORY_LIMIT = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -38,13 +47,16 @@ class Op:
         fused: for layers that can finish their output block by block, ``run`` with a function that is to be applied to
             each block while it is in the cache. Must give the same bits as `run` followed by the function.
         fresh: whether the output is always a new array, never a view of an input or a constant.
+        control: for layers that hold networks, in place of `run`: gets the blobs and a function that runs an inner
+        network.
     """
 
-    run: Callable[..., Array | tuple[Array, ...]]
+    run: Callable[..., Array | tuple[Array, ...]] | None
     shape: Callable[..., Shape | tuple[Shape, ...]] | None
     inplace: Inplace | None = None
     fused: Callable[..., Array] | None = None
     fresh: bool = False
+    control: Callable[[Blobs, RunBody], Iterator[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Node:
         dtype: the type in which kernels compute; weights are decoded to it.
         rank5: True in the world of static rank-5 blobs ``[Seq, Batch, C, H, W]``, False in the N-D world.
         round: rounds an array of weights to the storage type of the arithmetic (the identity but for float16).
+        strict: whether what the specification leaves undefined, such as an index out of range, is an error.
+        bodies: nodes of the networks inside a branch or loop, by the name of their field.
     """
 
     spec: schema.NeuralNetworkLayer
@@ -66,6 +80,8 @@ class Node:
     dtype: type[np.floating[Any]] = np.float32
     rank5: bool = True
     round: Callable[[Array], Array] = field(default=lambda values: values)
+    strict: bool = True
+    bodies: Mapping[str, Sequence[Node]] = field(default_factory=dict)
 
     @property
     def params(self) -> Any:
@@ -94,6 +110,17 @@ class Node:
         """Raises `InvalidModelError` at this layer unless the condition holds."""
         if not condition:
             self.invalid(problem, remedy)
+
+    def check_shape(self, shape: Shape, what: str) -> None:
+        """Raises `InvalidModelError` if the shape has a dimension below 1 or is larger than `MEMORY_LIMIT` in float32.
+
+        Layers call it before they allocate something whose size depends on values; the engine calls it for all others.
+        """
+        size = 4 * math.prod(map(int, shape))
+        if any(length < 1 for length in shape):
+            self.invalid(f"{what} would have the shape {shape}, but every dimension must be at least 1")
+        if size > MEMORY_LIMIT:
+            self.invalid(f"{what} would have the shape {shape}, {size:.1e} bytes, limit {MEMORY_LIMIT:.1e}")
 
     def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
         """Decodes a ``WeightParams`` field of the layer (or of ``message``) to the given shape and the node's type.

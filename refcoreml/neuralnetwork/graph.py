@@ -1,0 +1,133 @@
+"""The graph of a network before anything is prepared: its nodes, and the rules that their names must keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.spec import schema
+
+#: How deep branches and loops may lie within one another. (Protobuf itself reads files to a depth of about 30.)
+DEEPEST_NESTING = 24
+
+
+def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: int = 0, **options: Any) -> list[Node]:
+    """The nodes of a network and, in their ``bodies``, those of the networks inside its branches and loops.
+
+    Args:
+        layers: the messages.
+        where: the network's place in the model.
+        depth: how many branches and loops are around it.
+        options: what else each `Node` is to know.
+    """
+    if depth > DEEPEST_NESTING:
+        raise InvalidModelError(f"branches and loops lie more than {DEEPEST_NESTING} deep in one another", where=where)
+    nodes = []
+    for index, spec in enumerate(layers):
+        place = f"{where}.layers[{index}]"
+        kind = spec.WhichOneof("layer")
+        if kind is None:
+            raise InvalidModelError(
+                "the layer has no type, or one that came after specification version 10", where=f"{place} {spec.name!r}"
+            )
+        bodies = {
+            field: make_nodes(inner, f"{place}.{field}", depth + 1, **options) for field, inner in inner_networks(spec)
+        }
+        nodes.append(Node(spec, kind, f"{place} {spec.name!r} ({kind})", bodies=bodies, **options))
+    return nodes
+
+
+def inner_networks(spec: schema.NeuralNetworkLayer) -> Iterator[tuple[str, Sequence[schema.NeuralNetworkLayer]]]:
+    """The networks inside a branch or loop, by the name of their field; empty ones are left out."""
+    kind = spec.WhichOneof("layer")
+    if kind in ("branch", "loop"):
+        for field, value in getattr(spec, kind).ListFields():
+            if field.message_type is not None and value.layers:
+                yield field.name, value.layers
+
+
+def flat(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes, those inside branches and loops after the one that holds them."""
+    for node in nodes:
+        yield node
+        for body in node.bodies.values():
+            yield from flat(body)
+
+
+def check_supported(nodes: Sequence[Node]) -> None:
+    """Raises `UnsupportedModelError` that names every layer without an implementation."""
+    everything = list(flat(nodes))
+    missing = [node for node in everything if node.kind not in LAYERS]
+    if not missing:
+        return
+    custom = Counter(node.params.className for node in missing if node.kind == "custom")
+    kinds = Counter(node.kind for node in missing if node.kind != "custom")
+    parts = [f"{kind} ({count} x)" for kind, count in sorted(kinds.items())]
+    parts += [f"custom layer of class {name!r} ({count} x)" for name, count in sorted(custom.items())]
+    raise UnsupportedModelError(
+        f"{len(missing)} of {len(everything)} layers cannot be run yet: {', '.join(parts)}", where=missing[0].where
+    )
+
+
+def check_graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], where: str) -> None:
+    """Checks counts and names: a blob exists before it is used, only ``copy`` writes one again, outputs exist."""
+    produced = _check_body(nodes, dict.fromkeys(inputs, "the model's inputs"), in_loop=False)
+    for name in outputs:
+        if name not in produced:
+            raise InvalidModelError(f"no layer produces {name!r}, which the model declares as an output", where=where)
+
+
+def _check_body(nodes: Sequence[Node], produced: dict[str, str], *, in_loop: bool) -> dict[str, str]:
+    """Checks a network whose surroundings have produced some blobs; returns these and its own, with their producers."""
+    produced = dict(produced)
+    later = {name: node.where for node in nodes for name in node.outputs}
+    for node in nodes:
+        entry = LAYERS[node.kind]
+        _check_count(node, "input", len(node.inputs), entry.inputs)
+        _check_count(node, "output", len(node.outputs), entry.outputs)
+        for name in node.inputs:
+            if name not in produced:
+                node.invalid(
+                    f"uses blob {name!r} before it exists; {later[name]} produces it later: a cycle or a wrong order"
+                    if name in later
+                    else f"uses blob {name!r}, which neither the model's inputs nor any layer produce"
+                )
+        if node.kind in ("loopBreak", "loopContinue"):
+            node.require(in_loop, "must be inside the body of a loop")
+        for name in node.outputs:
+            if name in produced and node.kind != "copy":
+                node.invalid(f"produces blob {name!r} a second time, after {produced[name]}")
+            produced[name] = node.where
+        if node.kind == "branch":
+            produced.update(_check_branch(node, produced, in_loop))
+        elif node.kind == "loop":
+            produced.update(_check_loop(node, produced))
+    return produced
+
+
+def _check_branch(node: Node, produced: dict[str, str], in_loop: bool) -> dict[str, str]:
+    """What exists after a branch: the blobs that both bodies produce."""
+    one, other = (
+        _check_body(node.bodies.get(field, ()), produced, in_loop=in_loop) for field in ("ifBranch", "elseBranch")
+    )
+    return {name: place for name, place in one.items() if name in other}
+
+
+def _check_loop(node: Node, produced: dict[str, str]) -> dict[str, str]:
+    """What exists after a loop: the blobs of its condition, or, if it has none, of its body."""
+    condition = _check_body(node.bodies.get("conditionNetwork", ()), produced, in_loop=False)
+    variable = node.params.conditionVar
+    if "conditionNetwork" in node.bodies:
+        node.require(variable in condition, f"its condition network does not produce conditionVar {variable!r}")
+    body = _check_body(node.bodies.get("bodyNetwork", ()), condition, in_loop=True)
+    return condition if "conditionNetwork" in node.bodies else body
+
+
+def _check_count(node: Node, noun: str, count: int, allowed: tuple[int, int | None]) -> None:
+    least, most = allowed
+    if count < least or (most is not None and count > most):
+        expected = str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
+        node.invalid(f"has {count} {noun}s, expected {expected}")
