@@ -26,14 +26,15 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from refcoreml.errors import UsageError
+from refcoreml.neuralnetwork.interface import is_legacy_layer
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
 
 if TYPE_CHECKING:
     from refcoreml.model import Model
 
-#: Fields up to 500 of ``NeuralNetworkLayer.layer`` came with specification versions 1 to 3, those from 1450 with 5.
-_LAST_LEGACY_LAYER, _FIRST_VERSION_5_LAYER = 500, 1450
+#: Members of ``NeuralNetworkLayer.layer`` with this number or a greater one came with specification version 5.
+_FIRST_VERSION_5_LAYER = 1450
 
 
 def image(width: int, height: int, color_space: str = "RGB") -> schema.FeatureType:
@@ -154,11 +155,11 @@ class Network:
         return load(self.spec(), **options)
 
     def _version(self) -> int:
+        """The least specification version that has all layers as they are parameterised."""
         fields = schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name
-        newest = max((fields[str(layer.WhichOneof("layer"))].number for layer in self.layers), default=0)
-        if newest >= _FIRST_VERSION_5_LAYER:
+        if any(fields[str(layer.WhichOneof("layer"))].number >= _FIRST_VERSION_5_LAYER for layer in self.layers):
             return 5
-        return 4 if self._exact or newest > _LAST_LEGACY_LAYER else 3
+        return 3 if not self._exact and all(map(is_legacy_layer, self.layers)) else 4
 
     def _describe_classifier(self, model: schema.Model) -> None:
         classifier, classes = model.neuralNetworkClassifier, self._classes or []

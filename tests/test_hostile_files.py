@@ -36,7 +36,7 @@ from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.spec import schema
 
 SECONDS = 5.0  # one is meant; five keep a slow machine from raising a false alarm
-WATCHDOG = 60
+WATCHDOG = 180
 ADDRESS_SPACE = 4 << 30
 CHEAP = 1 << 21  # elements of all blobs together, up to which a prediction is made
 LONGEST_MESSAGE = 10_000
@@ -394,6 +394,57 @@ def swept(kind: str) -> Iterator[Maker]:
             yield f"{kind}: {field.name} {way}", make
 
 
+#: Layers that take shapes, counts or indices from a blob: shapes of their inputs, and parameters.
+DYNAMIC: dict[str, tuple[list[tuple[int, ...]], dict[str, Any]]] = {
+    "fillDynamic": ([(3,)], {}),
+    "broadcastToDynamic": ([(5, 1), (3,)], {}),
+    "reshapeDynamic": ([(4, 5, 7), (2,)], {}),
+    "rangeDynamic": ([(1,), (1,), (1,)], {}),
+    "tile": ([(4, 5, 7), (3,)], {}),
+    "topK": ([(4, 5, 7), (1,)], {"axis": 1}),
+    "sliceDynamic": ([(4, 5, 7), (3,), (3,), (3,), (3,), (3,), (3,)], {}),
+    "constantPad": ([(4, 5, 7), (6,)], {}),
+    "oneHot": ([(4,), (1,)], {"axis": -1}),
+    "randomNormalDynamic": ([(3,)], {}),
+    "randomUniformDynamic": ([(3,)], {"max_val": 1}),
+    "randomBernoulliDynamic": ([(3,)], {}),
+    "gather": ([(4, 5, 7), (3,)], {}),
+    "gatherND": ([(4, 5, 7), (3, 2)], {}),
+    "gatherAlongAxis": ([(4, 5, 7), (2, 5, 7)], {}),
+    "scatter": ([(4, 5, 7), (3,), (3, 5, 7)], {}),
+    "scatterND": ([(4, 5, 7), (3, 2), (3, 7)], {}),
+    "scatterAlongAxis": ([(4, 5, 7), (2, 5, 7), (2, 5, 7)], {}),
+    "sliceBySize": ([(4, 5, 7), (1,)], {"size": 2}),
+    "reverseSeq": ([(4, 5, 7), (4,)], {"sequence_axis": 1}),
+    "embeddingND": ([(4, 1)], SOUND["embeddingND"][2]),
+    "categoricalDistribution": ([(5, 7)], SOUND["categoricalDistribution"][2]),
+    "NonMaximumSuppression": ([(1, 6, 4), (1, 6, 2), (1,), (1,), (1,)], {"max_boxes": 3}),
+    "embedding": ([(1, 1, 1)], SOUND["embedding"][2]),
+    "cropResize": ([(4, 5, 7), (4, 1, 1)], SOUND["cropResize"][2]),
+}
+_BLOB_VALUES = [-1.0, -(2.0**40), 0.5, 2.0**31, 2.0**40, 1e30, float("inf"), float("-inf"), float("nan")]
+
+
+def fed(kind: str) -> Iterator[Maker]:
+    """The model of one layer, with constants as inputs: hostile numbers for each in turn, ones for the others."""
+    shapes, fields = DYNAMIC[kind]
+    legacy = _NUMBERS[kind] < FIRST_ND_LAYER
+    outputs = [f"y{i}" for i in range({"NonMaximumSuppression": 4, "topK": 2}.get(kind, 1))]
+    for place in range(len(shapes)):
+        for value in _BLOB_VALUES:
+
+            def make(place: int = place, value: float = value) -> schema.Model:
+                net = build.Network({"unused": (1,)}, outputs, exact=not legacy)
+                constant = "loadConstant" if legacy else "loadConstantND"
+                for i, shape in enumerate(shapes):
+                    data = np.full(shape, value if i == place else 1, np.float32)
+                    net.add(constant, inputs=[], outputs=f"x{i}", shape=shape, data=data)
+                net.add(kind, inputs=[f"x{i}" for i in range(len(shapes))], outputs=outputs, **fields)
+                return net.spec()
+
+            yield f"{kind}: input {place} of {value}", make
+
+
 # --- mutations --------------------------------------------------------------------------------------------------------
 
 
@@ -578,6 +629,29 @@ def nested(depth: int, *path: tuple[Any, str]) -> bytes:
     return b"".join(parts)
 
 
+def body(*layers: tuple[str, Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """A network inside a layer, from kinds, inputs, outputs and parameters."""
+    net = build.Network({}, [])
+    for kind, inputs, outputs, fields in layers:
+        net.add(kind, inputs=inputs, outputs=outputs, **fields)
+    return {"layers": net.layers}
+
+
+def loop(inside: dict[str, Any], **fields: Any) -> schema.Model:
+    net = build.Network({"x": (4,)}, ["y"], exact=True)
+    net.add("copy", inputs="x", outputs="a")
+    net.add("loop", inputs=[], outputs=[], body_network=inside, **fields)
+    net.add("copy", inputs="a", outputs="y")
+    return net.spec()
+
+
+def loops(depth: int, rounds: int) -> schema.Model:
+    inside = body(("softmaxND", "a", "b", {"axis": -1}), ("copy", "b", "a", {}))
+    for _ in range(depth - 1):
+        inside = body(("loop", [], [], {"body_network": inside, "max_loop_iterations": rounds}))
+    return loop(inside, max_loop_iterations=rounds)
+
+
 def pipeline(depth: int) -> bytes:
     inner = b"".join([varint(1 << 3), varint(4)])
     for _ in range(depth):
@@ -650,7 +724,7 @@ def edited(model: schema.Model, change: Callable[[schema.Model], Any]) -> schema
     return model
 
 
-def later_in_wire_order(data: bytes, number: int, content: bytes) -> bytes:
+def appended(data: bytes, number: int, content: bytes) -> bytes:
     return data + varint(number << 3 | 2) + varint(len(content)) + content
 
 
@@ -689,6 +763,17 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "no weights": lambda: inner_product(schema.WeightParams()),
     "more weights than memory": lambda: inner_product(numbers(3, 4), outputs=HUGE),
     "weights beyond 64 bits": lambda: inner_product(numbers(3, 4), inputs=2**63, outputs=2**63),
+    "one half too few": lambda: inner_product(numbers(11).astype(np.float16)),
+    "one int8 code too few": lambda: single(
+        "innerProduct",
+        (4,),
+        input_channels=4,
+        output_channels=3,
+        int8_dynamic_quantize=True,
+        weights=build.fill(
+            schema.WeightParams(int8RawValue=bytes(11)), {"quantization": {"numberOfBits": 8, **_LINEAR}}, "codes"
+        ),
+    ),
     "half of a half": lambda: inner_product(schema.WeightParams(float16Value=b"\0" * 23)),
     "weights in two fields": lambda: inner_product(schema.WeightParams(floatValue=[1] * 12, float16Value=b"\0" * 24)),
     "codes of no bits": lambda: inner_product(codes(0, 12, **_LINEAR)),
@@ -725,6 +810,18 @@ REFUSED: dict[str, Callable[[], Any]] = {
         (schema.BranchLayerParams, "ifBranch"),
     ),
     "30 pipelines": lambda: pipeline(30),
+    # Control flow.
+    "loop without end": lambda: loop(
+        body(("softmaxND", "a", "b", {"axis": -1})),
+        condition_network=body(("fillStatic", [], "c", {"value": 1, "target_shape": [1]})),
+        condition_var="c",
+    ),
+    "loops within loops": lambda: loops(4, 99_999),
+    "loop of 2**64 - 1 rounds": lambda: loops(1, 2**64 - 1),
+    "loop that doubles a blob": lambda: loop(
+        body(("concatND", ["a", "a"], "b", {}), ("copy", "b", "a", {})), max_loop_iterations=60
+    ),
+    "break without a loop": lambda: single("loopBreak", inputs=[], outputs=[]),
     # Numbers of layers.
     "convolution with a kernel of 2**40": lambda: single(
         "convolution", output_channels=1, kernel_channels=4, kernel_size=[HUGE, HUGE], weights=numbers(4), valid={}
@@ -784,6 +881,7 @@ EITHER: dict[str, Callable[[], Any]] = {
     "100,000 layers that do not": lambda: chain("softmax", 100_000),
     "doubled 20 times": lambda: doubling(20),
     "one blob 100,000 times": lambda: wired((["x"] * 100_000, ["y"]), kind="concat"),
+    "10,000 rounds": lambda: loops(1, 10_000),
     "names of a megabyte": lambda: wired((["x"], ["z" * 2**20]), (["z" * 2**20], ["y"])),
     "missing blob with a name of a megabyte": lambda: wired((["z" * 2**20], ["y"])),
     "empty name": lambda: wired((["x"], [""]), ([""], ["y"])),
@@ -821,9 +919,7 @@ EITHER: dict[str, Callable[[], Any]] = {
         single("softmax"), lambda m: setattr(m.neuralNetwork, "arrayInputShapeMapping", 77)
     ),
     "two models in one file": lambda: single("softmax").SerializeToString() * 2,
-    "megabytes of an unknown field": lambda: later_in_wire_order(
-        single("softmax").SerializeToString(), 77_777, bytes(5 << 20)
-    ),
+    "megabytes of an unknown field": lambda: appended(single("softmax").SerializeToString(), 77_777, bytes(5 << 20)),
     "no description": lambda: edited(single("softmax"), lambda m: m.ClearField("description")),
 }
 
@@ -888,6 +984,8 @@ def batch(group: str, name: str = "", rounds: int = 0) -> Iterator[Maker]:
     elif group == "sweep":
         for kind in sorted(LAYERS):
             yield from swept(kind)
+            if kind in DYNAMIC:
+                yield from fed(kind)
     else:
         data = OURS[name]().SerializeToString() if group == "ours" else Path(name).read_bytes()
         yield from mutations(Path(name).name, data, rounds)
@@ -987,8 +1085,9 @@ def by_hand() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("name", [*REFUSED, *EITHER])
 def test_written_by_hand(by_hand: dict[str, dict[str, Any]], name: str) -> None:
-    # So many layers may take their time, at 0.2 ms each.
-    check({name: by_hand[name]}, limit=20 if "100,000 layers" in name else SECONDS)
+    # So many layers, or rounds up to the limit of them, may take their time, at 0.2 ms each.
+    many = "100,000 layers" in name or "loop" in name
+    check({name: by_hand[name]}, limit=20 if many else SECONDS)
     if name in REFUSED:
         assert by_hand[name]["outcome"] == "refused"
 

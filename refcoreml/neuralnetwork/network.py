@@ -15,7 +15,7 @@ from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
 from refcoreml.neuralnetwork.graph import check_graph, check_supported, make_nodes
-from refcoreml.neuralnetwork.registry import LAYERS, MEMORY_LIMIT, Blobs, Inplace, Node, Op, channels_first
+from refcoreml.neuralnetwork.registry import LAYERS, MEMORY_LIMIT, Blobs, Node, Op, channels_first
 from refcoreml.spec import schema
 
 __all__ = ["MEMORY_LIMIT", "Event", "Network", "Observer", "Step"]
@@ -72,6 +72,9 @@ class Step:
             self.node.check_shape(shape, f"output {name!r}")
         return tuple(shapes)
 
+
+#: How often branches and loops may run their networks in one prediction. Nested loops multiply.
+ROUND_LIMIT = 1 << 18
 
 #: What a run shows of each layer: the step, its input arrays and its output arrays.
 Event: TypeAlias = tuple[Step, Sequence[Array], tuple[Array, ...]]
@@ -136,10 +139,13 @@ class Network:
         shapes = self.shapes({name: array.shape for name, array in inputs.items()})
         return {name: self.arithmetic.store(array) for name, array in inputs.items()}, shapes
 
-    def _walk(self, steps: Sequence[Step], blobs: Blobs, shapes: Mapping[str, Shape]) -> Iterator[Event]:
+    def _walk(
+        self, steps: Sequence[Step], blobs: Blobs, shapes: Mapping[str, Shape], rounds: Iterator[int] | None = None
+    ) -> Iterator[Event]:
+        rounds = rounds or iter(range(ROUND_LIMIT))
         for step in steps:
             if step.op.control is not None:
-                yield from step.op.control(blobs, partial(self._walk_body, step, blobs, shapes))
+                yield from step.op.control(blobs, partial(self._walk_body, step, blobs, shapes, rounds))
             else:
                 arguments = [_existing(blobs, name, step.node.where) for name in step.inputs]
                 if not all(name in shapes for name in step.outputs):
@@ -150,8 +156,12 @@ class Network:
             for name in step.last_uses:
                 blobs.pop(name, None)
 
-    def _walk_body(self, step: Step, blobs: Blobs, shapes: Mapping[str, Shape], name: str) -> Iterator[Event]:
-        return self._walk(step.bodies[name], blobs, shapes)
+    def _walk_body(
+        self, step: Step, blobs: Blobs, shapes: Mapping[str, Shape], rounds: Iterator[int], name: str
+    ) -> Iterator[Event]:
+        if next(rounds, None) is None:
+            raise InputError(f"loops have run {ROUND_LIMIT} times in all, taken for endless", where=step.node.where)
+        return self._walk(step.bodies[name], blobs, shapes, rounds)
 
     def _run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
         assert step.op.run is not None
@@ -298,51 +308,40 @@ def fuse(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
         return list(steps)
     uses = Counter(name for step in steps for name in step.inputs)
     uses.update(outputs)
-    result: list[Step] = []
+    groups: list[list[Step]] = []
     for step in steps:
-        before = result[-1] if result else None
         if (
-            before is None
-            or step.op.inplace is None
-            or before.outputs != step.inputs
-            or uses[before.outputs[0]] != 1
-            or not (before.op.fused or before.op.fresh)
+            groups
+            and step.op.inplace is not None
+            and groups[-1][-1].outputs == step.inputs
+            and uses[step.inputs[0]] == 1
+            and (groups[-1][0].op.fused or groups[-1][0].op.fresh)
         ):
-            result.append(step)
-            continue
-        merged = _in_one(before, step.op.inplace, step.node.rank5)
-        kept = tuple(name for name in before.last_uses if name not in before.outputs)
-        freed = tuple(name for name in step.last_uses if name not in step.inputs)
-        result[-1] = replace(before, op=merged, outputs=step.outputs, last_uses=kept + freed)
-    return result
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return [_in_one(*group) for group in groups]
 
 
-def _in_one(before: Step, inplace: Inplace, rank5: bool) -> Op:
-    """The Op of a layer followed by an elementwise one."""
-    first = before.op
-    if first.fused is not None:
-        fused = first.fused
-        return Op(
-            lambda *inputs: fused(*inputs, epilogue=inplace),
-            None,
-            fused=lambda *inputs, epilogue: fused(*inputs, epilogue=_both(inplace, epilogue)),
-            fresh=True,
-        )
+def _in_one(first: Step, *rest: Step) -> Step:
+    """A layer and the elementwise ones after it as one step."""
+    if not rest:
+        return first
+    run_first: Any = first.op.run
+    inplaces = [step.op.inplace for step in rest if step.op.inplace is not None]
 
-    run_first: Any = first.run
+    def epilogue(block: Array, channels: slice) -> None:
+        for inplace in inplaces:
+            inplace(block, channels)
 
     def run(*inputs: Array) -> Array:
+        if first.op.fused is not None:
+            return first.op.fused(*inputs, epilogue=epilogue)
         y: Array = run_first(*inputs)
         block = channels_first(y)
-        inplace(block, slice(0, len(block)))
+        epilogue(block, slice(0, len(block)))
         return y
 
-    return Op(run, None, fresh=True)
-
-
-def _both(first: Inplace, second: Inplace) -> Inplace:
-    def apply(block: Array, channels: slice) -> None:
-        first(block, channels)
-        second(block, channels)
-
-    return apply
+    passed = {name for step in (first, *rest[:-1]) for name in step.outputs}
+    freed = tuple(name for step in (first, *rest) for name in step.last_uses if name not in passed)
+    return replace(first, op=Op(run, None, fresh=True), outputs=rest[-1].outputs, last_uses=freed)

@@ -88,9 +88,15 @@ def test_unset_numbers_read_zero():
     np.testing.assert_array_equal(run_layer("activation", x, linear={}), 0 * x)
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((4,), 0), ((3, 4), 1), ((4, 3, 5), 0), ((2, 4, 3, 5), 1)])
+def test_prelu_of_any_rank(shape, axis):
+    x, alpha = integers(shape), integers((4,), 1)
+    along = np.moveaxis(np.broadcast_to(alpha, np.moveaxis(x, axis, -1).shape), -1, axis)
+    y = run_layer("activation", x, rank5=False, PReLU={"alpha": alpha})
+    np.testing.assert_array_equal(y, np.where(x < 0, along * x, x))
+
+
 def test_prelu_wants_channels():
-    with pytest.raises(InvalidModelError, match=r"\(activation\).*rank 3 or more, got \(4, 5\)"):
-        run_layer("activation", integers((4, 5)), rank5=False, PReLU={"alpha": [0.5]})
     with pytest.raises(InvalidModelError, match="alpha has 3 values, expected 1 or 4"):
         run_layer("activation", integers((2, 3, 4, 5, 6)), PReLU={"alpha": [1, 2, 3]})
     with pytest.raises(InvalidModelError, match="beta is empty"):

@@ -131,7 +131,8 @@ def parametric_softplus(params: Any) -> Kernel:
 def activation_layer(node: Node) -> Op:
     """Y = f(x) with one of `ACTIVATIONS`.
 
-    Input: x [*D]; for PReLU and parametricSoftplus [*, C, H, W], of rank 3 or more. Output: the shape of x.
+    Input: x [*D]; for PReLU and parametricSoftplus [*, C, H, W], or of rank 1 and 2 [*, C], as a network converted from
+    torch has it behind a dense layer. Output: the shape of x.
     Errors: no function chosen; PReLU or parametricSoftplus with weights that are neither of length 1 nor C.
     Source: ``ActivationParams``. Numbers that are unset read 0.
     """
@@ -140,7 +141,6 @@ def activation_layer(node: Node) -> Op:
         return elementwise(kernel)
 
     def shape(x: Shape) -> Shape:
-        node.require(len(x) >= 3, f"takes blobs of rank 3 or more, got {x}")
         channels = x[channel_axis(len(x))]
         for name, values in weights.items():
             node.require(
