@@ -20,7 +20,7 @@ from typing import Any
 
 THREADS = "2"
 if __name__ == "__main__":
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "REFCOREML_THREADS"):
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = THREADS
     sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 

@@ -14,7 +14,7 @@ FUNCTIONS = {
     "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
     "tanh": math.tanh,
     "ReLU": lambda v: max(v, 0.0),
-    "scaledTanh": lambda v: 1.7159 * math.tanh(2 / 3 * v),
+    "scaledTanh": math.tanh,
     "sigmoidHard": lambda v: min(max(0.2 * v + 0.5, 0.0), 1.0),
 }
 

@@ -1,9 +1,11 @@
-"""Shares the blocks of one computation among threads.
+"""Shares independent pieces of work, such as the samples of a batch, among threads.
 
-NumPy lets go of the interpreter's lock in copies, arithmetic and matrix products, so that Python threads can work on
-different blocks at once. Each block then wants a matrix product on one thread: BLAS with threads of its own would have
-them wait for each other at every product. OpenBLAS, which comes with NumPy's wheels, can be told so; with any other
-BLAS, blocks are computed one after another, each on as many threads as BLAS likes.
+NumPy lets go of the interpreter's lock in copies, arithmetic and matrix products, so that Python threads can compute at
+once. Each then wants its matrix products on one thread: BLAS with threads of its own would have them wait for each
+other at every product. OpenBLAS, which comes with wheels of NumPy, can be told so; with any other BLAS the pieces are
+computed one after another, each on as many threads as BLAS likes.
+
+Within one layer this does not pay: waking a thread takes as long as a small layer.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ Item = TypeVar("Item")
 
 
 class _Blas:
-    """The number of threads of the BLAS that NumPy uses. `count` is 1 if it is unknown or must not be changed."""
+    """The number of threads of the BLAS that NumPy uses; 1 if it is not known how to change it."""
 
     def __init__(self) -> None:
         self._get, self._set = _openblas() or (lambda: 1, lambda count: None)
@@ -33,7 +35,9 @@ class _Blas:
 
     @property
     def count(self) -> int:
-        return self._before if self._users else int(self._get())
+        """The number of threads outside of `single`."""
+        with self._lock:
+            return self._before if self._users else int(self._get())
 
     @contextmanager
     def single(self) -> Iterator[None]:
@@ -79,24 +83,27 @@ class _Job:
         self._function, self._items = function, iter(items)
         self._left, self._lock, self._finished = len(items), threading.Lock(), threading.Event()
         self._error: BaseException | None = None
+        # Threads do not inherit what numpy.errstate has set.
         self._arithmetic_errors = np.geterr()
 
     def help(self) -> None:
         """Works on items until none is left to begin."""
-        while True:
-            with self._lock:
+        with np.errstate(**self._arithmetic_errors):
+            while True:
+                with self._lock:
+                    try:
+                        item = next(self._items)
+                    except StopIteration:
+                        return
                 try:
-                    item = next(self._items)
-                except StopIteration:
-                    return
-            try:
-                self._function(item)
-            except BaseException as error:  # raised again by the caller's thread
-                self._error = error
-            with self._lock:
-                self._left -= 1
-                if not self._left:
-                    self._finished.set()
+                    if self._error is None:
+                        self._function(item)
+                except BaseException as error:  # the caller's thread raises it again
+                    self._error = error
+                with self._lock:
+                    self._left -= 1
+                    if not self._left:
+                        self._finished.set()
 
     def finish(self) -> None:
         """Helps, waits for the others, raises what went wrong."""
@@ -114,6 +121,7 @@ class _Helpers:
         self._count, self._lock = 0, threading.Lock()
 
     def call(self, job: _Job, count: int) -> None:
+        """Lets up to ``count`` helpers work on a job."""
         with self._lock:
             while self._count < count:
                 threading.Thread(target=self._serve, name=f"refcoreml-{self._count}", daemon=True).start()
@@ -125,8 +133,7 @@ class _Helpers:
         _here.inside = True
         while True:
             job = self._jobs.get()
-            with np.errstate(**job._arithmetic_errors):
-                job.help()
+            job.help()
             del job
 
 
@@ -135,14 +142,14 @@ _here = threading.local()
 _helpers = _Helpers()
 
 
-def _forget_helpers() -> None:
+def _start_anew() -> None:
     """Threads do not survive a fork."""
     global _blas, _helpers
     _blas, _helpers = _Blas(), _Helpers()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_helpers)
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 def thread_count() -> int:
@@ -152,15 +159,15 @@ def thread_count() -> int:
     """
     if getattr(_here, "inside", False):
         return 1
-    available = _blas.count
-    wanted = os.environ.get("REFCOREML_THREADS", "")
+    available, wanted = _blas.count, os.environ.get("REFCOREML_THREADS", "")
     return int(wanted) if available > 1 and wanted.isdecimal() and int(wanted) else available
 
 
 def for_each(function: Callable[[Item], None], items: Sequence[Item]) -> None:
     """Calls the function with every item, on `thread_count` threads, and returns when all calls have.
 
-    Calls inside such a call run one after another. The first error that a call raises is raised here.
+    Calls inside such a call run one after another. An error that a call raises is raised here, and no call begins after
+    it.
     """
     threads = min(thread_count(), len(items))
     if threads <= 1:

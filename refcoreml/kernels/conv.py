@@ -1,18 +1,24 @@
 """Convolution and deconvolution over the last two axes, and the arithmetic of their output sizes.
 
 A convolution is a matrix product: the weights, a row per output channel, times the patches of the input, a column per
-output pixel. BLAS does the product; what is left to speed is to feed it cheaply, in blocks that threads share:
+output pixel. BLAS does the product on all its threads; what is left to speed is to feed it cheaply:
 
 * patches are gathered by one strided copy for a strip of output rows at a time, into scratch that stays in the cache;
 * a row of ones below the patches lets the same product add the bias;
+* where the stride allows it, patches of one kernel row serve all kernel rows, each with a product of its own: the next
+  kernel row sees the same pixels one output row later;
 * 1x1 kernels that narrow the channels need no patches at all: the image is the matrix;
 * depthwise kernels are no matrix product: they are a multiply-add per tap over whole channels.
+
+Threads of Python's own, each with a strip, were tried and left out: waking one takes as long as a small layer, and BLAS
+must be kept to one thread meanwhile.
 
 Everything is computed in the float type that is given; float16 is summed in float32 and rounded once.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -20,7 +26,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from refcoreml.errors import UsageError
-from refcoreml.kernels._threads import for_each, thread_count
 from refcoreml.kernels._types import Array
 
 __all__ = [
@@ -42,14 +47,9 @@ Epilogue: TypeAlias = Callable[[Array, slice], None]
 
 NO_BORDER: Border = ((0, 0), (0, 0))
 
-#: The most that a block works on, in bytes: little enough to stay in the cache of one core.
-BLOCK_BYTES = 1 << 20
-#: Blocks per thread, so that a thread that comes late or is slow leaves work to the others.
-SHARES = 3
-#: Output pixels that a matrix product needs to be worth reading the weights for.
-LEAST_PIXELS = 96
-#: Multiplications that are not worth a second thread.
-SMALL_WORK = 1 << 20
+#: Bytes of patches, or of whatever else is computed on the way, at a time: few enough for the cache, but enough for
+#: BLAS to share out among threads, and for NumPy to be worth calling.
+BLOCK_BYTES = 4 << 20
 
 
 def convolution_output_size(size: int, kernel: int, stride: int = 1, dilation: int = 1, padding: Pair = (0, 0)) -> int:
@@ -182,10 +182,6 @@ class _Axis(NamedTuple):
         """Pixels from the first to the last that the outputs see."""
         return (self.outputs - 1) * self.stride + _extent(self.taps, self.dilation) if self.taps else 0
 
-    def part(self, outputs: slice) -> _Axis:
-        """The axis for some of the outputs."""
-        return self._replace(outputs=outputs.stop - outputs.start, begin=self.begin - outputs.start * self.stride)
-
 
 def _framed(image: Array, shape: tuple[int, int], rows: _Axis, columns: _Axis, dtype: Any) -> Array:
     """What outputs see of an image: ``shape`` pixels of each channel, zeros where they lie outside the image."""
@@ -200,31 +196,22 @@ def _framed(image: Array, shape: tuple[int, int], rows: _Axis, columns: _Axis, d
     return frame
 
 
-def _windows(pixels: Array, groups: int, rows: _Axis, columns: _Axis, first_row: int = 0) -> Array:
-    """A view [groups, C / groups, tap rows, tap columns, output rows, output columns] of [C, H, W]: what taps see."""
+def _windows(pixels: Array, groups: int, rows: _Axis, columns: _Axis) -> Array:
+    """A view [groups, tap rows, C / groups, tap columns, output rows, output columns] of [C, H, W]: what taps see."""
     channel, row, column = pixels.strides
     return np.ndarray(
-        (groups, len(pixels) // groups, rows.taps, columns.taps, rows.outputs, columns.outputs),
+        (groups, rows.taps, len(pixels) // groups, columns.taps, rows.outputs, columns.outputs),
         pixels.dtype,
         buffer=pixels,
-        offset=first_row * row,
         strides=(
             len(pixels) // groups * channel,
-            channel,
             row * rows.dilation,
+            channel,
             column * columns.dilation,
             row * rows.stride,
             column * columns.stride,
         ),
     )
-
-
-def _shares(total: int, most: int, work: int) -> list[slice]:
-    """Cuts range(total) for the threads, if there is work enough, into slices of at most ``most`` (at least 1)."""
-    threads = thread_count()
-    if threads > 1 and work > SMALL_WORK:
-        most = min(most, _ceil_div(total, SHARES * threads))
-    return _parts(total, most)
 
 
 class Convolution:
@@ -259,8 +246,9 @@ class Convolution:
         _check_parameters(weight, weight.shape[0], bias, stride, dilation, groups)
         self.stride, self.dilation, self.kernel = stride, dilation, weight.shape[2:]
         self.in_channels, self.out_channels = weight.shape[1] * groups, weight.shape[0]
-        # [groups, C_out / groups, taps]: a tap is an (input channel, row, column), and the bias is one more of them.
-        columns = [weight.reshape(len(weight), -1), *([] if bias is None else [bias[:, None]])]
+        # [groups, C_out / groups, taps]: a tap is a (row, input channel, column), and the bias is one more of them.
+        taps = weight.transpose(0, 2, 1, 3).reshape(len(weight), -1)
+        columns = [taps, *([] if bias is None else [bias[:, None]])]
         self._matrix: Array = np.concatenate(columns, axis=1, dtype=_sum_type(weight)).reshape(
             groups, len(weight) // groups, -1
         )
@@ -293,8 +281,8 @@ class Convolution:
         if (rows.taps, columns.taps) == self.kernel:
             return self._matrix
         taps, bias = np.split(self._matrix, [self._matrix.shape[2] - self._biases], axis=2)
-        taps = taps.reshape(*taps.shape[:2], -1, *self.kernel)
-        live = taps[..., rows.first : rows.first + rows.taps, columns.first : columns.first + columns.taps]
+        taps = taps.reshape(*taps.shape[:2], self.kernel[0], -1, self.kernel[1])
+        live = taps[:, :, rows.first :, :, columns.first :][:, :, : rows.taps, :, : columns.taps]
         return np.concatenate([live.reshape(*live.shape[:2], live[0, 0].size), bias], axis=2)
 
     def _products(
@@ -302,62 +290,64 @@ class Convolution:
     ) -> None:
         """The product matrix [groups, C_out / groups, taps] @ patches [groups, taps, pixels], by strips of rows."""
         groups, per_group, taps = matrix.shape
-        weights, width = taps - self._biases, columns.outputs
+        weights, width, every = taps - self._biases, columns.outputs, slice(0, self.out_channels)
         results = outputs.reshape(len(outputs), groups, per_group, rows.outputs * width)
-        work = matrix.size * rows.outputs * width
-
-        height_in, width_in = images.shape[2:]
-        inside = rows.begin == columns.begin == 0 and rows.extent <= height_in and columns.extent <= width_in
-        inside = inside and images.dtype == matrix.dtype
-        pointwise = inside and rows.taps == columns.taps == rows.stride == columns.stride == 1
+        inside = (
+            rows.begin == columns.begin == 0
+            and rows.extent <= images.shape[2]
+            and columns.extent <= images.shape[3]
+            and images.dtype == matrix.dtype
+        )
+        pointwise = rows.taps == columns.taps == rows.stride == columns.stride == 1
         # A bias costs a 1x1 kernel a pass over the output, or a copy of the input for the row of ones: do the less.
-        pointwise = pointwise and (not self._biases or self.in_channels > self.out_channels)
-
-        def gather(image: Array, strip: slice) -> Array:
-            if pointwise:
-                return image[:, strip, :width].reshape(groups, weights, -1)
-            part = rows.part(strip)
-            if inside:
-                windows = _windows(image, groups, part, columns, -part.begin)
-            else:
-                frame = _framed(image, (part.extent, columns.extent), part, columns, matrix.dtype)
-                windows = _windows(frame, groups, part, columns)
-            patches = np.empty((groups, taps, part.outputs * width), matrix.dtype)
-            patches[:, :weights].reshape(windows.shape)[...] = windows
-            patches[:, weights:] = 1
-            return patches
-
-        def multiply(index: int, strip: slice, patches: Array, family: slice, members: slice) -> None:
-            pixels = slice(strip.start * width, strip.stop * width)
-            result = results[index, family, members, pixels]
-            np.matmul(matrix[family, members, : patches.shape[1]], patches[family], out=result)
-            if patches.shape[1] < taps:
-                result += matrix[family, members, weights:]
-            made = _channels(family, members, per_group)
-            epilogue(outputs[index, made, strip], made)
-
-        if inside:
-            images = np.ascontiguousarray(images)
-        every = slice(0, groups), slice(0, per_group)
-        row_bytes = max(groups * taps * width * matrix.itemsize, 1)
-        if rows.outputs * width >= LEAST_PIXELS * SHARES * thread_count():
-            # Threads share strips: each gathers its own patches.
-            strips = _shares(rows.outputs, BLOCK_BYTES // row_bytes, work)
-            for_each(
-                lambda item: multiply(*item, gather(images[item[0]], item[1]), *every),
-                [(index, strip) for index in range(len(images)) for strip in strips],
-            )
+        if inside and pointwise and (not self._biases or self.in_channels > self.out_channels):
+            for image, output, result in zip(images, outputs, results, strict=True):
+                patches = image[:, : rows.outputs, :width].reshape(groups, weights, -1)
+                np.matmul(matrix[..., :weights], patches, out=result)
+                if self._biases:
+                    result += matrix[..., weights:]
+                epilogue(output, every)
             return
-        # Few pixels and many weights: threads share the output channels.
-        families = _shares(groups, groups, work)
-        members = _shares(per_group, per_group, work) if groups == 1 else every[1:]
-        for index, image in enumerate(images):
-            for strip in _parts(rows.outputs, SHARES * BLOCK_BYTES // row_bytes):
-                patches = gather(image, strip)
-                for_each(
-                    lambda item: multiply(index, strip, patches, *item),  # noqa: B023 (called before they change)
-                    [(family, part) for family in families for part in members],
+
+        def rows_that_fit(depth: int) -> int:
+            row_bytes: int = groups * (depth + self._biases) * width * matrix.itemsize
+            return BLOCK_BYTES // max(row_bytes, 1)
+
+        # To share patches among kernel rows saves copies of pixels, but costs additions to the output, and strips must
+        # overlap by what the kernel reaches: do what is less.
+        products, depth, reach, seen_rows = 1, weights, 0, rows
+        if rows.stride == 1 < rows.taps and per_group * rows.taps <= weights and outputs.dtype == matrix.dtype:
+            overlap, fitting = (rows.taps - 1) * rows.dilation, rows_that_fit(weights // rows.taps)
+            if fitting >= min(3 * overlap, overlap + rows.outputs):
+                products, depth, reach = rows.taps, weights // rows.taps, overlap
+                seen_rows = rows._replace(outputs=rows.outputs + overlap, taps=1, dilation=1)
+        strips = _parts(rows.outputs, rows_that_fit(depth) - reach)
+        row_size = groups * (depth + self._biases) * width
+        scratch = np.empty(row_size * (strips[0].stop + reach), matrix.dtype)
+        more = np.empty((groups, per_group, strips[0].stop * width if products > 1 else 0), matrix.dtype)
+        for image, output, result in zip(images, outputs, results, strict=True):
+            if inside:
+                pixels = np.ascontiguousarray(image)
+            else:
+                pixels = _framed(image, (rows.extent, columns.extent), rows, columns, matrix.dtype)
+            windows = _windows(pixels, groups, seen_rows, columns)
+            for strip in strips:
+                seen = windows[..., strip.start : strip.stop + reach, :]
+                patches = np.ndarray(
+                    (groups, depth + self._biases, seen.shape[-2] * width), matrix.dtype, buffer=scratch
                 )
+                patches[:, :depth].reshape(seen.shape)[...] = seen
+                patches[:, depth:] = 1
+                target = result[..., strip.start * width : strip.stop * width]
+                for p in range(products):
+                    biases = self._biases if p == products - 1 else 0
+                    a = matrix[..., p * depth : (p + 1) * depth + biases]
+                    b = patches[:, : depth + biases, p * rows.dilation * width :][..., : target.shape[-1]]
+                    if p:
+                        target += np.matmul(a, b, out=more[..., : target.shape[-1]])
+                    else:
+                        np.matmul(a, b, out=target)
+                epilogue(output[:, strip], every)
 
     def _shifts(
         self, images: Array, outputs: Array, matrix: Array, rows: _Axis, columns: _Axis, epilogue: Epilogue
@@ -380,20 +370,18 @@ class Convolution:
 
         frame_shape = height * rows.stride, width * columns.stride
         scratch_size = math.prod(frame_shape) + 2 * per_group * rows.outputs * width
-        blocks = _shares(channels, BLOCK_BYTES // (scratch_size * matrix.itemsize), matrix.size * line)
+        blocks = _parts(channels, BLOCK_BYTES // (scratch_size * matrix.itemsize))
         results = outputs.reshape(len(outputs), channels, per_group, rows.outputs, columns.outputs)
         weights = matrix[..., : taps - self._biases].reshape(channels, per_group, rows.taps, columns.taps)
         bias = matrix[..., taps - 1 :] if self._biases else np.zeros((channels, per_group, 1), matrix.dtype)
 
-        def compute(item: tuple[int, slice]) -> None:
-            index, block = item
+        for index, block in itertools.product(range(len(images)), blocks):
             count = block.stop - block.start
             frame = _framed(images[index, block], frame_shape, rows, columns, matrix.dtype)
             phases = frame.reshape(count, height, rows.stride, width, columns.stride).transpose(2, 4, 0, 1, 3)
             lines = np.ascontiguousarray(phases).reshape(rows.stride, columns.stride, count, height * width)
-            total = np.empty((count, per_group, rows.outputs * width), matrix.dtype)
-            total[...] = bias[block]
-            term = np.zeros_like(total)
+            total, term = np.zeros((2, count, per_group, rows.outputs * width), matrix.dtype)
+            total += bias[block]
             for p, q in np.ndindex(min(period, rows.taps), columns.taps):
                 down, row_phase = divmod(p * rows.dilation, rows.stride)
                 right, column_phase = divmod(q * columns.dilation, columns.stride)
@@ -410,8 +398,6 @@ class Convolution:
             results[index, block] = total.reshape(count, per_group, rows.outputs, width)[..., : columns.outputs]
             made = _channels(block, slice(0, per_group), per_group)
             epilogue(outputs[index, made], made)
-
-        for_each(compute, [(index, block) for index in range(len(images)) for block in blocks])
 
 
 class Deconvolution:
@@ -475,17 +461,15 @@ class Deconvolution:
 
         # A product is made for as many whole rows, then channels, then groups at a time as fit.
         row_bytes = taps * width * matrix.itemsize
-        work = matrix.size * height * width
         strips = _parts(height, BLOCK_BYTES // row_bytes)
         block_bytes = row_bytes * strips[0].stop
-        parts = _shares(per_group, BLOCK_BYTES // block_bytes, work if groups == 1 else 0)
-        families = _shares(groups, BLOCK_BYTES // (block_bytes * per_group), work)
+        parts = _parts(per_group, BLOCK_BYTES // block_bytes)
+        families = _parts(groups, BLOCK_BYTES // (block_bytes * per_group))
         results = outputs.reshape(len(outputs), groups, per_group, *size)
         biases = self._bias.reshape(groups, per_group, 1, 1)
         images = images.reshape(len(images), groups, depth, height, width)
 
-        def compute(item: tuple[int, slice, slice]) -> None:
-            index, family, part = item
+        for index, family, part in itertools.product(range(len(images)), families, parts):
             block, weights = results[index, family, part], matrix[family, part]
             total = block if block.dtype == matrix.dtype else np.empty(block.shape, matrix.dtype)
             total[...] = biases[family, part]
@@ -497,11 +481,6 @@ class Deconvolution:
                 block[...] = total
             made = _channels(family, part, per_group)
             epilogue(outputs[index, made], made)
-
-        for_each(
-            compute,
-            [(index, family, part) for index in range(len(images)) for family in families for part in parts],
-        )
         return y
 
     def _scatter(self, products: Array, first_row: int, crop: Border, total: Array) -> None:

@@ -28,8 +28,8 @@ _BLOCK = 1 << 25
 class Convolution3d:
     """y[m, i, j, k] = bias[m] + sum of weight[m, c, p, q, r] * x[c, i * s + p * d - front, ...].
 
-    The sum is over c, p, q, r; voxels outside x are 0. With several groups, the output channels of group g see the input
-    channels of group g only.
+    The sum is over c, p, q, r; voxels outside x are 0. With several groups, the output channels of group g see the
+    input channels of group g only.
     """
 
     def __init__(

@@ -49,9 +49,9 @@ def exp(x: Array, *, out: Array | None = None) -> Array:
     return in_double(np.exp, x, out=out)
 
 
-def log(x: Array, *, out: Array | None = None) -> Array:
-    """Y = ln x: -Inf at 0, NaN below."""
-    return in_double(np.log, x, out=out)
+def log(x: Array, epsilon: float = 0.0, *, out: Array | None = None) -> Array:
+    """Y = ln(x + epsilon): -Inf at -epsilon, NaN below."""
+    return by_blocks(lambda v: np.log(v + epsilon), x, out=out) if epsilon else in_double(np.log, x, out=out)
 
 
 def inverse(x: Array, epsilon: float, *, out: Array | None = None) -> Array:
@@ -76,7 +76,7 @@ def power(x: Array, alpha: float, *, out: Array | None = None) -> Array:
 
 def threshold(x: Array, alpha: float, *, out: Array | None = None) -> Array:
     """Y = max(alpha, x). NaN stays NaN."""
-    return np.maximum(x, like(alpha, x), out=out)
+    return np.clip(x, like(alpha, x), like(np.inf, x), out=out)
 
 
 def broadcast_shape(*shapes: Shape) -> Shape:

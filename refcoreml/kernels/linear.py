@@ -53,7 +53,8 @@ def batched_matmul(x: Array, y: Array) -> Array:
 
     x: [*B, N, K]; y: [*B', K, M]; of one float type. Returns [*B'', N, M].
     """
-    return np.matmul(_addressable_by_blas(x), _addressable_by_blas(y))
+    z: Array = np.matmul(_addressable_by_blas(x), _addressable_by_blas(y))
+    return z
 
 
 def _addressable_by_blas(x: Array) -> Array:

@@ -71,8 +71,8 @@ def _unroll(
     length, batch, size = x.shape
     hidden = h.shape[-1]
     y = np.empty((length if sequence else 1, batch, hidden), x.dtype)
-    if reverse:
-        x = x[::-1]
+    # Products of arrays with gaps would be left to slower loops, with other rounding.
+    x, h = np.ascontiguousarray(x[::-1] if reverse else x), np.ascontiguousarray(h)
     steps_at_once = max(1, _PRODUCTS_AT_ONCE // (batch * len(weights.inputs)))
     for start in range(0, length, steps_at_once):
         products = x[start : start + steps_at_once].reshape(-1, size) @ weights.inputs.T

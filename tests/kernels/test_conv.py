@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from support import integers
 
 from refcoreml.errors import UsageError
-from refcoreml.kernels import _threads, conv
+from refcoreml.kernels import conv
 from refcoreml.kernels.conv import (
     Convolution,
     Deconvolution,
@@ -87,13 +86,11 @@ CASES = {
 }
 
 
-@pytest.fixture(params=["ordinary", "smallest blocks"])
+@pytest.fixture(params=[None, 2000, 1], ids=["ordinary blocks", "small blocks", "smallest blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs a test twice, once with blocks so small, and shared so eagerly, that each case has several."""
-    if request.param == "smallest blocks":
-        monkeypatch.setattr(conv, "BLOCK_BYTES", 1)
-        monkeypatch.setattr(conv, "LEAST_PIXELS", 1)
-        monkeypatch.setattr(conv, "SMALL_WORK", 0)
+    """Runs a test again with blocks so small that each case has several."""
+    if request.param:
+        monkeypatch.setattr(conv, "BLOCK_BYTES", request.param)
 
 
 @pytest.mark.usefixtures("blocks")
@@ -338,53 +335,15 @@ def test_parameters_are_checked() -> None:
         Deconvolution(weight[:, :0])
 
 
-def test_calls_from_several_threads_and_from_within_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results do not depend on who shares the work; nothing waits for itself; BLAS gets its threads back."""
-    monkeypatch.setattr(conv, "SMALL_WORK", 0)
-    layer = Convolution(integers((6, 4, 3, 3)))
-    x = integers((5, 4, 40, 30))
-    expected = layer(x)
-    before = _threads.thread_count()
-    results: dict[tuple[int, int], Array] = {}
-
-    def outer(i: int) -> None:
-        def inner(j: int) -> None:
-            results[i, j] = layer(x)
-
-        _threads.for_each(inner, range(3))
-
-    users = [threading.Thread(target=_threads.for_each, args=(outer, range(k, k + 3))) for k in (0, 3, 6)]
-    for user in users:
-        user.start()
-    for user in users:
-        user.join(60)
-        assert not user.is_alive()
-    assert sorted(results) == list(itertools.product(range(9), range(3)))
-    for result in results.values():
-        np.testing.assert_array_equal(result, expected)
-    assert _threads.thread_count() == before
-
-
-def test_an_error_in_a_block_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv, "SMALL_WORK", 0)
-    before = _threads.thread_count()
-
-    def epilogue(block: Array, channels: slice) -> None:
-        raise ValueError("from the epilogue")
-
-    with pytest.raises(ValueError, match="from the epilogue"):
-        Convolution(integers((6, 4, 3, 3)))(integers((4, 40, 30)), epilogue=epilogue)
-    assert _threads.thread_count() == before
-
-
-def test_blocks_see_the_callers_error_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv, "SMALL_WORK", 0)
-
-    def epilogue(block: Array, channels: slice) -> None:
-        block /= np.zeros_like(block)
-
-    layer, x = Convolution(integers((6, 4, 3, 3))), integers((4, 40, 30))
-    with np.errstate(all="ignore"):
-        layer(x, epilogue=epilogue)
-    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
-        layer(x, epilogue=epilogue)
+def test_one_kernel_serves_several_threads() -> None:
+    layers = [
+        (Convolution(integers((6, 4, 3, 3))), integers((5, 4, 40, 30))),
+        (Convolution(integers((4, 1, 3, 3)), groups=4), integers((5, 4, 40, 30))),
+        (Deconvolution(integers((4, 6, 3, 3))), integers((5, 4, 20, 10))),
+    ]
+    expected = [layer(x) for layer, x in layers]
+    with ThreadPoolExecutor(4) as threads:
+        for result, i in zip(
+            threads.map(lambda i: layers[i % 3][0](layers[i % 3][1]), range(24)), range(24), strict=True
+        ):
+            np.testing.assert_array_equal(result, expected[i % 3])

@@ -185,3 +185,28 @@ def test_weights_from_an_input_are_limited_as_specified() -> None:
     network = one_layer("convolution", 2, rank5=False, **fields)
     with pytest.raises(InvalidModelError, match="expected weights of the shape"):
         network.run({"x0": np.zeros((3, 4, 9, 7), np.float32), "x1": np.zeros((6, 4, 3, 3), np.float32)})
+
+
+def test_a_deconvolution_keeps_padding_that_gives_the_wanted_shape():
+    x, w = integers((1, 1, 2, 4, 5)), integers((2, 3, 3, 2), 1)
+    fields = {"isDeconvolution": True, "outputChannels": 3, "kernelChannels": 2, "kernelSize": [3, 2], "weights": w}
+    border = {"paddingAmounts": {"borderAmounts": [{"startEdgeSize": 2}, {"endEdgeSize": 1}]}}
+    y = run_layer("convolution", x, valid=border, **fields)
+    np.testing.assert_array_equal(run_layer("convolution", x, valid=border, outputShape=y.shape[-2:], **fields), y)
+    even = run_layer("convolution", x, valid=border, outputShape=[y.shape[-2], y.shape[-1] - 1], **fields)
+    assert even.shape[-2:] == (y.shape[-2], y.shape[-1] - 1)
+
+
+def test_a_padded_input_beyond_all_memory_is_refused():
+    border = {"paddingAmounts": {"borderAmounts": [{"startEdgeSize": 2**30, "endEdgeSize": 2**30}] * 2}}
+    with pytest.raises(InvalidModelError, match=r"\(convolution\): the padded input would have the shape"):
+        run_layer(
+            "convolution",
+            integers((1, 1, 2, 4, 5)),
+            valid=border,
+            outputChannels=3,
+            kernelChannels=2,
+            stride=[2**29, 2**29],
+            kernelSize=[1, 2],
+            weights=integers((3, 2, 1, 2)),
+        )

@@ -192,3 +192,11 @@ def test_bias_errors(fields, message):
 def test_scale_wants_rank_3():
     with pytest.raises(InvalidModelError, match=r"rank 3 or more, got \(4, 5\)"):
         run_layer("scale", integers((4, 5)), rank5=False, shapeScale=[1], scale=[2])
+
+
+def test_log_adds_epsilon_where_it_is_set():
+    x = integers((2, 3, 5, 4, 7), low=1, high=9)
+    np.testing.assert_array_equal(run_layer("unary", x, type="LOG", precision="float64"), np.log(x))
+    half = np.float64(np.float32(0.3))
+    y = run_layer("unary", x, type="LOG", epsilon=0.3, precision="float64")
+    np.testing.assert_array_equal(y, np.log(x + half))

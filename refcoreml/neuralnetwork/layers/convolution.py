@@ -42,7 +42,7 @@ def convolution(node: Node) -> Op:
         which they crop, H' = (H - 1) * s + K - top - bottom.
         ``same``: H' = ceil(H / s), for a deconvolution H * s; an odd pixel of padding or crop lies at the bottom and
         right (BOTTOM_RIGHT_HEAVY) or at the top and left.
-        ``outputShape`` (H', W'), deconvolution only: takes the place of the padding.
+        ``outputShape`` (H', W'), deconvolution only: takes the place of a padding that gives another size.
     Errors: no kind of padding; sizes of 0 or beyond 32 bits; groups that do not divide the channels; weights of another
     size; an input of other channels; a kernel that does not fit; weights as an input of a deconvolution or together
     with a dilation, which the specification rules out.
@@ -77,8 +77,10 @@ def convolution(node: Node) -> Op:
 
     def border(x: Shape) -> kernels.Border:
         """The padding, or for a deconvolution the crop, in pixels."""
-        if mode == "valid" and not any(wanted):
-            return edges
+        if mode == "valid":
+            size = tuple(output_size(size, *axis, edge) for size, axis, edge in zip(x[-2:], axes, edges, strict=True))
+            if wanted in ((0, 0), size):
+                return edges
         if deconvolves:
             heavy = heavy_begin and not any(wanted)
             top, left = (
@@ -97,6 +99,9 @@ def convolution(node: Node) -> Op:
             len(x) >= 4 and x[-3] == in_channels,
             f"expected an input [*, {in_channels}, H, W] of rank 4 or more, came {x}",
         )
+        # Strides and dilations can span more than any memory holds, however small input and output are.
+        padded = (length + abs(begin) + abs(end) for length, (begin, end) in zip(x[-2:], border(x), strict=True))
+        node.check_shape((in_channels, *padded), "the padded input")
         node.require(weights == weights_shape, f"expected weights of the shape {weights_shape}, came {weights}")
         size = tuple(output_size(size, *axis, edges) for size, axis, edges in zip(x[-2:], axes, border(x), strict=True))
         node.require(

@@ -20,7 +20,7 @@ _UNARY: dict[str, tuple[Callable[..., Array], str | None]] = {
     "INVERSE": (kernels.inverse, "epsilon"),
     "POWER": (kernels.power, "alpha"),
     "EXP": (kernels.exp, None),
-    "LOG": (kernels.log, None),
+    "LOG": (kernels.log, "epsilon"),
     "ABS": (np.abs, None),
     "THRESHOLD": (kernels.threshold, "alpha"),
 }
@@ -31,20 +31,21 @@ def unary(node: Node) -> Op:
     """Y = f(scale * x + shift).
 
     f(v) by ``type``: SQRT, RSQRT = 1 / sqrt(v + epsilon), INVERSE = 1 / (v + epsilon), POWER = v^alpha, EXP,
-    LOG = ln v, ABS, THRESHOLD = max(alpha, v).
+    LOG = ln(v + epsilon), ABS, THRESHOLD = max(alpha, v).
 
     Input: x [*D]. Output: [*D].
     Parameters: ``type``, SQRT if unset; ``scale`` 1 if 0 or unset; ``shift`` 0; ``epsilon`` 1e-6 if 0
-    or unset (so that INVERSE of 0 is 1e6, not Inf); ``alpha`` 0.
+    or unset (so that INVERSE of 0 is 1e6, not Inf), but 0 for LOG; ``alpha`` 0.
     Outside the domain (SQRT and LOG of a negative number, POWER of one with a fractional exponent) the value is NaN.
     Errors: an unknown ``type``.
-    Source: ``UnaryFunctionLayerParams``.
+    Source: ``UnaryFunctionLayerParams``. That LOG adds epsilon is seen in Apple's tests only.
     """
     params = node.params
     name = enum_name(node, "type")
     function, parameter = _UNARY[name]
     if parameter is not None:
-        value = params.alpha if parameter == "alpha" else params.epsilon or 1e-6
+        default = 0.0 if name == "LOG" else 1e-6
+        value = params.alpha if parameter == "alpha" else params.epsilon or default
         function = partial(function, **{parameter: value})
     scale, shift = params.scale or 1.0, params.shift
     if scale == 1 and shift == 0:
@@ -65,7 +66,7 @@ def enum_name(node: Node, field: str) -> str:
     return str(values[number].name)
 
 
-def _of_several(node: Node, run: Callable[..., Array]) -> Op:
+def of_several(node: Node, run: Callable[..., Array]) -> Op:
     """An `Op` of any number of inputs that broadcast."""
 
     def shape(*shapes: Shape) -> Shape:
@@ -93,7 +94,7 @@ def add(node: Node) -> Op:
     """
     if len(node.inputs) == 1:
         return elementwise(lambda x, out=None: np.add(x, kernels.like(node.params.alpha, x), out=out))
-    return _of_several(node, lambda *xs: kernels.combine(np.add, xs))
+    return of_several(node, lambda *xs: kernels.combine(np.add, xs))
 
 
 @layer("multiply", inputs=(1, None))
@@ -105,7 +106,7 @@ def multiply(node: Node) -> Op:
     """
     if len(node.inputs) == 1:
         return elementwise(lambda x, out=None: np.multiply(x, kernels.like(node.params.alpha, x), out=out))
-    return _of_several(node, lambda *xs: kernels.combine(np.multiply, xs))
+    return of_several(node, lambda *xs: kernels.combine(np.multiply, xs))
 
 
 @layer("average", inputs=(1, None))
@@ -114,7 +115,7 @@ def average(node: Node) -> Op:
 
     Inputs, output, errors and choice as for ``add``. Source: ``AverageLayerParams`` (no fields).
     """
-    return _of_several(node, lambda *xs: kernels.average(xs))
+    return of_several(node, lambda *xs: kernels.average(xs))
 
 
 @layer("max", inputs=(1, None))
@@ -125,7 +126,7 @@ def maximum(node: Node) -> Op:
     Chosen: NumPy's broadcasting as for ``add``, where converters emit equal shapes only.
     Source: ``MaxLayerParams`` (no fields).
     """
-    return _of_several(node, lambda *xs: kernels.combine(np.maximum, xs))
+    return of_several(node, lambda *xs: kernels.combine(np.maximum, xs))
 
 
 @layer("min", inputs=(1, None))
@@ -134,7 +135,7 @@ def minimum(node: Node) -> Op:
 
     All else as for ``max``. Source: ``MinLayerParams`` (no fields).
     """
-    return _of_several(node, lambda *xs: kernels.combine(np.minimum, xs))
+    return of_several(node, lambda *xs: kernels.combine(np.minimum, xs))
 
 
 @layer("scale")

@@ -20,41 +20,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from refcoreml.errors import InputError
 from refcoreml.kernels import gather as kernels
 from refcoreml.kernels import linear
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.gather import Combine, Positions
+from refcoreml.neuralnetwork.layers._checks import MAX_RANK, axis_of, input_error, integers_of, numbers_of, result_shape
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 
-_MAX_RANK = 5
-
-
 # ---- What all layers with indices need ----
-
-
-def input_error(node: Node, problem: str, remedy: str = "") -> NoReturn:
-    """Raises `InputError` at this layer, for values that a model cannot be blamed for."""
-    raise InputError(problem, where=node.where, remedy=remedy)
-
-
-def is_strict(node: Node) -> bool:
-    """Whether values that the specification leaves undefined are errors."""
-    return bool(getattr(node, "strict", True))
-
-
-def axis_of(node: Node, rank: int, field: str = "axis") -> int:
-    """The axis 0..rank-1 that a field with -rank..rank-1 names."""
-    axis = int(getattr(node.params, field))
-    node.require(-rank <= axis < rank, f"{field} is {axis}, expected {-rank} to {rank - 1} for rank {rank}")
-    return axis % rank
-
-
-def result_shape(node: Node, shape: Shape) -> Shape:
-    """The shape of a result: [1] for rank 0, an error above rank 5."""
-    node.require(len(shape) <= _MAX_RANK, f"the result would have the shape {shape}, but no blob has a rank above 5")
-    return shape or (1,)
 
 
 def check_addressable(node: Node, *lengths: int) -> None:
@@ -82,7 +56,7 @@ def places_of(
     """
     limits = lengths if isinstance(lengths, int) else np.array(lengths, np.intp)
     wrong = kernels.out_of_range(indices, limits, wrap=wrap)
-    if is_strict(node) and wrong.any():
+    if node.strict and wrong.any():
         place = tuple(int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
         length = lengths if isinstance(lengths, int) else lengths[place[-1]]
         input_error(
@@ -94,35 +68,9 @@ def places_of(
     return kernels.positions(indices, limits, wrap=wrap)
 
 
-def numbers_of(node: Node, which: int, values: Array, count: int) -> list[float]:
-    """The numbers in the input of the given number, a blob of ``count`` elements; NaN is an error."""
-    if values.size != count:
-        node.invalid(f"input {node.inputs[which]!r} has the shape {values.shape}, expected {count} element(s)")
-    if np.isnan(values).any():
-        input_error(node, f"input {node.inputs[which]!r} holds {values.reshape(-1)}, expected numbers")
-    return [float(value) for value in values.reshape(-1)]
-
-
-def integers_of(node: Node, which: int, values: Array, count: int) -> list[int]:
-    """As `numbers_of`, fractions cut off; infinity is an error, too."""
-    numbers = numbers_of(node, which, values, count)
-    if any(map(math.isinf, numbers)):
-        input_error(node, f"input {node.inputs[which]!r} holds {numbers}, expected whole numbers")
-    return [int(number) for number in numbers]
-
-
 def flags_of(node: Node, which: int, values: Array, count: int) -> list[bool]:
     """As `numbers_of`, true where not 0."""
     return [number != 0 for number in numbers_of(node, which, values, count)]
-
-
-def check_size(node: Node, shape: Shape) -> None:
-    """Refuses a result so large that the engine would refuse it, had its shape been known before the run."""
-    from refcoreml.neuralnetwork.network import MEMORY_LIMIT  # the engine imports the layers
-
-    size = math.prod(shape) * np.dtype(node.dtype).itemsize
-    if size > MEMORY_LIMIT:
-        input_error(node, f"an output would have the shape {shape}, {size:.1e} bytes, limit {MEMORY_LIMIT:.1e}")
 
 
 # ---- Gathering ----
@@ -333,7 +281,7 @@ def embedding_nd(node: Node) -> Op:
     bias = node.weights("bias", (size,)) if params.hasBias else None
 
     def shape(x: Shape) -> Shape:
-        node.require(2 <= len(x) <= _MAX_RANK and x[-1] == 1, f"takes blobs [..., 1] of rank 2 to 5, got {x}")
+        node.require(2 <= len(x) <= MAX_RANK and x[-1] == 1, f"takes blobs [..., 1] of rank 2 to 5, got {x}")
         return (*x[:-1], size)
 
     def run(x: Array) -> Array:
@@ -359,7 +307,7 @@ def _slices(
         settings: an entry per axis for each of `_SLICE_FIELDS`.
         fail: called for settings that are out of range or leave nothing.
     """
-    strict = is_strict(node)
+    strict = node.strict
     result: list[slice | int] = []
     for axis, (length, begin, end, stride, from_first, to_last, squeeze) in enumerate(zip(x, *settings, strict=False)):
         here = f"axis {axis} of {length} elements"

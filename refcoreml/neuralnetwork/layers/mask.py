@@ -9,13 +9,8 @@ import numpy as np
 
 from refcoreml.kernels import mask as kernels
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.layers.gather import (
-    check_addressable,
-    check_size,
-    input_error,
-    integers_of,
-    result_shape,
-)
+from refcoreml.neuralnetwork.layers._checks import check_size, input_error, integers_of, result_shape
+from refcoreml.neuralnetwork.layers.gather import check_addressable
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 
 

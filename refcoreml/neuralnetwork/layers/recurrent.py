@@ -24,7 +24,7 @@ _FUNCTIONS: dict[str, dict[str, float]] = {
     "sigmoid": {},
     "tanh": {},
     "ReLU": {},
-    "scaledTanh": {"alpha": 1.7159, "beta": 2 / 3},
+    "scaledTanh": {"alpha": 1.0, "beta": 1.0},
     "sigmoidHard": {"alpha": 0.2, "beta": 0.5},
 }
 
@@ -77,7 +77,8 @@ class _Sizes:
             node.invalid(f"input {node.inputs[0]!r} has the shape {x}, expected [Seq, Batch, {self.inputs}, 1, 1]")
         length, batch = x[:2]
         for name, role, state in zip(node.inputs[1:], self.states, states, strict=False):
-            if state not in ((1, batch, self.hidden, 1, 1), (1, 1, self.hidden, 1, 1)):
+            accepted = [(1, batch, self.hidden, 1, 1), (1, 1, self.hidden, 1, 1), (batch, self.hidden, 1, 1, 1)]
+            if state not in accepted:
                 node.invalid(
                     f"input {name!r}, the {role}, has the shape {state}, expected {(1, batch, self.hidden, 1, 1)}"
                 )
@@ -89,7 +90,7 @@ class _Sizes:
 
         def run_blobs(x: Array, *states: Array) -> tuple[Array, ...]:
             batch = (x.shape[1], self.hidden)
-            given = [np.broadcast_to(state[0, :, :, 0, 0], batch) for state in states]
+            given = [np.broadcast_to(state.reshape(-1, self.hidden), batch) for state in states]
             zeros = [np.zeros(batch, x.dtype)] * (len(self.states) - len(states))
             y, *last = run(x[..., 0, 0], *given, *zeros)
             return (y[..., None, None], *(state[None, ..., None, None] for state in last))
@@ -121,7 +122,8 @@ def simple_recurrent(node: Node) -> Op:
     only; reverseInput: runs from the last x to the first, y stays in the order of processing.
     Errors: sizes or numbers of weights that do not fit; an activation that recurrent layers do not have.
     Chosen: blobs have rank 5 in the N-D world, too (Apple's validator asks so); a state of batch 1 serves every item of
-    the batch, as the zeros of an omitted optional input have their declared shape.
+    the batch, as the zeros of an omitted optional input have their declared shape; [Batch, H, 1, 1, 1] will do for a
+    state, because that is what coremltools' converter makes of it (``rnn`` in its op_mapping).
     Source: ``SimpleRecurrentLayerParams``.
     """
     params = node.params

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from refcoreml.kernels import sort as kernels
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.layers.gather import axis_of, check_addressable, input_error, integers_of, is_strict
+from refcoreml.neuralnetwork.layers._checks import axis_of, input_error, integers_of
+from refcoreml.neuralnetwork.layers.gather import check_addressable
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 
 
@@ -40,7 +41,7 @@ def top_k(node: Node) -> Op:
     def run(x: Array, *counts: Array) -> tuple[Array, Array]:
         axis, length = axis_and_length(x.shape)
         k = integers_of(node, 1, counts[0], 1)[0] if counts else int(params.K)
-        if is_strict(node) and not 1 <= k <= length:
+        if node.strict and not 1 <= k <= length:
             input_error(
                 node, f"input {node.inputs[1]!r} gives K = {k}, expected 1 to {length}, the length of axis {axis}"
             )

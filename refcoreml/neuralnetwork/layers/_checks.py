@@ -1,0 +1,105 @@
+"""Checks that several families of N-D layers share: axes, numbers and shapes as parameters or as inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NoReturn
+
+import numpy as np
+
+from refcoreml.errors import InputError
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.neuralnetwork.registry import MEMORY_LIMIT, Node
+from refcoreml.spec.weights import weight_encoding
+
+MAX_RANK = 5
+
+
+def input_error(node: Node, problem: str, remedy: str = "") -> NoReturn:
+    """Raises `InputError` at this layer, for values that a model cannot be blamed for."""
+    raise InputError(problem, where=node.where, remedy=remedy)
+
+
+def axis_of(node: Node, rank: int, field: str = "axis") -> int:
+    """The axis 0..rank-1 that a field with -rank..rank-1 names."""
+    axis = int(getattr(node.params, field))
+    node.require(-rank <= axis < rank, f"{field} is {axis}, expected {-rank} to {rank - 1} for rank {rank}")
+    return axis % rank
+
+
+def result_shape(node: Node, shape: Shape) -> Shape:
+    """The shape of a result: [1] for rank 0, an error above rank 5."""
+    node.require(len(shape) <= MAX_RANK, f"the result would have the shape {shape}, but no blob has a rank above 5")
+    return shape or (1,)
+
+
+def numbers_of(node: Node, which: int, values: Array, count: int) -> list[float]:
+    """The numbers in the input of the given number, a blob of ``count`` elements; NaN is an error."""
+    if values.size != count:
+        node.invalid(f"input {node.inputs[which]!r} has the shape {values.shape}, expected {count} element(s)")
+    if np.isnan(values).any():
+        input_error(node, f"input {node.inputs[which]!r} holds {values.reshape(-1)}, expected numbers")
+    return [float(value) for value in values.reshape(-1)]
+
+
+def integers_of(node: Node, which: int, values: Array, count: int) -> list[int]:
+    """As `numbers_of`, fractions cut off; infinity is an error, too."""
+    numbers = numbers_of(node, which, values, count)
+    if any(map(math.isinf, numbers)):
+        input_error(node, f"input {node.inputs[which]!r} holds {numbers}, expected whole numbers")
+    return [int(number) for number in numbers]
+
+
+def check_size(node: Node, shape: Shape) -> None:
+    """Refuses a result so large that the engine would refuse it, had its shape been known before the run."""
+    size = math.prod(shape) * np.dtype(node.dtype).itemsize
+    if size > MEMORY_LIMIT:
+        input_error(node, f"an output would have the shape {shape}, {size:.1e} bytes, limit {MEMORY_LIMIT:.1e}")
+
+
+def axes_of(node: Node, rank: int) -> Shape:
+    """The axes 0..rank-1, in ascending order, that the field ``axes`` names by -rank..rank-1."""
+    given: Sequence[int] = node.params.axes
+    node.require(len(given) > 0, "axes is empty")
+    node.require(
+        all(-rank <= axis < rank for axis in given), f"axes is {tuple(given)}, expected {-rank} to {rank - 1} each"
+    )
+    axes = sorted({axis % rank for axis in given})
+    node.require(len(axes) == len(given), f"axes is {tuple(given)}, which names an axis of {rank} twice")
+    return tuple(axes)
+
+
+def static_shape(node: Node, field: str) -> Shape:
+    """A parameter that holds the shape of a blob."""
+    dims = tuple(int(length) for length in getattr(node.params, field))
+    node.require(
+        1 <= len(dims) <= MAX_RANK and min(dims) >= 1,
+        f"{field} is {dims}, expected 1 to {MAX_RANK} numbers of at least 1",
+    )
+    return dims
+
+
+def dynamic_numbers(node: Node, which: int, blob: Array) -> Shape:
+    """The whole numbers, 1 to 5, in the input of the given number, a blob of rank 1."""
+    node.require(
+        blob.ndim == 1 and len(blob) <= MAX_RANK,
+        f"input {node.inputs[which]!r} has the shape {blob.shape}, expected a vector of 1 to {MAX_RANK} numbers",
+    )
+    return tuple(integers_of(node, which, blob, len(blob)))
+
+
+def dynamic_shape(node: Node, which: int, blob: Array) -> Shape:
+    """The shape that the input of the given number asks for; an error if it is too large."""
+    dims = dynamic_numbers(node, which, blob)
+    if min(dims) < 1:
+        input_error(node, f"input {node.inputs[which]!r} asks for the shape {dims}, expected numbers of at least 1")
+    check_size(node, dims)
+    return dims
+
+
+def require_unquantized(node: Node, *fields: str) -> None:
+    """Refuses quantized weights in the given fields, for layers whose specification does not allow them."""
+    for field in fields:
+        kind = weight_encoding(getattr(node.params, field), where=f"{node.where}.{field}").kind
+        node.require(kind in ("float32", "float16", "empty"), f"{field} are quantized ({kind}), which is not allowed")

@@ -1,0 +1,49 @@
+"""Normalizations along any axes: adapters over `refcoreml.kernels.normalization`.
+
+(The legacy ``softmax``, ``batchnorm``, ``mvn``, ``l2normalize`` and ``lrn`` are in ``normalization.py``.)
+"""
+
+from __future__ import annotations
+
+from refcoreml.kernels import normalization as kernels
+from refcoreml.kernels._types import Shape
+from refcoreml.neuralnetwork.layers._checks import axis_of, require_unquantized, static_shape
+from refcoreml.neuralnetwork.registry import Node, Op, layer
+
+
+@layer("softmaxND")
+def softmax(node: Node) -> Op:
+    """Y = exp(x) / sum(exp(x)) along an axis, computed without overflow.
+
+    Input: x [*D], rank 1 to 5. Output: [*D]. Parameters: ``axis``, -rank to rank - 1.
+    Errors: axis out of range. Source: ``SoftmaxNDLayerParams``.
+    """
+
+    def shape(x: Shape) -> Shape:
+        axis_of(node, len(x))
+        return x
+
+    return Op(lambda x: kernels.softmax(x, node.params.axis), shape, fresh=True)
+
+
+@layer("layerNormalization")
+def layer_normalization(node: Node) -> Op:
+    """Y = gamma * (x - mean) / sqrt(variance + eps) + beta over the last axes.
+
+    Mean and variance (the mean square of x - mean, not n - 1) are those of each block [*N] of x, N =
+    ``normalizedShape``.
+
+    Input: x [*B, *N]. Output: the shape of x.
+    Parameters: ``gamma``, ``beta`` [*N], required, not quantized; ``eps``, 0 if unset.
+    Errors: an input that does not end in N; parameters of another size.
+    Source: ``LayerNormalizationLayerParams``. (Apple's tests show that eps stands under the root.)
+    """
+    normalized, epsilon = static_shape(node, "normalizedShape"), node.params.eps
+    require_unquantized(node, "gamma", "beta")
+    gamma, beta = (node.weights(field, normalized) for field in ("gamma", "beta"))
+
+    def shape(x: Shape) -> Shape:
+        node.require(x[-len(normalized) :] == normalized, f"expected an input that ends in {normalized}, came {x}")
+        return x
+
+    return Op(lambda x: kernels.layer_normalization(x, gamma, beta, epsilon), shape, fresh=True)

@@ -1,0 +1,201 @@
+"""Layers that draw random numbers: adapters over `refcoreml.kernels.random`.
+
+Three distributions, each in three forms. The shape of the output is
+
+- like: that of the input, whose values are not read;
+- static: ``outputShape``, 1 to 5 numbers of at least 1;
+- dynamic: what the input holds, a vector of 1 to 5 numbers of at least 1 (fractions are cut off; `InputError` for
+  others, or for a blob above the limit of memory).
+
+``seed`` of 0 or more: every prediction draws the same numbers. They are not Core ML's, whose generator is not
+published; Apple's tests compare moments. Negative: new numbers in each prediction. Converters write -1 where no seed is
+wanted; a seed that is unset reads 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from refcoreml.kernels import random as kernels
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.kernels.elementwise import log
+from refcoreml.kernels.normalization import softmax
+from refcoreml.neuralnetwork.layers._checks import dynamic_shape, input_error, static_shape
+from refcoreml.neuralnetwork.layers.gather import check_addressable
+from refcoreml.neuralnetwork.registry import Node, Op, layer, same_shape
+
+#: Draws a blob of the given shape.
+Draw: TypeAlias = Callable[[Shape], Array]
+
+
+def _like(draw: Draw) -> Op:
+    return Op(lambda x: draw(x.shape), same_shape, fresh=True)
+
+
+def _static(node: Node, draw: Draw) -> Op:
+    shape = static_shape(node, "outputShape")
+    return Op(lambda: draw(shape), lambda: shape, fresh=True)
+
+
+def _dynamic(node: Node, draw: Draw) -> Op:
+    return Op(lambda x: draw(dynamic_shape(node, 0, x)), None, fresh=True)
+
+
+# ---- Normal distribution ----
+
+
+def _normal(node: Node) -> Draw:
+    seed, mean, deviation = node.params.seed, node.params.mean, node.params.stdDev
+    node.require(
+        math.isfinite(mean) and 0 <= deviation < math.inf, f"mean is {mean}, stdDev {deviation}, expected stdDev >= 0"
+    )
+    return lambda shape: kernels.normal(kernels.generator(seed), shape, mean, deviation, node.dtype)
+
+
+@layer("randomNormalLike")
+def normal_like(node: Node) -> Op:
+    """Y ~ N(mean, stdDev^2), in the shape of the input.
+
+    Parameters: ``seed``, see above; ``mean``, ``stdDev``, 0 if unset. Errors: a negative stdDev.
+    Source: ``RandomNormalLikeLayerParams``.
+    """
+    return _like(_normal(node))
+
+
+@layer("randomNormalStatic", inputs=0)
+def normal_static(node: Node) -> Op:
+    """Y ~ N(mean, stdDev^2), in the shape ``outputShape``.
+
+    Otherwise as `normal_like`. Errors: an invalid shape. Source: ``RandomNormalStaticLayerParams``.
+    """
+    return _static(node, _normal(node))
+
+
+@layer("randomNormalDynamic")
+def normal_dynamic(node: Node) -> Op:
+    """Y ~ N(mean, stdDev^2), in the shape that the input holds.
+
+    Otherwise as `normal_like`. Errors: an invalid shape. Source: ``RandomNormalDynamicLayerParams``.
+    """
+    return _dynamic(node, _normal(node))
+
+
+# ---- Uniform distribution ----
+
+
+def _uniform(node: Node) -> Draw:
+    seed, low, high = node.params.seed, node.params.minVal, node.params.maxVal
+    node.require(
+        -math.inf < low <= high < math.inf, f"minVal is {low}, maxVal {high}, expected finite numbers, minVal <= maxVal"
+    )
+    return lambda shape: kernels.uniform(kernels.generator(seed), shape, low, high, node.dtype)
+
+
+@layer("randomUniformLike")
+def uniform_like(node: Node) -> Op:
+    """Y ~ U[minVal, maxVal), in the shape of the input.
+
+    Parameters: ``seed``, see above; ``minVal``, ``maxVal``, 0 if unset. Errors: minVal above maxVal.
+    Source: ``RandomUniformLikeLayerParams``.
+    """
+    return _like(_uniform(node))
+
+
+@layer("randomUniformStatic", inputs=0)
+def uniform_static(node: Node) -> Op:
+    """Y ~ U[minVal, maxVal), in the shape ``outputShape``.
+
+    Otherwise as `uniform_like`. Errors: an invalid shape. Source: ``RandomUniformStaticLayerParams``.
+    """
+    return _static(node, _uniform(node))
+
+
+@layer("randomUniformDynamic")
+def uniform_dynamic(node: Node) -> Op:
+    """Y ~ U[minVal, maxVal), in the shape that the input holds.
+
+    Otherwise as `uniform_like`. Errors: an invalid shape. Source: ``RandomUniformDynamicLayerParams``.
+    """
+    return _dynamic(node, _uniform(node))
+
+
+# ---- Bernoulli distribution ----
+
+
+def _bernoulli(node: Node) -> Draw:
+    seed, probability = node.params.seed, node.params.prob
+    node.require(0 <= probability <= 1, f"prob is {probability}, expected 0 to 1")
+    return lambda shape: kernels.bernoulli(kernels.generator(seed), shape, probability, node.dtype)
+
+
+@layer("randomBernoulliLike")
+def bernoulli_like(node: Node) -> Op:
+    """Y = 1 with the probability ``prob``, else 0, in the shape of the input.
+
+    Parameters: ``seed``, see above; ``prob``, 0 if unset. Errors: a prob outside of 0 to 1.
+    Source: ``RandomBernoulliLikeLayerParams``.
+    """
+    return _like(_bernoulli(node))
+
+
+@layer("randomBernoulliStatic", inputs=0)
+def bernoulli_static(node: Node) -> Op:
+    """Y = 1 with the probability ``prob``, else 0, in the shape ``outputShape``.
+
+    Otherwise as `bernoulli_like`. Errors: an invalid shape. Source: ``RandomBernoulliStaticLayerParams``.
+    """
+    return _static(node, _bernoulli(node))
+
+
+@layer("randomBernoulliDynamic")
+def bernoulli_dynamic(node: Node) -> Op:
+    """Y = 1 with the probability ``prob``, else 0, in the shape that the input holds.
+
+    Otherwise as `bernoulli_like`. Errors: an invalid shape. Source: ``RandomBernoulliDynamicLayerParams``.
+    """
+    return _dynamic(node, _bernoulli(node))
+
+
+# ---- Categorical distribution ----
+
+
+@layer("categoricalDistribution")
+def categorical_distribution(node: Node) -> Op:
+    """Y[..., s] = a class c, drawn with the probability softmax(l / temperature)[..., c], independently for each s.
+
+    Input: x [*D, C]. Output: [*D, numSamples], whole numbers of 0 to C - 1. The logits l are x if ``isLogits``, else
+    ln(x + eps) of the probabilities x.
+    Parameters: ``seed``, see above; ``numSamples``, 1 or more; ``eps`` 1e-10 if 0 or unset; ``temperature`` 1 if 0 or
+    unset.
+    Errors: numSamples below 1, a negative eps or temperature; C above 2^24 (float32); `InputError` where x is no
+    distribution: a probability below 0, NaN, logits that are Inf or all -Inf.
+    Source: ``CategoricalDistributionLayerParams``.
+    """
+    params = node.params
+    samples, temperature, epsilon = int(params.numSamples), params.temperature or 1.0, params.eps or 1e-10
+    node.require(samples >= 1, f"numSamples is {samples}, expected 1 or more")
+    node.require(
+        0 < temperature < math.inf and 0 < epsilon < math.inf,
+        f"temperature is {temperature}, eps {epsilon}, expected positive numbers",
+    )
+
+    def shape(x: Shape) -> Shape:
+        check_addressable(node, x[-1])
+        return *x[:-1], samples
+
+    def run(x: Array) -> Array:
+        wide = x.astype(np.float64)
+        valid = np.isfinite(wide.max(-1)) if params.isLogits else ((wide >= 0) & np.isfinite(wide)).all(-1)
+        if not valid.all():
+            place = tuple(int(i) for i in np.unravel_index(valid.argmin(), valid.shape))
+            kind = "logits" if params.isLogits else "probabilities"
+            input_error(node, f"input {node.inputs[0]!r} holds no valid {kind} at {place}, such as NaN or Inf")
+        logits = wide if params.isLogits else log(wide + epsilon)
+        probabilities = softmax(logits / temperature, -1)
+        return kernels.categorical(kernels.generator(params.seed), probabilities, samples).astype(x.dtype)
+
+    return Op(run, shape, fresh=True)

@@ -1,0 +1,128 @@
+"""A pytest plugin that records which layers the tests run, and with what: the facts behind docs/coverage.md.
+
+    PYTHONPATH=tests python -m pytest -p coverage_recorder --record-coverage=docs/coverage.json
+
+A layer counts as reached when it has run without an error in a test that passed. So that the record is the same on
+every machine, tests that need an optional package or the collection of real models are skipped.
+docs/coverage.py makes a page of the record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+
+import refcoreml.neuralnetwork.network  # noqa: F401 (fills the table of layers)
+from refcoreml.errors import RefCoreMLError
+from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op
+from refcoreml.spec.weights import weight_encoding
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-coverage", type=Path, metavar="FILE", help="record what the tests reach of each layer")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--record-coverage")
+    if path is not None:
+        os.environ["REFCOREML_MODELS"] = os.devnull
+        pytest.importorskip = lambda name, **_: pytest.skip(f"may not use {name}", allow_module_level=True)
+        recorder = Recorder(path)
+        LAYERS.update({kind: recorder.watched(entry) for kind, entry in LAYERS.items()})
+        config.pluginmanager.register(recorder)
+
+
+class Recorder:
+    """Collects facts (layer, field, value seen there); those about the rank of the first blob have an empty field."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tests: Counter[str] = Counter()
+        self.facts: set[tuple[str, str, str]] = set()
+        self.running: set[tuple[str, str, str]] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self.tests.update({kind for kind, _, _ in self.running})
+            self.facts |= self.running
+        if report.when == "teardown":
+            self.running.clear()
+
+    def pytest_sessionfinish(self) -> None:
+        """Writes one line per layer: {"tests": count, "ranks": [...], "fields": {name: [values]}}."""
+        lines = []
+        for kind, tests in sorted(self.tests.items()):
+            seen: dict[str, list[str]] = {"": []}
+            for _, field, value in sorted(fact for fact in self.facts if fact[0] == kind):
+                seen.setdefault(field, []).append(value)
+            record = {"tests": tests, "ranks": list(filter(None, seen.pop(""))), "fields": seen}
+            lines.append(f"{json.dumps(kind)}: {json.dumps(record)}")
+        self.path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
+
+    def watched(self, entry: LayerType) -> LayerType:
+        """The entry, with every form of the Op that it prepares watched."""
+
+        @wraps(entry.prepare)
+        def prepare(node: Node) -> Op:
+            op, fields = entry.prepare(node), cache(lambda: [(node.kind, *pair) for pair in values_of(node.params)])
+
+            def note(rank: str = "") -> None:
+                self.running.update(fields(), [(node.kind, "", rank)])
+
+            def counted(function: Callable[..., Any], *, ranked: bool = True) -> Callable[..., Any]:
+                def call(*inputs: Any, **options: Any) -> Any:
+                    result = function(*inputs, **options)
+                    blob = inputs[0] if inputs else result
+                    note(("static" if node.rank5 else str(blob.ndim)) if ranked else "")
+                    return result
+
+                return call
+
+            def control(*surroundings: Any) -> Iterator[Any]:
+                assert op.control is not None
+                try:
+                    yield from op.control(*surroundings)
+                finally:  # also after the signals with which loopBreak and loopContinue end
+                    if not isinstance(sys.exc_info()[1], RefCoreMLError):
+                        note()
+
+            return replace(
+                op,
+                run=op.run and counted(op.run),
+                fused=op.fused and counted(op.fused),
+                inplace=op.inplace and counted(op.inplace, ranked=False),  # gets blocks, whose rank may differ
+                control=op.control and control,
+            )
+
+        return replace(entry, prepare=prepare)
+
+
+def values_of(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """What a message exercises: (field, value) with names of enums, true, false, encodings of weights, else ``set``."""
+    for field in message.DESCRIPTOR.fields:
+        path, value = f"{prefix}{field.name}", getattr(message, field.name)
+        single = isinstance(value, (bool, int, float, str, bytes, Message))
+        for item in [value] if single else value:
+            if isinstance(item, Message):
+                if single and not message.HasField(field.name):
+                    continue
+                weights: Any = item if item.DESCRIPTOR.name == "WeightParams" else None
+                yield path, weight_encoding(weights).kind if weights is not None else "set"
+                if weights is None and item.DESCRIPTOR.name != "NeuralNetwork":
+                    yield from values_of(item, f"{path}.")
+            elif isinstance(item, bool):
+                yield path, str(item).lower()
+            elif field.enum_type is not None:
+                yield path, field.enum_type.values_by_number[item].name
+            elif item or not single:
+                yield path, "set"

@@ -1,0 +1,102 @@
+"""Sharing work among threads: every item once, errors passed on, nothing waits for itself, BLAS as it was."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from support import integers
+
+from refcoreml.kernels import _threads
+from refcoreml.kernels._threads import for_each, thread_count
+
+
+@pytest.fixture(autouse=True)
+def _blas_is_left_as_it_was() -> Any:
+    before = thread_count()
+    yield
+    assert thread_count() == before
+
+
+def test_every_item_is_worked_on_once() -> None:
+    seen: list[int] = []
+    for_each(seen.append, range(100))
+    assert sorted(seen) == list(range(100))
+    for_each(seen.append, [])
+    assert len(seen) == 100
+
+
+def test_several_callers_with_calls_inside_calls() -> None:
+    a, b = integers((40, 50)), integers((50, 30))
+    results: dict[tuple[int, int], Any] = {}
+
+    def outer(i: int) -> None:
+        assert thread_count() == 1
+        for_each(lambda j: results.update({(i, j): a @ b}), range(3))
+
+    callers = [threading.Thread(target=for_each, args=(outer, range(k, k + 5))) for k in (0, 5, 10)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+        assert not caller.is_alive()
+    assert sorted(results) == list(itertools.product(range(15), range(3)))
+    for result in results.values():
+        np.testing.assert_array_equal(result, a @ b)
+
+
+def test_an_error_reaches_the_caller_and_stops_the_rest() -> None:
+    begun: list[int] = []
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        raise ValueError("from an item")
+
+    with pytest.raises(ValueError, match="from an item"):
+        for_each(fail, range(1000))
+    assert len(begun) <= max(thread_count(), 1)
+
+
+def test_threads_see_the_callers_error_state() -> None:
+    def divide(_: int) -> None:
+        np.ones(1000) / np.zeros(1000)
+
+    with np.errstate(all="ignore"):
+        for_each(divide, range(10))
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        for_each(divide, range(10))
+
+
+def test_the_environment_sets_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    available = _threads._blas.count
+    monkeypatch.setenv("REFCOREML_THREADS", "7")
+    assert thread_count() == (7 if available > 1 else 1)
+    for nonsense in ("", "0", "-1", "many"):
+        monkeypatch.setenv("REFCOREML_THREADS", nonsense)
+        assert thread_count() == available
+    monkeypatch.undo()
+
+
+def test_an_unknown_blas_means_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads, "_openblas", lambda: None)
+    monkeypatch.setattr(_threads, "_blas", _threads._Blas())
+    assert thread_count() == 1
+    seen: list[int] = []
+    for_each(lambda item: seen.append(threading.get_ident()), range(5))
+    assert set(seen) == {threading.get_ident()}
+    monkeypatch.undo()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    for_each(lambda item: None, range(10))
+    child = os.fork()
+    if not child:
+        seen: list[int] = []
+        for_each(seen.append, range(10))
+        os._exit(len(seen))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 10

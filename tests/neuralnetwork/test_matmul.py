@@ -1,0 +1,154 @@
+"""batchedMatmul of two inputs, and of an input and weights."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import integers, one_layer, run_layer
+
+from refcoreml.errors import InvalidModelError
+from refcoreml.spec import schema
+
+run_layer = partial(run_layer, rank5=False)
+
+
+def _loop(a, b):
+    """Products of matrices [*B, N, K] and [*B', K, M], number by number."""
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = np.broadcast_to(a, (*batch, *a.shape[-2:])), np.broadcast_to(b, (*batch, *b.shape[-2:]))
+    y = np.zeros((*batch, a.shape[-2], b.shape[-1]))
+    for *place, i, j in np.ndindex(*y.shape):
+        for k in range(a.shape[-1]):
+            y[(*place, i, j)] += a[(*place, i, k)] * b[(*place, k, j)]
+    return y
+
+
+@st.composite
+def batches(draw):
+    common = draw(st.lists(st.integers(1, 3), max_size=3).map(tuple))
+    short = draw(st.integers(0, len(common)))
+    pair = [tuple(draw(st.sampled_from([1, n])) for n in common[len(common) - rank :]) for rank in (len(common), short)]
+    return pair if draw(st.booleans()) else pair[::-1]
+
+
+@settings(max_examples=50)
+@given(batches(), st.booleans(), st.booleans(), st.sampled_from(["float32", "float64"]))
+def test_two_inputs(batch, transpose_a, transpose_b, precision):
+    a, b = integers((*batch[0], 2, 4)), integers((*batch[1], 4, 3), seed=1)
+    y = run_layer(
+        "batchedMatmul",
+        a.swapaxes(-1, -2) if transpose_a else a,
+        b.swapaxes(-1, -2) if transpose_b else b,
+        precision=precision,
+        transposeA=transpose_a,
+        transposeB=transpose_b,
+    )
+    np.testing.assert_array_equal(y, _loop(a, b))
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ((5,), (5,), (1, 1)),
+        ((4, 5), (5,), (4, 1)),
+        ((5,), (5, 3), (1, 3)),
+        ((5,), (2, 5, 3), (2, 1, 3)),
+        ((2, 3, 4, 5), (5,), (2, 3, 4, 1)),
+        ((1, 3, 4), (3, 2, 4, 5), (3, 2, 3, 5)),
+        ((1, 3, 1, 2, 3), (1, 4, 3, 2), (1, 3, 4, 2, 2)),
+        ((2, 3, 1, 3, 4), (2, 1, 2, 4, 5), (2, 3, 2, 3, 5)),
+    ],
+)
+def test_vectors_and_ranks(a, b, expected, transpose):
+    x, y = integers(a), integers(b, seed=1)
+    z = _loop(x if x.ndim > 1 else x[None], y if y.ndim > 1 else y[:, None])
+    # The transposition of a vector is not read
+    fields = {"transposeA": transpose and len(a) == 1, "transposeB": transpose and len(b) == 1}
+    result = run_layer("batchedMatmul", x, y, **fields)
+    assert result.shape == expected
+    np.testing.assert_array_equal(result, z)
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 3, 7), (2, 3, 5, 7), (2, 3, 1, 5, 7)])
+def test_weights_are_stored_by_columns(shape, has_bias):
+    x, weights, bias = integers(shape), integers((7, 4), seed=1), integers((4,), seed=2)
+    fields = {"hasBias": True, "bias": bias} if has_bias else {}
+    y = run_layer(
+        "batchedMatmul",
+        x,
+        weightMatrixFirstDimension=7,
+        weightMatrixSecondDimension=4,
+        weights=weights.ravel(order="F"),
+        transposeA=True,
+        transposeB=True,
+        **fields,
+    )
+    expected = _loop(x.reshape(-1, 7), weights).reshape(*shape[:-1], 4) + bias * has_bias
+    assert y.shape == expected.shape
+    np.testing.assert_array_equal(y, expected)
+
+
+def test_scales_of_quantized_weights_run_along_the_output():
+    codes = np.random.default_rng(0).integers(0, 256, (7, 4))
+    quantized = schema.WeightParams(rawValue=codes.astype(np.uint8).tobytes(order="F"))
+    quantized.quantization.numberOfBits = 8
+    quantized.quantization.linearQuantization.scale.extend([1, 2, 3, 4])
+    quantized.quantization.linearQuantization.bias.extend([-4, -3, -2, -1])
+    x = integers((2, 7))
+    fields = {"weightMatrixFirstDimension": 7, "weightMatrixSecondDimension": 4}
+    y = run_layer("batchedMatmul", x, weights=quantized, **fields)
+    np.testing.assert_array_equal(y, _loop(x, codes * np.array([1, 2, 3, 4]) + np.array([-4, -3, -2, -1])))
+
+
+def test_dynamic_quantization_computes_with_dequantized_weights():
+    codes = np.random.default_rng(0).integers(-127, 128, (7, 4))
+    quantized = schema.WeightParams(int8RawValue=codes.astype(np.int8).tobytes(order="F"))
+    quantized.quantization.numberOfBits = 8
+    quantized.quantization.linearQuantization.scale.append(0.5)
+    x, bias = integers((2, 7)), integers((4,))
+    fields = {"weightMatrixFirstDimension": 7, "weightMatrixSecondDimension": 4, "int8DynamicQuantize": True}
+    y = run_layer("batchedMatmul", x, weights=quantized, **fields)
+    np.testing.assert_array_equal(y, _loop(x, codes * 0.5))
+    y = run_layer("batchedMatmul", x, weights=quantized, hasBias=True, bias=bias, **fields)
+    np.testing.assert_array_equal(y, _loop(x, codes * 0.5) + bias)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "fields", "message"),
+    [
+        ((2, 3), (4, 5), {}, r"cannot multiply \(2, 3\) by \(4, 5\): rows of 3 numbers, columns of 4"),
+        ((2, 3), (3, 5), {"transposeA": True}, r"\(2, 3\) transposed by \(3, 5\): rows of 2 numbers"),
+        ((3,), (4,), {}, "rows of 3 numbers, columns of 4"),
+        ((2, 4, 3), (5, 3, 4), {}, r"leading axes of \(2, 4, 3\) and \(5, 3, 4\) do not broadcast"),
+        ((2, 3), (3, 5), {"hasBias": True}, "bias, which is allowed only with weights"),
+        ((2, 3), (3, 5), {"int8DynamicQuantize": True}, "allowed only with weights"),
+    ],
+)
+def test_errors_of_two_inputs(a, b, fields, message):
+    with pytest.raises(InvalidModelError, match=rf"\(batchedMatmul\).*{message}"):
+        run_layer("batchedMatmul", np.ones(a), np.ones(b), **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"weightMatrixFirstDimension": 0}, "weightMatrixFirstDimension is 0"),
+        ({"weightMatrixSecondDimension": 0}, "weightMatrixSecondDimension is 0"),
+        ({"weightMatrixSecondDimension": 5}, "holds 12 values"),
+        ({"weightMatrixFirstDimension": 2**62, "weightMatrixSecondDimension": 2**62}, "holds 12 values"),
+        ({"hasBias": True, "bias": np.ones(3)}, r"bias.*holds 3 values"),
+        ({"hasBias": True}, r"bias.*holds 0 values"),
+    ],
+)
+def test_errors_of_weights(fields, message):
+    sizes = {"weightMatrixFirstDimension": 3, "weightMatrixSecondDimension": 4}
+    with pytest.raises(InvalidModelError, match=message):
+        one_layer("batchedMatmul", **{**sizes, "weights": np.ones(12), **fields})
+    with pytest.raises(InvalidModelError, match=r"the input \(2, 4\) has rows of 4 numbers, expected 3"):
+        run_layer("batchedMatmul", np.ones((2, 4)), weights=np.ones(12), **sizes)

@@ -1,0 +1,177 @@
+"""Layers that change shapes and orders of axes."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import integers, run_layer
+
+from refcoreml.errors import InputError, InvalidModelError
+
+run_layer = partial(run_layer, rank5=False)
+
+SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=5).map(tuple)
+
+
+@st.composite
+def refactored(draw):
+    """Two shapes of as many elements."""
+    factors = draw(st.lists(st.sampled_from([2, 3, 5]), max_size=5))
+
+    def deal():
+        dims = [1] * draw(st.integers(1, 5))
+        for factor in factors:
+            dims[draw(st.integers(0, len(dims) - 1))] *= factor
+        return tuple(dims)
+
+    return deal(), deal()
+
+
+@settings(max_examples=50)
+@given(refactored(), st.data())
+def test_reshapes(shapes, data):
+    shape, target = shapes
+    x = integers(shape)
+    wild = list(target)
+    if data.draw(st.booleans()):
+        wild[data.draw(st.integers(0, len(wild) - 1))] = -1
+    expected = x.reshape(target)
+    np.testing.assert_array_equal(run_layer("reshapeStatic", x, targetShape=wild), expected)
+    np.testing.assert_array_equal(run_layer("reshapeDynamic", x, wild, static=False), expected)
+    np.testing.assert_array_equal(run_layer("reshapeLike", x, np.full(target, np.nan)), expected)
+    if len(shape) == len(target):
+        kept = [0 if n == x.shape[k] else n for k, n in enumerate(wild)]
+        np.testing.assert_array_equal(run_layer("rankPreservingReshape", x, targetShape=kept), expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ((5, -1), r"\(5, -1\) is asked for, which the 24 numbers of \(2, 3, 4\) do not fill"),
+        ((5, 5), "do not fill"),
+        ((-1, -1), "one of which may be -1"),
+        ((0, 24), "numbers of at least 1"),
+        ((-2, -12), "numbers of at least 1"),
+        ((2**62, 2**62), "do not fill"),
+        ((2**62, -1), "do not fill"),
+        ((1, 1, 1, 1, 1, 24), "expected 1 to 5 numbers"),
+        ((), "expected 1 to 5 numbers"),
+    ],
+)
+def test_reshape_errors(target, message):
+    x = np.ones((2, 3, 4))
+    with pytest.raises(InvalidModelError, match=message):
+        run_layer("reshapeStatic", x, targetShape=target)
+    if 0 < len(target) < 6 and max(map(abs, target)) < 2**24:
+        with pytest.raises(InputError, match=message):
+            run_layer("reshapeDynamic", x, np.array(target))
+
+
+def test_reshape_errors_of_shapes():
+    x = np.ones((2, 3, 4))
+    with pytest.raises(InvalidModelError, match="which the 24 numbers"):
+        run_layer("reshapeLike", x, np.ones((5, 5)))
+    with pytest.raises(InvalidModelError, match=r"has 2 numbers, expected 3, the rank of \(2, 3, 4\)"):
+        run_layer("rankPreservingReshape", x, targetShape=(4, 6))
+    with pytest.raises(InvalidModelError, match="which the 24 numbers"):
+        run_layer("rankPreservingReshape", x, targetShape=(0, 0, 5))
+    for blob in [[[2, 12]]], [1, 1, 1, 1, 1, 24]:
+        with pytest.raises(InvalidModelError, match="expected a vector of 1 to 5 numbers"):
+            run_layer("reshapeDynamic", x, blob)
+    with pytest.raises(InputError, match="holds"):
+        run_layer("reshapeDynamic", x, [np.nan, 2])
+
+
+def test_rank_preserving_reshape_as_the_specification_shows_it():
+    for shape, target, expected in [
+        ((20, 10), (5, -1), (5, 40)),
+        ((20, 10, 5), (0, 2, 25), (20, 2, 25)),
+        ((10, 3, 5), (25, 0, -1), (25, 3, 2)),
+    ]:
+        x = integers(shape)
+        np.testing.assert_array_equal(run_layer("rankPreservingReshape", x, targetShape=target), x.reshape(expected))
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
+def test_flatten_to_2d(shape):
+    x = integers(shape)
+    for axis in range(-len(shape), len(shape) + 1):
+        place = axis + len(shape) if axis < 0 else axis
+        expected = x.reshape(math.prod(shape[:place]), math.prod(shape[place:]))
+        np.testing.assert_array_equal(run_layer("flattenTo2D", x, axis=axis), expected)
+    for axis in -len(shape) - 1, len(shape) + 1, 2**63 - 1:
+        with pytest.raises(InvalidModelError, match=f"axis is {axis}"):
+            run_layer("flattenTo2D", x, axis=axis)
+
+
+@settings(max_examples=50)
+@given(SHAPES, st.data())
+def test_expand_dims_and_squeeze_are_inverse(shape, data):
+    rank = data.draw(st.integers(len(shape), 5))
+    if rank == len(shape):
+        return
+    axes = data.draw(st.permutations(range(rank)))[: rank - len(shape)]
+    axes = [axis - rank * data.draw(st.integers(0, 1)) for axis in axes]
+    x = integers(shape)
+    y = run_layer("expandDims", x, axes=axes)
+    np.testing.assert_array_equal(y, np.expand_dims(x, tuple(axes)))
+    np.testing.assert_array_equal(run_layer("squeeze", y, axes=axes), x)
+    squeezed = np.squeeze(x)
+    np.testing.assert_array_equal(run_layer("squeeze", y, squeezeAll=True), squeezed.reshape(squeezed.shape or (1,)))
+
+
+def test_expand_dims_as_apples_tests_have_it():
+    for shape, axes, expected in [
+        ((10, 5), (0, 2), (1, 10, 1, 5)),
+        ((10, 5), (2, 0), (1, 10, 1, 5)),
+        ((10, 5), (-2, -1), (10, 5, 1, 1)),
+        ((10,), (1, 0, -2), (1, 1, 1, 10)),
+    ]:
+        assert run_layer("expandDims", integers(shape), axes=axes).shape == expected
+
+
+def test_squeeze_of_the_last_axis_leaves_one():
+    assert run_layer("squeeze", [7.0], axes=[0]).shape == (1,)
+    assert run_layer("squeeze", [[7.0]], axes=[0, -1]).shape == (1,)
+    assert run_layer("squeeze", [[7.0]], squeezeAll=True, axes=[55]).shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "axes", "message"),
+    [
+        ("expandDims", [], "axes is empty"),
+        ("expandDims", [4], r"axes is \(4,\), expected -4 to 3"),
+        ("expandDims", [0, -5], "names an axis of 5 twice"),
+        ("expandDims", [0, 1, 2], "no blob has a rank above 5"),
+        ("squeeze", [], "axes is empty"),
+        ("squeeze", [0], r"axis 0 of \(2, 1, 3\) has the length 2"),
+        ("squeeze", [3], "expected -3 to 2"),
+        ("squeeze", [1, -2], "names an axis of 3 twice"),
+        ("transpose", [], r"axes is \(\), expected a permutation of \(0, 1, 2\)"),
+        ("transpose", [0, 1], "expected a permutation"),
+        ("transpose", [0, 1, 1], "expected a permutation"),
+        ("transpose", [1, 2, 2**63], "expected a permutation"),
+    ],
+)
+def test_errors_of_axes(kind, axes, message):
+    with pytest.raises(InvalidModelError, match=rf"\({kind}\).*{message}"):
+        run_layer(kind, np.ones((2, 1, 3)), axes=axes)
+
+
+@settings(max_examples=50)
+@given(SHAPES, st.data())
+def test_transpose(shape, data):
+    axes = data.draw(st.permutations(range(len(shape))))
+    x = integers(shape)
+    y = run_layer("transpose", x, axes=axes)
+    assert y.shape == tuple(shape[axis] for axis in axes)
+    for place in np.ndindex(*y.shape):
+        source = [0] * len(shape)
+        for k, axis in enumerate(axes):
+            source[axis] = place[k]
+        assert y[place] == x[tuple(source)]
