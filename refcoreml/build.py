@@ -208,7 +208,7 @@ def _assign(message: Any, field: FieldDescriptor, value: Any, where: str) -> Non
         if isinstance(value, Message):
             target.CopyFrom(value)
         elif field.message_type.name == "WeightParams":
-            target.CopyFrom(encode_floats(np.asarray(value)))
+            target.CopyFrom(encode_floats(np.asarray(value, getattr(value, "dtype", np.float32))))
         else:
             target.SetInParent()
             fill(target, value, where)

@@ -13,6 +13,7 @@ from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.features import Feature
 from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array, Shape
+from refcoreml.linear_model import LinearRegressor
 from refcoreml.neuralnetwork.arithmetic import Arithmetic, arithmetic
 from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
 from refcoreml.neuralnetwork.network import Event, Observer
@@ -46,6 +47,7 @@ EVALUATORS: dict[str, Callable[[schema.Model, Arithmetic, bool], Evaluator]] = {
     "neuralNetwork": NeuralNetworkEvaluator,
     "neuralNetworkClassifier": NeuralNetworkEvaluator,
     "neuralNetworkRegressor": NeuralNetworkEvaluator,
+    "glmRegressor": LinearRegressor,
 }
 
 

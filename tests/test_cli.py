@@ -165,9 +165,9 @@ def test_exit_codes_tell_whose_fault_it_is(run, tmp_path):
     (tmp_path / "empty.mlmodel").write_bytes(b"")
     assert run("predict", tmp_path / "empty.mlmodel")[0] == 3
     spec = schema.Model(specificationVersion=1)
-    spec.glmRegressor.offset.append(1.0)
-    (tmp_path / "glm.mlmodel").write_bytes(spec.SerializeToString())
-    assert run("predict", tmp_path / "glm.mlmodel")[0] == 4
+    spec.scaler.shiftValue.append(1.0)
+    (tmp_path / "scaler.mlmodel").write_bytes(spec.SerializeToString())
+    assert run("predict", tmp_path / "scaler.mlmodel")[0] == 4
     assert EXIT_CODES[-1] == (RefCoreMLError, 5)
 
 

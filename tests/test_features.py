@@ -145,7 +145,6 @@ def test_declarations_that_break_rules(fields: dict[str, Any], problem: str) -> 
 
 
 def test_missing_data_type_reads_double_with_a_warning() -> None:
-    """Semantics 16.3."""
     with pytest.warns(RefCoreMLWarning, match=r"'x'.*DOUBLE"):
         declared = feature(multiArrayType={"shape": [3]})
     assert declared.describe() == "MultiArray (Double 3)"
@@ -181,7 +180,6 @@ def test_monstrous_declared_shape_is_refused_before_memory_is_asked_for() -> Non
 
 
 def test_unknown_names_are_errors_and_near_misses_are_named() -> None:
-    """Semantics 2.1."""
     with pytest.raises(InputError, match=r"no input 'imgae'.*Did you mean 'image'.*MultiArray \(Float32 3\)"):
         check_inputs([feature("image", type_=build.array(3))], {"imgae": [1, 2, 3]})
     with pytest.raises(InputError, match="Did you mean 'x'"):
@@ -218,7 +216,6 @@ def test_optional_inputs_may_be_absent(values: dict[str, Any]) -> None:
     ],
 )
 def test_optional_inputs_take_their_default_value(data_type: str, member: str, number: Any, dtype: Any) -> None:
-    """Semantics 1.11."""
     declared = array(3, 5, data_type=data_type, optional=True, **{member: number})
     result = check_inputs([declared], {})["x"]
     assert result.dtype == dtype
@@ -242,7 +239,6 @@ def test_default_value_beyond_the_type_is_the_models_fault() -> None:
     [("FLOAT32", np.float32), ("DOUBLE", np.float64), ("INT32", np.int32), ("INT8", np.int8), ("FLOAT16", np.float32)],
 )
 def test_arrays_are_cast_to_the_declared_type(given_type: Any, declared_type: str, dtype: Any) -> None:
-    """Semantics 2.3, 15.1."""
     values = np.arange(15).reshape(3, 5).astype(given_type)
     result = check(array(3, 5, data_type=declared_type), values)
     assert result.dtype == dtype
@@ -343,7 +339,6 @@ def test_a_number_will_do_for_an_array_of_one(value: Any) -> None:
     ],
 )
 def test_shapes_that_do_not_fit(declared: Feature, shape: tuple[int, ...], problem: str) -> None:
-    """Semantics 11.14, 15.4."""
     assert problem in refused(declared, np.zeros(shape))
 
 
@@ -359,12 +354,11 @@ def test_shapes_that_do_not_fit(declared: Feature, shape: tuple[int, ...], probl
     ],
 )
 def test_shapes_that_fit(declared: Feature, shape: tuple[int, ...]) -> None:
-    """Semantics 11.14."""
     assert check(declared, np.zeros(shape)).shape == shape
 
 
 def test_mixed_enumerations_cause_a_warning() -> None:
-    """Semantics 11.14: enumerated shapes of several inputs go together by position."""
+    """Enumerated shapes of several inputs go together by position."""
 
     def named(name: str, *listed: tuple[int, ...]) -> Feature:
         return feature(name, multiArrayType={"dataType": "FLOAT32", "enumeratedShapes": shapes(*listed)})
@@ -416,7 +410,6 @@ def test_mixed_enumerations_of_images_cause_a_warning() -> None:
     ],
 )
 def test_legacy_ranks(declared: Feature, shape: tuple[int, ...], blob: Any) -> None:
-    """Semantics 1.2, 1.3."""
     assert rank5_shape(declared.shapes, shape) == blob
     if blob is None:
         text = refused(declared, np.zeros(shape), legacy_ranks=True)
@@ -445,7 +438,7 @@ def test_legacy_ranks_are_refused_elsewhere() -> None:
     ],
 )
 def test_scalars(kind: str, value: Any, result: Any) -> None:
-    """Semantics 15.1: an int may stand for a double."""
+    """An int may stand for a double."""
     checked = check(feature(**{kind: {}}), value)
     assert checked == result
     assert type(checked) is type(result)
@@ -480,7 +473,6 @@ def test_double_nan_stands_for_a_missing_value() -> None:
 
 
 def test_dictionaries() -> None:
-    """Semantics 2.5."""
     by_name, by_number = feature(dictionaryType={"stringKeyType": {}}), feature(dictionaryType={"int64KeyType": {}})
     assert check(by_name, {"a": 1, "b": np.float32(0.5)}) == {"a": 1.0, "b": 0.5}
     result = check(by_number, {np.int64(3): 2, -5: 0.25})
@@ -495,7 +487,6 @@ def test_dictionaries() -> None:
 
 
 def test_sequences() -> None:
-    """Semantics 2.5."""
     words = feature(sequenceType={"stringType": {}, "sizeRange": {"lowerBound": 2, "upperBound": 3}})
     numbers = feature(sequenceType={"int64Type": {}})
     assert check(words, ("a", "b")) == ["a", "b"]
@@ -522,7 +513,6 @@ FLOATS = np.random.default_rng(2).normal(0, 100, (5, 7)).astype(np.float32)
 
 @pytest.mark.parametrize("given_as", [lambda pixels: pixels, Image.fromarray], ids=["array", "PIL"])
 def test_image_inputs(given_as: Any) -> None:
-    """Semantics 2.1, 3.2, 3.3, 15.1."""
     rgb, bgr = check(image(), given_as(COLORS)), check(image(color="BGR"), given_as(COLORS))
     gray, half = (
         check(image(color="GRAYSCALE"), given_as(GRAYS)),
@@ -542,7 +532,6 @@ def test_image_inputs(given_as: Any) -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])
 def test_color_images_must_be_rgb(mode: str) -> None:
-    """Semantics 2.1."""
     for color in ("RGB", "BGR"):
         text = refused(image(color=color), Image.new(mode, (7, 5)))
         assert f"mode '{mode}', expected 'RGB'" in text
@@ -551,13 +540,12 @@ def test_color_images_must_be_rgb(mode: str) -> None:
 
 @pytest.mark.parametrize(("color", "mode"), [("GRAYSCALE", "L"), ("GRAYSCALE_FLOAT16", "F")])
 def test_gray_images_must_be_of_their_mode(color: str, mode: str) -> None:
-    """Semantics 2.1."""
     for given_mode in {"RGB", "RGBA", "L", "F", "I;16"} - {mode}:
         assert f"expected '{mode}'" in refused(image(color=color), Image.new(given_mode, (7, 5)))
 
 
 def test_image_size_is_not_changed() -> None:
-    """Semantics 2.1: sides swapped, too small, too large, all refused."""
+    """Sides swapped, too small, too large, all refused."""
     for size in ((5, 7), (6, 5), (7, 6)):
         assert f"got {size[0]} x {size[1]} (width x height)" in refused(image(7, 5), Image.new("RGB", size))
     assert "got 5 x 7" in refused(image(7, 5), np.zeros((7, 5, 3), np.uint8))
@@ -728,7 +716,7 @@ def test_prepare_is_misused() -> None:
     [("DOUBLE", np.float64), ("FLOAT32", np.float32), ("INT32", np.int32), ("FLOAT16", np.float32), ("INT8", np.int8)],
 )
 def test_output_arrays_have_the_declared_type(data_type: str, dtype: Any) -> None:
-    """Semantics 2.4, 15.2: values are float32 results widened."""
+    """Values are float32 results widened."""
     blob = np.array([[1, -2, 3], [4, 5, -6]], np.float32)
     result = finish_output(array(9, data_type=data_type), blob)
     assert result.dtype == dtype
@@ -738,7 +726,6 @@ def test_output_arrays_have_the_declared_type(data_type: str, dtype: Any) -> Non
 
 
 def test_output_values_are_widened_or_rounded() -> None:
-    """Semantics 2.4."""
     blob = np.array([0.1], np.float32)
     assert finish_output(array(1, data_type="DOUBLE"), blob)[0] == 0.10000000149011612
     assert finish_output(array(1, data_type="FLOAT16"), blob)[0] == 0.0999755859375
@@ -764,7 +751,6 @@ def test_the_limits_of_integer_outputs_cause_no_warning() -> None:
 
 
 def test_output_without_dimensions_gets_one() -> None:
-    """Semantics 1.5, 15.2."""
     assert finish_output(array(), np.float32(3)).shape == (1,)
 
 
@@ -782,7 +768,7 @@ def test_output_without_dimensions_gets_one() -> None:
     ],
 )
 def test_outputs_are_plain_python(kind: dict[str, Any], value: Any, result: Any) -> None:
-    """Semantics 2.5, 15.3: exactly these types, no NumPy scalars."""
+    """Exactly these types, no NumPy scalars."""
     finished = finish_output(feature(**kind), value)
     assert repr(finished) == repr(result)
 
@@ -793,7 +779,6 @@ def test_several_numbers_are_not_one() -> None:
 
 
 def test_color_image_outputs_are_rgba() -> None:
-    """Semantics 2.2, 15.3."""
     planes = COLORS.transpose(2, 0, 1).astype(np.float32)
     for color, given_planes in (("RGB", planes), ("BGR", planes[::-1])):
         result = finish_output(image(color=color), given_planes)
@@ -804,7 +789,6 @@ def test_color_image_outputs_are_rgba() -> None:
 
 
 def test_gray_image_outputs() -> None:
-    """Semantics 2.2, 15.3."""
     gray = finish_output(image(color="GRAYSCALE"), GRAYS[None].astype(np.float64))
     assert gray.mode == "L"
     np.testing.assert_array_equal(np.asarray(gray), GRAYS)
@@ -814,7 +798,7 @@ def test_gray_image_outputs() -> None:
 
 
 def test_image_outputs_are_limited_and_rounded() -> None:
-    """Semantics 3.7: 0..255; halves go to even."""
+    """0..255; halves go to even."""
     values = np.array([[[-1, 0.5, 1.5, 2.5, 254.5, 255.4, 1e9, np.inf, -np.inf]]], np.float32)
     result = finish_output(image(9, 1, "GRAYSCALE"), values)
     assert np.asarray(result).tolist() == [[0, 0, 2, 2, 254, 255, 255, 255, 0]]

@@ -273,8 +273,8 @@ class Interface:
 
     @property
     def takes_sequences(self) -> bool:
-        """Whether an input of declared rank 1 may come as (Seq, Batch, C)."""
-        return self.rank5 and any(len(feature.default_shape or ()) == 1 for feature in self._inputs)
+        """Whether an array may come with dimensions Seq and Batch that its declared shape does not have."""
+        return self.rank5 and any(feature.kind == "array" for feature in self._inputs)
 
     def preprocessing_formula(self) -> dict[str, list[str]]:
         """What happens to the pixels of each image input, a line per channel in their order: ``red = 0.0078 * x - 1``.
@@ -296,9 +296,11 @@ class Interface:
     def from_blobs(self, blobs: Mapping[str, Array]) -> dict[str, Any]:
         """Makes outputs from output blobs; `features.finish_output` then brings them to their types.
 
-        * arrays: in the N-D world the blob as it is. In the rank-5 world (where Apple's own tests squeeze before they
-          compare, so that this is a choice): the declared shape if it has as many elements as the blob; else, where Seq
-          and Batch are 1, [C] if H and W are 1 too and [C, H, W] if not; else [Seq, Batch, C, H, W].
+        * arrays: in the N-D world the blob as it is, but with the declared shape if that differs by dimensions of 1
+          only (Apple's tests expect it behind an image of rank 4). In the rank-5 world (where Apple's own tests
+          squeeze before they compare, so that this is a choice): the declared shape if it has as many elements as the
+          blob; else, where Seq and Batch are 1, [C] if H and W are 1 too and [C, H, W] if not; else
+          [Seq, Batch, C, H, W].
         * images: [C, H, W], which must be the last dimensions of the blob, all others being 1.
         * int64, double: the only element of the blob.
         * of a classifier: the label with the greatest score, the first of equals; the scores by label as they are (no
@@ -353,7 +355,13 @@ class Interface:
             return blob.reshape(blob.shape[-3:])
         if feature.kind == "array" and self.rank5:
             return blob.reshape(_legacy_output_shape(feature, blob.shape))
-        return blob
+        declared = feature.shapes.default if feature.kind == "array" else None
+        same = declared is not None and _without_ones(declared) == _without_ones(blob.shape)
+        return blob.reshape(declared) if declared is not None and same else blob
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(length for length in shape if length != 1)
 
 
 def _legacy_output_shape(feature: Feature, shape: Shape) -> Shape:

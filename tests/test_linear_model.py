@@ -1,0 +1,87 @@
+"""Generalized linear regressors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from support import shared_model
+
+import refcoreml
+from refcoreml import build
+from refcoreml.spec import schema
+
+
+def model(rows, offsets, transform="NoTransform", inputs=None, output=None):
+    spec = schema.Model(specificationVersion=1)
+    for name, kind in (inputs or {"x": build.array(3, data_type="DOUBLE")}).items():
+        spec.description.input.add(name=name).type.CopyFrom(kind)
+    spec.description.output.add(name="y").type.CopyFrom(output or schema.FeatureType(doubleType={}))
+    spec.description.predictedFeatureName = "y"
+    for row in rows:
+        spec.glmRegressor.weights.add(value=row)
+    spec.glmRegressor.offset.extend(offsets)
+    spec.glmRegressor.postEvaluationTransform = schema.GLMRegressor.PostEvaluationTransform.Value(transform)
+    return spec
+
+
+@pytest.mark.parametrize("transform", ["NoTransform", "Logit", "Probit"])
+def test_weighted_sum_and_link(transform):
+    result = refcoreml.load(model([[2.0, -1.0, 0.5]], [0.25], transform)).predict({"x": [1.0, 3.0, -4.0]})
+    total = 2.0 - 3.0 - 2.0 + 0.25
+    expected = {
+        "NoTransform": total,
+        "Logit": 1 / (1 + math.exp(-total)),
+        "Probit": math.erfc(-total / math.sqrt(2)) / 2,
+    }[transform]
+    assert type(result["y"]) is float
+    assert result["y"] == pytest.approx(expected, rel=2.0**-49, abs=0)
+
+
+def test_inputs_are_joined_in_the_order_of_their_declaration():
+    number = schema.FeatureType(doubleType={})
+    inputs = {"b": number, "a": build.array(2, data_type="DOUBLE"), "c": number}
+    loaded = refcoreml.load(model([[1.0, 10.0, 100.0, 1000.0]], [0.0], inputs=inputs))
+    assert loaded.predict({"a": [2, 3], "b": 1, "c": 4}) == {"y": 4321.0}
+
+
+def test_several_rows_make_an_array():
+    loaded = refcoreml.load(model([[1, 0, 0], [0, 2, 0]], [0, 5], output=build.array(2, data_type="DOUBLE")))
+    np.testing.assert_array_equal(loaded.predict({"x": [3, 4, 9]})["y"], [3, 13])
+
+
+@pytest.mark.parametrize(
+    ("rows", "offsets", "message"),
+    [
+        ([], [1.0], "has no weights"),
+        ([[]], [1.0], "has no weights"),
+        ([[1.0], [1.0, 2.0]], [1.0, 2.0], r"has rows of \[1, 2\] weights"),
+        ([[1.0]], [], "has 0 offsets for 1 rows"),
+    ],
+)
+def test_models_that_break_a_rule(rows, offsets, message):
+    with pytest.raises(refcoreml.InvalidModelError, match=f"glmRegressor: {message}"):
+        refcoreml.load(model(rows, offsets))
+
+
+def test_an_unknown_link():
+    spec = model([[1.0, 2.0, 3.0]], [0.0])
+    spec.glmRegressor.postEvaluationTransform = 7
+    with pytest.raises(refcoreml.InvalidModelError, match="postEvaluationTransform 7, known are"):
+        refcoreml.load(spec)
+
+
+def test_as_many_weights_as_features():
+    loaded = refcoreml.load(model([[1.0, 2.0]], [0.0]))
+    with pytest.raises(refcoreml.InvalidModelError, match="has 2 weights for 3 features"):
+        loaded.predict({"x": [1, 2, 3]})
+
+
+def test_a_real_regressor():
+    loaded = refcoreml.load(shared_model("classic/glm_boston_plotcv.mlmodel"))
+    message = loaded.spec.glmRegressor
+    x = np.linspace(-3, 9, 13)
+    expected = math.fsum(w * v for w, v in zip(message.weights[0].value, x, strict=True)) + message.offset[0]
+    bound = 15 * 2.0**-53 * (math.fsum(abs(w * v) for w, v in zip(message.weights[0].value, x, strict=True)) + 40)
+    assert abs(loaded.predict({"input": x})["prediction"] - expected) <= bound
