@@ -123,7 +123,12 @@ class Network:
         """Adds image preprocessing: a mean image, or ``channel_scale`` and ``red_bias``, ``green_bias`` and so on."""
         if mean_image is not None and scaler:
             raise UsageError("a preprocessing step is a mean image or a scaler, not both", remedy="Add two steps")
-        fields = {"scaler": scaler} if mean_image is None else {"meanImage": {"meanImage": np.ravel(mean_image)}}
+        fields: dict[str, Any] = {"scaler": scaler}
+        if mean_image is not None:
+            try:
+                fields = {"meanImage": {"meanImage": np.ravel(np.asarray(mean_image, np.float32))}}
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"cannot take {mean_image!r}: {error}", where="mean_image") from error
         message = fill(schema.NeuralNetworkPreprocessing(featureName=feature), fields, "preprocessing")
         self._preprocessing.append(message)
 
