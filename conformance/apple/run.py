@@ -19,10 +19,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import tomllib
 
 HERE = Path(__file__).resolve().parent
 EXPECTED = HERE / "expected_failures.toml"
@@ -65,14 +66,16 @@ def main() -> int:
 def run(suite: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """One suite, in a process of its own; a record per test."""
     package = importlib.util.find_spec("coremltools")
-    assert package is not None and package.origin is not None, "coremltools is not installed"
+    if package is None or package.origin is None:
+        raise SystemExit("coremltools is not installed here; see README.md")
     site = Path(package.origin).parent.parent
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "tests.jsonl"
         (Path(folder) / "pytest.ini").write_text("[pytest]\n")
-        command = [sys.executable, "-m", "pytest", str(site / SUITES[suite]), "-q", "--no-header", "--tb=short"]
-        command += ["-p", "refcoreml.integrations.pytest_plugin", "-p", "probe", "-p", "no:cacheprovider"]
-        command += ["--coreml-runtime=refcoreml", f"--probe-out={out}", f"--rootdir={site}", f"-c{folder}/pytest.ini"]
+        command = [sys.executable, "-m", "pytest", str(site / SUITES[suite]), "-q", "--no-header", "--tb=no", "-rN"]
+        command += ["--disable-warnings", "--durations=10", "-p", "no:cacheprovider"]
+        command += ["--coreml-runtime=refcoreml", "-p", "probe", f"--probe-out={out}"]
+        command += [f"--rootdir={site}", f"-c{folder}/pytest.ini"]
         command += ["--quarter"] * arguments.quarter + ["--zeros"] * arguments.zeros
         command += ["-k", arguments.only] if arguments.only else []
         paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))

@@ -52,9 +52,11 @@ from refcoreml.features import Feature
 from refcoreml.model import Model, load
 from refcoreml.spec.files import NEWEST_SPECIFICATION
 
-__all__ = ["disable", "enable"]
+__all__ = ["MACOS", "disable", "enable"]
 
 _BINDING = "coremltools.libcoremlpython"
+#: The first version of macOS whose Core ML reads all that refcoreml reads.
+MACOS = (26, 0)
 #: Where coremltools defines, or imports first, what `enable` replaces.
 _HOMES = ("coremltools.models.model", "coremltools.models.utils", "coremltools._deps")
 _COMPILED_SUFFIX = ".mlmodelc"
@@ -294,36 +296,33 @@ def _described(value: Any) -> str:
 _originals: tuple[dict[str, Any], ModuleType | None] | None = None
 
 
-def enable(*, macos: tuple[int, ...] | None = None) -> None:
+def enable() -> None:
     """Lets coremltools predict with refcoreml, in this process.
 
-    It does not matter whether coremltools has been imported yet. Models that it loaded before keep what they had; load
-    them again.
-
-    Args:
-        macos: the version of macOS that coremltools shall believe to run on, such as ``(26, 0)``; some of its functions
-            (``compile_model``, ``CompiledMLModel``, ``make_state``) and most of its tests ask. None: leave its checks
-            alone.
+    coremltools then believes to run on macOS `MACOS`: it asks before it compiles models, makes states or tells why a
+    model was not loaded, and most of its tests ask before they predict. It does not matter whether it has been imported
+    yet. Models that it loaded before keep what they had; load them again.
 
     Raises:
         UsageError: coremltools cannot be imported.
     """
     global _originals
-    disable()
+    if _originals is not None:
+        return
     try:
         model, utils, deps = map(importlib.import_module, _HOMES)
     except ImportError as error:
         raise UsageError(f"coremltools cannot be imported: {error}", remedy="pip install coremltools") from error
+    proxies = {"_MLModelProxy": ModelProxy, "_MLModelAssetProxy": ModelAssetProxy}
     replacements: dict[ModuleType, dict[str, Any]] = {
-        model: {"_MLModelProxy": ModelProxy, "_MLModelAssetProxy": ModelAssetProxy}
+        model: proxies,
+        utils: {"_is_macos": lambda: True, "_macos_version": lambda: MACOS},
+        deps: {"_IS_MACOS": True},
     }
-    if macos is not None:
-        replacements[utils] = {"_is_macos": lambda: True, "_macos_version": lambda: macos}
-        replacements[deps] = {"_IS_MACOS": True}
     originals = {name: getattr(home, name) for home, names in replacements.items() for name in names}
     _originals = originals, sys.modules.get(_BINDING)
     binding = ModuleType(_BINDING, "Stands for the binding to the Core ML framework.")
-    vars(binding).update(replacements[model])
+    vars(binding).update(proxies)
     _put({name: value for names in replacements.values() for name, value in names.items()}, binding)
 
 

@@ -12,9 +12,6 @@ import pytest
 
 from refcoreml.errors import UsageError
 
-#: What coremltools is told: the first version of macOS whose Core ML reads all that refcoreml reads.
-MACOS = (26, 0)
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the option."""
@@ -51,6 +48,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if not config.option.coreml_runtime:
         return None
     import refcoreml
+    from refcoreml.integrations.coremltools import MACOS
 
     version = ".".join(map(str, MACOS))
     return f"Core ML runtime: refcoreml {refcoreml.__version__} (coremltools sees macOS {version})"
@@ -61,6 +59,6 @@ def _switch_on(options: Any) -> None:
         from refcoreml.integrations import coremltools
 
         try:
-            coremltools.enable(macos=MACOS)
+            coremltools.enable()
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
