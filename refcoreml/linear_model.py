@@ -46,6 +46,13 @@ class LinearRegressor:
         self._require(kind in links, f"has the postEvaluationTransform {kind}, known are {sorted(links)}")
         self._link = links[kind]
         self._inputs = [feature.name for feature in spec.description.input]
+        self._require(bool(self._inputs), "has no inputs")
+        for feature in spec.description.input:
+            member = feature.type.WhichOneof("Type")
+            taken = member in ("doubleType", "int64Type", "multiArrayType") and not feature.type.isOptional
+            self._require(taken, f"has the input {feature.name!r}, expected a number or an array that is not optional")
+        outputs = [feature.name for feature in spec.description.output]
+        self._require(self._output in outputs, f"predicts {self._output!r}, which is not among the outputs {outputs}")
 
     def _require(self, condition: bool, problem: str) -> None:
         if not condition:

@@ -65,6 +65,29 @@ def test_models_that_break_a_rule(rows, offsets, message):
         refcoreml.load(model(rows, offsets))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"x": schema.FeatureType(stringType={})}, "has the input 'x', expected a number or an array"),
+        ({"x": schema.FeatureType(doubleType={}, isOptional=True)}, "has the input 'x', expected .* not optional"),
+    ],
+)
+def test_inputs_that_are_no_numbers(inputs, message):
+    with pytest.raises(refcoreml.InvalidModelError, match=message):
+        refcoreml.load(model([[1.0]], [0.0], inputs=inputs))
+
+
+def test_models_without_inputs_or_without_the_predicted_output():
+    spec = model([[1.0, 2.0, 3.0]], [0.0])
+    del spec.description.input[:]
+    with pytest.raises(refcoreml.InvalidModelError, match="has no inputs"):
+        refcoreml.load(spec)
+    spec = model([[1.0, 2.0, 3.0]], [0.0])
+    spec.description.predictedFeatureName = "z"
+    with pytest.raises(refcoreml.InvalidModelError, match=r"predicts 'z', which is not among the outputs \['y'\]"):
+        refcoreml.load(spec)
+
+
 def test_an_unknown_link():
     spec = model([[1.0, 2.0, 3.0]], [0.0])
     spec.glmRegressor.postEvaluationTransform = 7
