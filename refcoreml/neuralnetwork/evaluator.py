@@ -29,9 +29,8 @@ class NeuralNetworkEvaluator:
             where=kind,
         )
         self.legacy_ranks = self.interface.rank5
-        # A first look at the shapes finds what does not fit before anybody predicts. Not so if an input may be a
-        # sequence of any length: the declared shape is then one of many, and need not be one that fits.
-        if not self.interface.takes_sequences:
+        # A first look at the shapes finds what does not fit before anybody predicts.
+        if not self.interface.open_shapes:
             self.shapes()
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:

@@ -272,9 +272,12 @@ class Interface:
         return rank5_shape(feature.shapes, shape) if self.rank5 else shape
 
     @property
-    def takes_sequences(self) -> bool:
-        """Whether an array may come with dimensions Seq and Batch that its declared shape does not have."""
-        return self.rank5 and any(feature.kind == "array" for feature in self._inputs)
+    def open_shapes(self) -> bool:
+        """Whether an input may have other shapes than the default one, which then need not be one that fits.
+
+        So it is with ranges, and in the rank-5 world with arrays, which may come with dimensions Seq and Batch.
+        """
+        return any(feature.shapes.ranges or (self.rank5 and feature.kind == "array") for feature in self._inputs)
 
     def preprocessing_formula(self) -> dict[str, list[str]]:
         """What happens to the pixels of each image input, a line per channel in their order: ``red = 0.0078 * x - 1``.

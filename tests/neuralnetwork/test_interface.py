@@ -685,3 +685,17 @@ def test_changes_to_the_message_come_too_late() -> None:
     model.description.input[0].name = "z"
     assert made.inputs == ("x",)
     assert made.from_blobs({"p": np.array([1.0, 2.0])[None, None, :, None, None]})["classLabel"] == "b"
+
+
+def test_the_least_shape_of_a_range_need_not_fit():
+    # As coremltools converts a convolution in two groups of an input whose channels are left open.
+    feature = build.array(1, 1, 6, 7)
+    sizes = [{"lowerBound": size, "upperBound": most} for size, most in ((1, 1), (1, -1), (6, 6), (7, 7))]
+    build.fill(feature.multiArrayType, {"shapeRange": {"sizeRanges": sizes}}, "x")
+    net = build.Network({"x": feature}, ["y"], exact=True)
+    net.add("convolution", outputs="y", weights=np.ones((2, 2, 3, 2)), kernel_size=[3, 2], output_channels=2,
+            kernel_channels=2, n_groups=2, valid={})  # fmt: skip
+    model = net.model()
+    assert model.predict({"x": np.ones((1, 4, 6, 7))})["y"].shape == (1, 2, 4, 6)
+    with pytest.raises(InvalidModelError, match=r"expected an input \[\*, 4, H, W\]"):
+        model.predict({"x": np.ones((1, 1, 6, 7))})
