@@ -148,3 +148,18 @@ def test_custom_layers_are_named(name, classes):
     for class_name in classes:
         assert f"custom layer of class {class_name!r}" in str(caught.value)
     assert list(refcoreml.inspect(load(name, prepare=False)).custom_classes) == classes
+
+
+def test_portrait_segmentation_separates_the_person_from_the_background():
+    """Means and deviations are those of the network's training, colours blue first."""
+    pixels = np.asarray(photo("portrait_orig.jpg", 320, 320), np.float32)[..., ::-1]
+    mean, deviation = (102.890434, 111.25247, 126.91212), (62.93292, 62.82138, 66.355705)
+    x = ((pixels - np.float32(mean)) / np.float32(deviation) / 255).transpose(2, 0, 1)[None]
+    (scores,) = load("seg_sinet_portrait").predict({"input.54": x}).values()
+    assert scores.shape == (1, 2, 320, 320)
+    person = scores[0].argmax(axis=0)
+    face, suit, flag, wall = person[60:220, 110:200], person[290:, 40:280], person[:120, :40], person[:120, 280:]
+    assert face.all()
+    assert suit.all()
+    assert not flag.any()
+    assert not wall.any()
