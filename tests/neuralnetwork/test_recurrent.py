@@ -403,6 +403,20 @@ class TestErrors:
                 assert error.where.endswith(f".weightParams.{name}" if kind == "uniDirectionalLSTM" else f".{name}")
 
 
+@pytest.mark.parametrize("kind", ["simpleRecurrent", "gru", "uniDirectionalLSTM"])
+def test_a_state_may_have_its_batch_first(kind):
+    """[Batch, H, 1, 1, 1], as converters leave it, is read like [1, Batch, H, 1, 1]."""
+    rng = np.random.default_rng(3)
+    count = 2 if kind == "uniDirectionalLSTM" else 1
+    x, states = arrays_of(rng, count)
+    functions = {"simpleRecurrent": ["tanh"], "gru": ["sigmoid", "tanh"]}.get(kind, ["sigmoid", "tanh", "tanh"])
+    fields = fields_of(kind, draw(kind, rng), functions)
+    usual = run_layer(kind, blob(x), *map(blob, states), outputs=1 + count, **fields)
+    turned = [state[:, :, None, None, None] for state in states]
+    for got, wanted in zip(run_layer(kind, blob(x), *turned, outputs=1 + count, **fields), usual, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
 def test_a_simple_recurrent_layer_must_have_its_state():
     with pytest.raises(InvalidModelError, match="has 1 inputs, expected 2"):
         one_layer("simpleRecurrent", 1, 2, **case("simpleRecurrent")[0])
