@@ -10,6 +10,7 @@ Loads Core ML models on any operating system and computes, in NumPy, what the sp
 
 from __future__ import annotations
 
+from refcoreml.custom import CustomLayer, CustomModel, custom_layer, custom_model
 from refcoreml.errors import (
     CallbackError,
     InputError,
@@ -29,6 +30,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CallbackError",
+    "CustomLayer",
+    "CustomModel",
     "InputError",
     "InternalError",
     "InvalidModelError",
@@ -41,6 +44,8 @@ __all__ = [
     "Summary",
     "UnsupportedModelError",
     "UsageError",
+    "custom_layer",
+    "custom_model",
     "inspect",
     "load",
 ]

@@ -6,7 +6,20 @@ where there is a remedy, what to do. The parts are kept as attributes, so that a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 _HALF_MESSAGE = 4000
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Errors raised inside say that their place is in another one, such as a model in a pipeline."""
+    try:
+        yield
+    except RefCoreMLError as error:
+        error.where = f"{place}, {error.where}" if error.where else place
+        raise
 
 
 class RefCoreMLError(Exception):

@@ -36,7 +36,17 @@ from refcoreml.spec import schema
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Feature", "RefCoreMLWarning", "Shapes", "check_inputs", "convert", "finish_output", "prepare_image"]
+__all__ = [
+    "Feature",
+    "RefCoreMLWarning",
+    "Shapes",
+    "check_inputs",
+    "check_value",
+    "convert",
+    "finish_output",
+    "given_form",
+    "prepare_image",
+]
 
 #: The most elements of a shape that the model declares and nobody passed. A hostile file can declare any size at all.
 ELEMENT_LIMIT = 1 << 28
@@ -352,6 +362,19 @@ def check_inputs(
                 result[feature.name] = default
     _warn_of_mixed_enumerations(features, result)
     return result
+
+
+def check_value(feature: Feature, value: Any, *, legacy_ranks: bool = False) -> Any:
+    """One value, as `check_inputs`; also takes what `finish_output` gives, a colour image with alpha."""
+    if feature.kind == "image" and getattr(value, "mode", "") == "RGBA":
+        value = value.convert("RGB")
+    return _checked(feature, value, legacy_ranks)
+
+
+def given_form(feature: Feature, value: Any) -> Any:
+    """A value that `check_inputs` has checked, in the form in which people pass it: images as PIL images."""
+    result = finish_output(feature, value)
+    return result.convert("RGB") if feature.kind == "image" and feature.channels == 3 else result
 
 
 def _checked(feature: Feature, value: Any, legacy_ranks: bool) -> Any:

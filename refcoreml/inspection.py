@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from refcoreml.errors import InvalidModelError, RefCoreMLError
+from refcoreml.custom import parameter_values
+from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.kernels._types import Shape
 from refcoreml.model import Model
+from refcoreml.neuralnetwork.graph import DEEPEST_NESTING, inner_networks
 from refcoreml.spec import schema
-from refcoreml.spec.files import ModelFile
 from refcoreml.spec.weights import weight_encoding
 
 #: The first systems that run each specification version.
@@ -68,6 +69,19 @@ class LayerSummary:
 
 
 @dataclass(frozen=True)
+class CustomNeed:
+    """Code that a model needs: the class of a custom layer or model, how often, and whether it is there."""
+
+    kind: str
+    class_name: str
+    description: str
+    parameters: dict[str, Any]
+    weights: list[WeightSummary]
+    count: int
+    met: bool
+
+
+@dataclass(frozen=True)
 class Summary:
     """What `inspect` finds; `as_dict` gives it as plain values for JSON."""
 
@@ -79,10 +93,11 @@ class Summary:
     metadata: dict[str, Any]
     preprocessing: dict[str, list[str]]
     layers: list[LayerSummary]
-    custom_classes: dict[str, int]
+    needs: list[CustomNeed]
     storage: dict[str, int]
     updatable: bool
     problem: str
+    name: str = ""
     models: list[Summary] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,7 +122,7 @@ def inspect(model: Model) -> Summary:
     except RefCoreMLError as error:
         problem = f"{type(error).__name__}: {error}"
     else:
-        with suppress(InvalidModelError):  # a declared shape that stands for sequences need not fit
+        with suppress(InvalidModelError, CallbackError):  # a declared shape that stands for sequences need not fit
             shapes = model.shapes()
     description = model.spec.description
     layers = [_layer(index, layer, shapes) for index, layer in enumerate(_layers(model.spec))]
@@ -131,13 +146,11 @@ def inspect(model: Model) -> Summary:
         },
         preprocessing=formulas,
         layers=layers,
-        custom_classes=dict(Counter(name for name in _custom_classes(model.spec))),
+        needs=_needs(model),
         storage=_storage(layers),
         updatable=model.spec.isUpdatable,
         problem=problem,
-        models=[
-            inspect(Model(ModelFile(inner, "inner model"), model.precision)) for inner in _inner_models(model.spec)
-        ],
+        models=[replace(inspect(inner), name=name) for name, inner in model.models.items()],
     )
 
 
@@ -156,18 +169,42 @@ def _layers(spec: schema.Model) -> Iterator[schema.NeuralNetworkLayer]:
         yield from getattr(spec, kind).layers
 
 
-def _inner_models(spec: schema.Model) -> Iterator[schema.Model]:
-    message = getattr(spec, str(spec.WhichOneof("Type")))
-    pipeline = getattr(message, "pipeline", message)
-    yield from getattr(pipeline, "models", ())
+def _needs(model: Model) -> list[CustomNeed]:
+    """What a model needs itself; the models in it tell for themselves."""
+    found: list[CustomNeed] = []
+    messages: list[tuple[str, Any]] = [("layer", layer.custom) for layer in _custom_layers(_layers(model.spec))]
+    if model.kind == "customModel":
+        messages.append(("model", model.spec.customModel))
+    for kind, message in messages:
+        try:
+            values = parameter_values(message.parameters, "")
+        except InvalidModelError as error:
+            values = {"invalid": error.problem}
+        need = CustomNeed(
+            kind=kind,
+            class_name=message.className,
+            description=message.description,
+            parameters=values,
+            weights=list(weight_summaries(message)),
+            count=1,
+            met=message.className in model.custom_code(kind),
+        )
+        same = next((index for index, other in enumerate(found) if replace(other, count=1) == need), None)
+        if same is None:
+            found.append(need)
+        else:
+            found[same] = replace(need, count=found[same].count + 1)
+    return found
 
 
-def _custom_classes(spec: schema.Model) -> Iterator[str]:
-    if spec.WhichOneof("Type") == "customModel":
-        yield spec.customModel.className
-    for layer in _layers(spec):
+def _custom_layers(layers: Iterable[schema.NeuralNetworkLayer], depth: int = 0) -> Iterator[schema.NeuralNetworkLayer]:
+    """The custom layers, those inside branches and loops included."""
+    for layer in layers:
         if layer.WhichOneof("layer") == "custom":
-            yield layer.custom.className
+            yield layer
+        elif depth < DEEPEST_NESTING:
+            for _, inner in inner_networks(layer):
+                yield from _custom_layers(inner, depth + 1)
 
 
 def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: dict[str, Shape]) -> LayerSummary:

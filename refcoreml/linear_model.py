@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from refcoreml.errors import InvalidModelError
+from refcoreml.evaluation import Settings, Trace
 from refcoreml.kernels import activation, special
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.arithmetic import Arithmetic
-from refcoreml.neuralnetwork.network import Event, Observer
+from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 
 
@@ -30,7 +31,7 @@ class LinearRegressor:
 
     legacy_ranks = False
 
-    def __init__(self, spec: schema.Model, arithmetic: Arithmetic, strict: bool = True) -> None:
+    def __init__(self, spec: schema.Model, settings: Settings | None = None) -> None:
         message = spec.glmRegressor
         self._where = "glmRegressor"
         self._output = spec.description.predictedFeatureName
@@ -65,9 +66,10 @@ class LinearRegressor:
         y: Array = self._weights @ x + self._offset
         return {self._output: y if self._link is None else self._link(y)}
 
-    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
+    def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Nothing: the model has no layers."""
-        return iter(())
+        yield from ()
+        return partial(self.predict, inputs)
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Nothing: the model has no blobs."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
-from refcoreml import features
-from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml import custom, features
+from refcoreml.custom_model import CustomModelEvaluator
+from refcoreml.errors import InputError
+from refcoreml.evaluation import Evaluator, MakeEvaluator, Settings, make_evaluator
 from refcoreml.features import Feature
 from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.linear_model import LinearRegressor
-from refcoreml.neuralnetwork.arithmetic import Arithmetic, arithmetic
+from refcoreml.neuralnetwork.arithmetic import arithmetic
 from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
-from refcoreml.neuralnetwork.network import Event, Observer
-from refcoreml.spec import schema
+from refcoreml.neuralnetwork.network import Observer
+from refcoreml.pipeline import Pipeline, inner_models
 from refcoreml.spec.files import ModelFile, read_model, write_model
 
 #: A batch goes to threads when its first sample took longer than this, in seconds; below, threads cost more than they
@@ -25,29 +27,16 @@ from refcoreml.spec.files import ModelFile, read_model, write_model
 _WORTH_A_THREAD = 2e-3
 
 
-class Evaluator(Protocol):
-    """What computes one type of model. Takes checked inputs, returns outputs that `features.finish_output`
-    completes.
-    """
-
-    legacy_ranks: bool
-
-    def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        """Computes the outputs by name."""
-
-    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
-        """Computes layer by layer."""
-
-    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
-        """The shapes of the blobs, by name, without arithmetic."""
-
-
-#: How each model type is run: from its message, an arithmetic and strictness to an evaluator.
-EVALUATORS: dict[str, Callable[[schema.Model, Arithmetic, bool], Evaluator]] = {
+#: How each model type is run: from its message and settings to an evaluator.
+EVALUATORS: dict[str, MakeEvaluator] = {
     "neuralNetwork": NeuralNetworkEvaluator,
     "neuralNetworkClassifier": NeuralNetworkEvaluator,
     "neuralNetworkRegressor": NeuralNetworkEvaluator,
     "glmRegressor": LinearRegressor,
+    "customModel": CustomModelEvaluator,
+    "pipeline": Pipeline,
+    "pipelineClassifier": Pipeline,
+    "pipelineRegressor": Pipeline,
 }
 
 
@@ -60,6 +49,7 @@ class LayerTrace:
         name: the layer's name.
         kind: its type as the schema calls it.
         inputs, outputs: arrays by blob name. They belong to the run: copy what is to be kept or changed.
+        model: in a pipeline, the name of the model that the layer is in; empty elsewhere.
     """
 
     index: int
@@ -67,6 +57,7 @@ class LayerTrace:
     kind: str
     inputs: dict[str, Array]
     outputs: dict[str, Array]
+    model: str = ""
 
 
 class Model:
@@ -80,9 +71,17 @@ class Model:
         strict: whether what the specification leaves undefined is an error.
     """
 
-    def __init__(self, file: ModelFile, precision: str = "float32", strict: bool = True) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        precision: str = "float32",
+        strict: bool = True,
+        custom_layers: Mapping[str, custom.Code] | None = None,
+        custom_models: Mapping[str, custom.Code] | None = None,
+    ) -> None:
         self._file = file
         self._arithmetic = arithmetic(precision)
+        self._custom = custom.LAYERS.given(custom_layers), custom.MODELS.given(custom_models)
         self._evaluator: Evaluator | None = None
         self.spec = file.spec
         self.precision = precision
@@ -105,14 +104,25 @@ class Model:
             InvalidModelError: the model breaks a rule of the specification.
         """
         if self._evaluator is None:
-            if self.kind not in EVALUATORS:
-                raise UnsupportedModelError(
-                    f"models of type {self.kind} can be inspected, but not run yet",
-                    where=self._file.name,
-                    remedy=f"Types that run: {', '.join(EVALUATORS)}",
-                )
-            self._evaluator = EVALUATORS[self.kind](self.spec, self._arithmetic, self.strict)
+            code = self.custom_code("layer"), self.custom_code("model")
+            settings = Settings(self._arithmetic, self.strict, *code, EVALUATORS)
+            self._evaluator = make_evaluator(self.spec, settings, self._file.name)
         return self._evaluator
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The models of a pipeline by name, in order, each as a model of its own; none for other types."""
+        return {
+            name: Model(ModelFile(inner, name, self._file.weights), self.precision, self.strict, *self._custom)
+            for name, inner in inner_models(self.spec)
+        }
+
+    def custom_code(self, kind: str) -> dict[str, custom.Code]:
+        """The code that the model may use by class name, for its custom layers (``layer``) or models (``model``)."""
+        layers, models = self._custom
+        if kind == "layer":
+            return {**custom.LAYERS.entries, **layers}
+        return {**custom.MODELS.entries, **models}
 
     @overload
     def predict(self, inputs: Mapping[str, Any]) -> dict[str, Any]: ...
@@ -142,7 +152,9 @@ class Model:
 
     def _predict_one(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         evaluator = self.prepare()
-        results = evaluator.predict(self._checked(evaluator, inputs), observe)
+        return self._finished(evaluator.predict(self._checked(evaluator, inputs), observe))
+
+    def _finished(self, results: Mapping[str, Any]) -> dict[str, Any]:
         return {
             feature.name: features.finish_output(feature, results[feature.name])
             for feature in self.outputs
@@ -150,6 +162,10 @@ class Model:
         }
 
     def _predict_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        evaluator = self.prepare()
+        if isinstance(evaluator, CustomModelEvaluator) and evaluator.takes_batches:
+            computed = evaluator.predict_batch([self._checked(evaluator, inputs) for inputs in batch])
+            return [self._finished(one) for one in computed]
         results: list[dict[str, Any]] = [{}] * len(batch)
 
         def predict(index: int) -> None:
@@ -186,6 +202,7 @@ class Model:
                 step.kind,
                 dict(zip(step.inputs, arguments, strict=True)),
                 dict(zip(step.outputs, results, strict=True)),
+                step.model,
             )
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
@@ -195,7 +212,7 @@ class Model:
             inputs: shapes of input blobs; by default those that the model declares.
 
         Returns:
-            Shapes by blob name; blobs whose shape depends on values are missing.
+            Shapes by blob name, in a pipeline ``model/blob``; blobs whose shape depends on values are missing.
         """
         return self.prepare().shapes(inputs)
 
@@ -204,7 +221,15 @@ class Model:
         write_model(ModelFile(self.spec, self._file.name, self._file.weights), path)
 
 
-def load(source: Any, *, precision: str = "float32", strict: bool = True, prepare: bool = True) -> Model:
+def load(
+    source: Any,
+    *,
+    precision: str = "float32",
+    strict: bool = True,
+    prepare: bool = True,
+    custom_layers: Mapping[str, custom.Code] | None = None,
+    custom_models: Mapping[str, custom.Code] | None = None,
+) -> Model:
     """Loads a Core ML model.
 
     Args:
@@ -216,13 +241,17 @@ def load(source: Any, *, precision: str = "float32", strict: bool = True, prepar
             what Core ML has been seen to do, where that is known.
         prepare: whether to check the network and decode its weights now, so that whatever is wrong shows here;
             otherwise at the first prediction.
+        custom_layers, custom_models: code for this model by class name; it goes before what is registered for the
+            process, see `refcoreml.custom`. A model never causes code to be imported.
 
     Raises:
         MalformedModelError: the source is no Core ML model, or a damaged one.
-        UnsupportedModelError: valid, but not for refcoreml; names every layer that it cannot run.
+        UnsupportedModelError: valid, but not for refcoreml; names every layer that it cannot run, and what to write for
+            custom ones.
         InvalidModelError: the model breaks a rule of the specification.
+        CallbackError: code of a custom layer or model fails while the model is prepared.
     """
-    model = Model(read_model(source), precision, strict)
+    model = Model(read_model(source), precision, strict, custom_layers, custom_models)
     if prepare:
         model.prepare()
     return model

@@ -8,7 +8,8 @@ from typing import Any
 from rich.text import Text
 
 from refcoreml.cli.console import bytes_text, out, print_json, shape_text, table
-from refcoreml.inspection import LayerSummary, Summary, inspect
+from refcoreml.cli.custom import add_custom_argument
+from refcoreml.inspection import CustomNeed, LayerSummary, Summary, inspect
 from refcoreml.model import load
 
 _EPILOG = """\
@@ -29,6 +30,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    add_custom_argument(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--no-layers", action="store_true", help="leave the table of layers out")
     parser.set_defaults(run=run)
@@ -52,7 +54,6 @@ def show(summary: Summary, *, layers: bool) -> None:
         "runs on": f"{summary.runs_on}, and later",
         **summary.metadata,
         "weights": ", ".join(f"{count:,} x {storage}" for storage, count in summary.storage.items()),
-        "needs": ", ".join(f"custom class {name} ({count} x)" for name, count in summary.custom_classes.items()),
     }
     for name, value in facts.items():
         if value:
@@ -66,15 +67,33 @@ def show(summary: Summary, *, layers: bool) -> None:
                 features.add_row("", "", f"[dim]{formula}[/]", "")
     out.print()
     out.print(features)
+    if summary.needs:
+        out.print()
+        out.print(_needs_table(summary.needs))
     if layers and summary.layers:
         out.print()
         out.print(_layer_table(summary.layers))
     for inner in summary.models:
-        out.print("\n[bold]contains[/]")
+        out.print(Text.assemble("\n", ("contains ", "bold"), inner.name))
         show(inner, layers=layers)
     if summary.problem:
         out.print()
         out.print(f"refcoreml cannot run this model. {summary.problem}", markup=False, style="yellow")
+
+
+def _needs_table(needs: list[CustomNeed]) -> Any:
+    made = table("needs", "class", "description", "parameters", "weights", "code", folded=("description", "parameters"))
+    for need in needs:
+        weights = (f"{weights.kind} {weights.bits} bits x {weights.count}" for weights in need.weights)
+        made.add_row(
+            f"custom {need.kind} ({need.count} x)",
+            Text(need.class_name),
+            Text(need.description),
+            Text(_parameters(need.parameters)),
+            ", ".join(weights),
+            "[green]registered[/]" if need.met else "[yellow]missing[/]",
+        )
+    return made
 
 
 def _layer_table(layers: list[LayerSummary]) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import refcoreml
 from refcoreml.cli import demo, inspect, predict, trace
 from refcoreml.cli.console import errors
+from refcoreml.cli.custom import custom_code
 from refcoreml.errors import (
     InputError,
     InvalidModelError,
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     options = parser().parse_args(arguments)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), custom_code(getattr(options, "custom", [])):
             warnings.simplefilter("always", refcoreml.RefCoreMLWarning)
             warnings.showwarning = lambda message, *_, **__: _warn(str(message))
             return int(options.run(options))

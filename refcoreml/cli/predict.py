@@ -18,6 +18,7 @@ examples:
   refcoreml predict MobileNet.mlmodel --input image=photo.jpg --resize crop --top 3
   refcoreml predict Style.mlmodel --input photo.jpg --resize fill --output styled.png
   refcoreml predict Net.mlmodel --input x=1,2,3 --input state=state.npy --output y.npz --json
+  refcoreml predict Net.mlmodel --input x=x.npy --custom mylayers.py      (a file of yours that registers custom layers)
 """
 
 

@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     for layer in model.trace(inputs):
         for blob, values in layer.outputs.items():
             found = blob_statistics(values)
-            row = {"index": layer.index, "layer": layer.name, "type": layer.kind, "blob": blob, **found.as_dict()}
+            name = f"{layer.model}/{layer.name}" if layer.model else layer.name
+            row = {"index": layer.index, "layer": name, "type": layer.kind, "blob": blob, **found.as_dict()}
             rows.append(row)
             if found.bad and first_bad is None:
                 first_bad = row

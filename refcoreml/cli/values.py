@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import features
+from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import InputError, UsageError
 from refcoreml.model import Model
 
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="arithmetic: float32 as a CPU (default), float64 as the oracle, float16 storage with float32 sums",
     )
+    add_custom_argument(parser)
 
 
 def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, Any]:

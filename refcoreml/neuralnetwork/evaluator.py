@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from refcoreml.evaluation import Settings, Trace
 from refcoreml.kernels._types import Shape
-from refcoreml.neuralnetwork.arithmetic import Arithmetic
 from refcoreml.neuralnetwork.interface import Interface
-from refcoreml.neuralnetwork.network import Event, Network, Observer
+from refcoreml.neuralnetwork.network import Network, Observer
 from refcoreml.spec import schema
 
 
 class NeuralNetworkEvaluator:
     """Runs a model of type ``neuralNetwork``, ``neuralNetworkClassifier`` or ``neuralNetworkRegressor``."""
 
-    def __init__(self, spec: schema.Model, arithmetic: Arithmetic, strict: bool = True) -> None:
+    def __init__(self, spec: schema.Model, settings: Settings) -> None:
         kind = str(spec.WhichOneof("Type"))
         message = getattr(spec, kind)
-        self.interface = Interface(spec.description, message, arithmetic.dtype)
+        self.interface = Interface(spec.description, message, settings.arithmetic.dtype)
         self.network = Network(
             message.layers,
             inputs=self.interface.inputs,
             outputs=self.interface.outputs,
             rank5=self.interface.rank5,
-            arithmetic=arithmetic,
-            strict=strict,
+            arithmetic=settings.arithmetic,
+            strict=settings.strict,
+            custom_layers=settings.custom_layers,
             where=kind,
         )
         self.legacy_ranks = self.interface.rank5
@@ -38,9 +40,15 @@ class NeuralNetworkEvaluator:
         blobs = self.network.run(self.interface.to_blobs(inputs), observe)
         return self.interface.from_blobs(blobs)
 
-    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
+    def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Computes layer by layer."""
-        return self.network.trace(self.interface.to_blobs(inputs))
+        blobs = self.interface.to_blobs(inputs)
+        kept = {name: blobs[name] for name in self.network.outputs if name in blobs}
+        for step, arguments, results in self.network.trace(blobs):
+            yield step, arguments, results
+            made = zip(step.outputs, results, strict=True)
+            kept.update({name: blob for name, blob in made if name in self.network.outputs})
+        return partial(self.interface.from_blobs, kept)
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """The shapes of the blobs, from those of the input blobs or else the declared ones; empty if these are open."""

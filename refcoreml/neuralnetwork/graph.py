@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from refcoreml.custom import layer_lines
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.spec import schema
 
 #: How deep branches and loops may lie within one another. (Protobuf itself reads files to a depth of about 30.)
 DEEPEST_NESTING = 24
+
+#: For so many missing classes an error says what to write.
+_MOST_CLASSES = 5
 
 
 def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: int = 0, **options: Any) -> list[Node]:
@@ -58,18 +62,40 @@ def flat(nodes: Sequence[Node]) -> Iterator[Node]:
 
 
 def check_supported(nodes: Sequence[Node]) -> None:
-    """Raises `UnsupportedModelError` that names every layer without an implementation."""
+    """Raises `UnsupportedModelError` that names every layer without an implementation, and tells what to write."""
     everything = list(flat(nodes))
     missing = [node for node in everything if node.kind not in LAYERS]
-    if not missing:
+    without_code = [node for node in everything if _lacks_code(node)]
+    if not missing and not without_code:
         return
-    custom = Counter(node.params.className for node in missing if node.kind == "custom")
-    kinds = Counter(node.kind for node in missing if node.kind != "custom")
+    kinds = Counter(node.kind for node in missing)
     parts = [f"{kind} ({count} x)" for kind, count in sorted(kinds.items())]
-    parts += [f"custom layer of class {name!r} ({count} x)" for name, count in sorted(custom.items())]
+    wanted: dict[str, list[Node]] = {}
+    for node in without_code:
+        wanted.setdefault(node.params.className, []).append(node)
+    parts += [f"custom layer of class {name!r} ({len(wanted[name])} x)" for name in sorted(wanted)]
+    verb = "cannot be run yet" if missing else "need code that is not registered"
     raise UnsupportedModelError(
-        f"{len(missing)} of {len(everything)} layers cannot be run yet: {', '.join(parts)}", where=missing[0].where
+        f"{len(missing) + len(without_code)} of {len(everything)} layers {verb}: {', '.join(parts)}",
+        where=(missing or without_code)[0].where,
+        remedy="".join(_what_to_write([nodes[0] for nodes in wanted.values()])),
     )
+
+
+def _lacks_code(node: Node) -> bool:
+    if node.kind != "custom" or node.kind not in LAYERS:
+        return False
+    node.require(bool(node.params.className), "has no className, so that nobody can know what to compute")
+    return node.params.className not in node.custom_layers
+
+
+def _what_to_write(nodes: Sequence[Node]) -> Iterator[str]:
+    if nodes:
+        yield "Complete these lines and run them before the model is loaded (on the command line: --custom FILE):\n"
+    for node in nodes[:_MOST_CLASSES]:
+        yield f"\n{layer_lines(node.params, node.inputs, node.outputs)}\n"
+    if len(nodes) > _MOST_CLASSES:
+        yield f"\nand so on for the {len(nodes) - _MOST_CLASSES} other classes\n"
 
 
 def check_graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], where: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from refcoreml.errors import InputError, InternalError, InvalidModelError, RefCoreMLError
+from refcoreml.errors import CallbackError, InputError, InternalError, InvalidModelError, RefCoreMLError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
@@ -39,6 +39,7 @@ class Step:
         inputs, outputs: names of the blobs.
         last_uses: the blobs that nobody needs after this step.
         bodies: the steps of the networks inside a branch or loop, by the name of their field.
+        model: the model inside a pipeline that the layer belongs to.
     """
 
     index: int
@@ -48,6 +49,7 @@ class Step:
     outputs: tuple[str, ...]
     last_uses: tuple[str, ...] = ()
     bodies: Mapping[str, Sequence[Step]] = field(default_factory=dict)
+    model: str = ""
 
     def __repr__(self) -> str:
         return f"<{self.node.where}>"
@@ -67,6 +69,8 @@ class Step:
         if self.op.shape is None:
             return None
         shapes: Any = self.op.shape(*inputs)
+        if shapes is None:
+            return None
         shapes = shapes if len(self.outputs) != 1 or (shapes and isinstance(shapes[0], tuple)) else (shapes,)
         for name, shape in zip(self.outputs, shapes, strict=True):
             self.node.check_shape(shape, f"output {name!r}")
@@ -92,6 +96,7 @@ class Network:
         rank5: bool,
         arithmetic: Arithmetic = ARITHMETICS["float32"],
         strict: bool = True,
+        custom_layers: Mapping[str, Callable[..., Any]] | None = None,
         where: str = "neuralNetwork",
     ) -> None:
         """Checks the graph, prepares every layer.
@@ -103,6 +108,7 @@ class Network:
             rank5: whether blobs are static ``[Seq, Batch, C, H, W]``.
             arithmetic: in which numbers to compute.
             strict: whether what the specification leaves undefined, such as an index out of range, is an error.
+            custom_layers: the code of custom layers, by class name; see `refcoreml.custom`.
             where: the network's place in the model, for errors.
 
         Raises:
@@ -110,7 +116,15 @@ class Network:
             InvalidModelError: the graph or a layer breaks a rule of the specification.
         """
         self.inputs, self.outputs, self.arithmetic, self.where = tuple(inputs), tuple(outputs), arithmetic, where
-        nodes = make_nodes(layers, where, dtype=arithmetic.dtype, rank5=rank5, round=arithmetic.store, strict=strict)
+        nodes = make_nodes(
+            layers,
+            where,
+            dtype=arithmetic.dtype,
+            rank5=rank5,
+            round=arithmetic.store,
+            strict=strict,
+            custom_layers=custom_layers or {},
+        )
         check_supported(nodes)
         check_graph(nodes, self.inputs, self.outputs, where)
         self.steps = _with_last_uses(_prepare(nodes), self.outputs)
@@ -247,7 +261,7 @@ def _infer_bodies(step: Step, shapes: dict[str, Shape]) -> dict[str, Shape]:
     def after(body: Sequence[Step], before: dict[str, Shape]) -> dict[str, Shape]:
         try:
             return _infer(body, before)
-        except InvalidModelError:  # says nothing about a body that may never run
+        except (InvalidModelError, CallbackError):  # says nothing about a body that may never run
             return {}
 
     bodies = list(step.bodies.values())

@@ -40,7 +40,8 @@ class Op:
         run: arrays in, one array (or a tuple of arrays, one per output) out. Never writes to its inputs; may return a
             view of them.
         shape: shapes in, one shape (or a tuple of shapes) out, without arithmetic; raises `InvalidModelError` through
-            `Node.invalid` when the shapes do not fit. None where the output's shape depends on values.
+            `Node.invalid` when the shapes do not fit. None, or a function that returns None, where the output's shape
+            depends on values.
         inplace: for elementwise layers of one input and one output, the same arithmetic written over its input: called
             with a block ``[C', ...]`` of the blob whose channel axis comes first, and the slice of channels it holds.
             The engine uses it where nobody else needs the input.
@@ -52,7 +53,7 @@ class Op:
     """
 
     run: Callable[..., Array | tuple[Array, ...]] | None
-    shape: Callable[..., Shape | tuple[Shape, ...]] | None
+    shape: Callable[..., Shape | tuple[Shape, ...] | None] | None
     inplace: Inplace | None = None
     fused: Callable[..., Array] | None = None
     fresh: bool = False
@@ -72,6 +73,7 @@ class Node:
         round: rounds an array of weights to the storage type of the arithmetic (the identity but for float16).
         strict: whether what the specification leaves undefined, such as an index out of range, is an error.
         bodies: nodes of the networks inside a branch or loop, by the name of their field.
+        custom_layers: the code of custom layers, by class name.
     """
 
     spec: schema.NeuralNetworkLayer
@@ -82,6 +84,7 @@ class Node:
     round: Callable[[Array], Array] = field(default=lambda values: values)
     strict: bool = True
     bodies: Mapping[str, Sequence[Node]] = field(default_factory=dict)
+    custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
     def params(self) -> Any:

@@ -147,7 +147,9 @@ def test_custom_layers_are_named(name, classes):
         load(name)
     for class_name in classes:
         assert f"custom layer of class {class_name!r}" in str(caught.value)
-    assert list(refcoreml.inspect(load(name, prepare=False)).custom_classes) == classes
+    needs = refcoreml.inspect(load(name, prepare=False)).needs
+    assert [need.class_name for need in needs] == classes
+    assert not any(need.met for need in needs)
 
 
 def test_portrait_segmentation_separates_the_person_from_the_background():

@@ -1,0 +1,119 @@
+"""Custom models: a class of the user's own in place of a model type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from threading import RLock
+from typing import Any
+
+from refcoreml.custom import ModelDescription, model_lines, parameter_values
+from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError
+from refcoreml.evaluation import Settings, Trace
+from refcoreml.features import Feature, check_value, given_form
+from refcoreml.kernels._types import Shape
+from refcoreml.neuralnetwork.network import Observer
+from refcoreml.spec import schema
+
+
+class CustomModelEvaluator:
+    """y = className(description, parameters).predict(x), with the code that is registered for the class name.
+
+    The code gets checked inputs in the form in which people pass them (colour images as PIL images of mode RGB, absent
+    optional ones left out), and gives all outputs in that form; they are checked like inputs. Arithmetic is the code's
+    own, whatever the precision.
+
+    Source: ``CustomModel``.
+
+    Raises:
+        UnsupportedModelError: no code is registered; says what to write.
+        CallbackError: the code fails, or returns something that is not what the model declares.
+    """
+
+    legacy_ranks = False
+
+    def __init__(self, spec: schema.Model, settings: Settings) -> None:
+        message = spec.customModel
+        self._where = f"customModel of class {message.className!r}"
+        if not message.className:
+            raise InvalidModelError("has no className, so that nobody can know what to compute", where="customModel")
+        description = ModelDescription(
+            [Feature.of(feature) for feature in spec.description.input],
+            [Feature.of(feature) for feature in spec.description.output],
+            spec.description.predictedFeatureName,
+            spec.description.predictedProbabilitiesName,
+            message.description,
+        )
+        parameters = parameter_values(message.parameters, self._where)
+        if message.className not in settings.custom_models:
+            raise UnsupportedModelError(
+                "needs code that is not registered",
+                where=self._where,
+                remedy="Complete these lines and run them before the model is loaded (on the command line: --custom "
+                f"FILE):\n\n{model_lines(message, description)}\n",
+            )
+        self._inputs = {feature.name: feature for feature in description.inputs}
+        self._outputs = {feature.name: feature for feature in description.outputs}
+        code = settings.custom_models[message.className]
+        self._made = self._call("__init__", code, description, parameters)
+        safe = getattr(self._made, "thread_safe", False)
+        self._turns: AbstractContextManager[Any] = nullcontext() if safe else RLock()
+        #: Whether the code computes several samples at once.
+        self.takes_batches = callable(getattr(self._made, "predict_batch", None))
+
+    def _call(self, method: str, code: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return code(*arguments)
+        except Exception as error:
+            raise self._failure(f"{method} raised {type(error).__name__}: {error}") from error
+
+    def _failure(self, problem: str, remedy: str = "") -> CallbackError:
+        return CallbackError(problem, where=self._where, remedy=remedy)
+
+    def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+        """Computes the outputs by feature name from checked inputs."""
+        with self._turns:
+            results = self._call("predict", self._made.predict, self._given(inputs))
+        return self._checked("predict", results)
+
+    def predict_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """`predict` for several samples at once, by code that has ``predict_batch``."""
+        with self._turns:
+            results = self._call("predict_batch", self._made.predict_batch, [self._given(inputs) for inputs in batch])
+        if not isinstance(results, Sequence) or len(results) != len(batch):
+            came = f"{len(results)} results" if isinstance(results, Sequence) else f"a {type(results).__name__}"
+            raise self._failure(f"predict_batch returned {came} for {len(batch)} samples")
+        return [self._checked("predict_batch", one) for one in results]
+
+    def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: given_form(self._inputs[name], value) for name, value in inputs.items()}
+
+    def _checked(self, method: str, results: Any) -> dict[str, Any]:
+        if not isinstance(results, Mapping):
+            raise self._failure(f"{method} returned a {type(results).__name__}, expected a dict of outputs by name")
+        missing, unknown = self._outputs.keys() - results.keys(), results.keys() - self._outputs.keys()
+        missing -= {name for name in missing if self._outputs[name].optional}
+        if missing or unknown:
+            problems = [f"lacks {', '.join(map(repr, sorted(missing)))}"] if missing else []
+            problems += [f"has {', '.join(sorted(map(repr, unknown)))}"] if unknown else []
+            declared = ", ".join(map(repr, self._outputs))
+            raise self._failure(f"the result of {method} {' and '.join(problems)}; the outputs are {declared}")
+        return {name: self._value(method, name, value) for name, value in results.items()}
+
+    def _value(self, method: str, name: str, value: Any) -> Any:
+        feature = self._outputs[name]
+        try:
+            return check_value(feature, value)
+        except InputError as error:
+            problem = f"{method} returned for output {name!r}, {feature.describe()}: {error.problem}"
+            raise self._failure(problem, error.remedy) from error
+
+    def trace(self, inputs: Mapping[str, Any]) -> Trace:
+        """Nothing: the model has no layers."""
+        yield from ()
+        return partial(self.predict, inputs)
+
+    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
+        """Nothing: the model has no blobs."""
+        return {}

@@ -1,0 +1,210 @@
+"""Pipelines: models in a row, which hand features on by their names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, within
+from refcoreml.evaluation import Evaluator, Settings, Trace, make_evaluator
+from refcoreml.features import Feature, check_inputs, check_value, finish_output, given_form
+from refcoreml.kernels._types import Shape
+from refcoreml.neuralnetwork.network import Observer, Step
+from refcoreml.spec import schema
+
+#: How deep pipelines may lie within one another.
+DEEPEST_NESTING = 16
+
+
+def inner_models(spec: schema.Model) -> list[tuple[str, schema.Model]]:
+    """The names and messages of the models in a pipeline; none for models of other types.
+
+    Models without names are called ``model0``, ``model1`` and so on.
+    """
+    kind = str(spec.WhichOneof("Type"))
+    if not kind.startswith("pipeline"):
+        return []
+    message = getattr(spec, kind)
+    pipeline = message if kind == "pipeline" else message.pipeline
+    names = list(pipeline.names) or [f"model{index}" for index in range(len(pipeline.models))]
+    names += [""] * (len(pipeline.models) - len(names))
+    return list(zip(names, pipeline.models, strict=False))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A model in a pipeline, prepared."""
+
+    name: str
+    where: str
+    evaluator: Evaluator
+    inputs: list[Feature]
+    outputs: list[Feature]
+
+
+class Pipeline:
+    """Runs models of any type one after the other, each on the features that exist by then.
+
+    A model takes its inputs by name from the pipeline's inputs and the outputs of the models before it; of several
+    features of one name the latest counts. At each border a feature has its declared type, as if the models were run by
+    hand: arrays are rounded to it (to float32 where FLOAT32 is declared, also under precision ``float64``), images to
+    bytes. The next model's declaration must be of the same kind; arrays are converted to its data type as inputs are,
+    so that a fraction never becomes an integer, and images to its order of colours.
+
+    Source: ``Pipeline``; that kinds must agree and the latest counts: PipelineValidator.cpp of coremltools (which wants
+    equal types altogether).
+
+    Raises:
+        InvalidModelError: no models, names that are not one for each, a feature that nobody makes or of another kind.
+        UnsupportedModelError: some of the models cannot be run; or pipelines in pipelines more than `DEEPEST_NESTING`
+            deep.
+    """
+
+    def __init__(self, spec: schema.Model, settings: Settings) -> None:
+        self._where = str(spec.WhichOneof("Type"))
+        if settings.depth >= DEEPEST_NESTING:
+            raise UnsupportedModelError(f"pipelines lie more than {DEEPEST_NESTING} deep in one another")
+        models = inner_models(spec)
+        self._check_names(spec, models)
+        self._inputs = {feature.name: feature for feature in map(Feature.of, spec.description.input)}
+        self._outputs = [Feature.of(feature) for feature in spec.description.output]
+        prefix = self._where if self._where == "pipeline" else f"{self._where}.pipeline"
+        inner = replace(settings, depth=settings.depth + 1)
+        self._refuse_unknown_types(models, settings)
+        self._stages: list[_Stage] = []
+        known = dict(self._inputs)
+        for index, (name, message) in enumerate(models):
+            where = f"{prefix}.models[{index}] {name!r}"
+            with within(where):
+                inputs = [Feature.of(feature) for feature in message.description.input]
+                outputs = [Feature.of(feature) for feature in message.description.output]
+                for feature in inputs:
+                    self._check_source(feature, f"input {feature.name!r}", known)
+                evaluator = make_evaluator(message, inner)
+            self._stages.append(_Stage(name, where, evaluator, inputs, outputs))
+            known.update({feature.name: feature for feature in outputs})
+        for feature in self._outputs:
+            with within(self._where):
+                self._check_source(feature, f"output {feature.name!r}", known)
+        self.legacy_ranks = any(
+            stage.evaluator.legacy_ranks and any(feature.name in self._inputs for feature in stage.inputs)
+            for stage in self._stages
+        )
+
+    def _check_names(self, spec: schema.Model, models: list[tuple[str, schema.Model]]) -> None:
+        if not models:
+            raise InvalidModelError("holds no models", where=self._where)
+        message = getattr(spec, self._where)
+        count = len((message if self._where == "pipeline" else message.pipeline).names)
+        if count and count != len(models):
+            raise InvalidModelError(f"has {count} names for {len(models)} models", where=self._where)
+        names = [name for name, _ in models]
+        repeated = [name for name, times in Counter(names).items() if times > 1]
+        if repeated:
+            raise InvalidModelError(f"several models have the name {repeated[0]!r}", where=self._where)
+
+    def _refuse_unknown_types(self, models: list[tuple[str, schema.Model]], settings: Settings) -> None:
+        kinds = [(name, str(message.WhichOneof("Type"))) for name, message in models]
+        missing = [f"{name!r} ({kind})" for name, kind in kinds if kind not in settings.evaluators]
+        if missing:
+            raise UnsupportedModelError(
+                f"{len(missing)} of {len(models)} models can be inspected, but not run yet: {', '.join(missing)}",
+                where=self._where,
+                remedy=f"Types that run: {', '.join(settings.evaluators)}",
+            )
+
+    def _check_source(self, feature: Feature, what: str, known: Mapping[str, Feature]) -> None:
+        source = known.get(feature.name)
+        if source is None and not feature.optional:
+            raise InvalidModelError(f"{what} is neither an input of the pipeline nor an output of a model before")
+        if source is not None and source.kind != feature.kind:
+            raise InvalidModelError(f"{what} is {feature.describe()}, but what comes is {source.describe()}")
+
+    def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+        """Computes the outputs by feature name from checked inputs."""
+        values = self._given(inputs)
+        for stage in self._stages:
+            with within(stage.where):
+                computed = stage.evaluator.predict(self._taken(stage, values), _renamed_observer(stage, observe))
+                self._hand_on(stage, computed, values)
+        return self._results(values)
+
+    def trace(self, inputs: Mapping[str, Any]) -> Trace:
+        """Computes layer by layer, model after model."""
+        values = self._given(inputs)
+        for stage in self._stages:
+            with within(stage.where):
+                events = stage.evaluator.trace(self._taken(stage, values))
+                finish = yield from _renamed(stage, events)
+                self._hand_on(stage, finish(), values)
+        return partial(self._results, values)
+
+    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
+        """The shapes of the blobs as ``model/blob``, from those of the pipeline's inputs or else the declared ones."""
+        found: dict[str, Shape] = {}
+        made: set[str] = set()
+        for stage in self._stages:
+            given = {
+                feature.name: inputs[feature.name]
+                for feature in stage.inputs
+                if inputs and feature.name in inputs and feature.name not in made
+            }
+            with within(stage.where):
+                found.update({f"{stage.name}/{name}": shape for name, shape in stage.evaluator.shapes(given).items()})
+            made.update(feature.name for feature in stage.outputs)
+        return found
+
+    # --- features on their way, in the form in which people pass them and get them -----------------------------------
+
+    def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: given_form(self._inputs[name], value) for name, value in inputs.items()}
+
+    def _taken(self, stage: _Stage, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The checked inputs of a model."""
+        present = {feature.name: values[feature.name] for feature in stage.inputs if feature.name in values}
+        for feature in stage.inputs:
+            if feature.kind == "image" and getattr(present.get(feature.name), "mode", "") == "RGBA":
+                present[feature.name] = present[feature.name].convert("RGB")
+        return check_inputs(stage.inputs, present, legacy_ranks=stage.evaluator.legacy_ranks)
+
+    def _hand_on(self, stage: _Stage, computed: Mapping[str, Any], values: dict[str, Any]) -> None:
+        for feature in stage.outputs:
+            if feature.name in computed:
+                values[feature.name] = finish_output(feature, computed[feature.name])
+
+    def _results(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The pipeline's own outputs."""
+        results = {}
+        for feature in self._outputs:
+            if feature.name in values:
+                try:
+                    results[feature.name] = check_value(feature, values[feature.name], legacy_ranks=True)
+                except InputError as error:
+                    what = f"output {feature.name!r}, {feature.describe()}"
+                    raise InvalidModelError(f"the models made something else: {error.problem}", where=what) from error
+        return results
+
+
+def _inside(stage: _Stage, step: Step) -> Step:
+    """The step as one of a model in the pipeline."""
+    return replace(step, model=f"{stage.name}/{step.model}" if step.model else stage.name)
+
+
+def _renamed(stage: _Stage, events: Trace) -> Trace:
+    while True:
+        try:
+            step, arguments, results = next(events)
+        except StopIteration as stop:
+            finish: Callable[[], dict[str, Any]] = stop.value
+            return finish
+        yield _inside(stage, step), arguments, results
+
+
+def _renamed_observer(stage: _Stage, observe: Observer | None) -> Observer | None:
+    if observe is None:
+        return None
+    seen = observe  # for the closure
+    return lambda step, arguments, results: seen(_inside(stage, step), arguments, results)
