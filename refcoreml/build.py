@@ -13,7 +13,7 @@
 
 Fields may be written as in the schema (``kernelSize``) or in Python's way (``kernel_size``). Arrays given to a field of
 weights are stored as float16 if they are float16, else as float32; a ``WeightParams`` message is taken as it is. Enums
-take names or numbers, messages take dicts.
+take names or numbers, messages take dicts. The parameters of a custom layer are strings, ints, floats and booleans.
 """
 
 from __future__ import annotations
@@ -213,17 +213,42 @@ def _assign(message: Any, field: FieldDescriptor, value: Any, where: str) -> Non
         if isinstance(value, Message):
             target.CopyFrom(value)
         elif field.message_type.name == "WeightParams":
-            target.CopyFrom(encode_floats(np.asarray(value, getattr(value, "dtype", np.float32))))
+            target.CopyFrom(_weights(value))
         else:
             target.SetInParent()
             fill(target, value, where)
+    elif field.message_type is not None and field.message_type.GetOptions().map_entry:
+        for key, item in dict(value).items():
+            fill(target[key], item if isinstance(item, Mapping) else _variant(item), where)
     elif field.message_type is not None:
         for item in value:
-            target.add().CopyFrom(item) if isinstance(item, Message) else fill(target.add(), item, where)
+            if field.message_type.name == "WeightParams" and not isinstance(item, Mapping):
+                target.add().CopyFrom(_weights(item))
+            elif isinstance(item, Message):
+                target.add().CopyFrom(item)
+            else:
+                fill(target.add(), item, where)
     elif hasattr(target, "extend"):
         target.extend(_plain(field, item, where) for item in value)
     else:
         setattr(message, field.name, _plain(field, value, where))
+
+
+def _weights(value: Any) -> Message:
+    if isinstance(value, Message):
+        return value
+    return encode_floats(np.asarray(value, getattr(value, "dtype", np.float32)))
+
+
+def _variant(value: Any) -> dict[str, Any]:
+    """The member that a value is stored in, of messages that hold one value of any type."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"intValue" if -(2**31) <= value < 2**31 else "longValue": value}
+    members = {bool: "boolValue", float: "doubleValue", str: "stringValue", bytes: "bytesValue"}
+    if type(value) not in members:
+        raise TypeError("expected a string, an int, a float or a boolean")
+    return {members[type(value)]: value}
 
 
 def _plain(field: FieldDescriptor, value: Any, where: str) -> Any:

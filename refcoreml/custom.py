@@ -142,12 +142,13 @@ class _Table:
                 f"a custom {self.noun} needs the name of its class in models, got {name!r}",
                 remedy=f'Write @refcoreml.custom_{self.noun}("Name")',
             )
-        is_class = isinstance(code, type)
-        if (is_class and not callable(getattr(code, self.method, None))) or not (is_class or self.functions):
+        if isinstance(code, type):
+            fits = callable(getattr(code, self.method, None))
+        else:
+            fits = self.functions and callable(code)
+        if not fits:
             expected = f"a class with the method {self.method}" + " or a function" * self.functions
             raise UsageError(f"custom {self.noun} {name!r}: expected {expected}, got {code!r}")
-        if not callable(code):
-            raise UsageError(f"custom {self.noun} {name!r}: expected a class or a function, got {code!r}")
 
     def register(self, name: Any, replace: bool) -> Callable[[Registered], Registered]:
         if not isinstance(name, str):

@@ -372,7 +372,10 @@ def check_value(feature: Feature, value: Any, *, legacy_ranks: bool = False) -> 
 
 
 def given_form(feature: Feature, value: Any) -> Any:
-    """A value that `check_inputs` has checked, in the form in which people pass it: images as PIL images."""
+    """A value that `check_inputs` has checked, or that an evaluator computed, in the form in which people pass it.
+
+    It is what `finish_output` gives, but for colour images, which have no alpha.
+    """
     result = finish_output(feature, value)
     return result.convert("RGB") if feature.kind == "image" and feature.channels == 3 else result
 

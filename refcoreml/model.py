@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from refcoreml import custom, features
-from refcoreml.custom_model import CustomModelEvaluator
+from refcoreml.custom_evaluator import CustomModelEvaluator
 from refcoreml.errors import InputError
 from refcoreml.evaluation import Evaluator, MakeEvaluator, Settings, make_evaluator
 from refcoreml.features import Feature

@@ -10,7 +10,7 @@ from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, within
 from refcoreml.evaluation import Evaluator, Settings, Trace, make_evaluator
-from refcoreml.features import Feature, check_inputs, check_value, finish_output, given_form
+from refcoreml.features import Feature, check_inputs, check_value, given_form
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer, Step
 from refcoreml.spec import schema
@@ -157,7 +157,7 @@ class Pipeline:
             made.update(feature.name for feature in stage.outputs)
         return found
 
-    # --- features on their way, in the form in which people pass them and get them -----------------------------------
+    # --- features on their way, in the form in which people pass them ------------------------------------------------
 
     def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return {name: given_form(self._inputs[name], value) for name, value in inputs.items()}
@@ -165,23 +165,21 @@ class Pipeline:
     def _taken(self, stage: _Stage, values: Mapping[str, Any]) -> dict[str, Any]:
         """The checked inputs of a model."""
         present = {feature.name: values[feature.name] for feature in stage.inputs if feature.name in values}
-        for feature in stage.inputs:
-            if feature.kind == "image" and getattr(present.get(feature.name), "mode", "") == "RGBA":
-                present[feature.name] = present[feature.name].convert("RGB")
         return check_inputs(stage.inputs, present, legacy_ranks=stage.evaluator.legacy_ranks)
 
     def _hand_on(self, stage: _Stage, computed: Mapping[str, Any], values: dict[str, Any]) -> None:
         for feature in stage.outputs:
             if feature.name in computed:
-                values[feature.name] = finish_output(feature, computed[feature.name])
+                values[feature.name] = given_form(feature, computed[feature.name])
 
     def _results(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The pipeline's own outputs."""
+        """The pipeline's own outputs. As with networks, the declared shape of an array is not insisted on."""
         results = {}
         for feature in self._outputs:
             if feature.name in values:
+                value = values[feature.name]
                 try:
-                    results[feature.name] = check_value(feature, values[feature.name], legacy_ranks=True)
+                    results[feature.name] = value if feature.kind == "array" else check_value(feature, value)
                 except InputError as error:
                     what = f"output {feature.name!r}, {feature.describe()}"
                     raise InvalidModelError(f"the models made something else: {error.problem}", where=what) from error

@@ -261,3 +261,80 @@ def test_the_installed_command_runs():
         [sys.executable, "-m", "refcoreml", "--version"], capture_output=True, text=True, check=True, timeout=120
     )
     assert found.stdout.startswith("refcoreml ")
+
+
+# --- code of the user's own -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doubled(tmp_path):
+    """A model with a custom layer, and the file that computes it."""
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("custom", name="twice", outputs="y", class_name="Times", parameters={"factor": 2}, weights=[[0.5, 1, 2]])
+    (tmp_path / "net.mlmodel").write_bytes(net.spec().SerializeToString())
+    (tmp_path / "mine.py").write_text(
+        "import refcoreml\n\n\n"
+        '@refcoreml.custom_layer("Times")\n'
+        "def times(x, factor, weights):\n"
+        "    return factor * x\n"
+    )
+    return tmp_path
+
+
+def test_custom_layers_come_from_a_file(run, doubled):
+    command = (doubled / "net.mlmodel", "--input", "x=1,2,3", "--custom", doubled / "mine.py")
+    code, out, _ = run("predict", *command, "--json")
+    assert code == 0
+    assert json.loads(out) == {"y": [2, 4, 6]}
+    code, out, _ = run("trace", *command)
+    assert code == 0
+    assert "twice" in out
+    code, out, _ = run("inspect", doubled / "net.mlmodel", "--custom", doubled / "mine.py")
+    row = next(line for line in out.splitlines() if line.startswith("custom layer"))
+    assert code == 0
+    assert "factor=2" in row
+    assert "float32 32 bits x 3" in row
+    assert row.rstrip().endswith("registered")
+
+
+def test_what_a_file_registers_is_forgotten_afterwards(run, doubled):
+    command = ("predict", doubled / "net.mlmodel", "--input", "x=1,2,3")
+    for _ in range(2):
+        assert run(*command, "--custom", doubled / "mine.py")[0] == 0
+    code, _, err = run(*command)
+    assert code == 4
+    assert "@refcoreml.custom_layer('Times')" in err
+    assert "--custom FILE" in err
+
+
+def test_no_code_is_imported_because_a_model_names_it(run, doubled, monkeypatch):
+    """Not even from the working directory, where the class and file are called as the model says."""
+    monkeypatch.chdir(doubled)
+    (doubled / "Times.py").write_text("raise SystemExit(77)\n")
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("custom", outputs="y", class_name="Times.evaluate")
+    (doubled / "other.mlmodel").write_bytes(net.spec().SerializeToString())
+    for command in (("predict", "other.mlmodel", "--input", "x=1,2,3"), ("inspect", "other.mlmodel")):
+        assert run(*command)[0] == (4 if command[0] == "predict" else 0)
+    assert "Times" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "exit_code", "message"),
+    [
+        (None, 2, "bad.py: there is no such file"),
+        ("1 / 0", 5, "bad.py: raised ZeroDivisionError: division by zero"),
+        ("def f(:", 5, "bad.py: raised SyntaxError"),
+        ("raise SystemExit(0)", 5, "bad.py: raised SystemExit"),
+        ("import refcoreml", 2, "bad.py: registers nothing. Mark classes"),
+        ("import refcoreml\nrefcoreml.custom_layer('Times')(len)", 2, "'Times' is registered already"),
+    ],
+)
+def test_files_of_code_that_fail_are_told(run, doubled, text, exit_code, message):
+    if text is not None:
+        (doubled / "bad.py").write_text(text)
+    files = ("--custom", doubled / "mine.py", "--custom", doubled / "bad.py")
+    code, _, err = run("predict", doubled / "net.mlmodel", "--input", "x=1,2,3", *files)
+    assert code == exit_code
+    assert message in err
+    assert "--custom" in err

@@ -152,6 +152,54 @@ def test_custom_layers_are_named(name, classes):
     assert not any(need.met for need in needs)
 
 
+def test_the_swish_network_runs_with_its_function():
+    """Held against the network written out: convolution 3 x 3, x / (1 + exp(-beta x)), mean, product, softmax."""
+    picture = photo("cat_sculpture_cc0.jpg", 256, 256)
+    code = {"Swish": lambda x, beta: x / (1 + np.exp(-beta * x))}
+    path = shared_model("nn/custom_swish_NeuralMcNeuralNet.mlmodel")
+    model = refcoreml.load(path, custom_layers=code, precision="float64")
+    (output,) = model.predict({"image": picture}).values()
+
+    layers = {layer.name: layer for layer in model.spec.neuralNetwork.layers}
+    assert layers["swish_1"].custom.parameters["beta"].doubleValue == 0.01
+    convolution, dense = layers["conv2d_1"].convolution, layers["dense_1"].innerProduct
+    x = np.asarray(picture, np.float64).transpose(2, 0, 1)
+    kernel = np.array(convolution.weights.floatValue).reshape(convolution.outputChannels, 3, *convolution.kernelSize)
+    assert convolution.WhichOneof("ConvolutionPaddingType") == "same"
+    assert (convolution.kernelSize, convolution.stride) == ([3, 3], [1, 1])
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), (1, 2))
+    y = np.einsum("chwij,ocij->ohw", windows, kernel) + np.array(convolution.bias.floatValue)[:, None, None]
+    y = (y / (1 + np.exp(-0.01 * y))).mean((1, 2))
+    logits = np.array(dense.weights.floatValue).reshape(dense.outputChannels, -1) @ y + dense.bias.floatValue
+    scores = np.exp(logits - logits.max())
+    # Double precision: sums of 65,536 terms in another order, and logits of up to some hundreds in the exponent.
+    np.testing.assert_allclose(output, scores / scores.sum(), rtol=65536 * 2.0**-53 * max(1, np.abs(logits).max()))
+
+
+def test_the_starry_night_network_runs_with_its_classes():
+    """Looked at: a picture in blue and yellow brush strokes in which dog and bicycle are where they were."""
+
+    class ResCrop:
+        def __init__(self, parameters):
+            pass
+
+        def output_shapes(self, input_shapes):
+            return [(*shape[:-2], shape[-2] - 4, shape[-1] - 4) for shape in input_shapes]
+
+        def evaluate(self, inputs):
+            return [x[..., 2:-2, 2:-2] for x in inputs]
+
+    code = {"ResCropBlockLambda": ResCrop, "RescaleOutputLambda": lambda x: (x + 1) * 127.5}
+    path = shared_model("nn/style_vangogh_custom_layers.mlmodel")
+    model = refcoreml.load(path, custom_layers=code)
+    picture = photo("dog.jpg", 320, 320)
+    styled = np.asarray(model.predict({"image": picture})["output"].convert("RGB"), np.float64)
+    assert model.shapes()["res_crop_4_output"] == model.shapes()["add_5_output"], "the class tells its shapes"
+    red, green, blue = styled.reshape(-1, 3).mean(0)
+    assert blue > green > red, "it is a night"
+    assert np.corrcoef(styled.mean(2).ravel(), np.asarray(picture.convert("L"), np.float64).ravel())[0, 1] > 0.4
+
+
 def test_portrait_segmentation_separates_the_person_from_the_background():
     """Means and deviations are those of the network's training, colours blue first."""
     pixels = np.asarray(photo("portrait_orig.jpg", 320, 320), np.float32)[..., ::-1]

@@ -1,0 +1,300 @@
+"""Pipelines: the same as their models run by hand, one after the other."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import integers
+
+import refcoreml
+from refcoreml import build
+from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError
+from refcoreml.pipeline import DEEPEST_NESTING
+from refcoreml.spec import schema
+
+
+def pipeline(inputs, outputs, *models, names=(), kind="pipeline"):
+    """A pipeline of messages, with features given by name."""
+    spec = schema.Model(specificationVersion=5)
+    for group, features in ((spec.description.input, inputs), (spec.description.output, outputs)):
+        for name, feature in features.items():
+            group.add(name=name).type.CopyFrom(feature)
+    message = getattr(spec, kind)
+    message = message if kind == "pipeline" else message.pipeline
+    message.models.extend(models)
+    message.names.extend(names)
+    if not models:
+        getattr(spec, kind).SetInParent()
+    return spec
+
+
+def affine(source, target, alpha, beta, shape=(2, 3), data_type="FLOAT32"):
+    """y = alpha x + beta, as a network in the N-D world."""
+    feature = build.array(*shape, data_type=data_type)
+    net = build.Network({source: feature}, {target: feature}, exact=True)
+    net.add("activation", name=f"affine_{target}", outputs=target, linear={"alpha": alpha, "beta": beta})
+    return net.spec()
+
+
+def reader(size=(6, 4), classes=("a", "b", "c"), color="RGB"):
+    """A classifier of images, in the rank-5 world, and its weights."""
+    weights = integers((len(classes), 3 * size[0] * size[1]), seed=7) / 64
+    net = build.Network({"image": build.image(*size, color)}, ["scores"], classes=list(classes))
+    net.preprocess("image", channel_scale=1 / 64)
+    net.add("flatten", mode="CHANNEL_FIRST")
+    net.add("innerProduct", weights=weights, input_channels=weights.shape[1], output_channels=len(classes))
+    net.add("softmax", outputs="scores")
+    return net.spec()
+
+
+A, B = build.array(2, 3), build.array(2, 3)
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "pipelineRegressor", "pipelineClassifier"])
+def test_models_run_in_order_on_features_by_name(kind):
+    """The second model of two reads the input, too, and the third both."""
+    both = build.Network({"u": A, "v": A}, {"w": A}, exact=True)
+    both.add("multiplyBroadcastable", inputs=["u", "v"], outputs="w")
+    spec = pipeline(
+        {"x": A}, {"w": A, "u": A, "x": A}, affine("x", "u", 2, 1), affine("x", "v", -1, 3), both.spec(), kind=kind
+    )
+    x = integers((2, 3))
+    outputs = refcoreml.load(spec).predict({"x": x})
+    np.testing.assert_array_equal(outputs["u"], 2 * x + 1)
+    np.testing.assert_array_equal(outputs["w"], (2 * x + 1) * (3 - x))
+    np.testing.assert_array_equal(outputs["x"], x)
+
+
+def test_of_several_features_of_one_name_the_latest_counts():
+    models = affine("x", "u", 2, 0), affine("u", "x", 1, 1), affine("x", "y", 10, 0)
+    outputs = refcoreml.load(pipeline({"x": A}, {"y": A, "x": A}, *models)).predict({"x": integers((2, 3))})
+    np.testing.assert_array_equal(outputs["x"], 2 * integers((2, 3)) + 1)
+    np.testing.assert_array_equal(outputs["y"], 10 * outputs["x"])
+
+
+def mixer(color_in="RGB", color_out="RGB"):
+    """An image to an image: each pixel to 255 - x / 3, which is no whole number."""
+    net = build.Network({"photo": build.image(6, 4, color_in)}, {"image": build.image(6, 4, color_out)})
+    net.preprocess("photo", channel_scale=1)
+    net.add("activation", name="mix", outputs="image", linear={"alpha": -1 / 3, "beta": 255})
+    return net.spec()
+
+
+@pytest.mark.parametrize("last_color", ["RGB", "BGR"])
+def test_images_are_handed_on_as_pictures(last_color):
+    """As by hand: rounded to bytes in between, and in the order of colours that the next model wants."""
+    scores = schema.FeatureType()
+    scores.dictionaryType.stringKeyType.SetInParent()
+    label = schema.FeatureType()
+    label.stringType.SetInParent()
+    first, second = mixer(), reader(color=last_color)
+    spec = pipeline(
+        {"photo": build.image(6, 4)},
+        {"classLabel": label, "scores": scores, "image": build.image(6, 4)},
+        first,
+        second,
+        kind="pipelineClassifier",
+    )
+    photo = Image.fromarray(np.random.default_rng(1).integers(0, 256, (4, 6, 3)).astype(np.uint8))
+    outputs = refcoreml.load(spec).predict({"photo": photo})
+    between = refcoreml.load(first).predict({"photo": photo})["image"]
+    by_hand = refcoreml.load(second).predict({"image": between.convert("RGB")})
+    assert outputs["classLabel"] == by_hand["classLabel"]
+    assert outputs["scores"] == by_hand["scores"]
+    np.testing.assert_array_equal(np.asarray(outputs["image"]), np.asarray(between))
+    expected = np.rint(255 - np.asarray(photo, np.float32) / np.float32(3))
+    np.testing.assert_array_equal(np.asarray(between)[..., :3], expected)
+
+
+def test_arrays_are_of_their_declared_type_in_between():
+    """Also under float64: 1/3 is handed on as a float32."""
+    spec = pipeline(
+        {"x": build.array(1, data_type="DOUBLE")},
+        {"y": build.array(1, data_type="DOUBLE")},
+        affine("x", "u", 1, 0, (1,)),
+        affine("u", "y", 3, 0, (1,), "DOUBLE"),
+    )
+    found = refcoreml.load(spec, precision="float64").predict({"x": np.array([1 / 3])})["y"]
+    assert found[0] == 3 * float(np.float32(1 / 3))
+    assert found[0] != 1
+    whole = pipeline(
+        {"x": build.array(1)}, {"y": build.array(1)}, affine("x", "u", 1, 0.5, (1,)), affine("u", "y", 1, 0, (1,), "INT32")
+    )
+    with pytest.raises(InputError, match=r"pipeline.models\[1\] 'model1', input 'u'.*0.5 at \[0\] is not an integer"):
+        refcoreml.load(whole).predict({"x": np.zeros(1)})
+
+
+def test_the_observer_trace_and_shapes_name_the_model():
+    spec = pipeline(
+        {"x": A},
+        {"y": A},
+        affine("x", "u", 2, 1),
+        pipeline({"u": A}, {"y": A}, affine("u", "v", 1, 1), affine("v", "y", 1, 1), names=["in", "out"]),
+        names=["first", "rest"],
+    )
+    model, x = refcoreml.load(spec), integers((2, 3))
+    expected = [("first", "affine_u"), ("rest/in", "affine_v"), ("rest/out", "affine_y")]
+    traced = list(model.trace({"x": x}))
+    assert [(layer.model, layer.name) for layer in traced] == expected
+    np.testing.assert_array_equal(traced[-1].outputs["y"], 2 * x + 3)
+    np.testing.assert_array_equal(traced[1].inputs["u"], 2 * x + 1)
+    seen = []
+    model.observe({"x": x}, lambda step, inputs, outputs: seen.append((step.model, step.name)))
+    assert seen == expected
+    assert model.shapes()["rest/out/y"] == (2, 3)
+    assert set(model.shapes()) == {"first/x", "first/u", "rest/in/u", "rest/in/v", "rest/out/v", "rest/out/y"}
+    assert list(model.models) == ["first", "rest"]
+    np.testing.assert_array_equal(model.models["first"].predict({"x": x})["u"], 2 * x + 1)
+    summary = refcoreml.inspect(model)
+    assert [inner.name for inner in summary.models] == ["first", "rest"]
+    assert [inner.name for inner in summary.models[1].models] == ["in", "out"]
+    assert not summary.problem
+
+
+def test_custom_layers_and_models_run_inside():
+    net = build.Network({"x": A}, {"u": A}, exact=True)
+    net.add("custom", name="mine", outputs="u", class_name="Double")
+    last = schema.Model(specificationVersion=3)
+    last.description.input.add(name="u").type.CopyFrom(A)
+    last.description.output.add(name="y").type.CopyFrom(A)
+    last.customModel.className = "Negate"
+
+    class Negate:
+        def __init__(self, description, parameters):
+            pass
+
+        def predict(self, inputs):
+            return {"y": -inputs["u"]}
+
+    spec = pipeline({"x": A}, {"y": A}, net.spec(), last)
+    code = {"custom_layers": {"Double": lambda x: 2 * x}, "custom_models": {"Negate": Negate}}
+    model = refcoreml.load(spec, **code)
+    np.testing.assert_array_equal(model.predict({"x": integers((2, 3))})["y"], -2 * integers((2, 3)))
+    assert [need.met for inner in refcoreml.inspect(model).models for need in inner.needs] == [True, True]
+    assert [layer.name for layer in model.trace({"x": integers((2, 3))})] == ["mine"]
+    broken = refcoreml.load(spec, custom_layers={"Double": lambda x: 1 / 0}, custom_models=code["custom_models"])
+    with pytest.raises(CallbackError, match=r"pipeline.models\[0\] 'model0', neuralNetwork.layers\[0\] 'mine'"):
+        broken.predict({"x": integers((2, 3))})
+    with pytest.raises(UnsupportedModelError, match=r"pipeline.models\[0\] 'model0', neuralNetwork.layers\[0\]"):
+        refcoreml.load(spec)
+
+
+def test_errors_at_a_prediction_name_the_model():
+    """The second network wants another shape than the first one makes."""
+    first = build.Network({"x": build.array(6)}, {"u": build.array()}, exact=True)
+    first.add("copy", inputs="x", outputs="u")
+    spec = pipeline({"x": build.array(6)}, {"y": A}, first.spec(), affine("u", "y", 1, 0))
+    with pytest.raises(InputError, match=r"pipeline.models\[1\] 'model1', input 'u'.*\(6\) does not match"):
+        refcoreml.load(spec).predict({"x": np.zeros(6)})
+    with pytest.raises(InputError, match="the model has no input 'z'"):
+        refcoreml.load(spec).predict({"z": np.zeros(6)})
+
+
+DOUBLE = schema.FeatureType()
+DOUBLE.doubleType.SetInParent()
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        (pipeline({"x": A}, {"y": A}), InvalidModelError, "pipeline: holds no models"),
+        (
+            pipeline({"x": A}, {"y": A}, affine("x", "y", 1, 0), names=["a", "b"]),
+            InvalidModelError,
+            "has 2 names for 1 models",
+        ),
+        (
+            pipeline({"x": A}, {"y": A}, affine("x", "u", 1, 0), affine("u", "y", 1, 0), names=["a", "a"]),
+            InvalidModelError,
+            "several models have the name 'a'",
+        ),
+        (
+            pipeline({"x": A}, {"y": A}, affine("u", "y", 1, 0)),
+            InvalidModelError,
+            "pipeline.models[0] 'model0': input 'u' is neither an input of the pipeline nor an output of a model before",
+        ),
+        (
+            pipeline({"x": A}, {"z": A}, affine("x", "y", 1, 0), kind="pipelineRegressor"),
+            InvalidModelError,
+            "pipelineRegressor: output 'z' is neither",
+        ),
+        (
+            pipeline({"x": DOUBLE}, {"y": A}, affine("x", "y", 1, 0)),
+            InvalidModelError,
+            "input 'x' is MultiArray (Float32 2 x 3), but what comes is Double",
+        ),
+        (
+            pipeline({"x": A}, {"y": DOUBLE}, affine("x", "y", 1, 0)),
+            InvalidModelError,
+            "output 'y' is Double, but what comes is MultiArray",
+        ),
+    ],
+)
+def test_pipelines_that_do_not_hang_together_are_refused(spec, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        refcoreml.load(spec)
+
+
+def test_an_output_that_is_not_what_the_pipeline_declares_is_told():
+    spec = pipeline({"photo": build.image(6, 4)}, {"image": build.image(5, 4)}, mixer())
+    with pytest.raises(InvalidModelError, match=r"output 'image', Image \(RGB 5 x 4\): the models made something else"):
+        refcoreml.load(spec).predict({"photo": Image.new("RGB", (6, 4))})
+
+
+def test_models_that_cannot_run_are_all_named():
+    trees = schema.Model(specificationVersion=1)
+    trees.treeEnsembleRegressor.SetInParent()
+    other = schema.Model(specificationVersion=1)
+    other.dictVectorizer.SetInParent()
+    spec = pipeline({"x": A}, {"y": A}, trees, affine("x", "y", 1, 0), other)
+    message = r"2 of 3 models .*'model0' \(treeEnsembleRegressor\), 'model2' \(dictVectorizer\)"
+    with pytest.raises(UnsupportedModelError, match=message):
+        refcoreml.load(spec)
+    assert "treeEnsembleRegressor" in refcoreml.inspect(refcoreml.load(spec, prepare=False)).problem
+
+
+def test_nesting_is_limited():
+    spec = affine("x", "y", 2, 0)
+    for _ in range(DEEPEST_NESTING):
+        spec = pipeline({"x": A}, {"y": A}, spec)
+    x = integers((2, 3))
+    np.testing.assert_array_equal(refcoreml.load(spec).predict({"x": x})["y"], 2 * x)
+    spec = pipeline({"x": A}, {"y": A}, spec)
+    with pytest.raises(UnsupportedModelError, match=f"more than {DEEPEST_NESTING} deep"):
+        refcoreml.load(spec)
+    assert "deep" in refcoreml.inspect(refcoreml.load(spec, prepare=False)).problem
+
+
+def test_optional_inputs_may_be_absent_on_the_way():
+    optional = build.array(2, 3)
+    optional.isOptional = True
+    net = build.Network({"x": A, "bias": optional}, {"y": A}, exact=True)
+    net.add("addBroadcastable", inputs=["x", "bias"], outputs="y")
+    model = refcoreml.load(pipeline({"x": A, "bias": optional}, {"y": A}, net.spec()))
+    x = integers((2, 3))
+    np.testing.assert_array_equal(model.predict({"x": x})["y"], x)
+    np.testing.assert_array_equal(model.predict({"x": x, "bias": x + 1})["y"], 2 * x + 1)
+
+
+def test_a_pipeline_that_coremltools_builds(tmp_path):
+    pytest.importorskip("coremltools", reason="coremltools builds the pipeline")
+    import coremltools as ct
+    from coremltools.models import datatypes, pipeline as builders
+    from coremltools.models.neural_network import NeuralNetworkBuilder
+
+    weights = integers((3, 4), seed=1)
+    first = NeuralNetworkBuilder([("x", datatypes.Array(4))], [("u", datatypes.Array(3))])
+    first.add_inner_product("product", weights, None, 4, 3, False, "x", "u")
+    second = NeuralNetworkBuilder([("u", datatypes.Array(3))], [("y", datatypes.Array(3))])
+    second.add_activation("relu", "RELU", "u", "y")
+    row = ct.models.MLModel
+    made = builders.Pipeline([("x", datatypes.Array(4))], [("y", datatypes.Array(3))])
+    made.add_model(row(first.spec, skip_model_load=True))
+    made.add_model(row(second.spec, skip_model_load=True))
+    ct.models.utils.save_spec(made.spec, str(tmp_path / "two.mlmodel"))
+    x = integers((4,), seed=2)
+    outputs = refcoreml.load(tmp_path / "two.mlmodel").predict({"x": x})
+    np.testing.assert_array_equal(outputs["y"], np.maximum(weights @ x, 0))
