@@ -31,7 +31,9 @@ def model_of(inputs, outputs, parameters=None, name="Mine", description="does th
         for feature, kind in features.items():
             group.add(name=feature).type.CopyFrom(kind)
     build.fill(
-        model.customModel, {"className": name, "description": description, "parameters": parameters or {}}, "customModel"
+        model.customModel,
+        {"className": name, "description": description, "parameters": parameters or {}},
+        "customModel",
     )
     return model
 
@@ -125,7 +127,7 @@ def test_the_base_class_will_do_as_a_base():
 
 def test_a_missing_class_is_described_with_the_lines_to_write():
     spec = model_of(X, Y, {"k": 3}, name="App.Ranker", description="ranks")
-    with pytest.raises(UnsupportedModelError, match="customModel of class 'App.Ranker': needs code") as caught:
+    with pytest.raises(UnsupportedModelError, match=r"customModel of class 'App\.Ranker': needs code") as caught:
         refcoreml.load(spec)
     text = str(caught.value)
     assert "'ranks'" in text

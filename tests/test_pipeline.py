@@ -121,7 +121,10 @@ def test_arrays_are_of_their_declared_type_in_between():
     assert found[0] == 3 * float(np.float32(1 / 3))
     assert found[0] != 1
     whole = pipeline(
-        {"x": build.array(1)}, {"y": build.array(1)}, affine("x", "u", 1, 0.5, (1,)), affine("u", "y", 1, 0, (1,), "INT32")
+        {"x": build.array(1)},
+        {"y": build.array(1)},
+        affine("x", "u", 1, 0.5, (1,)),
+        affine("u", "y", 1, 0, (1,), "INT32"),
     )
     with pytest.raises(InputError, match=r"pipeline.models\[1\] 'model1', input 'u'.*0.5 at \[0\] is not an integer"):
         refcoreml.load(whole).predict({"x": np.zeros(1)})
@@ -214,7 +217,7 @@ DOUBLE.doubleType.SetInParent()
         (
             pipeline({"x": A}, {"y": A}, affine("u", "y", 1, 0)),
             InvalidModelError,
-            "pipeline.models[0] 'model0': input 'u' is neither an input of the pipeline nor an output of a model before",
+            "pipeline.models[0] 'model0': input 'u' is neither an input of the pipeline nor an output of a model",
         ),
         (
             pipeline({"x": A}, {"z": A}, affine("x", "y", 1, 0), kind="pipelineRegressor"),
@@ -282,7 +285,8 @@ def test_optional_inputs_may_be_absent_on_the_way():
 def test_a_pipeline_that_coremltools_builds(tmp_path):
     pytest.importorskip("coremltools", reason="coremltools builds the pipeline")
     import coremltools as ct
-    from coremltools.models import datatypes, pipeline as builders
+    from coremltools.models import datatypes
+    from coremltools.models import pipeline as builders
     from coremltools.models.neural_network import NeuralNetworkBuilder
 
     weights = integers((3, 4), seed=1)

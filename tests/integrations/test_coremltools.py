@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refcoreml import build
+import refcoreml
+from refcoreml import build, custom
 from refcoreml.errors import UsageError
 from refcoreml.features import Feature
 from refcoreml.integrations import coremltools as integration
@@ -316,6 +317,37 @@ class TestCalls:
         assert model.last_predict_duration_in_nano_seconds is None
         model.predict({"x": np.ones(2)})
         assert model.last_predict_duration_in_nano_seconds > 0
+
+
+class TestCustomCode:
+    """coremltools itself refuses to predict with models that have custom layers, on a Mac, too."""
+
+    def test_registered_layers_run(self):
+        net = build.Network({"x": (2, 3)}, {"y": (2, 3)}, exact=True)
+        net.add("custom", outputs="y", class_name="AddOne", parameters={"times": 2})
+        with custom.scope():
+            with pytest.warns(RuntimeWarning, match=r"@refcoreml.custom_layer\('AddOne'\)"):
+                unmet = mlmodel(net)
+            with pytest.raises(Exception, match="custom neural network layer"):
+                unmet.predict({"x": np.zeros((2, 3))})
+            refcoreml.custom_layer("AddOne")(lambda x, times: x + times)
+            values = np.arange(6.0).reshape(2, 3)
+            np.testing.assert_array_equal(mlmodel(net).predict({"x": values})["y"], values + 2)
+
+    def test_registered_models_run(self):
+        spec = schema.Model(specificationVersion=3)
+        spec.description.input.add(name="x").type.CopyFrom(build.array(3))
+        spec.description.output.add(name="y").type.CopyFrom(build.array(3))
+        spec.customModel.className = "Negate"
+
+        class Negate(refcoreml.CustomModel):
+            def predict(self, inputs):
+                return {"y": -inputs["x"]}
+
+        with custom.scope():
+            refcoreml.custom_model("Negate")(Negate)
+            outputs = mlmodel(spec).predict({"x": np.array([1.0, 2.0, 3.0])})
+        np.testing.assert_array_equal(outputs["y"], [-1, -2, -3])
 
 
 class TestLoading:
