@@ -143,7 +143,7 @@ def settings(message: Any, prefix: str = "") -> Iterator[tuple[str, Sequence[str
         path, inner = f"{prefix}{field.name}", field.message_type
         if inner is not None:
             yield path, ENCODINGS if inner.name == "WeightParams" else SET
-            if inner.name not in ("WeightParams", "NeuralNetwork"):
+            if inner.name not in ("WeightParams", "NeuralNetwork") and not inner.GetOptions().map_entry:
                 yield from settings(inner, f"{path}.")
         elif field.enum_type is not None:
             yield path, [value.name for value in field.enum_type.values]

@@ -235,6 +235,8 @@ def _plain(item: FieldDescriptor, value: Any) -> Any:
     if item.message_type is not None:
         if isinstance(value, Message):
             return parameters(value)
+        if item.message_type.GetOptions().map_entry:  # of parameters of any type: messages with one member that is set
+            return {key: next(iter(parameters(value[key]).values()), None) for key in sorted(value)}
         return [parameters(element) if isinstance(element, Message) else str(element) for element in value]
     if item.enum_type is not None and isinstance(value, int):
         known = item.enum_type.values_by_number.get(value)

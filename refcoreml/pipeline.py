@@ -173,13 +173,13 @@ class Pipeline:
                 values[feature.name] = given_form(feature, computed[feature.name])
 
     def _results(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The pipeline's own outputs. As with networks, the declared shape of an array is not insisted on."""
+        """The pipeline's own outputs: as with networks, the declared shape of an array is not insisted on."""
         results = {}
         for feature in self._outputs:
             if feature.name in values:
                 value = values[feature.name]
                 try:
-                    results[feature.name] = value if feature.kind == "array" else check_value(feature, value)
+                    results[feature.name] = check_value(feature, value) if feature.kind == "image" else value
                 except InputError as error:
                     what = f"output {feature.name!r}, {feature.describe()}"
                     raise InvalidModelError(f"the models made something else: {error.problem}", where=what) from error

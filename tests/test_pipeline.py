@@ -302,3 +302,17 @@ def test_a_pipeline_that_coremltools_builds(tmp_path):
     x = integers((4,), seed=2)
     outputs = refcoreml.load(tmp_path / "two.mlmodel").predict({"x": x})
     np.testing.assert_array_equal(outputs["y"], np.maximum(weights @ x, 0))
+
+
+def test_scores_that_are_not_numbers_come_out_as_by_hand():
+    net = build.Network({"x": (2,)}, ["scores"], classes=["a", "b"])
+    net.add("unary", type="LOG", outputs="scores")
+    scores, label = schema.FeatureType(), schema.FeatureType()
+    scores.dictionaryType.stringKeyType.SetInParent()
+    label.stringType.SetInParent()
+    outputs = {"classLabel": label, "scores": scores}
+    spec = pipeline({"x": build.array(2)}, outputs, net.spec(), kind="pipelineClassifier")
+    with pytest.warns(refcoreml.RefCoreMLWarning, match="scores are NaN"):
+        found = refcoreml.load(spec).predict({"x": np.array([-1.0, 1.0])})
+    assert np.isnan(found["scores"]["a"])
+    assert found["scores"]["b"] == 0

@@ -27,6 +27,8 @@ sequence     list of int or str (a Mac refuses these)         list of int or str
 
 ``MLModel`` itself turns float16 arrays into float32, and tensors and lists for array inputs into arrays, before they
 come here. All failures are RuntimeErrors; when a model cannot be loaded, ``MLModel`` warns, and raises at `predict`.
+Custom layers and models, with which coremltools predicts nowhere, run where `refcoreml.custom_layer` and
+`refcoreml.custom_model` have registered them before the model is loaded.
 
 Source: coremlpython/CoreMLPython.mm, CoreMLPythonUtils.mm, CoreMLPythonArray.mm and models/model.py of coremltools.
 """

@@ -141,6 +141,9 @@ def test_quantized_weights_arrive_decoded_and_raw():
     channels.quantization.numberOfBits = 8
     channels.quantization.linearQuantization.scale.extend([2, 10])
     channels.quantization.linearQuantization.bias.extend([0, 1])
+    signed = schema.WeightParams(int8RawValue=np.array([-3, 5, 127, -128], np.int8).tobytes())
+    signed.quantization.linearQuantization.scale.extend([0.5, 2])
+    half = schema.WeightParams(float16Value=np.float16([3]).tobytes())
     seen = {}
 
     class Mine:
@@ -156,8 +159,8 @@ def test_quantized_weights_arrive_decoded_and_raw():
         def evaluate(self, inputs):
             return inputs
 
-    run(Mine, integers((3,)), weights=[table, channels, schema.WeightParams(float16Value=np.float16([3]).tobytes())])
-    assert seen["decoded"] == [[-1, 0.5, 4, 8], [2, 4, 6, 41, 51, 61], [3]]
+    run(Mine, integers((3,)), weights=[table, channels, half, signed])
+    assert seen["decoded"] == [[-1, 0.5, 4, 8], [2, 4, 6, 41, 51, 61], [3], [-1.5, 2.5, 254, -256]]
     assert seen["raw"][0] == table
     np.testing.assert_array_equal(decode_weights(seen["raw"][1], (2, 3)), [[2, 4, 6], [41, 51, 61]])
 
