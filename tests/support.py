@@ -45,17 +45,24 @@ def run_layer(kind: str, *arrays: Any, outputs: int = 1, static: bool = True, **
             assert shapes.get(name) == result.shape, f"static shape {shapes.get(name)}, ran to {result.shape}"
     op = network.steps[0].op
     if op.inplace is not None:
-        block = _channels_first(blobs["x0"].copy())
-        op.inplace(block, slice(0, len(block)))
-        np.testing.assert_array_equal(block, _channels_first(results["y0"]), err_msg="the in-place form differs")
-        half = len(block) // 2
-        if half:
-            block = _channels_first(blobs["x0"].copy())[half:]
-            op.inplace(block, slice(half, half + len(block)))
-            expected = _channels_first(results["y0"])[half:]
-            np.testing.assert_array_equal(block, expected, err_msg="in-place on a block differs")
+        for index in range(len(arrays)):  # of two inputs either may be overwritten
+            block, *others = (_channels_first(blob.copy()) for blob in _rotated(list(blobs.values()), index))
+            if any(other.shape != block.shape for other in others):
+                break
+            op.inplace(block, slice(0, len(block)), *others)
+            np.testing.assert_array_equal(block, _channels_first(results["y0"]), err_msg="the in-place form differs")
+            half = len(block) // 2
+            if half:
+                block, *others = (_channels_first(blob.copy())[half:] for blob in _rotated(list(blobs.values()), index))
+                op.inplace(block, slice(half, half + len(block)), *others)
+                expected = _channels_first(results["y0"])[half:]
+                np.testing.assert_array_equal(block, expected, err_msg="in-place on a block differs")
     listed = [results[f"y{i}"] for i in range(outputs)]
     return listed[0] if outputs == 1 else listed
+
+
+def _rotated(items: list[Any], count: int) -> list[Any]:
+    return items[count:] + items[:count]
 
 
 def _channels_first(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

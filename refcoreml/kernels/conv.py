@@ -3,7 +3,7 @@
 A convolution is a matrix product: the weights, a row per output channel, times the patches of the input, a column per
 output pixel. BLAS does the product on all its threads; what is left to speed is to feed it cheaply:
 
-* patches are gathered by one strided copy for a strip of output rows at a time, into scratch that stays in the cache;
+* patches are gathered for a strip of output rows at a time, into scratch that each thread keeps;
 * a row of ones below the patches lets the same product add the bias;
 * where the stride allows it, patches of one kernel row serve all kernel rows, each with a product of its own: the next
   kernel row sees the same pixels one output row later;
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -42,14 +43,19 @@ __all__ = [
 Pair: TypeAlias = tuple[int, int]
 #: ((top, bottom), (left, right))
 Border: TypeAlias = tuple[Pair, Pair]
-#: Overwrites a finished block ``[C', ...]`` of an output; the slice says which channels the block holds.
-Epilogue: TypeAlias = Callable[[Array, slice], None]
+#: Where a block of an output ``[B, C, H, W]`` lies: the image and its channels.
+Place: TypeAlias = tuple[int, slice]
+#: Overwrites a finished block of an output.
+Epilogue: TypeAlias = Callable[[Array, Place], None]
 
 NO_BORDER: Border = ((0, 0), (0, 0))
 
 #: Bytes of patches, or of whatever else is computed on the way, at a time: few enough for the cache, but enough for
 #: BLAS to share out among threads, and for NumPy to be worth calling.
 BLOCK_BYTES = 4 << 20
+
+#: Bytes of an output that are finished at a time, while they are in the cache.
+FINISH_BYTES = 1 << 19
 
 
 def convolution_output_size(size: int, kernel: int, stride: int = 1, dilation: int = 1, padding: Pair = (0, 0)) -> int:
@@ -104,8 +110,16 @@ def _parts(total: int, most: int) -> list[slice]:
     return [slice(start, min(start + length, total)) for start in range(0, total, length)]
 
 
-def _leave(block: Array, channels: slice) -> None:
+def _leave(block: Array, place: Place) -> None:
     """The epilogue that changes nothing."""
+
+
+def _finish(outputs: Array, epilogue: Epilogue) -> None:
+    """Applies an epilogue to all of [B, C, H, W]: channels as they lie in memory, since NumPy is slow across gaps."""
+    if epilogue is not _leave:
+        most = FINISH_BYTES // (math.prod(outputs.shape[2:]) * outputs.itemsize)
+        for place in itertools.product(range(len(outputs)), _parts(outputs.shape[1], most)):
+            epilogue(outputs[place], place)
 
 
 def convolve(
@@ -196,22 +210,47 @@ def _framed(image: Array, shape: tuple[int, int], rows: _Axis, columns: _Axis, d
     return frame
 
 
-def _windows(pixels: Array, groups: int, rows: _Axis, columns: _Axis) -> Array:
-    """A view [groups, tap rows, C / groups, tap columns, output rows, output columns] of [C, H, W]: what taps see."""
+def _gather(pixels: Array, groups: int, rows: _Axis, columns: _Axis, strip: slice, patches: Array) -> None:
+    """Fills patches [groups, tap rows, C / groups, tap columns, output rows, output columns] for a strip of rows.
+
+    ``pixels`` [C, H, W], contiguous, begins with the pixel that the first tap of the first output sees.
+    """
     channel, row, column = pixels.strides
-    return np.ndarray(
-        (groups, rows.taps, len(pixels) // groups, columns.taps, rows.outputs, columns.outputs),
-        pixels.dtype,
-        buffer=pixels,
-        strides=(
-            len(pixels) // groups * channel,
-            row * rows.dilation,
-            channel,
-            column * columns.dilation,
-            row * rows.stride,
-            column * columns.stride,
-        ),
+    strides: tuple[int, ...] = (
+        len(pixels) // groups * channel,
+        row * rows.dilation,
+        channel,
+        column * columns.dilation,
+        row * rows.stride,
+        column * columns.stride,
     )
+    kind: np.dtype[Any] = pixels.dtype
+    target: Any = patches
+    if columns.stride == 1 < columns.outputs:
+        # Rows are copied as single values of W numbers: NumPy sets out anew for each row of numbers.
+        kind = np.dtype((np.void, columns.outputs * column))
+        target, strides = patches.view(kind)[..., 0], strides[:-1]
+    target[...] = np.ndarray(target.shape, kind, buffer=pixels, offset=strip.start * rows.stride * row, strides=strides)
+
+
+class _Scratch(threading.local):
+    """Memory of each thread for what is computed on the way, kept: fresh memory is slow, and far from the cache."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Array] = {}
+
+    def take(self, purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """An array of any content, the thread's own until it takes another for the same purpose."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        buffer = self._kept.get(purpose)
+        if buffer is None or len(buffer) < size:
+            buffer = np.empty(size, np.uint8)
+            if size <= 2 * BLOCK_BYTES:
+                self._kept[purpose] = buffer
+        return np.ndarray(shape, dtype, buffer=buffer)
+
+
+_scratch = _Scratch()
 
 
 class Convolution:
@@ -290,23 +329,23 @@ class Convolution:
     ) -> None:
         """The product matrix [groups, C_out / groups, taps] @ patches [groups, taps, pixels], by strips of rows."""
         groups, per_group, taps = matrix.shape
-        weights, width, every = taps - self._biases, columns.outputs, slice(0, self.out_channels)
+        weights, width = taps - self._biases, columns.outputs
         results = outputs.reshape(len(outputs), groups, per_group, rows.outputs * width)
+        pointwise = rows.taps == columns.taps == rows.stride == columns.stride == 1
         inside = (
             rows.begin == columns.begin == 0
             and rows.extent <= images.shape[2]
             and columns.extent <= images.shape[3]
             and images.dtype == matrix.dtype
         )
-        pointwise = rows.taps == columns.taps == rows.stride == columns.stride == 1
         # A bias costs a 1x1 kernel a pass over the output, or a copy of the input for the row of ones: do the less.
         if inside and pointwise and (not self._biases or self.in_channels > self.out_channels):
-            for image, output, result in zip(images, outputs, results, strict=True):
+            for image, result in zip(images, results, strict=True):
                 patches = image[:, : rows.outputs, :width].reshape(groups, weights, -1)
                 np.matmul(matrix[..., :weights], patches, out=result)
                 if self._biases:
                     result += matrix[..., weights:]
-                epilogue(output, every)
+            _finish(outputs, epilogue)
             return
 
         def rows_that_fit(depth: int) -> int:
@@ -322,21 +361,17 @@ class Convolution:
                 products, depth, reach = rows.taps, weights // rows.taps, overlap
                 seen_rows = rows._replace(outputs=rows.outputs + overlap, taps=1, dilation=1)
         strips = _parts(rows.outputs, rows_that_fit(depth) - reach)
-        row_size = groups * (depth + self._biases) * width
-        scratch = np.empty(row_size * (strips[0].stop + reach), matrix.dtype)
-        more = np.empty((groups, per_group, strips[0].stop * width if products > 1 else 0), matrix.dtype)
-        for image, output, result in zip(images, outputs, results, strict=True):
+        for image, result in zip(images, results, strict=True):
             if inside:
                 pixels = np.ascontiguousarray(image)
             else:
                 pixels = _framed(image, (rows.extent, columns.extent), rows, columns, matrix.dtype)
-            windows = _windows(pixels, groups, seen_rows, columns)
             for strip in strips:
-                seen = windows[..., strip.start : strip.stop + reach, :]
-                patches = np.ndarray(
-                    (groups, depth + self._biases, seen.shape[-2] * width), matrix.dtype, buffer=scratch
-                )
-                patches[:, :depth].reshape(seen.shape)[...] = seen
+                seen = slice(strip.start, strip.stop + reach)
+                columns_seen = (seen.stop - seen.start) * width
+                patches = _scratch.take("patches", (groups, depth + self._biases, columns_seen), matrix.dtype)
+                by_taps = groups, seen_rows.taps, len(image) // groups, columns.taps, seen.stop - seen.start, width
+                _gather(pixels, groups, seen_rows, columns, seen, patches[:, :depth].reshape(by_taps))
                 patches[:, depth:] = 1
                 target = result[..., strip.start * width : strip.stop * width]
                 for p in range(products):
@@ -344,10 +379,10 @@ class Convolution:
                     a = matrix[..., p * depth : (p + 1) * depth + biases]
                     b = patches[:, : depth + biases, p * rows.dilation * width :][..., : target.shape[-1]]
                     if p:
-                        target += np.matmul(a, b, out=more[..., : target.shape[-1]])
+                        target += np.matmul(a, b, out=_scratch.take("term", target.shape, target.dtype))
                     else:
                         np.matmul(a, b, out=target)
-                epilogue(output[:, strip], every)
+        _finish(outputs, epilogue)
 
     def _shifts(
         self, images: Array, outputs: Array, matrix: Array, rows: _Axis, columns: _Axis, epilogue: Epilogue
@@ -396,8 +431,8 @@ class Convolution:
                 np.einsum("ntl,nmt->nml", shifted, weight, out=term[..., :line])
                 total += term
             results[index, block] = total.reshape(count, per_group, rows.outputs, width)[..., : columns.outputs]
-            made = _channels(block, slice(0, per_group), per_group)
-            epilogue(outputs[index, made], made)
+            place = index, _channels(block, slice(0, per_group), per_group)
+            epilogue(outputs[place], place)
 
 
 class Deconvolution:
@@ -479,8 +514,8 @@ class Deconvolution:
                 self._scatter(products.reshape(*total.shape[:2], *self.kernel, -1, width), strip.start, crop, total)
             if total is not block:
                 block[...] = total
-            made = _channels(family, part, per_group)
-            epilogue(outputs[index, made], made)
+            place = index, _channels(family, part, per_group)
+            epilogue(outputs[place], place)
         return y
 
     def _scatter(self, products: Array, first_row: int, crop: Border, total: Array) -> None:

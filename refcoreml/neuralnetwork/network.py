@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -313,10 +314,10 @@ def _with_last_uses(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]
 
 
 def fuse(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
-    """Lets elementwise layers overwrite their input where nobody else needs it, inside the layer before if it can.
+    """Lets elementwise layers overwrite an input where nobody else needs it, inside the layer before if it can.
 
-    Only neighbours are considered: converters write an activation right after what it is applied to. Networks with
-    branches, loops or blobs written twice are left as they are.
+    Only neighbours are considered: converters write an activation, or the sum that closes a residual block, right after
+    what it is applied to. Networks with branches, loops or blobs written twice are left as they are.
     """
     if any(step.kind in ("branch", "loop", "copy") for step in steps):
         return list(steps)
@@ -324,38 +325,64 @@ def fuse(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
     uses.update(outputs)
     groups: list[list[Step]] = []
     for step in steps:
+        passed = groups[-1][-1].outputs if groups else ()
         if (
-            groups
-            and step.op.inplace is not None
-            and groups[-1][-1].outputs == step.inputs
-            and uses[step.inputs[0]] == 1
+            step.op.inplace is not None
+            and len(passed) == 1
+            and passed[0] in step.inputs
+            and uses[passed[0]] == 1
             and (groups[-1][0].op.fused or groups[-1][0].op.fresh)
         ):
             groups[-1].append(step)
         else:
             groups.append([step])
-    return [_in_one(*group) for group in groups]
+    return [_in_one(*group) if len(group) > 1 else group[0] for group in groups]
 
 
 def _in_one(first: Step, *rest: Step) -> Step:
-    """A layer and the elementwise ones after it as one step."""
-    if not rest:
-        return first
-    run_first: Any = first.op.run
-    inplaces = [step.op.inplace for step in rest if step.op.inplace is not None]
+    """A layer and the elementwise ones after it as one step, whose inputs are the first layer's, then the others'."""
+    passed = {name for step in (first, *rest[:-1]) for name in step.outputs}
+    others = [[name for name in step.inputs if name not in passed] for step in rest]
+    count = len(first.inputs)
+    known: dict[tuple[Shape, ...], bool] = {}
 
-    def epilogue(block: Array, channels: slice) -> None:
-        for inplace in inplaces:
-            inplace(block, channels)
+    def fits(shapes: tuple[Shape, ...]) -> bool:
+        """Whether the first layer's output has the shape of all other inputs, so that it can be overwritten."""
+        if shapes not in known:
+            if len(known) >= 64:
+                known.clear()
+            made = first.shapes_of(shapes[:count])
+            known[shapes] = made is not None and all(shape == made[0] for shape in shapes[count:])
+        return known[shapes]
+
+    def finish(block: Array, channels: slice, more: Iterator[Array]) -> None:
+        for step, names in zip(rest, others, strict=True):
+            assert step.op.inplace is not None
+            step.op.inplace(block, channels, *(next(more) for _ in names))
 
     def run(*inputs: Array) -> Array:
+        given, more = inputs[:count], inputs[count:]
+        run_first: Any = first.op.run
+        if more and not fits(tuple(x.shape for x in inputs)):
+            return one_by_one(run_first(*given), iter(more))
         if first.op.fused is not None:
-            return first.op.fused(*inputs, epilogue=epilogue)
-        y: Array = run_first(*inputs)
+            listed = [x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:]) for x in more]
+            return first.op.fused(
+                *given, epilogue=lambda block, place: finish(block, place[1], (x[place] for x in listed))
+            )
+        y: Array = run_first(*given)
         block = channels_first(y)
-        epilogue(block, slice(0, len(block)))
+        finish(block, slice(0, len(block)), map(channels_first, more))
         return y
 
-    passed = {name for step in (first, *rest[:-1]) for name in step.outputs}
+    def one_by_one(y: Array, more: Iterator[Array]) -> Array:
+        for step, names in zip(rest, others, strict=True):
+            given = {name: next(more) for name in names}
+            run_step: Any = step.op.run
+            y = run_step(*(given.get(name, y) for name in step.inputs))
+        return y
+
     freed = tuple(name for step in (first, *rest) for name in step.last_uses if name not in passed)
-    return replace(first, op=Op(run, None, fresh=True), outputs=rest[-1].outputs, last_uses=freed)
+    inputs = (*first.inputs, *(name for names in others for name in names))
+    op = Op(run, None, fresh=True)
+    return replace(first, op=op, inputs=inputs, outputs=rest[-1].outputs, last_uses=freed)

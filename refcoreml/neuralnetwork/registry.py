@@ -20,8 +20,8 @@ from refcoreml.kernels._types import Array, Shape
 from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights
 
-#: Overwrites a block of a blob; the slice says which channels the block holds (see `Op.inplace`).
-Inplace: TypeAlias = Callable[[Array, slice], None]
+#: Overwrites a block of a blob (see `Op.inplace`).
+Inplace: TypeAlias = Callable[..., None]
 #: The blobs that exist, by name.
 Blobs: TypeAlias = MutableMapping[str, Array]
 #: Runs one of a control layer's inner networks, given the name of its field, over the blobs.
@@ -42,9 +42,10 @@ class Op:
         shape: shapes in, one shape (or a tuple of shapes) out, without arithmetic; raises `InvalidModelError` through
             `Node.invalid` when the shapes do not fit. None, or a function that returns None, where the output's shape
             depends on values.
-        inplace: for elementwise layers of one input and one output, the same arithmetic written over its input: called
-            with a block ``[C', ...]`` of the blob whose channel axis comes first, and the slice of channels it holds.
-            The engine uses it where nobody else needs the input.
+        inplace: for elementwise layers of one output, the same arithmetic written over an input: called with a block
+            ``[C', ...]`` of the blob whose channel axis comes first, the slice of channels it holds, and, if the layer
+            has a second input of the same shape, its block. Of two inputs it may get either first. The engine uses it
+            where nobody else needs the overwritten input.
         fused: for layers that can finish their output block by block, ``run`` with a function that is to be applied to
             each block while it is in the cache. Must give the same bits as `run` followed by the function.
         fresh: whether the output is always a new array, never a view of an input or a constant.

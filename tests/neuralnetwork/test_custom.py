@@ -526,3 +526,30 @@ def test_failures_of_set_weights_and_stored_weights_name_their_place():
 
 def test_numpy_functions_without_a_signature_run():
     np.testing.assert_allclose(run(np.tanh, np.array([0.5, 2.0])), np.tanh(np.float32([0.5, 2])), rtol=2.0**-22)
+
+
+def test_residual_sums_do_not_write_over_what_a_custom_layer_returned():
+    """The class gives out the same array every time, once as it is and once as a view of its input."""
+    kept = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+    class Constant:
+        def __init__(self, parameters):
+            pass
+
+        def output_shapes(self, input_shapes):
+            return [(2, 3), input_shapes[0]]
+
+        def evaluate(self, inputs):
+            return [kept, inputs[0]]
+
+    net = build.Network({"x": (2, 3)}, ["y"], exact=True)
+    net.add("custom", class_name="Constant", outputs=["constant", "same"])
+    net.add("unary", type="EXP", inputs="same", outputs="exp")
+    net.add("add", inputs=["exp", "constant"], outputs="sum")
+    net.add("activation", ReLU={}, inputs="sum", outputs="relu")
+    net.add("add", inputs=["relu", "same"], outputs="y")
+    model, x = net.model(custom_layers={"Constant": Constant}), integers((2, 3))
+    first, second = (model.predict({"x": x})["y"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(kept, np.arange(6).reshape(2, 3))
+    np.testing.assert_allclose(first, np.maximum(np.exp(x) + kept, 0) + x, rtol=16 * 2.0**-24)

@@ -138,6 +138,64 @@ def test_a_blob_that_others_need_is_not_overwritten():
     np.testing.assert_array_equal(results["c"], X - 1 + np.maximum(X - 1, 0))
 
 
+def residual(x, other, order, head, tail):
+    """A layer, a sum (or product ...) with a blob from before, and a ReLU."""
+    net = build.Network({"x": (), "other": ()}, ["y"])
+    made = net.add(head[0], inputs="x", **head[1])
+    net.add(tail, inputs=[made, "other"] if order else ["other", made])
+    net.add("activation", ReLU={}, outputs="y")
+    network = Network(net.layers, inputs=["x", "other"], outputs=["y"], rank5=True, where="net")
+    blobs = {"x": x / 3, "other": other}
+    return network, network.run(blobs)["y"], network.run(blobs, lambda *_: None)["y"]
+
+
+HEADS = {
+    "convolution": (
+        "convolution",
+        {
+            "weights": integers((3, 5, 3, 3)).transpose(1, 0, 2, 3).astype(np.float32) / 7,
+            "kernel_size": [3, 3],
+            "output_channels": 5,
+            "kernel_channels": 3,
+            "n_groups": 1,
+            "same": {},
+        },
+    ),
+    "softmax": ("softmax", {}),
+}
+
+
+@pytest.mark.parametrize("tail", ["add", "multiply", "max", "min"])
+@pytest.mark.parametrize("order", [True, False])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_residual_sum_is_fused_bit_for_bit(head, order, tail):
+    x = X[:, :, :3] if head == "convolution" else X
+    other = integers(X.shape, seed=1).astype(np.float32) / 3
+    before = other.copy()
+    network, fused, plain = residual(x, other, order, HEADS[head], tail)
+    assert len(network._fused) == 1
+    assert len(network.steps) == 3
+    np.testing.assert_array_equal(fused.view(np.uint32), plain.view(np.uint32))
+    np.testing.assert_array_equal(other, before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 5, 1, 1), (2, 3, 5, 1, 7)])
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_residual_sum_that_broadcasts_is_not_done_in_place(shape, grows):
+    small = integers(shape, seed=1).astype(np.float32) / 3
+    x, other = (small, X) if grows else (X, small)
+    _, fused, plain = residual(x, other, True, HEADS["softmax"], "add")
+    np.testing.assert_array_equal(fused, plain)
+
+
+def test_a_sum_of_a_blob_with_itself():
+    net = build.Network({"x": ()}, ["y"])
+    made = net.add("softmax")
+    net.add("add", inputs=[made, made], outputs="y")
+    network = Network(net.layers, inputs=["x"], outputs=["y"], rank5=True, where="net")
+    np.testing.assert_array_equal(network.run({"x": X})["y"], network.run({"x": X}, lambda *_: None)["y"])
+
+
 def test_several_threads_may_run_one_network():
     network = chain(("activation", {"linear": {"alpha": 0.3, "beta": 0.1}}), RELU, "softmax")
     samples = [np.random.default_rng(seed).standard_normal((1, 1, 6, 9, 8), np.float32) for seed in range(16)]

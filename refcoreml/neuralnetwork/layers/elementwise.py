@@ -81,6 +81,16 @@ def of_several(node: Node, run: Callable[..., Array]) -> Op:
     return Op(run, shape, fresh=True)
 
 
+def of_two_or_more(node: Node, function: np.ufunc) -> Op:
+    """An `Op` that folds a commutative function over its inputs, which broadcast."""
+
+    def inplace(block: Array, channels: slice, other: Array) -> None:
+        function(block, other, out=block)
+
+    op = of_several(node, lambda *xs: kernels.combine(function, xs))
+    return replace(op, inplace=inplace) if len(node.inputs) == 2 else op
+
+
 @layer("add", inputs=(1, None))
 def add(node: Node) -> Op:
     """Y = x_1 + x_2 + ..., from left to right; of one input y = x + alpha.
@@ -94,7 +104,7 @@ def add(node: Node) -> Op:
     """
     if len(node.inputs) == 1:
         return elementwise(lambda x, out=None: np.add(x, kernels.like(node.params.alpha, x), out=out))
-    return of_several(node, lambda *xs: kernels.combine(np.add, xs))
+    return of_two_or_more(node, np.add)
 
 
 @layer("multiply", inputs=(1, None))
@@ -106,7 +116,7 @@ def multiply(node: Node) -> Op:
     """
     if len(node.inputs) == 1:
         return elementwise(lambda x, out=None: np.multiply(x, kernels.like(node.params.alpha, x), out=out))
-    return of_several(node, lambda *xs: kernels.combine(np.multiply, xs))
+    return of_two_or_more(node, np.multiply)
 
 
 @layer("average", inputs=(1, None))
@@ -126,7 +136,7 @@ def maximum(node: Node) -> Op:
     Chosen: NumPy's broadcasting as for ``add``, where converters emit equal shapes only.
     Source: ``MaxLayerParams`` (no fields).
     """
-    return of_several(node, lambda *xs: kernels.combine(np.maximum, xs))
+    return of_two_or_more(node, np.maximum)
 
 
 @layer("min", inputs=(1, None))
@@ -135,7 +145,7 @@ def minimum(node: Node) -> Op:
 
     All else as for ``max``. Source: ``MinLayerParams`` (no fields).
     """
-    return of_several(node, lambda *xs: kernels.combine(np.minimum, xs))
+    return of_two_or_more(node, np.minimum)
 
 
 @layer("scale")
