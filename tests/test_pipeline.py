@@ -316,3 +316,36 @@ def test_scores_that_are_not_numbers_come_out_as_by_hand():
         found = refcoreml.load(spec).predict({"x": np.array([-1.0, 1.0])})
     assert np.isnan(found["scores"]["a"])
     assert found["scores"]["b"] == 0
+
+
+def test_a_feature_may_become_one_of_another_kind():
+    """x is an array, then a number, in which a custom model and a linear one deal."""
+    count = schema.Model(specificationVersion=3)
+    count.description.input.add(name="x").type.CopyFrom(A)
+    count.description.output.add(name="x").type.CopyFrom(DOUBLE)
+    count.customModel.className = "Sum"
+    linear = schema.Model(specificationVersion=1)
+    linear.description.input.add(name="x").type.CopyFrom(DOUBLE)
+    linear.description.output.add(name="y").type.CopyFrom(DOUBLE)
+    linear.description.predictedFeatureName = "y"
+    linear.glmRegressor.weights.add(value=[3])
+    linear.glmRegressor.offset.append(0.5)
+
+    class Sum(refcoreml.CustomModel):
+        def predict(self, inputs):
+            return {"x": float(inputs["x"].sum())}
+
+    spec = pipeline({"x": A}, {"y": DOUBLE}, count, linear, kind="pipelineRegressor")
+    x = integers((2, 3))
+    assert refcoreml.load(spec, custom_models={"Sum": Sum}).predict({"x": x})["y"] == 3 * x.sum() + 0.5
+    spec.pipelineRegressor.pipeline.models.add().CopyFrom(affine("x", "z", 1, 0))
+    with pytest.raises(InvalidModelError, match="input 'x' is MultiArray .* but what comes is Double"):
+        refcoreml.load(spec, custom_models={"Sum": Sum})
+
+
+def test_a_network_may_give_back_its_input():
+    net = build.Network({"x": A}, {"x": A, "u": A}, exact=True)
+    net.add("activation", name="first", outputs="u", linear={"alpha": 2})
+    model = refcoreml.load(pipeline({"x": A}, {"y": A, "x": A}, net.spec(), affine("u", "y", 1, 1)))
+    assert [layer.name for layer in model.trace({"x": integers((2, 3))})] == ["first", "affine_y"]
+    np.testing.assert_array_equal(model.predict({"x": integers((2, 3))})["x"], integers((2, 3)))

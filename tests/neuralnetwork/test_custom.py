@@ -553,3 +553,10 @@ def test_residual_sums_do_not_write_over_what_a_custom_layer_returned():
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(kept, np.arange(6).reshape(2, 3))
     np.testing.assert_allclose(first, np.maximum(np.exp(x) + kept, 0) + x, rtol=16 * 2.0**-24)
+
+
+def test_what_the_caller_does_with_the_mapping_afterwards_has_no_effect():
+    given = {"Mine": lambda x: x + 2}
+    model = refcoreml.load(net_of((2,)).spec(), custom_layers=given, prepare=False)
+    given.clear()
+    assert model.predict({"x0": np.zeros(2)})["y0"][0] == 2
