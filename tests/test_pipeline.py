@@ -339,7 +339,7 @@ def test_a_feature_may_become_one_of_another_kind():
     x = integers((2, 3))
     assert refcoreml.load(spec, custom_models={"Sum": Sum}).predict({"x": x})["y"] == 3 * x.sum() + 0.5
     spec.pipelineRegressor.pipeline.models.add().CopyFrom(affine("x", "z", 1, 0))
-    with pytest.raises(InvalidModelError, match="input 'x' is MultiArray .* but what comes is Double"):
+    with pytest.raises(InvalidModelError, match=r"input 'x' is MultiArray .* but what comes is Double"):
         refcoreml.load(spec, custom_models={"Sum": Sum})
 
 
