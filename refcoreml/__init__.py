@@ -24,6 +24,7 @@ from refcoreml.errors import (
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.inspection import Summary, inspect
 from refcoreml.model import LayerTrace, Model, load
+from refcoreml.quantization import dequantize_weights, quantize_weights
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,8 @@ __all__ = [
     "Summary",
     "UnsupportedModelError",
     "UsageError",
+    "dequantize_weights",
     "inspect",
     "load",
+    "quantize_weights",
 ]
