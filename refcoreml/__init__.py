@@ -25,6 +25,7 @@ from refcoreml.errors import (
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.inspection import Summary, inspect
 from refcoreml.model import LayerTrace, Model, load
+from refcoreml.quantization import dequantize_weights, quantize_weights
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,8 @@ __all__ = [
     "UsageError",
     "custom_layer",
     "custom_model",
+    "dequantize_weights",
     "inspect",
     "load",
+    "quantize_weights",
 ]

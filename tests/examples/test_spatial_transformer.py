@@ -166,6 +166,16 @@ def test_torch_computes_what_was_recorded():
     assert round(360 * train.accuracy(network, pictures, labels)) == 321, "as the page says"
 
 
+def test_eight_bits_tell_the_same_digits_where_it_is_sure(sampler, expected):
+    quantized = refcoreml.quantize_weights(load(sampler), 8, "linear")
+    assert quantized.spec.ByteSize() < 40_000
+    told = np.array([output["classLabel"] for output in quantized.predict(images(expected))])
+    top = np.sort(expected["probabilities"], axis=1)
+    sure = top[:, -1] - top[:, -2] > 0.5
+    assert sure.sum() > 20
+    np.testing.assert_array_equal(told[sure], expected["probabilities"].argmax(1)[sure])
+
+
 def test_on_the_command_line(expected, tmp_path, capsys):
     Image.fromarray(expected["pictures"][0]).save(tmp_path / "digit.png")
     command = [str(MODEL), "--input", str(tmp_path / "digit.png"), "--json"]

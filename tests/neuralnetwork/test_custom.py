@@ -560,3 +560,19 @@ def test_what_the_caller_does_with_the_mapping_afterwards_has_no_effect():
     model = refcoreml.load(net_of((2,)).spec(), custom_layers=given, prepare=False)
     given.clear()
     assert model.predict({"x0": np.zeros(2)})["y0"][0] == 2
+
+
+def test_quantizing_keeps_the_code_and_leaves_the_layers_own_weights():
+    net = build.Network({"x": (8,)}, ["y"], exact=True)
+    product = np.outer(np.arange(1, 7), np.arange(-3, 5)).astype(np.float32)
+    net.add("innerProduct", weights=product, input_channels=8, output_channels=6)
+    net.add("custom", class_name="Mine", outputs="y", weights=[np.arange(6) / 3])
+    model = net.model(custom_layers={"Mine": lambda x, weights: x * weights[0]})
+    quantized = refcoreml.quantize_weights(model, 8)
+    kinds = [weights.kind for layer in refcoreml.inspect(quantized).layers for weights in layer.weights]
+    assert kinds == ["linear", "float32"]
+    x = integers((8,))
+    found, whole = (one.predict({"x": x})["y"] for one in (quantized, model))
+    # Half a step of each row's range, 7 times its factor over 255, for each of the eight inputs.
+    bound = np.arange(1, 7) * 7 / 255 / 2 * np.abs(x).sum() * np.arange(6) / 3
+    assert (np.abs(found - whole) <= bound * (1 + 1e-5)).all()

@@ -38,6 +38,8 @@ def custom(node: Node) -> Op:
     Chosen: weights come flat unless the class tells their shapes, as the schema holds none. Source:
     ``CustomLayerParams``.
     """
+    if node.params.className not in node.custom_layers:
+        node.unsupported(f"needs code that is not registered: class {node.params.className!r}")
     code = node.custom_layers[node.params.className]
     parameters = parameter_values(node.params.parameters, node.where)
     layer_class = isinstance(code, type)
