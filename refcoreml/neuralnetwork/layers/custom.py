@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -49,15 +50,18 @@ def custom(node: Node) -> Op:
     turns: AbstractContextManager[Any] = nullcontext()
     if layer_class and not getattr(made, "thread_safe", False):
         turns = RLock()  # one and the same instance serves all threads
-    told: Callable[..., Any] | None = getattr(made, "output_shapes", None)
+    told: Callable[..., Any] | None = getattr(made, "output_shapes", None) if layer_class else None
     known: dict[tuple[Shape, ...], tuple[Shape, ...] | None] = {}
 
     def shape(*inputs: Shape) -> tuple[Shape, ...] | None:
-        if inputs not in known:
+        try:
+            return known[inputs]
+        except KeyError:
             if len(known) >= _MOST_SHAPES:
                 known.clear()
-            known[inputs] = None if told is None else _told_shapes(node, told, inputs)
-        return known[inputs]
+            found = None if told is None else _told_shapes(node, told, inputs)
+            known[inputs] = found
+            return found
 
     def run(*inputs: Array) -> tuple[Array, ...]:
         expected = shape(*[x.shape for x in inputs]) if told is not None else None
@@ -209,7 +213,7 @@ def _told_shapes(node: Node, told: Callable[..., Any], inputs: tuple[Shape, ...]
 def _finished(node: Node, what: str, name: str, value: Any) -> Array:
     """An output as an array of the arithmetic's type."""
     try:
-        array = np.asarray(value)
+        array = value if type(value) is np.ndarray else _as_array(value)
     except Exception as error:  # tensors that need gradients, rows of unequal length
         problem = f"{what} returned a {type(value).__name__} for output {name!r}, which is no array: {error}"
         raise _callback(node, problem) from error
@@ -220,6 +224,12 @@ def _finished(node: Node, what: str, name: str, value: Any) -> Array:
         array = array.reshape(1)
     _check_shape(node, what, name, array.shape)
     return array if array.dtype == node.dtype else array.astype(node.dtype)
+
+
+def _as_array(value: Any) -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old versions of NumPy only warn of rows of unequal length
+        return np.asarray(value)
 
 
 def _check_shape(node: Node, what: str, name: str, shape: Shape) -> None:
