@@ -22,6 +22,7 @@ from refcoreml.spec.weights import decode_weights, weight_encoding
 
 #: So many combinations of input shapes are remembered.
 _MOST_SHAPES = 64
+_UNKNOWN = object()
 
 _MOST_DIMENSIONS = 5
 
@@ -54,14 +55,13 @@ def custom(node: Node) -> Op:
     known: dict[tuple[Shape, ...], tuple[Shape, ...] | None] = {}
 
     def shape(*inputs: Shape) -> tuple[Shape, ...] | None:
-        try:
-            return known[inputs]
-        except KeyError:
+        found: Any = known.get(inputs, _UNKNOWN)
+        if found is _UNKNOWN:
             if len(known) >= _MOST_SHAPES:
                 known.clear()
             found = None if told is None else _told_shapes(node, told, inputs)
             known[inputs] = found
-            return found
+        return found  # type: ignore[no-any-return]
 
     def run(*inputs: Array) -> tuple[Array, ...]:
         expected = shape(*[x.shape for x in inputs]) if told is not None else None
