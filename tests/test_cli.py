@@ -338,3 +338,18 @@ def test_files_of_code_that_fail_are_told(run, doubled, text, exit_code, message
     assert code == exit_code
     assert message in err
     assert "--custom" in err
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(run, tmp_path):
+    net = build.Network({"x": (3,)}, ["[/y]"])
+    net.add("custom", name="[/bold]", outputs="[/y]", class_name="[/c]", description="[red]samples[/d]")
+    (tmp_path / "net.mlmodel").write_bytes(net.spec().SerializeToString())
+    (tmp_path / "mine.py").write_text("import refcoreml\nrefcoreml.custom_layer('[/c]')(lambda x: x)\n")
+    command = (tmp_path / "net.mlmodel", "--custom", tmp_path / "mine.py")
+    code, out, _ = run("inspect", *command)
+    assert code == 0
+    assert all(text in out for text in ("[/bold]", "[/y]", "[/c]", "[red]samples[/d]"))
+    for name in ("predict", "trace"):
+        code, out, _ = run(name, *command, "--input", "x=1,2,3")
+        assert code == 0
+        assert ("[/bold]" if name == "trace" else "[/y]") in out

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 #: Where a file or a pipe takes the output, lines may be longer than those of a small terminal.
 _PIPE_WIDTH = 160
@@ -22,12 +23,19 @@ out = _console(sys.stdout, stderr=False)
 errors = _console(sys.stderr, stderr=True)
 
 
+class _Literal(Table):
+    """A table that shows strings as they are: names in a model may look like markup."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def table(*columns: str, right: tuple[str, ...] = (), folded: tuple[str, ...] = ()) -> Table:
     """An unboxed table; columns named in ``right`` hold numbers, those in ``folded`` may take several lines."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=any(columns))
+    made = _Literal(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=any(columns))
     for column in columns:
         made.add_column(
-            column,
+            Text(column),
             justify="right" if column in right else "left",
             no_wrap=column not in folded,
             overflow="fold" if column in folded else "ellipsis",

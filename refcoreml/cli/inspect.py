@@ -64,7 +64,7 @@ def show(summary: Summary, *, layers: bool) -> None:
             optional = " (optional)" if entry["optional"] else ""
             features.add_row(group, entry["name"], entry["type"] + optional, entry["description"])
             for formula in summary.preprocessing.get(entry["name"], []) if group == "input" else []:
-                features.add_row("", "", f"[dim]{formula}[/]", "")
+                features.add_row("", "", Text(formula, style="dim"), "")
     out.print()
     out.print(features)
     if summary.needs:
@@ -87,11 +87,11 @@ def _needs_table(needs: list[CustomNeed]) -> Any:
         weights = (f"{weights.kind} {weights.bits} bits x {weights.count}" for weights in need.weights)
         made.add_row(
             f"custom {need.kind} ({need.count} x)",
-            Text(need.class_name),
-            Text(need.description),
-            Text(_parameters(need.parameters)),
+            need.class_name,
+            need.description,
+            _parameters(need.parameters),
             ", ".join(weights),
-            "[green]registered[/]" if need.met else "[yellow]missing[/]",
+            Text("registered", "green") if need.met else Text("missing", "yellow"),
         )
     return made
 

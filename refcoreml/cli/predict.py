@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.text import Text
 
 from refcoreml.cli.console import out, print_json, shape_text, table
 from refcoreml.cli.values import add_arguments, read_inputs
@@ -74,13 +75,12 @@ def _show(name: str, value: Any, top: int) -> None:
             out.print(f"[dim]and {len(best) - top} more[/]")
     elif isinstance(value, np.ndarray):
         numbers = np.array2string(value, threshold=24, precision=6, max_line_width=100)
-        out.print(f"[bold]{name}[/]  {value.dtype} {shape_text(value.shape)}")
+        out.print(Text.assemble((name, "bold"), f"  {value.dtype} {shape_text(value.shape)}"))
         out.print(numbers, markup=False)
     elif hasattr(value, "mode"):
-        out.print(f"[bold]{name}[/]  picture, {value.mode}, {value.width} x {value.height}")
+        out.print(Text.assemble((name, "bold"), f"  picture, {value.mode}, {value.width} x {value.height}"))
     else:
-        out.print(f"[bold]{name}[/]  ", end="")
-        out.print(str(value), markup=False)
+        out.print(Text.assemble((name, "bold"), f"  {value}"))
 
 
 def _check_target(path: Path) -> None:
