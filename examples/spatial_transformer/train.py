@@ -3,7 +3,7 @@
     pip install "refcoreml[train]"
     python examples/spatial_transformer/train.py [folder]
 
-In about two minutes on one core: a network that finds the digit and looks at it through a grid is trained, and for
+In two and a half minutes on one core: a network that finds the digit and looks at it through a grid is trained, and for
 comparison its classifier alone. The digits of scikit-learn are shrunk, turned and put anywhere in a larger picture,
 among fragments of other digits. Into the folder (``spatial_transformer`` unless told otherwise) go
 ``spatial_transformer.mlmodel`` and ``expected.npz``, what PyTorch computes for some held-out pictures; the folder of
