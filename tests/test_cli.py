@@ -353,3 +353,26 @@ def test_names_that_look_like_markup_are_shown_as_they_are(run, tmp_path):
         code, out, _ = run(name, *command, "--input", "x=1,2,3")
         assert code == 0
         assert ("[/bold]" if name == "trace" else "[/y]") in out
+
+
+def test_pipelines_name_the_models_of_their_layers(run, linear, tmp_path):
+    """2 a + b - 1, then that times 3."""
+    net = build.Network({"y": (3,)}, ["z"])
+    net.add("activation", name="triple", outputs="z", linear={"alpha": 3.0})
+    first = schema.Model.FromString(linear.read_bytes())
+    spec = schema.Model(specificationVersion=3)
+    spec.description.input.extend(first.description.input)
+    spec.description.output.add(name="z").type.CopyFrom(build.array(3))
+    spec.pipeline.models.extend([first, net.spec()])
+    spec.pipeline.names.extend(["sum", "product"])
+    (tmp_path / "two.mlmodel").write_bytes(spec.SerializeToString())
+    inputs = ("--input", "a=1,2,3", "--input", "b=1,0,-1")
+    code, out, _ = run("predict", tmp_path / "two.mlmodel", *inputs, "--json")
+    assert code == 0
+    assert json.loads(out) == {"z": [6, 9, 12]}
+    code, out, _ = run("trace", tmp_path / "two.mlmodel", *inputs)
+    assert code == 0
+    assert "product/triple" in out
+    code, out, _ = run("inspect", tmp_path / "two.mlmodel")
+    assert code == 0
+    assert out.index("contains sum") < out.index("contains product") < out.index("triple")

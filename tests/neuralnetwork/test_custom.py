@@ -576,3 +576,27 @@ def test_quantizing_keeps_the_code_and_leaves_the_layers_own_weights():
     # Half a step of each row's range, 7 times its factor over 255, for each of the eight inputs.
     bound = np.arange(1, 7) * 7 / 255 / 2 * np.abs(x).sum() * np.arange(6) / 3
     assert (np.abs(found - whole) <= bound * (1 + 1e-5)).all()
+
+
+def test_a_layer_that_coremltools_writes(tmp_path):
+    pytest.importorskip("coremltools", reason="coremltools writes the layer")
+    import coremltools as ct
+    from coremltools.models import datatypes
+    from coremltools.models.neural_network import NeuralNetworkBuilder
+
+    message = ct.proto.NeuralNetwork_pb2.CustomLayerParams(className="Affine", description="y = alpha x + weights")
+    message.parameters["alpha"].doubleValue = 0.5
+    message.parameters["steps"].intValue = 2
+    message.weights.add().floatValue.extend([1, 2, 3])
+    builder = NeuralNetworkBuilder([("x", datatypes.Array(3))], [("y", datatypes.Array(3))])
+    builder.add_custom("affine", ["x"], ["y"], message)
+    ct.models.utils.save_spec(builder.spec, str(tmp_path / "affine.mlmodel"))
+
+    def affine(x, alpha, steps, weights):
+        for _ in range(steps):
+            x = alpha * x + weights[0].reshape(-1, 1, 1)
+        return x
+
+    model = refcoreml.load(tmp_path / "affine.mlmodel", custom_layers={"Affine": affine})
+    x = integers((3,))
+    np.testing.assert_array_equal(model.predict({"x": x})["y"], 0.25 * x + 1.5 * np.array([1, 2, 3]))
