@@ -12,8 +12,8 @@ from refcoreml.kernels._types import Array
 from refcoreml.kernels.elementwise import inverse_sqrt, like, power
 from refcoreml.kernels.reduce import mean, sum_square
 
-#: Numbers in a block of `softmax`, which goes over each block several times: one stays in the second-level cache.
-_SOFTMAX_BLOCK = 1 << 17
+#: Numbers in a block of a large array that is gone over several times: few enough for the second-level cache.
+_BLOCK = 1 << 17
 
 
 def softmax(x: Array, axis: int) -> Array:
@@ -33,11 +33,11 @@ def softmax(x: Array, axis: int) -> Array:
     axis %= x.ndim
     length, inner = x.shape[axis], math.prod(x.shape[axis + 1 :])
     source, target = (array.reshape(-1, length, inner) for array in (np.ascontiguousarray(x), y))
-    if y.size <= _SOFTMAX_BLOCK:
+    if y.size <= _BLOCK:
         _softmax(source, target)
         return y
-    step = max(1, _SOFTMAX_BLOCK // (length * inner))
-    width = inner if step > 1 else max(16, _SOFTMAX_BLOCK // length)
+    step = max(1, _BLOCK // (length * inner))
+    width = inner if step > 1 else max(16, _BLOCK // length)
 
     def run(start: tuple[int, int]) -> None:
         block = slice(start[0], start[0] + step), slice(None), slice(start[1], start[1] + width)
@@ -95,12 +95,12 @@ def center(x: Array, axes: tuple[int, ...]) -> Array:
     return x - mean(x, axes)
 
 
-def standardize(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
+def standardize(x: Array, axes: tuple[int, ...], epsilon: float, *, out: Array | None = None) -> Array:
     """Y = (x - mean(x)) / sqrt(variance(x) + epsilon) along the axes, variance = mean((x - mean(x))^2), not n - 1.
 
-    x: [*D] float. Returns a new array [*D] in the type of x.
+    x: [*D] float. Returns [*D] in the type of x, a new array or ``out``.
     """
-    y = center(x, axes)
+    y: Array = np.subtract(x, mean(x, axes), out=out)
     y *= inverse_sqrt(mean(np.square(y), axes), epsilon)
     return y
 
@@ -148,9 +148,22 @@ def _window_sums(x: Array, width: int) -> Array:
 def layer_normalization(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     """Y = gamma * (x - mean(x)) / sqrt(variance(x) + epsilon) + beta, over the axes that gamma and beta have.
 
+    Blocks of a large x are shared among threads.
+
     x: [*B, *N] float; gamma, beta: [*N] in the type of x. Returns a new array [*B, *N].
     """
-    y = standardize(x, tuple(range(-gamma.ndim, 0)), epsilon)
-    y *= gamma
-    y += beta
+    y: Array = np.empty(x.shape, x.dtype)
+    if not y.size:
+        return y
+    source, target = (array.reshape(-1, gamma.size) for array in (np.ascontiguousarray(x), y))
+    factor, shift = gamma.reshape(-1), beta.reshape(-1)
+    step = max(1, _BLOCK // gamma.size)
+
+    def run(start: int) -> None:
+        rows = slice(start, start + step)
+        block = standardize(source[rows], (-1,), epsilon, out=target[rows])
+        block *= factor
+        block += shift
+
+    for_each(run, range(0, len(source), step))
     return y
