@@ -433,3 +433,9 @@ def test_unknown_fields_survive() -> None:
     copy.specificationVersion = 100
     sent.specificationVersion = 100
     assert newer.FromString(copy.SerializeToString()) == sent
+
+
+def test_a_class_belongs_to_the_schema_whoever_meets_it_first() -> None:
+    program = "from refcoreml.spec import schema; inner = schema.PoolingLayerParams().same; print(schema.SamePadding)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "<class 'refcoreml.spec.schema.SamePadding'>"

@@ -14,6 +14,7 @@ import numpy as np
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError
 from refcoreml.features import Feature, RefCoreMLWarning, convert, rank5_shape
 from refcoreml.kernels._types import Array, Shape
+from refcoreml.neuralnetwork.registry import MAX_RANK
 from refcoreml.spec import schema
 
 __all__ = ["Interface", "is_legacy_layer"]
@@ -122,10 +123,12 @@ class Interface:
                 raise UnsupportedModelError("networks with states cannot be run", where=where)
             if feature.kind not in ("image", "array", "int64", "double"):
                 raise InvalidModelError("a network's inputs must be images or arrays", where=where)
-            if self.rank5 and feature.kind == "array":
+            if feature.kind == "array":
                 shapes = feature.shapes
                 ranks = {len(shape) for shape in (shapes.default, *shapes.listed) if shape is not None}
-                if not ranks <= {1, 3}:
+                if max((*ranks, len(shapes.ranges))) > MAX_RANK:
+                    raise InvalidModelError(f"a blob has at most {MAX_RANK} dimensions", where=where)
+                if self.rank5 and not ranks <= {1, 3}:
                     raise InvalidModelError(
                         "an array input of a network with rank-5 blobs must have 1 or 3 dimensions",
                         where=where,
@@ -234,6 +237,8 @@ class Interface:
         if feature.kind != "array":
             return array.reshape((1,) * 5 if self.rank5 else (1,))
         if not self.rank5:
+            if array.ndim > MAX_RANK:
+                raise feature.refuse(f"shape {array.shape} has {array.ndim} dimensions, a blob at most {MAX_RANK}")
             return array
         shape = rank5_shape(feature.shapes, array.shape)
         if shape is None:

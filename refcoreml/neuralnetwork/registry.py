@@ -30,6 +30,8 @@ RunBody: TypeAlias = Callable[[str], Iterator[Any]]
 
 #: The largest blob, in bytes, that a network may ask for. A hostile file can declare any size at all.
 MEMORY_LIMIT = 8 << 30
+#: The most dimensions that a blob may have.
+MAX_RANK = 5
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,13 @@ class Node:
             self.invalid(problem, remedy)
 
     def check_shape(self, shape: Shape, what: str) -> None:
-        """Raises `InvalidModelError` if the shape has a dimension below 1 or is larger than `MEMORY_LIMIT` in float32.
+        """Raises `InvalidModelError` for a rank above 5, a dimension below 1, more than `MEMORY_LIMIT` in float32.
 
         Layers call it before they allocate something whose size depends on values; the engine calls it for all others.
         """
         size = 4 * math.prod(map(int, shape))
+        if len(shape) > MAX_RANK:
+            self.invalid(f"{what} would have the shape {shape}, but no blob has a rank above {MAX_RANK}")
         if any(length < 1 for length in shape):
             self.invalid(f"{what} would have the shape {shape}, but every dimension must be at least 1")
         if size > MEMORY_LIMIT:

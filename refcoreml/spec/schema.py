@@ -62,6 +62,8 @@ def _find(package: str, name: str) -> Any:
 
 def _message_class(descriptor: Any) -> Any:
     found = message_factory.GetMessageClass(descriptor)
+    # A class that the runtime makes when a field is read would belong to the module that happened to read it first.
+    found.__module__ = __name__
     # The upb runtime finds nested messages by itself; the pure Python one leaves that to generated code.
     for nested in descriptor.nested_types:
         if not hasattr(found, nested.name):

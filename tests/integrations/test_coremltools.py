@@ -1,4 +1,4 @@
-"""The contract of coremltools' predict, sentence by sentence, with refcoreml behind it."""
+"""The contract of coremltools' predict, with refcoreml behind it. test_predict_contract.py lists it fact by fact."""
 
 from __future__ import annotations
 
@@ -120,6 +120,17 @@ class TestArrays:
         assert result.shape == (1,)
         assert result[0] == 6
 
+    def test_outputs_belong_to_the_caller(self):
+        net = build.Network({"x": (2, 3, 4)}, {"y": build.array(4, 3, 2)}, exact=True)
+        net.add("transpose", outputs="y", axes=[2, 1, 0])
+        model, value = mlmodel(net), np.arange(24.0).reshape(2, 3, 4)
+        first = model.predict({"x": value})["y"]
+        assert first.flags.c_contiguous
+        first[:] = 7
+        np.testing.assert_array_equal(value, np.arange(24.0).reshape(2, 3, 4))
+        np.testing.assert_array_equal(model.predict({"x": value})["y"], value.transpose(2, 1, 0))
+        assert (first == 7).all()
+
     def test_torch_tensors(self):
         torch = pytest.importorskip("torch", reason="MLModel takes tensors where torch is installed")
         model = identity(build.array(1, 2, 3))
@@ -194,7 +205,17 @@ class TestImages:
         assert back.mode == "F"
         np.testing.assert_array_equal(np.asarray(back), values.astype(np.float16).astype(np.float32))
 
-    @pytest.mark.parametrize(("colors", "mode"), [("RGB", "L"), ("BGR", "RGBA"), ("GRAYSCALE", "RGB")])
+    @pytest.mark.parametrize(
+        ("colors", "mode"),
+        [
+            ("RGB", "L"),
+            ("RGB", "RGBA"),
+            ("BGR", "RGBA"),
+            ("BGR", "L"),
+            ("GRAYSCALE", "RGB"),
+            ("GRAYSCALE_FLOAT16", "L"),
+        ],
+    )
     def test_other_modes_are_refused(self, colors, mode):
         with pytest.raises(TypeError, match=r"must be of type PIL.Image.Image with mode=="):
             identity(build.image(4, 5, colors)).predict({"x": Image.new(mode, (4, 5))})
@@ -310,6 +331,13 @@ class TestCalls:
     def test_a_missing_input(self):
         with pytest.raises(RuntimeError, match="'x' is missing"):
             identity(build.array(2)).predict({})
+
+    def test_what_fails_inside_is_a_runtime_error(self):
+        net = build.Network({"x": (3,)}, {"y": build.array(1)}, exact=True)
+        net.add("loadConstantND", inputs=[], outputs="c", shape=[2], data=np.ones(2))
+        net.add("gather", inputs=["c", "x"], outputs="y", axis=0)
+        with pytest.raises(RuntimeError, match=r"gather.*5"):
+            mlmodel(net).predict({"x": np.array([0.0, 1.0, 5.0])})
 
     def test_durations(self):
         model = identity(build.array(2))

@@ -133,3 +133,84 @@ def test_softmax():
         np.testing.assert_allclose(y[i, :, k], [p / math.fsum(powers) for p in powers], rtol=12 * 2**-53)
     large = kernels.softmax(np.array([1e38, 1e38, -1e38], np.float32), 0)
     np.testing.assert_array_equal(large, np.float32([0.5, 0.5, 0]))
+
+
+def _exact_softmax(x, axis):
+    powers = np.exp(x.astype(np.float64) - x.max(axis, keepdims=True).astype(np.float64))
+    return powers / powers.sum(axis, keepdims=True)
+
+
+# Sums of every size: within the limits, below them, above them, and all three side by side.
+SHIFTS = {
+    "near zero": 0,
+    "far below": -300,
+    "far above": 200,
+    "mixed": np.array([0, -300, 200, -20, 50]).reshape(5, 1, 1),
+}
+
+
+@pytest.mark.parametrize("axis", [-3, -2, -1])
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_softmax_in_single_precision(shift, axis):
+    x = (np.random.default_rng(0).normal(0, 3, (5, 11, 17)) + SHIFTS[shift]).astype(np.float32)
+    exact = _exact_softmax(x, axis)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        y = kernels.softmax(x, axis)
+    # A power is within 2.5 ulp, up to 5 roundings; so is the sum, and it has rounded n times; a quotient. Where x is
+    # shifted, the rounding of the difference d counts d-fold. Below the least normal number, see the docstring.
+    distance = (x.max(axis, keepdims=True) - x).astype(np.float64)
+    roundings = 11 + x.shape[axis] + 2 * distance
+    assert (np.abs(y - exact) <= roundings * unit(np.float32) * exact + np.finfo(np.float32).tiny).all()
+
+
+def test_softmax_keeps_its_digits_where_it_can():
+    # One term is far from the greatest: e^(x - max) would carry 40 times the rounding of the difference.
+    x = np.array([[30.1, -10.3, 29.7]], np.float32)
+    y = kernels.softmax(x, -1)
+    np.testing.assert_allclose(y, _exact_softmax(x, -1), rtol=14 * unit(np.float32))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((70_001, 3), -1), ((3, 5, 20_011), 1), ((2, 200_003), -1), ((2, 3, 4), 0)]
+)
+def test_softmax_of_a_part_is_the_part_of_the_softmax(shape, axis, dtype):
+    x = (np.random.default_rng(1).normal(0, 2, shape) * np.array([1, 60])[np.arange(shape[-1]) % 2]).astype(dtype)
+    whole = kernels.softmax(x, axis)
+    assert whole.dtype == dtype
+    for i in range(0, shape[1 - axis % 2], max(1, shape[1 - axis % 2] // 3)):
+        part = np.take(x, [i], 1 - axis % 2)
+        np.testing.assert_array_equal(kernels.softmax(part, axis), np.take(whole, [i], 1 - axis % 2))
+    np.testing.assert_allclose(whole.sum(axis, np.float64), 1, rtol=0, atol=4 * shape[axis] * unit(dtype))
+
+
+def test_softmax_of_views_writes_to_a_new_array():
+    x = integers((7, 3, 4)).transpose(2, 0, 1)[:, ::2]
+    before = x.copy()
+    np.testing.assert_array_equal(kernels.softmax(x, 1), kernels.softmax(np.ascontiguousarray(x), 1))
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((0, 3), 1), ((3, 0), 0), ((2, 0), 1)])
+def test_softmax_of_nothing(shape, axis):
+    assert kernels.softmax(np.empty(shape, np.float32), axis).shape == shape
+
+
+def test_softmax_at_the_edges():
+    inf = np.inf
+    x = np.array([[0, -inf, 0], [-inf, -inf, -inf], [inf, 0, 0], [np.nan, 0, 0], [-3e38, 3e38, 3e38]], np.float32)
+    y = kernels.softmax(x, -1)
+    np.testing.assert_array_equal(y[[0, 4]], np.float32([[0.5, 0, 0.5], [0, 0.5, 0.5]]))
+    assert np.isnan(y[1]).all()
+    assert np.isnan(y[2, 0])
+    assert np.isnan(y[3]).all()
+    np.testing.assert_array_equal(kernels.softmax(np.full((1, 4), -1e30, np.float32), 0), np.ones((1, 4)))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_torch_agrees_on_softmax(axis):
+    torch = pytest.importorskip("torch", reason="torch is the third opinion")
+    x = np.random.default_rng(2).normal(0, 5, (3, 4, 5))
+    theirs = torch.softmax(torch.from_numpy(x), axis).numpy()
+    # Powers of numbers below 40 (each rounds the difference), five terms, a quotient, on both sides.
+    np.testing.assert_allclose(kernels.softmax(x, axis), theirs, rtol=2 * (40 + 5 + 2) * 2**-53)

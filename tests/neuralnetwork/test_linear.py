@@ -98,7 +98,7 @@ def test_embedding(lead, has_bias, precision):
 @pytest.mark.parametrize("index", [-1, 7, 1e30, np.nan, np.inf, -np.inf])
 def test_embedding_index_out_of_range(index):
     x = np.array([0, 6, index]).reshape(3, 1, 1, 1, 1)
-    with pytest.raises(InputError, match=r"\(embedding\): index .*, value 2 of 'x0', is not in \[0, 6\]"):
+    with pytest.raises(InputError, match=r"\(embedding\): input 'x0' holds .* at \(2, 0, .* in \[0, 6\]"):
         run_layer("embedding", x, inputDim=7, outputChannels=4, weights=np.zeros((4, 7)))
 
 

@@ -10,10 +10,8 @@ import numpy as np
 
 from refcoreml.errors import InputError
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.registry import MEMORY_LIMIT, Node
+from refcoreml.neuralnetwork.registry import MAX_RANK, MEMORY_LIMIT, Node
 from refcoreml.spec.weights import weight_encoding
-
-MAX_RANK = 5
 
 
 def input_error(node: Node, problem: str, remedy: str = "") -> NoReturn:

@@ -24,9 +24,9 @@ from refcoreml.kernels import gather as kernels
 from refcoreml.kernels import linear
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.gather import Combine, Positions
-from refcoreml.neuralnetwork.layers._checks import MAX_RANK, axis_of, input_error, integers_of, numbers_of, result_shape
+from refcoreml.neuralnetwork.layers._checks import axis_of, input_error, integers_of, numbers_of, result_shape
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Op, layer
 
 # ---- What all layers with indices need ----
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from refcoreml.errors import InputError
 from refcoreml.kernels import linear as kernels
 from refcoreml.kernels._types import Array, Shape
+from refcoreml.neuralnetwork.layers.gather import check_addressable, places_of
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 
 
@@ -54,12 +54,12 @@ def embedding(node: Node) -> Op:
     Input: x [*, 1, 1, 1], rank 4 or 5, numbers in [0, inputDim - 1]. Output: [*, outputChannels, 1, 1].
     Parameters: ``inputDim``; ``outputChannels``; ``weights`` [outputChannels, inputDim]; ``bias`` [outputChannels]
     if ``hasBias``.
-    Errors: sizes of 0; weights of another size; an input of another shape; `InputError` for an index that is out of
-    range or NaN, where the specification leaves the result undefined.
+    Errors: sizes of 0; weights of another size; an input of another shape; indices out of range, as in ``embeddingND``.
     Source: ``EmbeddingLayerParams``.
     Chosen: a fraction is cut off; the specification is silent, and no runtime's rule is known.
     """
     vocabulary, size = _sizes(node, "inputDim", "outputChannels")
+    check_addressable(node, vocabulary)
     table = np.ascontiguousarray(node.weights("weights", (size, vocabulary)).T)
     bias = node.weights("bias", (size,)) if node.params.hasBias else None
 
@@ -68,16 +68,8 @@ def embedding(node: Node) -> Op:
         return (*x[:-3], size, 1, 1)
 
     def run(x: Array) -> Array:
-        valid = (x > -1) & (x < vocabulary)
-        if not valid.all():
-            place = int(np.argmin(valid))
-            raise InputError(
-                f"index {x.flat[place]:g}, value {place} of {node.inputs[0]!r}, is not in [0, {vocabulary - 1}]",
-                where=node.where,
-                remedy="Give indices below the layer's inputDim",
-            )
-        indices = x.reshape(-1).astype(np.intp)
-        return kernels.embedding(indices, table, bias).reshape(shape(x.shape))
+        places = places_of(node, x, vocabulary, wrap=False, which=0)
+        return kernels.embedding(places.reshape(-1), table, bias).reshape(shape(x.shape))
 
     return Op(run, shape, fresh=True)
 

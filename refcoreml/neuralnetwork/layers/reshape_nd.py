@@ -14,8 +14,8 @@ from typing import NoReturn
 import numpy as np
 
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.layers._checks import MAX_RANK, axes_of, dynamic_numbers, input_error, result_shape
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.neuralnetwork.layers._checks import axes_of, dynamic_numbers, input_error, result_shape
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Op, layer
 
 
 def _reshaping(shape: Callable[..., Shape]) -> Op:
