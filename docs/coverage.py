@@ -7,7 +7,8 @@
 
 Record with the versions in .ci/lowest.txt: another Hypothesis would choose other examples. (Until the page is written
 anew, tests/test_coverage_page.py may fail; it reaches no layer that other tests do not.)
-The numbers of Apple's tests come from apple-coverage.json, ``{"<layer>": <number of tests>, ...}``, if it exists.
+The numbers of Apple's tests come from apple-coverage.json, ``{"<layer>": <number of tests>, ...}``, if it exists;
+``python conformance/apple/run.py --coverage`` writes it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ They include settings that a layer refuses, such as most functions of `activatio
   for the blobs `[Seq, Batch, C, H, W]` of models without layers newer than version 3.
 - **kernels**: the functions of `refcoreml.kernels` and NumPy that compute it or its shapes.
 - **own tests**: how many tests ran the layer without an error, leaving out those that need an optional package or real
-  models. **Apple's tests**: how many of those that ship inside coremltools do.
+  models. **Apple's tests**: how many of those that ship inside coremltools do, and pass
+  (see `conformance/apple`).
 - **weights**: the encodings that are accepted; those in bold are reached by our tests.
 """
 HEADER = ("layer", "since", "ranks", "kernels", "own tests", "Apple's tests", "weights", "open points", "not reached")

@@ -1,4 +1,4 @@
-"""A pytest plugin for run.py: writes what became of each test, and how many predictions refcoreml made in it."""
+"""A pytest plugin for run.py: writes what became of each test, and the predictions and layers that it took."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from coverage_recorder import Recorder
 from PIL import Image
 
 from refcoreml.integrations.coremltools import ModelProxy
+from refcoreml.neuralnetwork.registry import LAYERS
 
 #: What most of the tests' modules set for themselves when they are imported.
 SEED = 10
@@ -44,12 +46,14 @@ def _hash(text: str) -> int:
 
 
 class Probe:
-    """Counts predictions test by test."""
+    """Counts predictions, and notes the layers that ran, test by test."""
 
     def __init__(self, out: Path, zeros: bool) -> None:
         self.out, self.zeros = out, zeros
         self.predictions = 0
         self.run = ModelProxy._run
+        self.recorder = Recorder(out)
+        LAYERS.update({kind: self.recorder.watched(entry) for kind, entry in LAYERS.items()})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -57,6 +61,7 @@ class Probe:
         random.seed(SEED)
         np.random.seed(SEED)
         self.predictions, self.outcome, self.message = 0, "passed", ""
+        self.recorder.running.clear()
         probe = self
 
         def run(proxy: ModelProxy, inputs: Any) -> Any:
@@ -68,7 +73,13 @@ class Probe:
         machine = mock.patch.object(platform, "machine", return_value="reference")
         with mock.patch.object(ModelProxy, "_run", run), machine:
             result = yield
-        line = {"id": item.nodeid, "outcome": self.outcome, "predictions": self.predictions, "message": self.message}
+        line = {
+            "id": item.nodeid,
+            "outcome": self.outcome,
+            "predictions": self.predictions,
+            "layers": sorted({kind for kind, _, _ in self.recorder.running}),
+            "message": self.message,
+        }
         with self.out.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
         return result

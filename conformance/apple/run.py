@@ -5,6 +5,7 @@
     python conformance/apple/run.py mil --quarter        a fixed quarter of the other
     python conformance/apple/run.py --zeros              how many pass although every number that comes back is zero
     python conformance/apple/run.py mil --only test_conv tests whose name contains a text
+    python conformance/apple/run.py --coverage           all of them, and docs/apple-coverage.json
 
 See README.md for the environment that it wants.
 """
@@ -26,7 +27,9 @@ from typing import Any
 import tomllib
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 EXPECTED = HERE / "expected_failures.toml"
+COVERAGE = ROOT / "docs" / "apple-coverage.json"
 SUITES = {
     "neural_network": "coremltools/test/neural_network",
     "mil": "coremltools/converters/mil/mil/ops/tests",
@@ -42,10 +45,14 @@ def main() -> int:
     parser.add_argument("--zeros", action="store_true", help="answer zeros and count the tests that pass all the same")
     parser.add_argument("--only", metavar="TEXT", help="tests whose name contains this (pytest -k)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument("--coverage", action="store_true", help="write how many tests reach each layer, for the page")
     arguments = parser.parse_args()
     suites = arguments.suites or list(SUITES)
     if unknown := [name for name in suites if name not in SUITES]:
         parser.error(f"no suite {unknown[0]!r}, only {', '.join(SUITES)}")
+    whole = not (arguments.quarter or arguments.only)
+    if arguments.coverage and (arguments.zeros or not whole or set(suites) != set(SUITES)):
+        parser.error("--coverage is of all tests: name no suite, and leave out --quarter, --only and --zeros")
     tests = [test for name in suites for test in run(name, arguments)]
     report = {
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
@@ -55,10 +62,12 @@ def main() -> int:
         "tests": tests,
     }
     if not arguments.zeros:
-        whole = not (arguments.quarter or arguments.only)
         report["surprises"] = surprises(tests, expectations(), [SUITES[name] for name in suites] if whole else [])
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if arguments.coverage:
+        lines = [f"{json.dumps(kind)}: {count}" for kind, count in sorted(by_layer(tests).items())]
+        COVERAGE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
     show(report)
     return 1 if report.get("surprises") or not tests else 0
 
@@ -78,7 +87,7 @@ def run(suite: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         command += [f"--rootdir={site}", f"-c{folder}/pytest.ini"]
         command += ["--quarter"] * arguments.quarter + ["--zeros"] * arguments.zeros
         command += ["-k", arguments.only] if arguments.only else []
-        paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+        paths = os.pathsep.join(filter(None, [str(HERE), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
         environment = os.environ | {"PYTHONPATH": paths, "PYMIL_TEST_TARGETS": "neuralnetwork"}
         status = subprocess.run(command, cwd=folder, env=environment, check=False).returncode
         if status not in (0, 1, 5):  # passed, some tests failed, none selected
@@ -128,6 +137,12 @@ def by_file(tests: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
         counts["skipped"] += outcome in ("skipped", "xfailed")
         counts["unreached"] += not reached and outcome == "passed"
     return {name: {column: counts[column] for column in COLUMNS} for name, counts in sorted(files.items())}
+
+
+def by_layer(tests: list[dict[str, Any]]) -> Counter[str]:
+    """How many tests that passed with a prediction ran each layer."""
+    reached = [test for test in tests if test["predictions"] > 0 and test["outcome"] == "passed"]
+    return Counter(kind for test in reached for kind in test["layers"])
 
 
 def show(report: dict[str, Any]) -> None:
