@@ -10,6 +10,7 @@ Loads Core ML models on any operating system and computes, in NumPy, what the sp
 
 from __future__ import annotations
 
+from refcoreml.comparison import compare_layers, compare_models
 from refcoreml.errors import (
     CallbackError,
     InputError,
@@ -41,6 +42,8 @@ __all__ = [
     "Summary",
     "UnsupportedModelError",
     "UsageError",
+    "compare_layers",
+    "compare_models",
     "inspect",
     "load",
 ]

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, overload
 
 from refcoreml import features
@@ -96,6 +97,11 @@ class Model:
             return ", ".join(f"{feature.name}: {feature.describe()}" for feature in group)
 
         return f"<refcoreml.Model {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})>"
+
+    def __reduce__(self) -> Any:
+        """Models can be pickled, to be sent to other processes; what `prepare` made is made anew there."""
+        file = self._file
+        return _restore, (self.spec.SerializeToString(), file.name, file.weights, self.precision, self.strict)
 
     def prepare(self) -> Evaluator:
         """Checks the model and decodes its weights, once; `load` does it unless told otherwise.
@@ -202,6 +208,10 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model as ``.mlmodel`` or ``.mlpackage``; an old file stays until the new one is complete."""
         write_model(ModelFile(self.spec, self._file.name, self._file.weights), path)
+
+
+def _restore(spec: bytes, name: str, weights: Path | None, precision: str, strict: bool) -> Model:
+    return Model(ModelFile(schema.Model.FromString(spec), name, weights), precision, strict)
 
 
 def load(source: Any, *, precision: str = "float32", strict: bool = True, prepare: bool = True) -> Model:

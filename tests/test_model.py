@@ -102,8 +102,8 @@ def test_trace_yields_every_layer_and_runs_it_when_asked(monkeypatch):
     assert layers[1].inputs["dense"] is layers[0].outputs["dense"]
     np.testing.assert_array_equal(layers[1].outputs["y"].reshape(-1), model.predict({"x": X})["y"])
     ran = []
-    run_step = Network._run_step
-    monkeypatch.setattr(Network, "_run_step", lambda *given: ran.append(given[1].name) or run_step(*given))
+    run_step = Network.run_step
+    monkeypatch.setattr(Network, "run_step", lambda *given: ran.append(given[1].name) or run_step(*given))
     trace = model.trace({"x": X})
     assert ran == []
     next(trace)
