@@ -44,7 +44,7 @@ def test_table_json_and_csv(run, files, tmp_path):
     a, b, data = files
     code, out, _ = run("compare", a, b, "--data", data, "--labels", "kind", "--top", "2")
     assert code == 0
-    assert "top-1  75.00% (3 of 4)" in out
+    assert "top-1 75.00% (3 of 4)" in " ".join(out.split())
     code, out, _ = run(
         "compare", a, b, "--data", data, "--labels", "kind", "--json", "--layers", "--csv", tmp_path / "r.csv"
     )
