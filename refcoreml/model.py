@@ -103,6 +103,11 @@ class Model:
         file = self._file
         return _restore, (self.spec.SerializeToString(), file.name, file.weights, self.precision, self.strict)
 
+    @property
+    def name(self) -> str:
+        """The path that the model was read from, or what kind of source it was."""
+        return self._file.name
+
     def prepare(self) -> Evaluator:
         """Checks the model and decodes its weights, once; `load` does it unless told otherwise.
 

@@ -333,17 +333,23 @@ class Comparer:
         kinds = {feature.name: feature.kind for feature in self.outputs}
         self._label = predicted if kinds.get(predicted) in ("string", "int64") else None
 
-    def compare(self, chunk: Sequence[Sample], references: Sequence[Mapping[str, Any]] | None = None) -> Sums:
+    def compare(
+        self,
+        chunk: Sequence[Sample],
+        references: Sequence[Mapping[str, Any]] | None = None,
+        results: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Sums:
         """Compares on some samples.
 
         Args:
             chunk: the samples.
-            references: what ``full`` returned for them, if that is known.
+            references, results: what ``full`` and ``quantized`` returned for them, if that is known.
         """
         inputs = [sample.inputs for sample in chunk]
         references = self.full.predict(inputs) if references is None else references
+        results = self.quantized.predict(inputs) if results is None else results
         sums = Sums(len(chunk), {feature.name: self._empty(feature) for feature in self.outputs})
-        for sample, reference, result in zip(chunk, references, self.quantized.predict(inputs), strict=True):
+        for sample, reference, result in zip(chunk, references, results, strict=True):
             for feature in self.outputs:
                 self._add(feature, sample, reference[feature.name], result[feature.name], sums.outputs[feature.name])
         return sums
