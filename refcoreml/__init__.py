@@ -25,6 +25,8 @@ from refcoreml.errors import (
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.inspection import Summary, inspect
 from refcoreml.model import LayerTrace, Model, load
+from refcoreml.quantization import dequantize_weights, quantize_weights
+from refcoreml.study import Study, study
 
 __version__ = "0.1.0"
 
@@ -39,11 +41,15 @@ __all__ = [
     "ModelNotFoundError",
     "RefCoreMLError",
     "RefCoreMLWarning",
+    "Study",
     "Summary",
     "UnsupportedModelError",
     "UsageError",
     "compare_layers",
     "compare_models",
+    "dequantize_weights",
     "inspect",
     "load",
+    "quantize_weights",
+    "study",
 ]

@@ -178,6 +178,23 @@ def encode_floats(values: Array) -> schema.WeightParams:
     return schema.WeightParams.FromString(_packed_floats("floatValue", values))
 
 
+def encode_linear(codes: Array, bits: int, scale: Array, bias: Array) -> schema.WeightParams:
+    """Stores unsigned codes with their scale and bias, each [1] or [C] and of equal length."""
+    made = schema.WeightParams(rawValue=quantization.pack_codes(codes, bits))
+    made.quantization.numberOfBits = bits
+    made.quantization.linearQuantization.scale.extend(np.asarray(scale, np.float32).tolist())
+    made.quantization.linearQuantization.bias.extend(np.asarray(bias, np.float32).tolist())
+    return made
+
+
+def encode_table(codes: Array, bits: int, table: Array) -> schema.WeightParams:
+    """Stores codes into a lookup table of 2^bits numbers."""
+    made = schema.WeightParams(rawValue=quantization.pack_codes(codes, bits))
+    made.quantization.numberOfBits = bits
+    made.quantization.lookupTableQuantization.floatValue.extend(np.asarray(table, np.float32).tolist())
+    return made
+
+
 def _packed_floats(field: str, values: Array) -> bytes:
     """The wire format of a packed ``repeated float`` field of ``WeightParams``."""
     number = schema.WeightParams.DESCRIPTOR.fields_by_name[field].number

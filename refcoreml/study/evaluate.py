@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,12 @@ import numpy as np
 from refcoreml import quantization
 from refcoreml.comparison.compare import Comparer, Comparison, Sums, in_chunks
 from refcoreml.comparison.data import Source
-from refcoreml.comparison.metrics import DifferenceSums
+from refcoreml.comparison.metrics import decibel
 from refcoreml.comparison.tasks import unpack
 from refcoreml.model import Model
 from refcoreml.study.records import Configuration, Record
 
-__all__ = ["Task", "evaluate", "quantized_as", "weight_layers"]
+__all__ = ["Task", "evaluate", "how", "quantizable_layers", "quantized_as"]
 
 #: Each process keeps what the given model returns for the data, for the next configuration, up to so many bytes.
 REFERENCE_LIMIT = 256 << 20
@@ -43,23 +44,32 @@ class Task:
     top: tuple[int, ...]
 
 
-def weight_layers(model: Model) -> list[str]:
-    """The names of the layers that have weights to quantize, in the network's order."""
-    return list(dict.fromkeys(tensor.layer for tensor in quantization.weight_tensors(model)))
+def quantizable_layers(model: Model, bits: int, mode: str) -> list[str]:
+    """The names of the layers that get smaller when all are quantized, in the network's order."""
+    changes = quantization.weight_changes(model, quantized_as(model, Configuration("sweep", bits, mode)))
+    return list(dict.fromkeys(change.layer for change in changes if change.bytes_after < change.bytes_before))
 
 
 def quantized_as(model: Model, configuration: Configuration) -> Model:
     """The model quantized."""
-    bits, mode = configuration.bits, configuration.mode or "linear"  # with 16 bits the mode means nothing
+    bits, (mode, fit) = configuration.bits, how(configuration.mode)
     if configuration.kind == "sweep":
-        return quantization.quantize_weights(model, bits, mode) if bits < 32 else model
+        return quantization.quantize_weights(model, bits, mode, fit=fit) if bits < 32 else model
     if configuration.kind == "plan":
-        plan = {layer: (bits, mode) for layer, bits, mode in configuration.plan}
-    elif configuration.kind == "only":
-        plan = {configuration.layer: (bits, mode)}
-    else:
-        plan = {layer: (bits, mode) for layer in weight_layers(model) if layer != configuration.layer}
-    return quantization.quantize_weights(model, plan=plan) if plan else model
+        layers = {layer: (bits, *how(given)) for layer, bits, given in configuration.plan}
+        fits = [fit for _, _, fit in layers.values()]
+        plan, fit = {layer: (bits, mode) for layer, (bits, mode, _) in layers.items()}, fits[0] if fits else fit
+        return quantization.quantize_weights(model, plan=plan, fit=fit) if plan else model
+    name = configuration.layer
+    if configuration.kind == "only":
+        return quantization.quantize_weights(model, plan={name: (bits, mode)}, fit=fit)
+    return quantization.quantize_weights(model, bits, mode, fit=fit, selector=lambda tensor: tensor.layer != name)
+
+
+def how(mode: str) -> tuple[str, str]:
+    """A mode as `quantize_weights` takes it, and its fit: ``linear:mse`` is mode ``linear`` with fit ``mse``."""
+    name, _, fit = mode.partition(":")
+    return name or "linear", fit or "minmax"  # with 16 bits neither is read
 
 
 def evaluate(task: Task) -> Record:
@@ -78,8 +88,7 @@ def evaluate(task: Task) -> Record:
         results = quantized.predict(inputs)
         seconds += time.perf_counter() - started
         sums.merge(comparer.compare(chunk, known, results))
-    weights = _weight_difference(full, quantized)
-    return _record(task.configuration, full, quantized, comparer.result(sums), weights, quantize_seconds, seconds)
+    return _record(task.configuration, full, quantized, comparer.result(sums), quantize_seconds, seconds)
 
 
 def _record(
@@ -87,7 +96,6 @@ def _record(
     full: Model,
     quantized: Model,
     found: Comparison,
-    weights: DifferenceSums,
     quantize_seconds: float,
     seconds: float,
 ) -> Record:
@@ -97,13 +105,13 @@ def _record(
     scored = scored or next((output for output in found.outputs if output.agreement), None)
     agreement = found.agreement
     size = quantized.spec.ByteSize()
-    noise = weights.result()
+    weight_snr, weight_max_error = _weight_noise(full, quantized)
     return Record(
         configuration=configuration,
         size=size,
         ratio=size / full.spec.ByteSize(),
-        weight_snr=noise.snr if noise.count else np.inf,
-        weight_max_error=noise.max_error if noise.count else 0.0,
+        weight_snr=weight_snr,
+        weight_max_error=weight_max_error,
         snr=worst.snr if worst is not None else None,
         psnr=worst.psnr if worst is not None else None,
         snr_by_output={output.name: output.difference.snr for output in numeric if output.difference},
@@ -118,16 +126,18 @@ def _record(
     )
 
 
-def _weight_difference(full: Model, quantized: Model) -> DifferenceSums:
-    """The difference of those weights that are stored in another way."""
-    sums = DifferenceSums()
+def _weight_noise(full: Model, quantized: Model) -> tuple[float, float]:
+    """SNR and largest error of those weights that are stored in another way."""
     if quantized is full:
-        return sums
-    pairs = zip(quantization.weight_tensors(full), quantization.weight_tensors(quantized), strict=True)
-    for before, after in pairs:
-        if before.encoding != after.encoding:
-            sums.add(before.values(), after.values())
-    return sums
+        return math.inf, 0.0
+    changes = [
+        change
+        for change in quantization.weight_changes(full, quantized)
+        if (change.before, change.bits_before) != (change.after, change.bits_after)
+    ]
+    signal = sum(change.count * change.signal for change in changes)
+    noise = sum(change.count * change.noise for change in changes)
+    return decibel(signal, noise), max((change.largest_error for change in changes), default=0.0)
 
 
 # --- what the given model returns, kept for the next configuration -------------------------------------------------

@@ -2,13 +2,13 @@
 
 Each layer can be left as it is or stored with one of a few numbers of bits. From measurements of one layer quantized at
 a time there are two figures for each choice: how many bytes it saves, and how much noise it adds to the output,
-relative to the signal. Errors of different layers are taken as independent, so that their noise adds up, which holds as long as
-it is small.
+relative to the signal. Errors of different layers are taken as independent, so that their noise adds up, which holds as
+long as it is small.
 
 To save the most bytes for the least noise is then a knapsack problem with one choice from each layer. Its best
-solutions on the convex hull come out greedily: draw the lower convex hull of each layer's choices in the plane of saved
-bytes and noise, and take the hulls' edges in the order of their slopes. This gives a path of plans, each the best for
-its size, from nothing quantized to all that saves bytes. What lies between two neighbours on the path differs by one layer.
+solutions on the convex hull come out greedily: draw the lower convex hull of each layer's choices in the plane of
+saved bytes and noise, and take the hulls' edges in the order of their slopes. This gives a path of plans, each the best
+for its size, from one layer quantized to all that saves bytes. Neighbours on the path differ in one layer.
 (H. Kellerer, U. Pferschy, D. Pisinger: Knapsack Problems, 2004, chapter 11.)
 
 Predictions only choose the plans: what a plan truly needs and does is measured before it is returned.

@@ -63,21 +63,17 @@ def _draw_sweep(axis: Any, study: Study, sweep: list[Record], name: str, factor:
             continue
         x, y, bits = zip(*points, strict=True)
         axis.plot(x, y, color=color, marker=marker, markersize=4.5, linewidth=1.2, label=mode)
-        down = modes.index(mode) % 2
-        for point in zip(x, y, bits, strict=True):
-            axis.annotate(
-                str(point[2]),
-                point[:2],
-                (3, -10 if down else 4),
-                textcoords="offset points",
-                fontsize=7,
-                color=color,
-            )
+        if mode == modes[-1]:  # where the others are is plain then, and numbers would lie on one another
+            for at, up, number in zip(x, y, bits, strict=True):
+                axis.annotate(str(number), (at, up), (0, 5), textcoords="offset points", ha="center", fontsize=7)
     if study.plan is not None and _finite(getattr(study.plan, name)):
         plan = (100 * study.plan.ratio, factor * getattr(study.plan, name))
         axis.plot(*plan, color=COLORS[6], marker="*", markersize=11, linestyle="", label="plan by layer")
-    axis.set_xlim(left=0)
-    axis.margins(y=0.1)
+    axis.set_xscale("log")
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100) if tick >= 50 * min(record.ratio for record in sweep)]
+    axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
+    axis.minorticks_off()
+    axis.margins(y=0.12)
 
 
 def _finite(value: float | None) -> bool:
@@ -172,7 +168,8 @@ def weights_figure(study: Study, most: int = 6) -> Any:
     if not configurations:
         return None
     number = max(configuration.bits for configuration in configurations)
-    configurations = [configuration for configuration in configurations if configuration.bits == number][:2]
+    configurations = [configuration for configuration in configurations if configuration.bits == number]
+    configurations = list(dict.fromkeys([configurations[0], configurations[-1]]))
     full = list(quantization.weight_tensors(study.model))
     largest = sorted(sorted(range(len(full)), key=lambda i: -math.prod(full[i].shape))[:most])
     stored = [list(quantization.weight_tensors(quantized_as(study.model, c))) for c in configurations]

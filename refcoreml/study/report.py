@@ -123,7 +123,7 @@ def html(study: Study, figures: dict[str, bytes]) -> str:
     """The report as one page without references to anything outside it."""
     parts = [
         f"<h1>Quantization of {escape(study.name)}</h1>",
-        f'<p class="sub">{escape(study.model.kind)} &middot; {len(study.layers)} layers with weights &middot; '
+        f'<p class="sub">{escape(study.model.kind)} &middot; {len(study.layers)} layers to quantize &middot; '
         f"{study.samples:,} samples"
         + (f" &middot; {len(study.skipped)} broken files skipped" if study.skipped else "")
         + "</p>",

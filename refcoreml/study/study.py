@@ -18,12 +18,12 @@ from refcoreml.errors import UsageError
 from refcoreml.features import Resize
 from refcoreml.model import Model, load
 from refcoreml.study import plan as planning
-from refcoreml.study.evaluate import Task, evaluate, weight_layers
+from refcoreml.study.evaluate import Task, evaluate, how, quantizable_layers
 from refcoreml.study.records import Configuration, Journal, Record, decibels, identity
 
 __all__ = ["Study", "study"]
 
-#: Modes that need nothing but a number of bits.
+#: Modes that need nothing but a number of bits; the linear ones also with the range fitted, as in ``linear:mse``.
 MODES = ("linear", "linear_symmetric", "linear_lut", "kmeans")
 
 
@@ -36,7 +36,7 @@ class Study:
         size: bytes of the model as it was given.
         samples: how many samples it was measured on.
         skipped: files that could not be read and were left out on request.
-        layers: the layers with weights, in the network's order.
+        layers: the layers that quantization makes smaller, in the network's order.
         records: what was measured.
         plan: the record of the plan that was searched for, if any.
         model, source: what was studied; not part of JSON.
@@ -138,13 +138,14 @@ def study(
         data: a folder of pictures, an ``.npz`` or a folder of them, or an iterable of dicts; see `Source`. It is read
             once for each configuration; an iterator is kept as a list.
         bits: of each weight: 1 to 8, 16, or 32 for the model as it is.
-        modes: of those below 16 bits: ``linear``, ``linear_symmetric``, ``linear_lut``, ``kmeans``.
+        modes: of those below 16 bits: ``linear``, ``linear_symmetric``, ``linear_lut``, ``kmeans``; the linear ones
+            also as ``linear:mse``, with the range that makes squared errors small.
         labels, resize, skip_broken, scores, top: see `compare_models`.
         sensitivity: with how many bits to quantize each layer alone, and all layers but one; in the first of the modes.
             That makes two configurations for each layer and number.
         budget: search for the number of bits of each layer (see `refcoreml.study.plan`) with the least error whose
             model is not larger than so many bytes, or than this part of the given one if at most 1. Quantizes each
-            layer alone with each of ``bits`` below 16.
+            layer alone with each of ``bits`` below 16, in the mode that does best in the sweep.
         floor: search for the smallest model that has at least this accuracy, or agreement if there are no true labels.
         directory: a folder to note each record in as soon as it is there (``records.jsonl``). A study of the same
             model, data and settings goes on from there.
@@ -172,9 +173,10 @@ def study(
         "top": list(top),
         "version": refcoreml.__version__,
     }
-    layers = weight_layers(loaded)
-    if not layers:
-        raise UsageError("the model has no weights that can be quantized", where=loaded.kind)
+    fewest = min((*bits, *sensitivity))
+    layers = quantizable_layers(loaded, fewest, modes[0]) if fewest < 32 else []
+    if not layers and fewest < 32:
+        raise UsageError(f"no weights take less room with {fewest} bits", where=loaded.name)
     path = None
     if directory is not None:
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -182,28 +184,14 @@ def study(
     with Journal(path) as journal:
         runner = _Runner(journal, packed, source, context, tuple(scores), tuple(top), executor, progress)
         wanted = [*_sweep(bits, modes), *_sensitivity(sensitivity, modes[0], layers)]
+        records = runner.run(wanted)
         plan = None
         if budget is not None or floor is not None:
-            narrow = [number for number in bits if number < 16]
-            wanted += [Configuration("only", number, modes[0], layer) for layer in layers for number in narrow]
-        records = runner.run(list(dict.fromkeys(wanted)))
-        if budget is not None or floor is not None:
-            size = loaded.spec.ByteSize()
-            options = planning.choices(records, size)
-            path_of_plans = planning.frontier([option for option in options if option.bits in narrow])
-
-            def measure(configuration: Configuration) -> Record:
-                return runner.run([configuration])[0]
-
-            if budget is not None:
-                plan = planning.within_budget(path_of_plans, measure, budget * size if budget <= 1 else budget)
-            else:
-                assert floor is not None
-                figure = "accuracy" if records[0].accuracy is not None else "agreement"
-                if records[0].agreement is None:
-                    raise UsageError("the model has no labels, so that no accuracy can be kept", where="floor")
-                plan = planning.above_floor(path_of_plans, measure, floor, figure)
-            records = runner.known
+            mode = _best_mode(records, modes)
+            choices = runner.run([c for c in _sensitivity(bits, mode, layers) if c.kind == "only" and c.bits < 16])
+            path_of_plans = planning.frontier(planning.choices(choices, loaded.spec.ByteSize()))
+            plan = _plan(path_of_plans, runner, loaded.spec.ByteSize(), budget, floor)
+        records = runner.known
     return Study(
         name=Path(loaded.name).name,
         size=loaded.spec.ByteSize(),
@@ -234,8 +222,11 @@ def _check(
     if not modes:
         raise UsageError("there must be at least one mode", where="modes")
     for mode in modes:
-        if mode not in MODES:
-            raise UsageError(f"unknown mode {mode!r}", where="modes", remedy=f"Choose from {', '.join(MODES)}")
+        name, fit = how(mode)
+        if name not in MODES or fit not in ("minmax", "mse") or (fit == "mse" and name == "kmeans"):
+            raise UsageError(
+                f"unknown mode {mode!r}", where="modes", remedy=f"Choose from {', '.join(MODES)}, linear:mse"
+            )
     if budget is not None and floor is not None:
         raise UsageError("search for a plan under a budget or above a floor, not both", where="budget")
     if budget is not None and not budget > 0:
@@ -249,16 +240,43 @@ def _sweep(bits: Sequence[int], modes: Sequence[str]) -> list[Configuration]:
         Configuration("sweep", number, mode)
         for number in sorted(set(bits), reverse=True)
         for mode in (modes if number < 16 else ("",))
+        if (number, mode) != (1, "linear_symmetric")  # there is no such thing
     ]
 
 
 def _sensitivity(bits: Sequence[int], mode: str, layers: Sequence[str]) -> list[Configuration]:
     return [
-        Configuration(kind, number, mode if number < 16 else "", layer)  # type: ignore[arg-type]
+        Configuration(kind, number, mode if number < 16 else "", layer)
         for number in sorted(set(bits), reverse=True)
         for kind in ("only", "except")
         for layer in layers
     ]
+
+
+def _best_mode(records: Sequence[Record], modes: Sequence[str]) -> str:
+    """The mode with the greatest output SNR (or weight SNR, of models without numbers) over the sweep."""
+
+    def quality(mode: str) -> float:
+        found = [r for r in records if r.configuration.kind == "sweep" and r.configuration.mode == mode]
+        values = [r.snr if r.snr is not None else r.weight_snr for r in found]
+        return sum(min(value, 200.0) for value in values) / max(len(values), 1)  # infinite ones count as 200 dB
+
+    return max(modes, key=quality)
+
+
+def _plan(
+    plans: Sequence[Configuration], runner: _Runner, size: int, budget: float | None, floor: float | None
+) -> Record:
+    def measure(configuration: Configuration) -> Record:
+        return runner.run([configuration])[0]
+
+    if budget is not None:
+        return planning.within_budget(plans, measure, budget * size if budget <= 1 else budget)
+    assert floor is not None
+    first = runner.known[0]
+    if first.agreement is None:
+        raise UsageError("the model has no labels, so that no accuracy can be kept", where="floor")
+    return planning.above_floor(plans, measure, floor, "accuracy" if first.accuracy is not None else "agreement")
 
 
 class _Counted:

@@ -1,0 +1,255 @@
+"""Models with smaller weights: `quantize_weights`, `dequantize_weights`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
+from refcoreml.kernels._threads import for_each
+from refcoreml.kernels._types import Array
+from refcoreml.model import Model, load
+from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
+from refcoreml.quantization.tensors import WeightTensor, weight_tensors
+from refcoreml.spec import schema
+from refcoreml.spec.files import ModelFile
+from refcoreml.spec.weights import encode_floats
+
+#: Chooses tensors.
+Chooser: TypeAlias = Callable[[WeightTensor], bool]
+#: Weights of the single elements, by ``layer.field`` or by a function of the tensor; None for equal ones.
+Sensitivity: TypeAlias = Mapping[str, Array] | Callable[[WeightTensor], Array | None]
+#: Is told how many of how many weights are done.
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+def quantize_weights(
+    model: Any,
+    nbits: int | None = None,
+    mode: str = "linear",
+    *,
+    lut_function: LutFunction | None = None,
+    selector: Chooser | None = None,
+    plan: Mapping[str, tuple[int, str]] | None = None,
+    fit: Fit = "minmax",
+    sensitivity: Sensitivity | None = None,
+    compatible: str | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Makes a model whose weights take fewer bits. The given one stays as it is.
+
+    ==================== ==============================================================================================
+    mode                 a weight decodes to
+    ==================== ==============================================================================================
+    ``linear``           scale * code + bias, one scale and bias a channel where the format allows, else one a tensor
+    ``linear_symmetric`` the same with bias = -2^(n-1) * scale: levels symmetric about 0, which is exact; 2 to 8 bits
+    ``linear_lut``       table[code], evenly spaced levels, one table a tensor
+    ``kmeans``           table[code], the levels with the least sum of squared errors
+    ``custom_lut``       table[code], both from the user's function
+    ==================== ==============================================================================================
+
+    16 bits store half precision (round to nearest even), 32 bits single precision; ``mode`` is then not read.
+
+    A tensor stays as it is where Apple's validator would refuse the new encoding (`WeightTensor.allowed`), and where
+    the new one would not take fewer bytes than the present one, as happens to short vectors under a long table and to
+    weights that have been quantized before. Half and single precision do not mix in one layer, as the validator
+    demands: the rest of the layer's float weights follow. `refcoreml.quantization.weight_changes` tells what was done.
+
+    Args:
+        model: a `Model`, or whatever `refcoreml.load` takes.
+        nbits: 1 to 8, 16 or 32. May be left out if there is a plan.
+        mode: see above.
+        lut_function: for ``custom_lut``: ``(nbits, weights) -> (table, codes)``, 2^nbits numbers and a code a weight.
+        selector: which tensors to store anew, see `refcoreml.quantization.selectors`; by default all.
+        plan: (bits, mode) by layer name. Other layers are stored with ``nbits``, or stay as they are without it.
+        fit: how the linear modes choose the range of their levels: ``minmax`` spans all weights, so that no error is
+            larger than half a step; ``mse`` makes the sum of squared errors small; ``("percentile", p)`` lets 100 - p
+            per cent of the weights fall off at either end. Derivation and gains: docs/quantization.md.
+        sensitivity: for ``kmeans``, how much the square of each weight's error counts: arrays by ``layer.field``, or
+            a function of the tensor that returns an array of its shape or None.
+        compatible: ``"coremltools"`` for exactly the codes, scales and biases of that package's linear modes, with its
+            collapse of small ranges. It then stores every float32 tensor, even if it gets larger, and like
+            coremltools leaves 3-D convolutions, activations and weights in half precision alone. The merging of
+            normalizations into other layers that coremltools does before is not done.
+        progress: called now and then with (weights done, weights in all), from one thread at a time.
+
+    Raises:
+        UsageError: bits, mode or other arguments make no sense; the plan names no layer of the model; nothing is
+            selected, or there is nothing to select; a chosen layer is updatable, which takes full precision;
+            a weight does not fit half precision.
+        InvalidModelError: the model breaks a rule of the specification; weights are missing, NaN or infinite.
+        UnsupportedModelError: the model is an ML program.
+        CallbackError: the user's selector or function failed or returned something unusable.
+    """
+    if nbits is None and plan is None:
+        raise UsageError("neither nbits nor a plan is given")
+    options: dict[str, Any] = {"fit": fit, "compatible": compatible or ""}
+
+    def scheme(bits: int, mode: str) -> Scheme:
+        return Scheme(bits, mode, lut_function=lut_function if mode == "custom_lut" else None, **options)
+
+    default = None if nbits is None else Scheme(nbits, mode, lut_function=lut_function, **options)
+    named = {layer: scheme(*_planned(layer, entry)) for layer, entry in (plan or {}).items()}
+    result = _copy(model)
+    tensors = weight_tensors(result)
+    _check_plan(named, tensors)
+    tasks = [
+        _Task(tensor, found)
+        for tensor in tensors
+        if (found := named.get(tensor.layer, default)) is not None and _chosen(selector, tensor)
+    ]
+    if not tasks:
+        raise UsageError(
+            f"none of the {len(tensors)} weight fields is selected" if tensors else "the model has no weights",
+            where=result._file.name,
+        )
+    _run([task for task in tasks if task.is_worth_it()], sensitivity, progress)
+    _unmix(tensors, {task.tensor.where: task.scheme.bits for task in tasks})
+    return result
+
+
+def dequantize_weights(model: Any) -> Model:
+    """Makes a model whose weights are all float32, with the values that they decode to. The given one stays as it is.
+
+    Its predictions in float32 are the same, bit for bit. Layers that quantize their input as they run
+    (``int8DynamicQuantize``) no longer do.
+
+    Args:
+        model: a `Model`, or whatever `refcoreml.load` takes.
+    """
+    result = _copy(model)
+    for tensor in weight_tensors(result):
+        if tensor.encoding.kind == "int8":
+            getattr(tensor.spec, tensor.kind).int8DynamicQuantize = False
+        if tensor.encoding.kind != "float32":
+            _store(tensor, encode_floats(tensor.values()))
+    return result
+
+
+def _copy(source: Any) -> Model:
+    """A model of its own, not prepared yet."""
+    if not isinstance(source, Model):
+        return load(source, prepare=False)
+    spec = schema.Model()
+    spec.CopyFrom(source.spec)
+    return Model(ModelFile(spec, source._file.name, source._file.weights), source.precision, source.strict)
+
+
+def _planned(layer: str, entry: Any) -> tuple[int, str]:
+    if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 2:
+        raise UsageError(f"the plan says {entry!r} for layer {layer!r}, expected (bits, mode)")
+    return entry[0], entry[1]
+
+
+def _check_plan(named: Mapping[str, Scheme], tensors: Sequence[WeightTensor]) -> None:
+    layers = {tensor.layer for tensor in tensors}
+    for layer in named:
+        if layer not in layers:
+            near = get_close_matches(layer, layers, 1)
+            raise UsageError(
+                f"the plan names {layer!r}, but no layer of that name has weights",
+                remedy=f"Did you mean {near[0]!r}?" if near else "",
+            )
+
+
+def _chosen(selector: Chooser | None, tensor: WeightTensor) -> bool:
+    if selector is None:
+        return True
+    try:
+        return bool(selector(tensor))
+    except RefCoreMLError:
+        raise
+    except Exception as error:
+        raise CallbackError(f"the selector failed: {type(error).__name__}: {error}", where=tensor.where) from error
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A tensor and how it is to be stored."""
+
+    tensor: WeightTensor
+    scheme: Scheme
+
+    def is_worth_it(self) -> bool:
+        """Whether the tensor may be stored so, and anything is gained."""
+        tensor, bits = self.tensor, self.scheme.bits
+        now = tensor.encoding
+        if bits == 32:
+            return now.kind not in ("float32", "int8")
+        if tensor.updatable:
+            raise UsageError(
+                "is updatable, and Core ML trains only weights in full precision",
+                where=tensor.where,
+                remedy="Leave the layer out with a selector, or clear isUpdatable in the model and its layers",
+            )
+        wanted = "float16" if bits == 16 else "linear" if self.scheme.mode.startswith("linear") else "lookup table"
+        if wanted == "linear" and self.scheme.mode == "linear_lut":
+            wanted = "lookup table"
+        if wanted not in tensor.allowed:
+            return False
+        if self.scheme.compatible:
+            return now.kind == "float32" and tensor.kind != "activation"
+        return self.scheme.encoded_bytes(tensor) < tensor.stored_bytes
+
+
+def _run(tasks: Sequence[_Task], sensitivity: Sensitivity | None, progress: Progress | None) -> None:
+    """Stores the tensors, the largest first, on several threads."""
+    total, done, lock = sum(task.tensor.count for task in tasks), 0, threading.Lock()
+
+    def run(task: _Task) -> None:
+        nonlocal done
+        made = task.scheme.encode(task.tensor, _weights_of(sensitivity, task.tensor))
+        if task.scheme.compatible or task.scheme.bits == 32 or made.ByteSize() < task.tensor.stored_bytes:
+            _store(task.tensor, made)
+        with lock:
+            done += task.tensor.count
+            if progress is not None:
+                progress(done, total)
+
+    # The user's functions need not know of threads.
+    alone = [task for task in tasks if task.scheme.mode == "custom_lut"]
+    rest = [task for task in tasks if task.scheme.mode != "custom_lut"]
+    for task in alone:
+        run(task)
+    for_each(run, sorted(rest, key=lambda task: -task.tensor.count))
+
+
+def _weights_of(sensitivity: Sensitivity | None, tensor: WeightTensor) -> Array | None:
+    if sensitivity is None:
+        return None
+    try:
+        found = sensitivity(tensor) if callable(sensitivity) else sensitivity.get(tensor.name)
+        if found is None:
+            return None
+        weights = np.asarray(found, np.float64)
+    except Exception as error:
+        raise CallbackError(f"sensitivity failed: {type(error).__name__}: {error}", where=tensor.where) from error
+    if weights.size != tensor.count:
+        raise UsageError(f"sensitivity has {weights.size} numbers for {tensor.count} weights", where=tensor.where)
+    if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):
+        raise UsageError("sensitivity must be finite, not negative, and somewhere positive", where=tensor.where)
+    return weights
+
+
+def _store(tensor: WeightTensor, made: schema.WeightParams) -> None:
+    made.isUpdatable = tensor.message.isUpdatable
+    tensor.message.CopyFrom(made)
+
+
+def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int]) -> None:
+    """Gives all float weights of a layer one precision: half if half was wanted for one of them, else single."""
+    for _, group in groupby(tensors, key=lambda tensor: tensor.where[: tensor.where.rindex(tensor.field)]):
+        layer = list(group)
+        kinds = {tensor.encoding.kind for tensor in layer}
+        if not {"float16", "float32"} <= kinds or not any(tensor.where in bits for tensor in layer):
+            continue
+        half = any(bits.get(tensor.where) == 16 for tensor in layer)
+        for tensor in layer:
+            if tensor.encoding.kind == ("float32" if half else "float16"):
+                _store(tensor, Scheme(16 if half else 32).encode(tensor))

@@ -1,0 +1,97 @@
+"""Which weights to quantize: predicates of a `WeightTensor` that combine with ``&``, ``|`` and ``~``.
+
+Any other callable that takes a `WeightTensor` will do as well::
+
+    quantize_weights(model, 4, "kmeans", selector=matrices & ~by_name("head*") & at_least(count=4096))
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from refcoreml.errors import UsageError
+from refcoreml.quantization.tensors import WeightTensor
+
+__all__ = ["Selector", "at_least", "at_most", "by_field", "by_kind", "by_name", "everything", "matrices", "parse"]
+
+
+class Selector:
+    """A predicate of weights.
+
+    Attributes:
+        chooses: the function that decides.
+    """
+
+    def __init__(self, chooses: Callable[[WeightTensor], bool]) -> None:
+        self.chooses = chooses
+
+    def __call__(self, tensor: WeightTensor) -> bool:
+        return self.chooses(tensor)
+
+    def __and__(self, other: Callable[[WeightTensor], bool]) -> Selector:
+        return Selector(lambda tensor: self(tensor) and other(tensor))
+
+    def __or__(self, other: Callable[[WeightTensor], bool]) -> Selector:
+        return Selector(lambda tensor: self(tensor) or other(tensor))
+
+    def __invert__(self) -> Selector:
+        return Selector(lambda tensor: not self(tensor))
+
+
+everything = Selector(lambda tensor: True)
+#: Matrices and kernels; not vectors, such as biases and the parameters of normalizations.
+matrices = Selector(lambda tensor: len(tensor.shape) > 1)
+
+
+def by_kind(*kinds: str) -> Selector:
+    """Weights of layers of these types, such as ``convolution``, as the schema calls them."""
+    return Selector(lambda tensor: tensor.kind in kinds)
+
+
+def by_name(*patterns: str) -> Selector:
+    """Weights of layers whose name fits a pattern, in which ``*`` and ``?`` stand for any characters."""
+    return Selector(lambda tensor: any(fnmatchcase(tensor.layer, pattern) for pattern in patterns))
+
+
+def by_field(*patterns: str) -> Selector:
+    """Weights in fields whose name fits a pattern, such as ``weights`` or ``*RecursionMatrix``."""
+    return Selector(lambda tensor: any(fnmatchcase(tensor.field, pattern) for pattern in patterns))
+
+
+def at_least(*, count: int = 0, channels: int = 0) -> Selector:
+    """Tensors of at least so many weights and output channels."""
+    return Selector(lambda tensor: tensor.count >= count and tensor.channels >= channels)
+
+
+def at_most(*, count: float = float("inf"), channels: float = float("inf")) -> Selector:
+    """Tensors of at most so many weights and output channels."""
+    return Selector(lambda tensor: tensor.count <= count and tensor.channels <= channels)
+
+
+_TERM = re.compile(r"\s*(kind|name|field|count|channels)\s*(!=|>=|<=|=)\s*(.+?)\s*")
+
+
+def parse(text: str) -> Selector:
+    """Reads a selector: ``matrices``, or ``kind``, ``name``, ``field``, ``count``, ``channels`` with a comparison.
+
+    ``kind=convolution,innerProduct``, ``name!=head*``, ``field=weights``, ``count>=4096``, ``channels<=16``.
+
+    Raises:
+        UsageError: the text is none of these.
+    """
+    if text.strip() == "matrices":
+        return matrices
+    match = _TERM.fullmatch(text)
+    if match is not None:
+        subject, comparison, value = match.groups()
+        if subject in ("kind", "name", "field") and comparison in ("=", "!="):
+            made = {"kind": by_kind, "name": by_name, "field": by_field}[subject](*re.split(r"\s*,\s*", value))
+            return made if comparison == "=" else ~made
+        if subject in ("count", "channels") and comparison in (">=", "<=") and value.isdecimal():
+            return (at_least if comparison == ">=" else at_most)(**{subject: int(value)})
+    raise UsageError(
+        f"cannot read the selector {text!r}",
+        remedy="Write matrices, kind=convolution, name!=head*, field=weights, count>=4096 or channels<=16",
+    )

@@ -1,0 +1,210 @@
+"""Where a model's weights are: `weight_tensors`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+
+from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.kernels._types import Array, Shape
+from refcoreml.model import Model
+from refcoreml.neuralnetwork.graph import flat, make_nodes
+from refcoreml.neuralnetwork.interface import Interface
+from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.spec import schema
+from refcoreml.spec.weights import WeightEncoding, decode_weights, weight_encoding
+
+_ALL = frozenset({"float32", "float16", "linear", "lookup table"})
+_FLOATS = frozenset({"float32", "float16"})
+
+#: The encodings that Apple's validator lets the fields of some layers have; those of all others may have any. A layer
+#: with ``int8DynamicQuantize`` keeps its int8 weights. The vectors of an activation hold no count, which codes need.
+_ALLOWED = {
+    "convolution3d": _FLOATS,
+    "activation": _FLOATS,
+    "layerNormalization": frozenset({"float32"}),
+}
+
+
+@dataclass(frozen=True)
+class WeightTensor:
+    """One field of weights of one layer.
+
+    Attributes:
+        layer: the layer's name.
+        kind: the layer's type as the schema calls it.
+        field: the field, such as ``weights`` or ``weightParams[0].inputGateWeightMatrix``.
+        where: the place in the model, for messages; unlike the name it is never shared.
+        shape: the declared shape.
+        channel_axis: the axis along which per-channel scales run.
+        message: the ``WeightParams`` itself: what is written to it changes the model.
+        spec: the layer's message.
+        updatable: whether training on a device may change it.
+        allowed: the kinds of encoding that Apple's validator accepts here.
+        channel_scales: whether it accepts one scale a channel, rather than one alone.
+    """
+
+    layer: str
+    kind: str
+    field: str
+    where: str
+    shape: Shape
+    channel_axis: int
+    message: schema.WeightParams = field(repr=False)
+    spec: schema.NeuralNetworkLayer = field(repr=False)
+    updatable: bool
+    allowed: frozenset[str]
+    channel_scales: bool
+
+    @property
+    def name(self) -> str:
+        """The layer's name and the field's."""
+        return f"{self.layer}.{self.field}"
+
+    @property
+    def count(self) -> int:
+        """The number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def channels(self) -> int:
+        """The length of the channel axis: the number of output channels of a matrix or kernel."""
+        return self.shape[self.channel_axis] if self.shape else 1
+
+    @property
+    def encoding(self) -> WeightEncoding:
+        """How the values are stored now."""
+        return weight_encoding(self.message, where=self.where)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes that the field takes in the file, with scales and tables."""
+        return self.message.ByteSize()
+
+    def values(self, dtype: type[np.floating[Any]] = np.float32) -> Array:
+        """The decoded weights, in the declared shape; an array that nobody else holds.
+
+        Raises:
+            InvalidModelError: the field holds another number of values, or a NaN or an infinity.
+        """
+        decoded = decode_weights(
+            self.message, self.shape, dtype=dtype, channel_axis=self.channel_axis, where=self.where
+        )
+        finite = np.isfinite(decoded)
+        if not finite.all():
+            place = np.unravel_index(int(np.argmin(finite)), self.shape)
+            raise InvalidModelError(
+                f"weight [{', '.join(map(str, place))}] is {decoded[place]}, of {np.sum(~finite)} that are not finite",
+                where=self.where,
+                remedy="Numbers without a size cannot be quantized; find out where they came from",
+            )
+        return decoded
+
+
+def weight_tensors(model: Model) -> list[WeightTensor]:
+    """Every field of weights that the model's networks read: in branches and loops and inside pipelines too.
+
+    Custom layers are left out: only their own code knows the shape of their weights. The messages are the model's own.
+
+    Args:
+        model: a loaded model; ``load(path, prepare=False)`` will do.
+
+    Raises:
+        InvalidModelError: a layer breaks a rule of the specification.
+        UnsupportedModelError: the model is an ML program, whose weights are stored in another way.
+    """
+    return list(_of_model(model.spec, ""))
+
+
+def _of_model(spec: schema.Model, where: str) -> Iterator[WeightTensor]:
+    kind = str(spec.WhichOneof("Type"))
+    message = getattr(spec, kind)
+    place = f"{where}{kind}"
+    if kind.startswith("neuralNetwork"):
+        yield from _of_network(spec.description, message, place)
+    elif kind.startswith("pipeline"):
+        for index, inner in enumerate(getattr(message, "pipeline", message).models):
+            yield from _of_model(inner, f"{place}.models[{index}].")
+    elif kind == "mlProgram":
+        raise UnsupportedModelError("the weights of ML programs cannot be listed or quantized yet", where=place)
+
+
+def _of_network(description: schema.ModelDescription, network: Any, where: str) -> Iterator[WeightTensor]:
+    rank5 = Interface(description, network).rank5
+    for node in flat(make_nodes(network.layers, where, rank5=rank5)):
+        if node.kind in LAYERS:
+            yield from _Witness.of(node).read()
+
+
+@dataclass(frozen=True)
+class _Witness(Node):
+    """A node that notes which weights its layer reads, instead of decoding them.
+
+    Only the layer knows its weights' shapes; so it is prepared as for a run.
+    """
+
+    found: list[WeightTensor] = field(default_factory=list)
+
+    @staticmethod
+    def of(node: Node) -> _Witness:
+        return _Witness(**{item.name: getattr(node, item.name) for item in fields(Node)})
+
+    def read(self) -> list[WeightTensor]:
+        LAYERS[self.kind].prepare(self)
+        return self.found
+
+    def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
+        """Notes the field; returns ones, without memory, in place of the values."""
+        holder = self.params if message is None else message
+        shape = tuple(int(length) for length in shape)
+        allowed = _ALLOWED.get(self.kind, _ALL)
+        if field_name == "weights" and getattr(self.params, "int8DynamicQuantize", False):
+            allowed = frozenset({"int8", "float32"})
+        path = _path(self.params, holder, "") + field_name
+        weights = getattr(holder, field_name)
+        self.found.append(
+            WeightTensor(
+                layer=self.spec.name,
+                kind=self.kind,
+                field=path,
+                where=f"{self.where}.{path}",
+                shape=shape,
+                channel_axis=channel_axis,
+                message=weights,
+                spec=self.spec,
+                updatable=self.spec.isUpdatable or weights.isUpdatable,
+                allowed=allowed,
+                channel_scales=self._channel_scales(shape),
+            )
+        )
+        return np.broadcast_to(self.dtype(1), shape)
+
+    def _channel_scales(self, shape: Shape) -> bool:
+        """What Apple's validator says: vectors have one scale; so have the constants of the N-D world.
+
+        A deconvolution's scales run over the output channels of one group, but the validator counts those of all.
+        """
+        if len(shape) < 2 or self.kind == "loadConstantND":
+            return False
+        return not (self.kind == "convolution" and self.params.isDeconvolution and self.params.nGroups > 1)
+
+
+def _path(message: Message, wanted: Message, prefix: str) -> str:
+    """The way from a layer's message to one inside it, such as ``weightParams[1].``; empty if they are the same."""
+    if message is wanted:
+        return prefix
+    for item, value in message.ListFields():
+        if item.message_type is None or item.message_type.name in ("WeightParams", "NeuralNetwork"):
+            continue
+        several: Sequence[Message] = [value] if isinstance(value, Message) else list(value)
+        for index, element in enumerate(several):
+            name = f"{prefix}{item.name}" + ("." if value is element else f"[{index}].")
+            found = _path(element, wanted, name)
+            if found:
+                return found
+    return ""
