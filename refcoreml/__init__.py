@@ -26,7 +26,7 @@ from refcoreml.features import RefCoreMLWarning
 from refcoreml.inspection import Summary, inspect
 from refcoreml.model import LayerTrace, Model, load
 from refcoreml.quantization import dequantize_weights, quantize_weights
-from refcoreml.study import Study, study
+from refcoreml.studies import Study, study
 
 __version__ = "0.1.0"
 

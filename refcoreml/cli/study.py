@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from refcoreml.comparison.plots import require_matplotlib
-    from refcoreml.study import study
+    from refcoreml.studies import study
 
     require_matplotlib()
     if options.jobs < 1:

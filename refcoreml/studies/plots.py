@@ -9,11 +9,11 @@ import numpy as np
 
 from refcoreml import quantization
 from refcoreml.comparison.plots import COLORS, beside, new_figure, styled
-from refcoreml.study.evaluate import quantized_as
-from refcoreml.study.records import Record
+from refcoreml.studies.evaluate import quantized_as
+from refcoreml.studies.records import Record
 
 if TYPE_CHECKING:
-    from refcoreml.study.study import Study
+    from refcoreml.studies.run import Study
 
 __all__ = ["bounds_figure", "plan_figure", "sensitivity_figure", "size_figure", "weights_figure"]
 
@@ -83,6 +83,10 @@ def _finite(value: float | None) -> bool:
 def sensitivity_figure(study: Study) -> Any:
     """Output noise by layer, for each number of bits that was measured one layer at a time."""
     records = [*study.of_kind("only"), *study.of_kind("except")]
+    # The search for a plan may have measured another mode, which would look like a contradiction here.
+    modes = {record.configuration.mode for record in study.of_kind("except")}
+    if modes:
+        records = [record for record in records if record.configuration.mode in modes]
     if not any(_finite(record.snr) for record in records):
         return None
     bits = sorted({record.configuration.bits for record in records}, reverse=True)

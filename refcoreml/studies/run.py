@@ -17,9 +17,9 @@ from refcoreml.comparison.tasks import as_finished, pack
 from refcoreml.errors import UsageError
 from refcoreml.features import Resize
 from refcoreml.model import Model, load
-from refcoreml.study import plan as planning
-from refcoreml.study.evaluate import Task, evaluate, how, quantizable_layers
-from refcoreml.study.records import Configuration, Journal, Record, decibels, identity
+from refcoreml.studies import plan as planning
+from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers
+from refcoreml.studies.records import Configuration, Journal, Record, decibels, identity
 
 __all__ = ["Study", "study"]
 
@@ -87,7 +87,7 @@ class Study:
         Returns:
             The files.
         """
-        from refcoreml.study.report import write_report
+        from refcoreml.studies.report import write_report
 
         return write_report(self, Path(folder))
 
@@ -143,7 +143,7 @@ def study(
         labels, resize, skip_broken, scores, top: see `compare_models`.
         sensitivity: with how many bits to quantize each layer alone, and all layers but one; in the first of the modes.
             That makes two configurations for each layer and number.
-        budget: search for the number of bits of each layer (see `refcoreml.study.plan`) with the least error whose
+        budget: search for the number of bits of each layer (see `refcoreml.studies.plan`) with the least error whose
             model is not larger than so many bytes, or than this part of the given one if at most 1. Quantizes each
             layer alone with each of ``bits`` below 16, in the mode that does best in the sweep.
         floor: search for the smallest model that has at least this accuracy, or agreement if there are no true labels.

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from refcoreml.errors import UsageError
-from refcoreml.study.records import Configuration, Record
+from refcoreml.studies.records import Configuration, Record
 
 __all__ = ["Choice", "above_floor", "choices", "frontier", "within_budget"]
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 from refcoreml.comparison.plots import require_matplotlib
 from refcoreml.comparison.tables import write_text
 from refcoreml.errors import UsageError
-from refcoreml.study import plots
-from refcoreml.study.records import Record, decibels
-from refcoreml.study.sheet import contact_sheet
+from refcoreml.studies import plots
+from refcoreml.studies.records import Record, decibels
+from refcoreml.studies.sheet import contact_sheet
 
 if TYPE_CHECKING:
-    from refcoreml.study.study import Study
+    from refcoreml.studies.run import Study
 
 __all__ = ["write_report"]
+
+_DPI = 150
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:
@@ -59,7 +61,7 @@ def _png(figure: Any) -> bytes | None:
     if figure is None:
         return None
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
 
 
@@ -79,11 +81,12 @@ _CAPTIONS = {
     "size": "Size against what is kept. Each mark is a model with all weights stored alike; numbers are bits.",
     "sensitivity": "Output noise when one layer alone is quantized (filled), and when all but that layer are (hollow; a"
     " low mark there means that the layer causes much of the noise).",
-    "plan": "The bits of each layer in the plan, and the output noise that each layer adds on its own.",
-    "weights": "Weights of the largest layers (gray) and the levels that they are stored as.",
+    "plan": "The bits of each layer in the plan.",
+    "weights": "Weights of the largest layers (gray) and the levels that they are stored as. Where each channel has"
+    " levels of its own, the marks are quantiles of all of them.",
     "bounds": "Largest error of a weight against its proven bound, a mark for each array of weights. No mark may lie"
     " above the line.",
-    "sheet": "Outputs at several numbers of bits.",
+    "sheet": "Outputs at several numbers of bits, and how far they are from those of the model as given.",
 }
 
 _STYLE = """
@@ -165,7 +168,10 @@ def _figure(name: str, figures: dict[str, bytes]) -> str:
         return ""
     content = base64.b64encode(figures[name]).decode()
     text = escape(_CAPTIONS[name])
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{content}"><figcaption>{text}</figcaption></figure>'
+    # A PNG's width is at byte 16. Plots are shown at a size that makes their text as large as the page's.
+    width = int.from_bytes(figures[name][16:20], "big") * (1 if name == "sheet" else 1.25 * 96 / _DPI)
+    image = f'<img alt="{text}" width="{width:.0f}" src="data:image/png;base64,{content}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
 def _recommended(study: Study) -> Record | None:

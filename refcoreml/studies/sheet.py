@@ -11,8 +11,8 @@ from refcoreml.comparison.data import Sample, Source
 from refcoreml.comparison.metrics import DifferenceSums
 from refcoreml.errors import UsageError
 from refcoreml.model import Model, load
-from refcoreml.study.evaluate import quantized_as
-from refcoreml.study.records import Configuration, decibels
+from refcoreml.studies.evaluate import quantized_as
+from refcoreml.studies.records import Configuration, decibels
 
 if TYPE_CHECKING:
     from PIL import Image

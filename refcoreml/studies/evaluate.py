@@ -16,7 +16,7 @@ from refcoreml.comparison.data import Source
 from refcoreml.comparison.metrics import decibel
 from refcoreml.comparison.tasks import unpack
 from refcoreml.model import Model
-from refcoreml.study.records import Configuration, Record
+from refcoreml.studies.records import Configuration, Record
 
 __all__ = ["Task", "evaluate", "how", "quantizable_layers", "quantized_as"]
 
