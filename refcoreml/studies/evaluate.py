@@ -63,6 +63,8 @@ def quantized_as(model: Model, configuration: Configuration) -> Model:
     name = configuration.layer
     if configuration.kind == "only":
         return quantization.quantize_weights(model, plan={name: (bits, mode)}, fit=fit)
+    if all(tensor.layer == name for tensor in quantization.weight_tensors(model)):
+        return model  # there is no other layer
     return quantization.quantize_weights(model, bits, mode, fit=fit, selector=lambda tensor: tensor.layer != name)
 
 

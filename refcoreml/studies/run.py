@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +160,8 @@ def study(
     loaded = model if isinstance(model, Model) else load(model)
     _check(bits, modes, sensitivity, budget, floor)
     source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
-    if not isinstance(source.data, (str, Path, Sequence)):
-        source = Source(list(_iterable(source.data)), source.labels, source.resize, source.skip_broken)
+    if isinstance(source.data, Iterable) and not isinstance(source.data, (str, Path, Sequence, Mapping)):
+        source = replace(source, data=list(source.data))
     skipped: list[str] = []
     samples = _Counted(source.samples(loaded, skipped))
     packed = pack(loaded)
@@ -203,11 +203,6 @@ def study(
         model=loaded,
         source=source,
     )
-
-
-def _iterable(data: Any) -> Any:
-    """The data as something to make a list of, or itself for `Source` to refuse."""
-    return data if isinstance(data, Iterable) and not isinstance(data, Mapping) else [data]
 
 
 def _check(
