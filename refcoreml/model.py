@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, overload
 
 from refcoreml import features
@@ -85,12 +84,10 @@ class Model:
         self._file = file
         self._arithmetic = arithmetic(precision)
         self._evaluator: Evaluator | None = None
-        self.spec = file.spec
         self.precision = precision
         self.strict = strict
-        self.kind = str(self.spec.WhichOneof("Type"))
-        self.inputs = [Feature.of(feature) for feature in self.spec.description.input]
-        self.outputs = [Feature.of(feature) for feature in self.spec.description.output]
+        self.kind = str(file.spec.WhichOneof("Type"))
+        self._describe()
 
     def __repr__(self) -> str:
         def listed(group: Sequence[Feature]) -> str:
@@ -98,10 +95,23 @@ class Model:
 
         return f"<refcoreml.Model {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})>"
 
-    def __reduce__(self) -> Any:
+    def __getstate__(self) -> dict[str, Any]:
         """Models can be pickled, to be sent to other processes; what `prepare` made is made anew there."""
-        file = self._file
-        return _restore, (self.spec.SerializeToString(), file.name, file.weights, self.precision, self.strict)
+        made = ("spec", "inputs", "outputs", "_evaluator")
+        state = {name: value for name, value in vars(self).items() if name not in made}
+        return {**state, "_file": (self.spec.SerializeToString(), self._file.name, self._file.weights)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        spec, name, weights = state["_file"]
+        vars(self).update(state)
+        self._file = ModelFile(schema.Model.FromString(spec), name, weights)
+        self._evaluator = None
+        self._describe()
+
+    def _describe(self) -> None:
+        self.spec = self._file.spec
+        self.inputs = [Feature.of(feature) for feature in self.spec.description.input]
+        self.outputs = [Feature.of(feature) for feature in self.spec.description.output]
 
     @property
     def name(self) -> str:
@@ -213,10 +223,6 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model as ``.mlmodel`` or ``.mlpackage``; an old file stays until the new one is complete."""
         write_model(ModelFile(self.spec, self._file.name, self._file.weights), path)
-
-
-def _restore(spec: bytes, name: str, weights: Path | None, precision: str, strict: bool) -> Model:
-    return Model(ModelFile(schema.Model.FromString(spec), name, weights), precision, strict)
 
 
 def load(source: Any, *, precision: str = "float32", strict: bool = True, prepare: bool = True) -> Model:

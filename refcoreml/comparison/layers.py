@@ -317,7 +317,7 @@ class _Pair:
 def _network(model: Model) -> Network:
     network = getattr(model.prepare(), "network", None)
     if not isinstance(network, Network):
-        raise UsageError(f"a model of type {model.kind} has no layers to compare")
+        raise UsageError(f"a model of type {model.kind} has no layers that could be compared")
     return network
 
 
