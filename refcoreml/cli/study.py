@@ -47,6 +47,13 @@ def add_parser(commands: Any) -> None:
         help="of linear, linear_symmetric, linear_lut, kmeans (default linear,kmeans)",
     )
     parser.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="TERM",
+        help="which weights to quantize: matrices, kind!=batchnorm, count>=4096 and the like; of several all must hold",
+    )
+    parser.add_argument(
         "--sensitivity",
         type=_numbers,
         default=(),
@@ -104,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
             modes=options.modes,
             scores=options.scores,
             top=(options.top,),
+            select=options.select,
             sensitivity=options.sensitivity,
             budget=options.budget,
             floor=options.floor,

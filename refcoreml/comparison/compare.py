@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -80,9 +81,9 @@ class Comparison:
 
     @property
     def snr(self) -> float | None:
-        """The least SNR of an output in dB; None if no output has numbers."""
-        found = [output.difference.snr for output in self.outputs if output.difference]
-        return min(found) if found else None
+        """The least SNR of an output in dB, NaN if one has no finite numbers; None if no output has numbers."""
+        found = [output.difference for output in self.outputs if output.difference]
+        return min(found, key=badness).snr if found else None
 
     def rows(self) -> list[dict[str, Any]]:
         """A flat row for each output, for CSV."""
@@ -146,6 +147,11 @@ class Comparison:
         from refcoreml.comparison.plots import comparison_figure
 
         return comparison_figure(self, path)
+
+
+def badness(difference: Difference) -> float:
+    """What to sort differences by, the worst first: the SNR, or if there is none, as no number is finite, the least."""
+    return -math.inf if math.isnan(difference.snr) else difference.snr
 
 
 def _rate_columns(name: str, rates: Mapping[int, Rate]) -> dict[str, Any]:

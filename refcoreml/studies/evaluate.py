@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import quantization
-from refcoreml.comparison.compare import Comparer, Comparison, Sums, in_chunks
+from refcoreml.comparison.compare import Comparer, Comparison, Sums, badness, in_chunks
 from refcoreml.comparison.data import Source
 from refcoreml.comparison.metrics import decibel
 from refcoreml.comparison.tasks import unpack
@@ -34,6 +34,7 @@ class Task:
         context: the digest of model, data and settings, see `records.identity`.
         configuration: how to quantize.
         scores, top: see `compare_models`.
+        select: which weights, see `quantized_as`.
     """
 
     packed: bytes
@@ -42,30 +43,44 @@ class Task:
     configuration: Configuration
     scores: tuple[str, ...]
     top: tuple[int, ...]
+    select: tuple[str, ...] = ()
 
 
-def quantizable_layers(model: Model, bits: int, mode: str) -> list[str]:
+def quantizable_layers(model: Model, bits: int, mode: str, select: Sequence[str] = ()) -> list[str]:
     """The names of the layers that get smaller when all are quantized, in the network's order."""
-    changes = quantization.weight_changes(model, quantized_as(model, Configuration("sweep", bits, mode)))
+    changes = quantization.weight_changes(model, quantized_as(model, Configuration("sweep", bits, mode), select))
     return list(dict.fromkeys(change.layer for change in changes if change.bytes_after < change.bytes_before))
 
 
-def quantized_as(model: Model, configuration: Configuration) -> Model:
-    """The model quantized."""
+def quantized_as(model: Model, configuration: Configuration, select: Sequence[str] = ()) -> Model:
+    """The model quantized.
+
+    Args:
+        model: the model, which stays as it is.
+        configuration: how.
+        select: which weights, see `selectors.parse`; all terms must hold.
+    """
+    terms = [quantization.selectors.parse(term) for term in select]
+    plan: dict[str, tuple[int, str]] = {}
     bits, (mode, fit) = configuration.bits, how(configuration.mode)
-    if configuration.kind == "sweep":
-        return quantization.quantize_weights(model, bits, mode, fit=fit) if bits < 32 else model
     if configuration.kind == "plan":
-        layers = {layer: (bits, *how(given)) for layer, bits, given in configuration.plan}
-        fits = [fit for _, _, fit in layers.values()]
-        plan, fit = {layer: (bits, mode) for layer, (bits, mode, _) in layers.items()}, fits[0] if fits else fit
-        return quantization.quantize_weights(model, plan=plan, fit=fit) if plan else model
-    name = configuration.layer
-    if configuration.kind == "only":
-        return quantization.quantize_weights(model, plan={name: (bits, mode)}, fit=fit)
-    if all(tensor.layer == name for tensor in quantization.weight_tensors(model)):
-        return model  # there is no other layer
-    return quantization.quantize_weights(model, bits, mode, fit=fit, selector=lambda tensor: tensor.layer != name)
+        for layer, number, given in configuration.plan:
+            planned, fit = how(given)
+            plan[layer] = (number, planned)
+    elif configuration.kind == "only":
+        plan[configuration.layer] = (bits, mode)
+
+    def chosen(tensor: quantization.WeightTensor) -> bool:
+        if configuration.kind == "except" and tensor.layer == configuration.layer:
+            return False
+        return all(term(tensor) for term in terms)
+
+    left = any(map(chosen, quantization.weight_tensors(model)))
+    if bits == 32 or (configuration.kind == "plan" and not plan) or not left:
+        return model
+    if plan:
+        return quantization.quantize_weights(model, plan=plan, fit=fit, selector=chosen)
+    return quantization.quantize_weights(model, bits, mode, fit=fit, selector=chosen)
 
 
 def how(mode: str) -> tuple[str, str]:
@@ -78,7 +93,7 @@ def evaluate(task: Task) -> Record:
     """Quantizes, predicts on all samples, and compares with the given model."""
     full = unpack(task.packed)
     started = time.perf_counter()
-    quantized = quantized_as(full, task.configuration)
+    quantized = quantized_as(full, task.configuration, task.select)
     quantize_seconds = time.perf_counter() - started
     comparer = Comparer(full, quantized, scores=task.scores, top=task.top)
     references = _references(task.context)
@@ -102,7 +117,7 @@ def _record(
     seconds: float,
 ) -> Record:
     numeric = [output for output in found.outputs if output.difference is not None]
-    worst = min((output.difference for output in numeric if output.difference), key=lambda d: d.snr, default=None)
+    worst = min((output.difference for output in numeric if output.difference), key=badness, default=None)
     scored = next((output for output in found.outputs if output.agreement and output.difference), None)
     scored = scored or next((output for output in found.outputs if output.agreement), None)
     agreement = found.agreement

@@ -16,6 +16,7 @@ Predictions only choose the plans: what a plan truly needs and does is measured 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -37,12 +38,12 @@ class Choice:
 
 
 def choices(records: Iterable[Record], full_size: int) -> list[Choice]:
-    """The choices that records of one layer at a time tell of."""
+    """The choices that records of one layer at a time tell of; those that leave no finite output are none."""
     return [
         Choice(c.layer, c.bits, c.mode, full_size - record.size, record.noise)
         for record in records
         for c in [record.configuration]
-        if c.kind == "only"
+        if c.kind == "only" and record.noise < math.inf
     ]
 
 

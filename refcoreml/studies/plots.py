@@ -176,7 +176,7 @@ def weights_figure(study: Study, most: int = 6) -> Any:
     configurations = list(dict.fromkeys([configurations[0], configurations[-1]]))
     full = list(quantization.weight_tensors(study.model))
     largest = sorted(sorted(range(len(full)), key=lambda i: -math.prod(full[i].shape))[:most])
-    stored = [list(quantization.weight_tensors(quantized_as(study.model, c))) for c in configurations]
+    stored = [list(quantization.weight_tensors(quantized_as(study.model, c, study.select))) for c in configurations]
     with styled():
         columns = min(3, len(largest))
         rows = -(-len(largest) // columns)

@@ -61,7 +61,7 @@ class Record:
         ratio: ``size`` relative to the model as it was given.
         weight_snr: of the quantized weights, in dB: 10 log10(sum w^2 / sum error^2).
         weight_max_error: max abs error of a weight.
-        snr: the least output SNR in dB; None if no output has numbers.
+        snr: the least output SNR in dB, NaN if an output has no finite number; None if no output has numbers.
         psnr: the PSNR of the same output.
         snr_by_output: the SNR of each output that has numbers.
         agreement: top-1 agreement with the model as it was given, ties not counted; None without labels.
@@ -92,8 +92,11 @@ class Record:
 
     @property
     def noise(self) -> float:
-        """Output noise relative to the signal: 10^(-snr / 10)."""
-        return 10 ** (-self.snr / 10) if self.snr is not None else 0.0
+        """Output noise relative to the signal: 10^(-snr / 10); infinite if no number of the output is finite."""
+        if self.snr is None:
+            return 0.0
+        # Beyond what a float can hold, which 1 bit has been seen to reach.
+        return 10 ** (-self.snr / 10) if self.snr > -3000 else math.inf
 
     def row(self) -> dict[str, Any]:
         """A flat row for CSV."""
@@ -196,6 +199,8 @@ class Journal:
 
 def decibels(value: float | None) -> str:
     """An SNR as text."""
-    if value is None or math.isnan(value):
+    if value is None:
         return ""
+    if math.isnan(value):
+        return "not finite"
     return "exact" if value == math.inf else f"{value:.1f}"

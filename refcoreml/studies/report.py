@@ -73,7 +73,7 @@ def _sheet(study: Study) -> bytes | None:
     mode = "kmeans" if "kmeans" in modes else modes[0] if modes else "linear"
     bits = [32, *sorted({c.bits for c in sweep if c.bits < 32 and c.mode in (mode, "")}, reverse=True)]
     buffer = io.BytesIO()
-    contact_sheet(study.model, study.source, bits, mode).save(buffer, "PNG")
+    contact_sheet(study.model, study.source, bits, mode, select=study.select).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -128,6 +128,7 @@ def html(study: Study, figures: dict[str, bytes]) -> str:
         f"<h1>Quantization of {escape(study.name)}</h1>",
         f'<p class="sub">{escape(study.model.kind)} &middot; {len(study.layers)} layers to quantize &middot; '
         f"{study.samples:,} samples"
+        + (f" &middot; weights: {escape(', '.join(study.select))}" if study.select else "")
         + (f" &middot; {len(study.skipped)} broken files skipped" if study.skipped else "")
         + "</p>",
         _cards(study),
@@ -225,7 +226,7 @@ def _table(records: Sequence[Record], best: Record | None = None) -> str:
 
 def _decibel(value: float | None) -> str:
     text = decibels(value)
-    return f"{text} dB" if text and text != "exact" else text
+    return text if text in ("", "exact", "not finite") else f"{text} dB"
 
 
 def _html_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], text: Sequence[str] = ()) -> str:

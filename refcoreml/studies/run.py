@@ -39,6 +39,7 @@ class Study:
         layers: the layers that quantization makes smaller, in the network's order.
         records: what was measured.
         plan: the record of the plan that was searched for, if any.
+        select: which weights were quantized, see `study`.
         model, source: what was studied; not part of JSON.
     """
 
@@ -49,6 +50,7 @@ class Study:
     layers: list[str]
     records: list[Record]
     plan: Record | None
+    select: list[str]
     model: Model = field(repr=False, compare=False)
     source: Source = field(repr=False, compare=False)
 
@@ -62,7 +64,7 @@ class Study:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
-        names = ("name", "size", "samples", "skipped", "layers", "records", "plan")
+        names = ("name", "size", "samples", "skipped", "layers", "select", "records", "plan")
         return {name: tables.plain(getattr(self, name)) for name in names}
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -124,6 +126,7 @@ def study(
     skip_broken: bool = False,
     scores: Sequence[str] = (),
     top: Sequence[int] = (5,),
+    select: Sequence[str] = (),
     sensitivity: Sequence[int] = (),
     budget: float | None = None,
     floor: float | None = None,
@@ -141,6 +144,8 @@ def study(
         modes: of those below 16 bits: ``linear``, ``linear_symmetric``, ``linear_lut``, ``kmeans``; the linear ones
             also as ``linear:mse``, with the range that makes squared errors small.
         labels, resize, skip_broken, scores, top: see `compare_models`.
+        select: which weights to quantize, in the words of `refcoreml.quantization.selectors.parse`: ``matrices``,
+            ``kind!=batchnorm``, ``count>=4096``; of several all must hold.
         sensitivity: with how many bits to quantize each layer alone, and all layers but one; in the first of the modes.
             That makes two configurations for each layer and number.
         budget: search for the number of bits of each layer (see `refcoreml.studies.plan`) with the least error whose
@@ -170,11 +175,12 @@ def study(
         "precision": loaded.precision,
         "data": fingerprint(samples),
         "scores": list(scores),
+        "select": list(select),
         "top": list(top),
         "version": refcoreml.__version__,
     }
     fewest = min((*bits, *sensitivity))
-    layers = quantizable_layers(loaded, fewest, modes[0]) if fewest < 32 else []
+    layers = quantizable_layers(loaded, fewest, modes[0], select) if fewest < 32 else []
     if not layers and fewest < 32:
         raise UsageError(f"no weights take less room with {fewest} bits", where=loaded.name)
     path = None
@@ -182,7 +188,7 @@ def study(
         Path(directory).mkdir(parents=True, exist_ok=True)
         path = Path(directory) / "records.jsonl"
     with Journal(path) as journal:
-        runner = _Runner(journal, packed, source, context, tuple(scores), tuple(top), executor, progress)
+        runner = _Runner(journal, packed, source, context, tuple(scores), tuple(top), tuple(select), executor, progress)
         wanted = [*_sweep(bits, modes), *_sensitivity(sensitivity, modes[0], layers)]
         records = runner.run(wanted)
         plan = None
@@ -200,6 +206,7 @@ def study(
         layers=layers,
         records=records,
         plan=plan,
+        select=list(select),
         model=loaded,
         source=source,
     )
@@ -296,6 +303,7 @@ class _Runner:
     context: dict[str, Any]
     scores: tuple[str, ...]
     top: tuple[int, ...]
+    select: tuple[str, ...]
     executor: Executor | None
     progress: Callable[[int, int], None] | None
     _asked: dict[str, None] = field(default_factory=dict)
@@ -312,7 +320,7 @@ class _Runner:
         self._report()
         context = identity(Configuration("sweep"), self.context)
         tasks = (
-            Task(self.packed, self.source, context, configuration, self.scores, self.top)
+            Task(self.packed, self.source, context, configuration, self.scores, self.top, self.select)
             for _, configuration in missing
         )
         for number, record in as_finished(self.executor, evaluate, tasks):

@@ -32,6 +32,7 @@ def contact_sheet(
     rows: int = 2,
     width: int = 240,
     resize: Any = None,
+    select: Sequence[str] = (),
 ) -> Image.Image:
     """Draws what a model with an image output makes of the first samples, with its weights at several numbers of bits.
 
@@ -47,6 +48,7 @@ def contact_sheet(
         rows: how many samples.
         width: of a picture on the sheet, in pixels.
         resize: see `Source`.
+        select: which weights to quantize, see `study`.
 
     Raises:
         UsageError: the model has no such output, or there is no data.
@@ -68,7 +70,7 @@ def contact_sheet(
     if given := _only_picture(loaded, samples):
         columns.append(("input", given, [sample.name for sample in samples]))
     for number in bits:
-        quantized = quantized_as(loaded, Configuration("sweep", number, mode if number < 16 else ""))
+        quantized = quantized_as(loaded, Configuration("sweep", number, mode if number < 16 else ""), select)
         results = references if number == 32 else [result[name] for result in quantized.predict(inputs)]
         captions = [
             "" if number == 32 else f"PSNR {decibels(_psnr(one, other))} dB"

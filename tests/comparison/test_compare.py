@@ -183,6 +183,16 @@ def test_nan_is_reported_not_averaged():
     assert "y: 2 elements are NaN or infinite" in str(found)
 
 
+def test_an_output_without_finite_numbers_is_the_worst():
+    """The first output is fine, the second all NaN."""
+    net = build.Network({"x": (5,)}, ["y", "z"])
+    net.add("activation", inputs="x", outputs="y", linear={"alpha": 2.0})
+    net.add("unary", inputs="x", outputs="z", type="LOG")
+    found = refcoreml.compare_models(two_outputs(["y", "z"]), net.model(), [{"x": -np.arange(1.0, 6)}])
+    assert found.outputs[0].difference.snr == 0
+    assert math.isnan(found.snr)
+
+
 def test_models_whose_layers_differ():
     """W x + b as one layer and as two."""
     w = weights()

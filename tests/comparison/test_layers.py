@@ -94,6 +94,23 @@ def test_other_arithmetic_changes_every_layer():
     assert not found.layers[-1].own.noiseless
 
 
+def test_a_layer_with_two_inputs_gets_them_in_order():
+    """A concatenation that is written in another way, but is the same."""
+
+    def model(order):
+        net = build.Network({"x": (3,)}, ["y"], exact=True)
+        net.add("activation", name="third", inputs="x", outputs="t", linear={"alpha": 0.25})
+        net.add("concatND", name="both", inputs=["x", "t"], outputs="b", axis=order)
+        net.add("reduceSum", outputs="y", inputs="b", axes=[0], keep_dims=True)
+        return net.model()
+
+    found = refcoreml.compare_layers(model(0), model(-1), data())
+    rows = {row.blob: row for row in found.layers}
+    assert rows["b"].changed
+    assert rows["b"].own.noiseless
+    assert not rows["t"].changed
+
+
 def loop_model(factor, rounds=3):
     """x -> x * factor, in each round of a loop, from x = 1."""
     net = build.Network({"x": (1,)}, ["y"], exact=True)

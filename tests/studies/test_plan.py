@@ -95,6 +95,11 @@ def test_nothing_to_choose_from():
         above_floor([], record, 0.5, "accuracy")
 
 
+def test_what_leaves_no_finite_output_is_no_choice():
+    for snr in (float("nan"), float("-inf")):
+        assert choices([record(configuration=Configuration("only", 1, "linear", "a"), snr=snr)], FULL) == []
+
+
 def test_choices_are_what_one_layer_saves_and_adds():
     found = choices(
         [

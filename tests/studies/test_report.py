@@ -123,6 +123,8 @@ def test_a_contact_sheet_holds_the_outputs_themselves(pictures):
         x, y = 8 + column * (32 + 8), 8 + 20 + (20 + 20 + 8)
         np.testing.assert_array_equal(sheet[y : y + 20, x : x + 32], np.asarray(image)[..., :3])
     assert sheet.shape[1] == 3 * 40 + 8
+    for column in range(3):
+        assert sheet[8:28, 8 + 40 * column : 40 + 40 * column].min() < 128, "each column has a title above it"
 
 
 def test_wide_outputs_are_shrunk(pictures):

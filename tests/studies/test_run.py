@@ -95,6 +95,19 @@ def test_fitted_ranges_are_a_mode(model):
     assert fitted.weight_snr > plain.weight_snr
 
 
+def test_only_selected_weights_are_quantized(model):
+    found = refcoreml.study(model, samples(), bits=(4, 2), modes=("linear",), select=["name!=last"], sensitivity=(4,))
+    assert found.layers == NAMES[:2]
+    plan = {name: (4, "linear") for name in NAMES[:2]}
+    assert found.records[0].size == refcoreml.quantize_weights(model, plan=plan).spec.ByteSize()
+    others = {record.configuration.layer: record for record in found.of_kind("except")}
+    alone = {record.configuration.layer: record for record in found.of_kind("only")}
+    assert others["first"].size == alone["second"].size
+    assert others["first"].snr == alone["second"].snr
+    with pytest.raises(UsageError, match="cannot read the selector"):
+        refcoreml.study(model, samples(), select=["everything else"])
+
+
 @pytest.mark.parametrize("mode", ["linear", "linear:mse"])
 def test_a_plan_under_a_budget(model, mode):
     found = refcoreml.study(model, samples(), bits=(8, 4, 2), modes=(mode,), budget=0.2)
