@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 import refcoreml
-from refcoreml.cli import demo, inspect, predict, trace
+from refcoreml.cli import demo, inspect, predict, quantize, trace
 from refcoreml.cli.console import errors
 from refcoreml.errors import (
     InputError,
@@ -40,13 +40,13 @@ def parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     top = argparse.ArgumentParser(
         prog="refcoreml",
-        description="Run, look into and trace Core ML models on any operating system.",
+        description="Run, look into, trace and quantize Core ML models on any operating system.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"refcoreml {refcoreml.__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (predict, inspect, trace, demo):
+    for module in (predict, inspect, trace, quantize, demo):
         module.add_parser(commands)
     return top
 

@@ -330,7 +330,9 @@ def _layer(sums: _Sums, low: int, values: Floats, begin: int) -> tuple[Floats, I
         upper = np.where(right < count, origin[np.minimum(right, count - 1)], len(values) - 1)
         upper = np.minimum(np.maximum(upper, lower), begin + j - 1 - low)
         for part in _portions(upper - lower + 1):
-            best[j[part]], origin[j[part]] = _ragged(mass, first, offset, j_mass, j_first, j[part], lower[part], upper[part])
+            best[j[part]], origin[j[part]] = _ragged(
+                mass, first, offset, j_mass, j_first, j[part], lower[part], upper[part]
+            )
     return best + seconds[begin - low :], origin + low
 
 
@@ -345,7 +347,14 @@ def _portions(lengths: Indices) -> list[slice]:
 
 
 def _ragged(
-    mass: Floats, first: Floats, offset: Floats, j_mass: Floats, j_first: Floats, j: Indices, lower: Indices, upper: Indices
+    mass: Floats,
+    first: Floats,
+    offset: Floats,
+    j_mass: Floats,
+    j_first: Floats,
+    j: Indices,
+    lower: Indices,
+    upper: Indices,
 ) -> tuple[Floats, Indices]:
     """The least of offset[i] - (first difference)^2 / mass difference over lower <= i <= upper, for each j."""
     lengths = upper - lower + 1
@@ -479,9 +488,7 @@ def _cell_sums(x: Array, w: Floats | None, cuts: Indices, middle: float) -> tupl
 class _PrefixSums:
     """Sums over all points before any place, from the sums over the cells and the points of one cell."""
 
-    def __init__(
-        self, x: Array, w: Floats | None, cuts: Indices, middle: float, mass: Floats, first: Floats
-    ) -> None:
+    def __init__(self, x: Array, w: Floats | None, cuts: Indices, middle: float, mass: Floats, first: Floats) -> None:
         self._x, self._w, self._cuts, self._middle = x, w, cuts, middle
         self._sums = [np.concatenate([[0.0], np.cumsum(terms)]) for terms in (mass, first)]
 

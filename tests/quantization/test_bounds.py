@@ -227,9 +227,7 @@ def test_output_noise_predicts_a_layers_noise():
     rng = np.random.default_rng(0)
     weights, inputs = rng.uniform(-1, 1, (3, 4000)).astype(np.float32), rng.standard_normal((40, 4000))
     scale, bias = parameters(weights, 8, "minmax")
-    decoded = kernels.dequantize_linear(
-        kernels.quantize_linear(weights, scale, bias, 8), scale, bias, dtype=np.float32
-    )
+    decoded = kernels.dequantize_linear(kernels.quantize_linear(weights, scale, bias, 8), scale, bias, dtype=np.float32)
     measured = ((inputs @ (decoded.astype(np.float64) - weights).T) ** 2).mean(axis=0)
     predicted = bounds.output_noise(bounds.rounding_noise(scale), inputs).mean(axis=0)
     # 40 squares of normal numbers scatter by sqrt(2 / 40) of their mean; four of these.
