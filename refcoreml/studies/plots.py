@@ -9,13 +9,14 @@ import numpy as np
 
 from refcoreml import quantization
 from refcoreml.comparison.plots import COLORS, beside, new_figure, styled
-from refcoreml.studies.evaluate import quantized_as
+from refcoreml.quantization import bounds
+from refcoreml.studies.evaluate import how, quantized_as
 from refcoreml.studies.records import Record
 
 if TYPE_CHECKING:
     from refcoreml.studies.run import Study
 
-__all__ = ["bounds_figure", "plan_figure", "sensitivity_figure", "size_figure", "weights_figure"]
+__all__ = ["bounds_and_errors", "bounds_figure", "plan_figure", "sensitivity_figure", "size_figure", "weights_figure"]
 
 _MARKERS = "osD^v"
 
@@ -206,5 +207,65 @@ def weights_figure(study: Study, most: int = 6) -> Any:
 
 
 def bounds_figure(study: Study) -> Any:
-    """The largest error of each array of weights against its bound."""
-    return None
+    """In each array of weights, the error that is closest to its bound, over the sweep."""
+    points = [
+        (record.configuration, bound, error)
+        for record in study.of_kind("sweep")
+        if record.configuration.bits < 32
+        for bound, error in bounds_and_errors(study, record)
+        if bound > 0
+    ]
+    if not points:
+        return None
+    with styled():
+        figure, axes = new_figure(4.6, 3.4)
+        axis = axes[0, 0]
+        most = [bound for _, bound, _ in points]
+        line = [min(most) / 2, max(most) * 2]
+        axis.plot(line, line, color="#888888", linewidth=0.8, label="error = bound")
+        modes = list(dict.fromkeys(configuration.mode or "half precision" for configuration, _, _ in points))
+        for mode, color, marker in zip(modes, COLORS, _MARKERS, strict=False):
+            found = [(b, e) for configuration, b, e in points if (configuration.mode or "half precision") == mode and e]
+            if found:
+                x, y = zip(*found, strict=True)
+                axis.plot(x, y, linestyle="", marker=marker, markersize=3, alpha=0.6, color=color, label=mode)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("bound of a weight's error")
+        axis.set_ylabel("error")
+        beside(axis)
+        return figure
+
+
+def bounds_and_errors(study: Study, record: Record) -> list[tuple[float, float]]:
+    """For each array of weights that is stored anew: bound and error of the weight that is closest to its bound."""
+    before = quantization.weight_tensors(study.model)
+    after = quantization.weight_tensors(quantized_as(study.model, record.configuration, study.select))
+    symmetric = how(record.configuration.mode)[0] == "linear_symmetric"
+    found = []
+    for old, new in zip(before, after, strict=True):
+        if old.encoding != new.encoding:
+            weights = old.values()
+            error = np.abs(new.values().astype(np.float64) - weights).reshape(-1)
+            most = _bound(weights, new, symmetric).reshape(-1)
+            # By the excess if there is one, which there must not be; where the bound is 0, so must be the error.
+            ratio = np.divide(error, most, out=np.where(error > 0, np.inf, 0.0), where=most > 0)
+            worst = int(np.argmax(ratio))
+            found.append((float(most[worst]), float(error[worst])))
+    return found
+
+
+def _bound(weights: Any, tensor: quantization.WeightTensor, symmetric: bool) -> Any:
+    """The bound of each weight's error, for the way that it is stored."""
+    kind, stored = tensor.encoding.kind, tensor.message.quantization
+    if kind == "float16":
+        return bounds.half_precision(weights)
+    if kind == "lookup table":
+        return bounds.lookup_table(weights, np.array(stored.lookupTableQuantization.floatValue, np.float32))
+    rows = [1] * weights.ndim
+    rows[tensor.channel_axis] = -1
+    scale, bias = (
+        np.array(values, np.float32).reshape(rows if len(values) > 1 else [1] * weights.ndim)
+        for values in (stored.linearQuantization.scale, stored.linearQuantization.bias)
+    )
+    return bounds.linear(weights, scale, bias, tensor.encoding.bits, symmetric=symmetric)

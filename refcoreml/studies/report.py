@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refcoreml.comparison.plots import require_matplotlib
-from refcoreml.comparison.tables import write_text
+from refcoreml.comparison.tables import to_json, write_text
 from refcoreml.errors import UsageError
 from refcoreml.studies import plots
+from refcoreml.studies.evaluate import how
 from refcoreml.studies.records import Record, decibels
 from refcoreml.studies.sheet import contact_sheet
 
@@ -35,6 +36,10 @@ def write_report(study: Study, folder: Path) -> list[Path]:
     study.to_csv(folder / "study.csv")
     study.to_json(folder / "study.json")
     written = [folder / "study.csv", folder / "study.json"]
+    if study.plan is not None:
+        plan = {layer: [bits, how(mode)[0]] for layer, bits, mode in study.plan.configuration.plan}
+        to_json(plan, folder / "plan.json")
+        written.append(folder / "plan.json")
     figures: dict[str, bytes] = {}
     for name, draw in _figures(study).items():
         content = draw()
@@ -84,8 +89,8 @@ _CAPTIONS = {
     "plan": "The bits of each layer in the plan.",
     "weights": "Weights of the largest layers (gray) and the levels that they are stored as. Where each channel has"
     " levels of its own, the marks are quantiles of all of them.",
-    "bounds": "Largest error of a weight against its proven bound, a mark for each array of weights. No mark may lie"
-    " above the line.",
+    "bounds": "Error of a weight against its proven bound: of each array the weight that is closest to its bound. No mark"
+    " may lie above the line.",
     "sheet": "Outputs at several numbers of bits, and how far they are from those of the model as given.",
 }
 

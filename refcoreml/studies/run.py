@@ -18,7 +18,7 @@ from refcoreml.errors import UsageError
 from refcoreml.features import Resize
 from refcoreml.model import Model, load
 from refcoreml.studies import plan as planning
-from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers
+from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers, quantized_as
 from refcoreml.studies.records import Configuration, Journal, Record, decibels, identity
 
 __all__ = ["Study", "study"]
@@ -81,8 +81,21 @@ class Study:
     def __str__(self) -> str:
         return self.table()
 
+    def planned_model(self) -> Model:
+        """The model quantized as the plan says.
+
+        Raises:
+            UsageError: no plan was searched for.
+        """
+        if self.plan is None:
+            raise UsageError("the study has no plan", remedy="Give a budget or a floor")
+        return quantized_as(self.model, self.plan.configuration, self.select)
+
     def write(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Writes ``study.csv``, ``study.json``, the figures as ``.png``, and ``report.html``, which holds them all.
+
+        If there is a plan, also ``plan.json``, for ``refcoreml quantize --plan`` (of a mode such as ``linear:mse`` with
+        ``--fit mse``).
 
         Needs the extra ``plot``.
 

@@ -15,6 +15,7 @@ import refcoreml
 from refcoreml import build
 from refcoreml.errors import UsageError
 from refcoreml.studies import contact_sheet
+from refcoreml.studies.plots import bounds_and_errors
 
 VOID = {"meta", "img"}
 
@@ -53,7 +54,16 @@ def test_the_report_needs_nothing_else(tmp_path):
     written = found.write(tmp_path)
     assert all(path.stat().st_size > 0 for path in written)
     names = {path.name for path in written}
-    assert {"study.csv", "study.json", "report.html", "size.png", "sensitivity.png", "plan.png", "weights.png"} <= names
+    assert {
+        "study.csv",
+        "study.json",
+        "report.html",
+        "size.png",
+        "sensitivity.png",
+        "plan.png",
+        "weights.png",
+        "bounds.png",
+    } <= names
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.sources
@@ -75,6 +85,19 @@ def test_the_report_needs_nothing_else(tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == len(found.records)
     assert json.loads((tmp_path / "study.json").read_text())["plan"]["size"] == found.plan.size
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert refcoreml.quantize_weights(found.model, plan=plan).spec == found.planned_model().spec
+    assert found.planned_model().spec.ByteSize() == found.plan.size
+
+
+@pytest.mark.parametrize("mode", ["linear", "linear_symmetric", "linear_lut", "linear:mse", "kmeans"])
+def test_no_error_is_above_its_bound_and_some_reach_it(mode):
+    found = refcoreml.study(classifier(), samples(2), bits=(16, 8, 3), modes=(mode,))
+    for record in found.records:
+        pairs = bounds_and_errors(found, record)
+        assert len(pairs) >= 2, "a table takes more room than the last layer's 200 weights"
+        assert all(0 < error <= bound for bound, error in pairs)
+        assert max(error / bound for bound, error in pairs) > 0.9, "of thousands of weights some come near"
 
 
 @pytest.mark.usefixtures("_matplotlib")
