@@ -46,6 +46,7 @@ def record(**changes):
         ratio=0.25,
         weight_snr=math.inf,
         weight_max_error=0.1,
+        bounds=((0.5, 0.25), (0.0, 0.0)),
         snr=-math.inf,
         psnr=12.5,
         snr_by_output={"y": -math.inf, "z": 3.0},

@@ -16,9 +16,10 @@ from refcoreml.comparison.data import Source
 from refcoreml.comparison.metrics import decibel
 from refcoreml.comparison.tasks import unpack
 from refcoreml.model import Model
+from refcoreml.quantization import bounds
 from refcoreml.studies.records import Configuration, Record
 
-__all__ = ["Task", "evaluate", "how", "quantizable_layers", "quantized_as"]
+__all__ = ["Task", "bounds_and_errors", "evaluate", "how", "quantizable_layers", "quantized_as"]
 
 #: Each process keeps what the given model returns for the data, for the next configuration, up to so many bytes.
 REFERENCE_LIMIT = 256 << 20
@@ -129,6 +130,7 @@ def _record(
         ratio=size / full.spec.ByteSize(),
         weight_snr=weight_snr,
         weight_max_error=weight_max_error,
+        bounds=bounds_and_errors(full, quantized, configuration.mode) if configuration.kind == "sweep" else (),
         snr=worst.snr if worst is not None else None,
         psnr=worst.psnr if worst is not None else None,
         snr_by_output={output.name: output.difference.snr for output in numeric if output.difference},
@@ -155,6 +157,39 @@ def _weight_noise(full: Model, quantized: Model) -> tuple[float, float]:
     signal = sum(change.count * change.signal for change in changes)
     noise = sum(change.count * change.noise for change in changes)
     return decibel(signal, noise), max((change.largest_error for change in changes), default=0.0)
+
+
+def bounds_and_errors(full: Model, quantized: Model, mode: str) -> tuple[tuple[float, float], ...]:
+    """For each array of weights that is stored anew: bound and error of the weight that is closest to its bound."""
+    symmetric = how(mode)[0] == "linear_symmetric"
+    found = []
+    pairs = zip(quantization.weight_tensors(full), quantization.weight_tensors(quantized), strict=True)
+    for before, after in pairs:
+        if before.encoding != after.encoding:
+            weights = before.values()
+            error = np.abs(after.values().astype(np.float64) - weights).reshape(-1)
+            most = _bound(weights, after, symmetric).reshape(-1)
+            # The greatest excess if there is any, which there must not be; where the bound is 0, so must be the error.
+            ratio = np.divide(error, most, out=np.where(error > 0, np.inf, 0.0), where=most > 0)
+            worst = int(np.argmax(ratio))
+            found.append((float(most[worst]), float(error[worst])))
+    return tuple(found)
+
+
+def _bound(weights: Any, tensor: quantization.WeightTensor, symmetric: bool) -> Any:
+    """The bound of each weight's error, for the way that it is stored."""
+    kind, stored = tensor.encoding.kind, tensor.message.quantization
+    if kind == "float16":
+        return bounds.half_precision(weights)
+    if kind == "lookup table":
+        return bounds.lookup_table(weights, np.array(stored.lookupTableQuantization.floatValue, np.float32))
+    shape = [1] * weights.ndim
+    shape[tensor.channel_axis] = -1
+    scale, bias = (
+        np.array(values, np.float32).reshape(shape if len(values) > 1 else [1] * weights.ndim)
+        for values in (stored.linearQuantization.scale, stored.linearQuantization.bias)
+    )
+    return bounds.linear(weights, scale, bias, tensor.encoding.bits, symmetric=symmetric)
 
 
 # --- what the given model returns, kept for the next configuration -------------------------------------------------

@@ -9,14 +9,13 @@ import numpy as np
 
 from refcoreml import quantization
 from refcoreml.comparison.plots import COLORS, beside, new_figure, styled
-from refcoreml.quantization import bounds
-from refcoreml.studies.evaluate import how, quantized_as
+from refcoreml.studies.evaluate import quantized_as
 from refcoreml.studies.records import Record
 
 if TYPE_CHECKING:
     from refcoreml.studies.run import Study
 
-__all__ = ["bounds_and_errors", "bounds_figure", "plan_figure", "sensitivity_figure", "size_figure", "weights_figure"]
+__all__ = ["bounds_figure", "plan_figure", "sensitivity_figure", "size_figure", "weights_figure"]
 
 _MARKERS = "osD^v"
 
@@ -211,8 +210,7 @@ def bounds_figure(study: Study) -> Any:
     points = [
         (record.configuration, bound, error)
         for record in study.of_kind("sweep")
-        if record.configuration.bits < 32
-        for bound, error in bounds_and_errors(study, record)
+        for bound, error in record.bounds
         if bound > 0
     ]
     if not points:
@@ -235,37 +233,3 @@ def bounds_figure(study: Study) -> Any:
         axis.set_ylabel("error")
         beside(axis)
         return figure
-
-
-def bounds_and_errors(study: Study, record: Record) -> list[tuple[float, float]]:
-    """For each array of weights that is stored anew: bound and error of the weight that is closest to its bound."""
-    before = quantization.weight_tensors(study.model)
-    after = quantization.weight_tensors(quantized_as(study.model, record.configuration, study.select))
-    symmetric = how(record.configuration.mode)[0] == "linear_symmetric"
-    found = []
-    for old, new in zip(before, after, strict=True):
-        if old.encoding != new.encoding:
-            weights = old.values()
-            error = np.abs(new.values().astype(np.float64) - weights).reshape(-1)
-            most = _bound(weights, new, symmetric).reshape(-1)
-            # By the excess if there is one, which there must not be; where the bound is 0, so must be the error.
-            ratio = np.divide(error, most, out=np.where(error > 0, np.inf, 0.0), where=most > 0)
-            worst = int(np.argmax(ratio))
-            found.append((float(most[worst]), float(error[worst])))
-    return found
-
-
-def _bound(weights: Any, tensor: quantization.WeightTensor, symmetric: bool) -> Any:
-    """The bound of each weight's error, for the way that it is stored."""
-    kind, stored = tensor.encoding.kind, tensor.message.quantization
-    if kind == "float16":
-        return bounds.half_precision(weights)
-    if kind == "lookup table":
-        return bounds.lookup_table(weights, np.array(stored.lookupTableQuantization.floatValue, np.float32))
-    rows = [1] * weights.ndim
-    rows[tensor.channel_axis] = -1
-    scale, bias = (
-        np.array(values, np.float32).reshape(rows if len(values) > 1 else [1] * weights.ndim)
-        for values in (stored.linearQuantization.scale, stored.linearQuantization.bias)
-    )
-    return bounds.linear(weights, scale, bias, tensor.encoding.bits, symmetric=symmetric)

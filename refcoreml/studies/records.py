@@ -61,6 +61,8 @@ class Record:
         ratio: ``size`` relative to the model as it was given.
         weight_snr: of the quantized weights, in dB: 10 log10(sum w^2 / sum error^2).
         weight_max_error: max abs error of a weight.
+        bounds: of a sweep, for each array of weights that is stored anew, bound and error of the weight that is closest
+            to its bound (see `refcoreml.quantization.bounds`).
         snr: the least output SNR in dB, NaN if an output has no finite number; None if no output has numbers.
         psnr: the PSNR of the same output.
         snr_by_output: the SNR of each output that has numbers.
@@ -78,6 +80,7 @@ class Record:
     ratio: float
     weight_snr: float
     weight_max_error: float
+    bounds: tuple[tuple[float, float], ...]
     snr: float | None
     psnr: float | None
     snr_by_output: dict[str, float]
@@ -112,6 +115,8 @@ class Record:
                 row.update({f"snr {name}": number for name, number in value.items()})
             elif item.name == "top_agreement":
                 row.update({f"agreement_top{k}": number for k, number in value.items()})
+            elif item.name == "bounds":
+                row["error_to_bound"] = max((error / bound for bound, error in value if bound > 0), default="")
             elif item.name != "configuration":
                 row[item.name] = "" if value is None else value
         row["plan"] = " ".join(f"{layer}={bits}:{mode}" for layer, bits, mode in self.configuration.plan)
@@ -123,8 +128,9 @@ class Record:
         given = dict(values)
         configuration = dict(given.pop("configuration"))
         configuration["plan"] = tuple((layer, bits, mode) for layer, bits, mode in configuration["plan"])
+        bounds = tuple((float(bound), float(error)) for bound, error in given.pop("bounds"))
         numbers = {name: _number(value) for name, value in given.items()}
-        return cls(Configuration(**configuration), **numbers)
+        return cls(Configuration(**configuration), bounds=bounds, **numbers)
 
 
 def _number(value: Any) -> Any:

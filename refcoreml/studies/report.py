@@ -89,8 +89,8 @@ _CAPTIONS = {
     "plan": "The bits of each layer in the plan.",
     "weights": "Weights of the largest layers (gray) and the levels that they are stored as. Where each channel has"
     " levels of its own, the marks are quantiles of all of them.",
-    "bounds": "Error of a weight against its proven bound: of each array the weight that is closest to its bound. No mark"
-    " may lie above the line.",
+    "bounds": "Error of a weight against its proven bound: of each array the weight that is closest to its bound. No"
+    " mark may lie above the line.",
     "sheet": "Outputs at several numbers of bits, and how far they are from those of the model as given.",
 }
 

@@ -25,6 +25,7 @@ def test_a_row_is_flat():
     assert rows[0]["snr y"] == "-inf"
     assert rows[0]["agreement_top5"] == "1.0"
     assert rows[0]["accuracy"] == ""
+    assert rows[0]["error_to_bound"] == "0.5"
 
 
 def test_identities_differ_with_anything():

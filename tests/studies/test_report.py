@@ -15,7 +15,6 @@ import refcoreml
 from refcoreml import build
 from refcoreml.errors import UsageError
 from refcoreml.studies import contact_sheet
-from refcoreml.studies.plots import bounds_and_errors
 
 VOID = {"meta", "img"}
 
@@ -94,7 +93,7 @@ def test_the_report_needs_nothing_else(tmp_path):
 def test_no_error_is_above_its_bound_and_some_reach_it(mode):
     found = refcoreml.study(classifier(), samples(2), bits=(16, 8, 3), modes=(mode,))
     for record in found.records:
-        pairs = bounds_and_errors(found, record)
+        pairs = record.bounds
         assert len(pairs) >= 2, "a table takes more room than the last layer's 200 weights"
         assert all(0 < error <= bound for bound, error in pairs)
         assert max(error / bound for bound, error in pairs) > 0.9, "of thousands of weights some come near"
