@@ -61,6 +61,16 @@ def portrait(x: Any) -> Any:
     return ((255 * x[::-1] - mean[:, None, None]) / deviation[:, None, None] / 255)[None]
 
 
+def unlabelled(samples: Iterator[tuple[dict[str, Any], int]]) -> Iterator[dict[str, Any]]:
+    """The inputs alone."""
+    return (inputs for inputs, _ in samples)
+
+
+def portraits(folder: Path) -> Iterator[dict[str, Any]]:
+    """Photos as the portrait network wants them."""
+    return photos(folder, "input.54", 320, 320, array=portrait, files=PORTRAITS)
+
+
 #: Model, what is made of the folder, and what else `refcoreml.study` is to know.
 STUDIES: list[tuple[str, Any, dict[str, Any]]] = [
     ("mnist_r4ghu_cnn_380k", lambda folder: digits(folder, "image"), {}),
@@ -68,16 +78,12 @@ STUDIES: list[tuple[str, Any, dict[str, Any]]] = [
     ("gesture_lstm_turi", gestures, {}),
     ("tiny_drawing_embedding", lambda folder: unlabelled(digits(folder, "drawing")), {}),
     ("style_fritz_starry_night_025", lambda folder: photos(folder, "image", 480, 640), {}),
-    ("pose_cpm", lambda folder: photos(folder, "image__0", 192, 192), {}),
+    ("seg_sinet_portrait", portraits, {}),
+    ("seg_sinet_portrait", portraits, {"select": ["matrices"]}),
     ("waifu2x_anime_noise0", lambda folder: photos(folder, "input", 142, 142, array=lambda x: x), {}),
     ("waifu2x_up_photo_scale2x", lambda folder: photos(folder, "input", 156, 156, array=lambda x: x), {}),
-    ("seg_sinet_portrait", lambda folder: photos(folder, "input.54", 320, 320, array=portrait, files=PORTRAITS), {}),
+    ("pose_cpm", lambda folder: photos(folder, "image__0", 192, 192), {}),
 ]
-
-
-def unlabelled(samples: Iterator[tuple[dict[str, Any], int]]) -> Iterator[dict[str, Any]]:
-    """The inputs alone."""
-    return (inputs for inputs, _ in samples)
 
 
 def main() -> None:
@@ -94,19 +100,20 @@ def main() -> None:
         path = options.models / "nn" / f"{name}.mlmodel"
         if not path.exists() or (options.only and name not in options.only.split(",")):
             continue
+        label = " ".join([name, *settings.get("select", ())])
         with ProcessPoolExecutor(options.jobs, get_context("spawn")) as executor:
             found = refcoreml.study(
                 path,
                 data(options.models),
                 bits=(32, *BITS),
                 modes=MODES,
-                directory=options.output / name,
+                directory=options.output / label,
                 executor=executor if options.jobs > 1 else None,
                 **settings,
             )
-        found.write(options.output / name)
+        found.write(options.output / label)
         for record in found.of_kind("sweep"):
-            print(f"| {name} | {' | '.join(cells(record))} |", flush=True)
+            print(f"| {label} | {' | '.join(cells(record))} |", flush=True)
 
 
 def cells(record: refcoreml.studies.Record) -> list[str]:
@@ -114,7 +121,7 @@ def cells(record: refcoreml.studies.Record) -> list[str]:
     c = record.configuration
 
     def decibels(value: float | None) -> str:
-        return "" if value is None else "exact" if value == np.inf else f"{value:.1f} dB"
+        return "" if value is None else "exact" if value == np.inf else f"{value:.1f} dB"  # NaN: nothing finite
 
     def rate(value: float | None) -> str:
         return "" if value is None else f"{value:.1%}"
