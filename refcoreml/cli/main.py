@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import refcoreml
 from refcoreml.cli import compare, demo, inspect, predict, quantize, study, trace
@@ -62,7 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", refcoreml.RefCoreMLWarning)
-            warnings.showwarning = lambda message, *_, **__: _warn(str(message))
+            seen: set[str] = set()  # a thousand samples may have the same thing to say
+
+            def show(message: Warning | str, *_: Any, **__: Any) -> None:
+                if str(message) not in seen:
+                    seen.add(str(message))
+                    _warn(str(message))
+
+            warnings.showwarning = show
             return int(options.run(options))
     except RefCoreMLError as error:
         errors.print("[bold red]error:[/] ", end="")

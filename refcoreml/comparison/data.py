@@ -9,7 +9,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -57,8 +57,8 @@ class Source:
     Attributes:
         data: one of
 
-            * the path of a folder: its pictures, those in folders below included, in the order of their names; or, if
-              there are none, its ``.npz`` files;
+            * the path of a folder: its pictures, those in folders below included but hidden files not, in the order of
+              their names; or, if there are none, its ``.npz`` files;
             * the path of an ``.npz``: arrays by input name, each with one more dimension than the input, samples
               first; or without, one sample. If the model has one input, its only array may have any name;
             * an iterable of dicts of inputs, or of pairs (dict, true label).
@@ -76,8 +76,11 @@ class Source:
 
     @classmethod
     def of(cls, data: Any, **options: Any) -> Source:
-        """The data as a source, which it may be already."""
-        return data if isinstance(data, Source) else cls(data, **options)
+        """The data as a source, which it may be already; then the options that are given count."""
+        if not isinstance(data, Source):
+            return cls(data, **options)
+        given = {name: value for name, value in options.items() if value is not None and value is not False}
+        return replace(data, **given)
 
     def samples(self, model: Model, skipped: list[str] | None = None) -> Iterator[Sample]:
         """Reads the samples, one when it is asked for.
@@ -99,7 +102,8 @@ class Source:
             if labels is not None:
                 if count > len(labels):
                     raise UsageError(f"there are {len(labels)} labels, but more samples", where="labels")
-                sample = Sample(sample.name, sample.inputs, labels[count - 1])
+                label = labels[count - 1]
+                sample = Sample(sample.name, sample.inputs, label.item() if isinstance(label, np.generic) else label)
             elif isinstance(self.labels, Mapping):
                 sample = Sample(sample.name, sample.inputs, _label_of(sample.name, self.labels))
             yield sample
@@ -133,7 +137,7 @@ class Source:
             yield Sample(str(index), dict(inputs), label)
 
     def _folder(self, folder: Path, model: Model, skipped: list[str]) -> Iterator[Sample]:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         pictures = [path for path in files if path.suffix.lower() in PICTURES]
         if not pictures:
             archives = [path for path in files if path.suffix.lower() == ".npz"]
@@ -278,7 +282,7 @@ def read_image(feature: Feature, path: str | Path, resize: features.Resize | Non
         with Image.open(path) as picture:
             picture.load()
             prepared = features.prepare_image(picture, feature, resize)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
         if isinstance(error, UsageError):
             raise
         raise _BrokenFileError(f"cannot be read as a picture: {error}", where=str(path)) from error

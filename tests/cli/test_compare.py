@@ -114,6 +114,18 @@ def test_folders_with_broken_pictures(run, pictures):
     assert "skipped as broken: cut.jpg" in out
 
 
+def test_a_warning_is_shown_once(run, tmp_path):
+    net = build.Network({"image": build.image(6, 4)}, {"y": build.image(6, 4)})
+    net.add("activation", outputs="n", linear={"alpha": -1.0, "beta": -1.0})
+    net.add("unary", outputs="y", type="LOG")
+    net.model().save(tmp_path / "nan.mlmodel")
+    for number in range(3):
+        Image.new("RGB", (6, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    code, _, err = run("compare", tmp_path / "nan.mlmodel", tmp_path / "nan.mlmodel", "--images", tmp_path)
+    assert code == 0
+    assert err.count("holds NaN") == 1
+
+
 def test_wrong_arguments(run, pictures, tmp_path):
     model, folder = pictures
     code, _, err = run("compare", model, model, "--images", folder, "--csv", tmp_path / "none" / "x.csv")

@@ -92,6 +92,18 @@ def test_a_picture_of_another_size_is_not_broken(pictures_model, folder):
     assert {sample.inputs["image"].mode for sample in samples} == {"RGB"}
 
 
+def test_hidden_files_are_left_out(pictures_model, folder):
+    """Such as those that macOS writes beside files on foreign disks."""
+    (folder / "cat" / "._a.PNG").write_bytes(b"no picture")
+    assert len(list(Source(folder).samples(pictures_model))) == 3
+
+
+def test_options_beside_a_source_count(folder):
+    source = Source(folder, "folders", "fit")
+    assert Source.of(source, labels=None, resize="crop", skip_broken=False) == Source(folder, "folders", "crop")
+    assert Source.of(source, labels=["a"], resize=None, skip_broken=True) == Source(folder, ["a"], "fit", True)
+
+
 def test_only_broken_pictures_are_no_data(pictures_model, tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing")
     with pytest.raises(UsageError, match=r"no samples.*1 files were skipped"):
@@ -168,6 +180,13 @@ def test_bytes_of_pictures_in_an_archive(pictures_model, tmp_path):
     samples = list(Source(tmp_path / "gray.npz").samples(pictures_model))
     assert len(samples) == 2
     assert samples[0].inputs["image"].mode == "RGB"
+
+
+def test_labels_as_an_array(pair_model):
+    data = [{"a": np.zeros(3), "b": np.zeros((2, 4, 5))}] * 2
+    labels = [sample.label for sample in Source(data, np.array([4, 5])).samples(pair_model)]
+    assert labels == [4, 5]
+    assert all(type(label) is int for label in labels)
 
 
 def test_an_iterator_is_read_one_at_a_time(pair_model):
