@@ -10,6 +10,9 @@ Loads Core ML models on any operating system and computes, in NumPy, what the sp
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from refcoreml.custom import CustomLayer, CustomModel, custom_layer, custom_model
 from refcoreml.errors import (
     CallbackError,
@@ -25,7 +28,11 @@ from refcoreml.errors import (
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.inspection import Summary, inspect
 from refcoreml.model import LayerTrace, Model, load
-from refcoreml.quantization import dequantize_weights, quantize_weights
+
+if TYPE_CHECKING:
+    from refcoreml.comparison import compare_layers, compare_models
+    from refcoreml.quantization import dequantize_weights, quantize_weights
+    from refcoreml.studies import Study, study
 
 __version__ = "0.1.0"
 
@@ -42,13 +49,39 @@ __all__ = [
     "ModelNotFoundError",
     "RefCoreMLError",
     "RefCoreMLWarning",
+    "Study",
     "Summary",
     "UnsupportedModelError",
     "UsageError",
+    "compare_layers",
+    "compare_models",
     "custom_layer",
     "custom_model",
     "dequantize_weights",
     "inspect",
     "load",
     "quantize_weights",
+    "study",
 ]
+
+#: Names that are imported when they are first used, and the rooms they come from: who only predicts need not wait.
+_LATER = {
+    "Study": "studies",
+    "compare_layers": "comparison",
+    "compare_models": "comparison",
+    "dequantize_weights": "quantization",
+    "quantize_weights": "quantization",
+    "study": "studies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(f"refcoreml.{_LATER[name]}"), name)
+    if name in _LATER.values():
+        return import_module(f"refcoreml.{name}")
+    raise AttributeError(f"module 'refcoreml' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *_LATER.values()})

@@ -20,6 +20,7 @@ from refcoreml.neuralnetwork.arithmetic import arithmetic
 from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.pipeline import Pipeline, inner_models
+from refcoreml.spec import schema
 from refcoreml.spec.files import ModelFile, read_model, write_model
 
 #: A batch goes to threads when its first sample took longer than this, in seconds; below, threads cost more than they
@@ -83,18 +84,39 @@ class Model:
         self._arithmetic = arithmetic(precision)
         self._custom = custom.LAYERS.given(custom_layers), custom.MODELS.given(custom_models)
         self._evaluator: Evaluator | None = None
-        self.spec = file.spec
         self.precision = precision
         self.strict = strict
-        self.kind = str(self.spec.WhichOneof("Type"))
-        self.inputs = [Feature.of(feature) for feature in self.spec.description.input]
-        self.outputs = [Feature.of(feature) for feature in self.spec.description.output]
+        self.kind = str(file.spec.WhichOneof("Type"))
+        self._describe()
 
     def __repr__(self) -> str:
         def listed(group: Sequence[Feature]) -> str:
             return ", ".join(f"{feature.name}: {feature.describe()}" for feature in group)
 
         return f"<refcoreml.Model {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Models can be pickled, to be sent to other processes; what `prepare` made is made anew there."""
+        made = ("spec", "inputs", "outputs", "_evaluator")
+        state = {name: value for name, value in vars(self).items() if name not in made}
+        return {**state, "_file": (self.spec.SerializeToString(), self._file.name, self._file.weights)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        spec, name, weights = state["_file"]
+        vars(self).update(state)
+        self._file = ModelFile(schema.Model.FromString(spec), name, weights)
+        self._evaluator = None
+        self._describe()
+
+    def _describe(self) -> None:
+        self.spec = self._file.spec
+        self.inputs = [Feature.of(feature) for feature in self.spec.description.input]
+        self.outputs = [Feature.of(feature) for feature in self.spec.description.output]
+
+    @property
+    def name(self) -> str:
+        """The path that the model was read from, or what kind of source it was."""
+        return self._file.name
 
     def prepare(self) -> Evaluator:
         """Checks the model and decodes its weights, once; `load` does it unless told otherwise.

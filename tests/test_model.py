@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -102,8 +104,8 @@ def test_trace_yields_every_layer_and_runs_it_when_asked(monkeypatch):
     assert layers[1].inputs["dense"] is layers[0].outputs["dense"]
     np.testing.assert_array_equal(layers[1].outputs["y"].reshape(-1), model.predict({"x": X})["y"])
     ran = []
-    run_step = Network._run_step
-    monkeypatch.setattr(Network, "_run_step", lambda *given: ran.append(given[1].name) or run_step(*given))
+    run_step = Network.run_step
+    monkeypatch.setattr(Network, "run_step", lambda *given: ran.append(given[1].name) or run_step(*given))
     trace = model.trace({"x": X})
     assert ran == []
     next(trace)
@@ -194,3 +196,13 @@ def test_the_text_form_names_features():
         repr(network().model())
         == "<refcoreml.Model neuralNetwork (x: MultiArray (Float32 3)) -> (y: MultiArray (Float32))>"
     )
+
+
+def test_a_model_can_be_sent_to_another_process():
+    model = refcoreml.load(network().spec(), precision="float64", strict=False)
+    expected = model.predict({"x": X})["y"]
+    copy = pickle.loads(pickle.dumps(model))
+    assert (copy.precision, copy.strict, copy.kind, copy.name) == ("float64", False, model.kind, model.name)
+    assert copy.inputs == model.inputs
+    assert copy.outputs == model.outputs
+    np.testing.assert_array_equal(copy.predict({"x": X})["y"], expected)

@@ -1,4 +1,4 @@
-"""The command line: ``refcoreml predict``, ``inspect``, ``trace``, ``demo``."""
+"""The command line: ``refcoreml predict``, ``inspect``, ``trace``, ``compare``, ``study``, ``demo``."""
 
 from refcoreml.cli.main import main
 

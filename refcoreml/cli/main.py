@@ -7,9 +7,10 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import refcoreml
-from refcoreml.cli import demo, inspect, predict, trace
+from refcoreml.cli import compare, demo, inspect, predict, quantize, study, trace
 from refcoreml.cli.console import errors
 from refcoreml.cli.custom import custom_code
 from refcoreml.errors import (
@@ -41,13 +42,13 @@ def parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     top = argparse.ArgumentParser(
         prog="refcoreml",
-        description="Run, look into and trace Core ML models on any operating system.",
+        description="Run, look into, trace and compare Core ML models on any operating system.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"refcoreml {refcoreml.__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (predict, inspect, trace, demo):
+    for module in (predict, inspect, trace, quantize, compare, study, demo):
         module.add_parser(commands)
     return top
 
@@ -63,7 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings(), custom_code(getattr(options, "custom", [])):
             warnings.simplefilter("always", refcoreml.RefCoreMLWarning)
-            warnings.showwarning = lambda message, *_, **__: _warn(str(message))
+            seen: set[str] = set()  # a thousand samples may have the same thing to say
+
+            def show(message: Warning | str, *_: Any, **__: Any) -> None:
+                if str(message) not in seen:
+                    seen.add(str(message))
+                    _warn(str(message))
+
+            warnings.showwarning = show
             return int(options.run(options))
     except RefCoreMLError as error:
         errors.print("[bold red]error:[/] ", end="")

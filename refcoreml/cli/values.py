@@ -12,7 +12,8 @@ import numpy as np
 
 from refcoreml import features
 from refcoreml.cli.custom import add_custom_argument
-from refcoreml.errors import InputError, UsageError
+from refcoreml.comparison.data import read_image
+from refcoreml.errors import UsageError
 from refcoreml.model import Model
 
 _HELP = """\
@@ -122,22 +123,3 @@ def _literal(feature: features.Feature, text: str) -> Any:
     if feature.kind == "dictionary" and feature.spec.type.dictionaryType.HasField("int64KeyType"):
         return {int(key): item for key, item in value.items()}
     return value
-
-
-def read_image(feature: features.Feature, path: str, resize: Any) -> Any:
-    """Opens a picture and brings it to the feature's colours and, if asked, size."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            prepared = features.prepare_image(picture, feature, resize)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise UsageError(f"cannot be read as a picture: {error}", where=path) from error
-    try:
-        features.check_inputs([feature], {feature.name: prepared})
-    except InputError as error:
-        raise UsageError(error.problem, where=error.where, remedy="Add --resize fill, fit or crop") from error
-    return prepared

@@ -29,16 +29,22 @@ from refcoreml.kernels._types import Array
 
 Floats: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
+#: S0, S1, S2 at each node of a range.
+_Sums: TypeAlias = tuple[Floats, Floats, Floats]
 
 #: Up to so many distinct values the clusters are the best there are; beyond, those of a compressed set of points are
 #: refined, and proven to be near the best.
 EXACT_UP_TO = 100_000
 
-#: Candidates for boundaries, per cluster, in a first, coarse solution, and cells per cluster of compressed points.
-_COARSE = 32
+#: Candidates for boundaries, per cluster, in a first, coarse solution.
+_GUESS = 8
+#: Cells per cluster of compressed points: the bound is off by about (2 / cells)^2 or 2 * (1 / cells)^2.
+_CELLS = 32
 _FEWEST = 1024
 #: Entries of a layer that are computed in one piece.
 _DENSE = 1 << 15
+#: Nodes that a window has to either side, at the least.
+_WINDOW = 24
 #: How much nearer the nodes of one level of a layer lie than those of the level before.
 _REFINEMENT = 8
 #: A result within this factor of the proven bound counts as the best: sums in float64 leave about so much doubt.
@@ -94,7 +100,7 @@ class _Points:
         scatter = self.scatter + self.w * (self.x - np.repeat(mean, lengths)) ** 2
         return _Points(mean, mass, np.add.reduceat(scatter, starts))
 
-    def sums(self, low: int, high: int) -> tuple[Floats, Floats, Floats]:
+    def sums(self, low: int, high: int) -> _Sums:
         """S0, S1 and S2 of the points between node ``low`` and each node of [low, high], about a point in their middle.
 
         The origin is near, so that a cost, which is a difference of such sums, keeps its digits.
@@ -210,16 +216,16 @@ def _shortest_path(points: _Points, clusters: int) -> tuple[Indices, float]:
     """The edges of the best clusters, and a lower bound of their error."""
     count = len(points.x)
     spread = _spread(points.x, points.w)
-    coarse = max(_COARSE * clusters, _FEWEST)
+    coarse = max(_GUESS * clusters, _FEWEST)
     edges = _equal_parts(spread, clusters)
     if count > 2 * coarse:
         places = _equal_parts(spread, coarse)
         few = points.grouped(places)
         edges = _equal_parts(spread[places[1:] - 1], clusters)
-        edges = places[_settled(few, edges, 1, 1e-3)[0]]
-    error, bound, reach = np.inf, -np.inf, 1
+        edges = places[_settled(few, edges, 0)[0]]
+    error, bound, reach = np.inf, -np.inf, 0
     while True:
-        found, layers = _settled(points, edges, reach, 1e-6)
+        found, layers = _settled(points, edges, reach)
         reached = float(points.grouped(found).scatter.sum())
         here, doubt = _dual_bound(points, found, layers)
         bound = max(bound, here)
@@ -229,15 +235,23 @@ def _shortest_path(points: _Points, clusters: int) -> tuple[Indices, float]:
         if bound >= error * (1 - _ROUNDING) - doubt or (reach >= clusters and not better):
             return edges, bound
         if not better:
-            reach *= 4
+            reach = 4 * max(reach, 1)
 
 
-def _settled(points: _Points, edges: Indices, reach: int, gain: float) -> tuple[Indices, _Layers]:
-    """Repeats passes about the edges that the last one found, until one gains less than a part of the error."""
-    error = float(points.grouped(edges).scatter.sum())
+def _settled(points: _Points, edges: Indices, reach: int) -> tuple[Indices, _Layers]:
+    """Repeats passes about the edges that the last one found, until they hardly move.
+
+    Windows reach at least one cluster far, and over enough nodes that a pass is worth its calls.
+    """
+    clusters = len(edges) - 1
+    reach = max(reach, 1, _WINDOW * clusters // len(points.x))
+    numbers = np.arange(clusters + 1)
+    error = np.inf
     while True:
         found, layers = _pass(points, edges, reach)
-        if not layers.totals[1] < error * (1 - gain) or np.array_equal(found, edges):
+        low, high = edges[np.maximum(numbers - reach, 0)], edges[np.minimum(numbers + reach, clusters)]
+        settled = (10 * (edges - found) <= edges - low) & (10 * (found - edges) <= high - edges)
+        if settled.all() or not layers.totals[1] < error * (1 - _ROUNDING):
             return found, layers
         edges, error = found, layers.totals[1]
 
@@ -264,7 +278,7 @@ def _pass(points: _Points, edges: Indices, reach: int) -> tuple[Indices, _Layers
     for layer in range(1, clusters + 2):
         begin = last if layer > clusters else max(int(edges[max(layer - reach, 0)]), layer)
         end = int(edges[min(layer + reach, clusters)])
-        best, origin = _layer(points, low[-1], values[-1], begin, end)
+        best, origin = _layer(points.sums(low[-1], end), low[-1], values[-1], begin)
         low.append(begin)
         values.append(best)
         origins.append(origin)
@@ -276,17 +290,17 @@ def _pass(points: _Points, edges: Indices, reach: int) -> tuple[Indices, _Layers
     return path, _Layers(low, values, (fewer if clusters > 1 else np.inf, exact, more))
 
 
-def _layer(points: _Points, low: int, values: Floats, begin: int, end: int) -> tuple[Floats, Indices]:
-    """For the nodes j of [begin, end] the least of values[i - low] + cost(i, j) over i < j, and that i.
+def _layer(sums: _Sums, low: int, values: Floats, begin: int) -> tuple[Floats, Indices]:
+    """For the nodes j from ``begin`` on the least of values[i - low] + cost(i, j) over i < j, and that i.
 
     The best i grows with j. So a few j, far apart, are looked up among all i, and those between among the i between
     the best of their neighbours.
     """
-    masses, firsts, seconds = points.sums(low, end)
+    masses, firsts, seconds = sums
     mass, first = masses[: len(values)], firsts[: len(values)]
     offset = values - seconds[: len(values)]
     j_mass, j_first = masses[begin - low :], firsts[begin - low :]
-    count = end + 1 - begin
+    count = len(j_mass)
     best, origin = np.empty(count), np.empty(count, np.intp)
 
     stride = 1
@@ -296,14 +310,16 @@ def _layer(points: _Points, low: int, values: Floats, begin: int, end: int) -> t
     divisors = j_mass[rows, None] - mass
     terms = j_first[rows, None] - first
     terms *= terms
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms /= divisors
-    np.subtract(offset, terms, out=terms)
     if low + len(values) > begin:
-        terms[~(divisors > 0)] = np.inf
+        np.divide(terms, divisors, out=terms, where=divisors > 0)
+        np.subtract(offset, terms, out=terms)
+        terms[divisors <= 0] = np.inf
+    else:
+        terms /= divisors
+        np.subtract(offset, terms, out=terms)
     chosen = terms.argmin(axis=1)
     origin[rows] = chosen
-    best[rows] = np.take_along_axis(terms, chosen[:, None], 1)[:, 0]
+    best[rows] = terms[np.arange(len(chosen)), chosen]
     while stride > 1:
         wide, stride = stride, stride // _REFINEMENT
         j = np.arange(0, count, stride)
@@ -314,20 +330,31 @@ def _layer(points: _Points, low: int, values: Floats, begin: int, end: int) -> t
         upper = np.where(right < count, origin[np.minimum(right, count - 1)], len(values) - 1)
         upper = np.minimum(np.maximum(upper, lower), begin + j - 1 - low)
         for part in _portions(upper - lower + 1):
-            best[j[part]], origin[j[part]] = _ragged(mass, first, offset, j_mass, j_first, j[part], lower[part], upper[part])
+            best[j[part]], origin[j[part]] = _ragged(
+                mass, first, offset, j_mass, j_first, j[part], lower[part], upper[part]
+            )
     return best + seconds[begin - low :], origin + low
 
 
 def _portions(lengths: Indices) -> list[slice]:
     """Slices of neighbouring rows with about a million entries each."""
+    if int(lengths.sum()) <= 1 << 20:
+        return [slice(None)]
     ends = np.cumsum(lengths)
-    cuts = np.searchsorted(ends, np.arange(1 << 20, int(ends[-1]) if len(ends) else 0, 1 << 20)) + 1
+    cuts = np.searchsorted(ends, np.arange(1 << 20, int(ends[-1]), 1 << 20)) + 1
     places = np.unique(np.concatenate([[0], cuts, [len(lengths)]])).tolist()
     return [slice(a, b) for a, b in zip(places[:-1], places[1:], strict=True)]
 
 
 def _ragged(
-    mass: Floats, first: Floats, offset: Floats, j_mass: Floats, j_first: Floats, j: Indices, lower: Indices, upper: Indices
+    mass: Floats,
+    first: Floats,
+    offset: Floats,
+    j_mass: Floats,
+    j_first: Floats,
+    j: Indices,
+    lower: Indices,
+    upper: Indices,
 ) -> tuple[Floats, Indices]:
     """The least of offset[i] - (first difference)^2 / mass difference over lower <= i <= upper, for each j."""
     lengths = upper - lower + 1
@@ -366,10 +393,10 @@ def _dual_bound(points: _Points, edges: Indices, layers: _Layers) -> tuple[float
         near = far = doubt = 0.0
         for part in range(1, clusters + 1):
             low, begin, end = int(edges[max(part - 2, 0)]), int(edges[part - 1]), int(edges[part])
-            reached = _layer(points, low, potential[low:end], begin + 1, end)[0] + price
+            mass, first, second = sums = points.sums(low, end)
+            reached = _layer(sums, low, potential[low:end], begin + 1)[0] + price
             here = potential[begin + 1 : end + 1]
             # Sums of this size are subtracted: each cost is wrong by a few of their last bits.
-            mass, first, second = points.sums(low, end)
             doubt += 4 * np.finfo(np.float64).eps * float(second[-1])
             near = max(near, float((here - reached).max()))
             np.minimum(here, reached, out=here)
@@ -397,7 +424,7 @@ def _compressed(x: Array, w: Floats | None, clusters: int) -> Clustering:
 
     The clusters of Z, which are computed exactly, begin Lloyd's iteration on the points themselves.
     """
-    cells = max(_COARSE * clusters, 2 * _FEWEST)
+    cells = max(_CELLS * clusters, 2 * _FEWEST)
     cuts = _cells(x, w, cells)
     middle = float(np.mean(x, dtype=np.float64)) if w is None else float(np.average(x, weights=w))
     mass, first, second = _cell_sums(x, w, cuts, middle)
@@ -461,9 +488,7 @@ def _cell_sums(x: Array, w: Floats | None, cuts: Indices, middle: float) -> tupl
 class _PrefixSums:
     """Sums over all points before any place, from the sums over the cells and the points of one cell."""
 
-    def __init__(
-        self, x: Array, w: Floats | None, cuts: Indices, middle: float, mass: Floats, first: Floats
-    ) -> None:
+    def __init__(self, x: Array, w: Floats | None, cuts: Indices, middle: float, mass: Floats, first: Floats) -> None:
         self._x, self._w, self._cuts, self._middle = x, w, cuts, middle
         self._sums = [np.concatenate([[0.0], np.cumsum(terms)]) for terms in (mass, first)]
 

@@ -152,7 +152,7 @@ def linear_scale(step: Array, bits: int) -> NDArray[np.float32]:
     scale = np.ldexp(np.ceil(np.ldexp(step, -exponent)), exponent)
     top, top_exponent = np.frexp(_LARGEST / ((1 << bits) - 1))
     cap = float(np.ldexp(np.floor(np.ldexp(top, SCALE_BITS)), top_exponent - SCALE_BITS))
-    return np.minimum(scale, cap).astype(np.float32)
+    return np.asarray(np.minimum(scale, cap).astype(np.float32))
 
 
 def range_parameters(low: Array, high: Array, bits: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

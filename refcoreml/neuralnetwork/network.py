@@ -165,7 +165,7 @@ class Network:
                 arguments = [_existing(blobs, name, step.node.where) for name in step.inputs]
                 if not all(name in shapes for name in step.outputs):
                     step.shapes_of([array.shape for array in arguments])
-                results = self._run_step(step, arguments)
+                results = self.run_step(step, arguments)
                 yield step, arguments, results
                 blobs.update(zip(step.outputs, results, strict=True))
             for name in step.last_uses:
@@ -178,7 +178,8 @@ class Network:
             raise InputError(f"loops have run {ROUND_LIMIT} times in all, taken for endless", where=step.node.where)
         return self._walk(step.bodies[name], blobs, shapes, rounds)
 
-    def _run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
+    def run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        """Runs one layer, no branch or loop, on arrays; its outputs are as the arithmetic stores them."""
         assert step.op.run is not None
         try:
             with np.errstate(all="ignore"):

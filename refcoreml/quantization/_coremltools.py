@@ -9,6 +9,7 @@ Source: ``quantization_utils.py`` of coremltools 9.0, as observed and compared b
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refcoreml.kernels._types import Array
 from refcoreml.quantization.tensors import WeightTensor
@@ -25,7 +26,7 @@ def encode(values: Array, bits: int, mode: str, tensor: WeightTensor) -> schema.
     wide = values.astype(np.float64)
     if mode == "linear_lut":
         codes, scale, bias = _linear(wide.reshape(1, -1), bits)
-        return encode_table(codes, bits, np.arange(1 << bits) * scale[0] + bias[0])
+        return encode_table(codes, bits, np.arange(1 << bits, dtype=np.float64) * scale[0] + bias[0])
     if wide.ndim < 2 or tensor.kind in _VECTORS:
         rows = wide.reshape(1, -1)
     else:
@@ -37,14 +38,14 @@ def encode(values: Array, bits: int, mode: str, tensor: WeightTensor) -> schema.
     return encode_linear(codes, bits, scale, bias)
 
 
-def _linear(rows: Array, bits: int) -> tuple[Array, Array, Array]:
+def _linear(rows: Array, bits: int) -> tuple[NDArray[np.uint8], Array, Array]:
     low, high = rows.min(axis=1), rows.max(axis=1)
     scale = (high - low) / ((1 << bits) - 1)
     inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > _COLLAPSE)
     return np.rint((rows - low[:, None]) * inverse[:, None]).astype(np.uint8), scale, low
 
 
-def _symmetric(rows: Array, bits: int) -> tuple[Array, Array, Array]:
+def _symmetric(rows: Array, bits: int) -> tuple[NDArray[np.uint8], Array, Array]:
     half = 1 << (bits - 1)
     scale = np.abs(rows).max(axis=1) / (half - 1)
     bias = -half * scale

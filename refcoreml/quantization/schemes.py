@@ -22,6 +22,7 @@ MODES = ("linear", "linear_symmetric", "linear_lut", "kmeans", "custom_lut")
 
 #: A user's table: from the bits and the weights, in their shape, to 2^bits numbers and a code for each weight.
 LutFunction: TypeAlias = Callable[[int, Array], tuple[Any, Any]]
+Codes: TypeAlias = NDArray[np.uint8]
 #: How linear modes choose the range: ``minmax``, ``mse``, or ``("percentile", p)`` with 50 < p <= 100.
 Fit: TypeAlias = str | tuple[str, float]
 
@@ -97,7 +98,9 @@ class Scheme:
                 rows = values.reshape(1, -1)
                 scale, bias, least = self._parameters(rows)
                 codes = kernels.quantize_linear(rows, scale, bias, self.bits, least=least)
-                levels = np.arange(1 << self.bits) * scale.astype(np.float64) + bias.astype(np.float64)
+                levels = np.arange(1 << self.bits, dtype=np.float64) * scale.astype(np.float64) + bias.astype(
+                    np.float64
+                )
                 return encode_table(codes, self.bits, levels)
             case "kmeans":
                 return self._clustered(values, sensitivity)
@@ -167,7 +170,7 @@ def _channel_rows(values: Array, tensor: WeightTensor) -> Array:
     return np.moveaxis(values, tensor.channel_axis, 0).reshape(tensor.channels, -1)
 
 
-def _from_rows(codes: Array, tensor: WeightTensor) -> Array:
+def _from_rows(codes: Codes, tensor: WeightTensor) -> Codes:
     if not tensor.channel_scales:
         return codes.reshape(tensor.shape)
     axis = tensor.channel_axis
@@ -175,7 +178,7 @@ def _from_rows(codes: Array, tensor: WeightTensor) -> Array:
     return np.moveaxis(codes.reshape(tensor.channels, *others), 0, axis)
 
 
-def _custom_table(scheme: Scheme, values: Array, tensor: WeightTensor) -> tuple[Array, Array]:
+def _custom_table(scheme: Scheme, values: Array, tensor: WeightTensor) -> tuple[Array, Codes]:
     """The table and the codes of the user's function, checked."""
     assert scheme.lut_function is not None
     remedy = "It is called as lut_function(nbits, weights) and returns (table, codes)"
@@ -193,6 +196,7 @@ def _custom_table(scheme: Scheme, values: Array, tensor: WeightTensor) -> tuple[
             raise CallbackError(f"lut_function returned {problem}", where=tensor.where, remedy=remedy)
 
     entries = 1 << scheme.bits
+    levels: Array
     try:
         levels, numbers = np.asarray(table, np.float64).reshape(-1), np.asarray(codes)
     except (TypeError, ValueError) as error:

@@ -28,6 +28,7 @@ class Selector:
         self.chooses = chooses
 
     def __call__(self, tensor: WeightTensor) -> bool:
+        """Whether the tensor is chosen."""
         return self.chooses(tensor)
 
     def __and__(self, other: Callable[[WeightTensor], bool]) -> Selector:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,8 @@ class WeightTensor:
     where: str
     shape: Shape
     channel_axis: int
-    message: schema.WeightParams = field(repr=False)
-    spec: schema.NeuralNetworkLayer = field(repr=False)
+    message: schema.WeightParams = dataclass_field(repr=False)
+    spec: schema.NeuralNetworkLayer = dataclass_field(repr=False)
     updatable: bool
     allowed: frozenset[str]
     channel_scales: bool
@@ -148,7 +149,7 @@ class _Witness(Node):
     Only the layer knows its weights' shapes; so it is prepared as for a run.
     """
 
-    found: list[WeightTensor] = field(default_factory=list)
+    found: list[WeightTensor] = dataclass_field(default_factory=list)
 
     @staticmethod
     def of(node: Node) -> _Witness:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.message import Message
+from numpy.typing import NDArray
 
 from refcoreml.errors import InvalidModelError
 from refcoreml.kernels import quantization
@@ -178,7 +179,7 @@ def encode_floats(values: Array) -> schema.WeightParams:
     return schema.WeightParams.FromString(_packed_floats("floatValue", values))
 
 
-def encode_linear(codes: Array, bits: int, scale: Array, bias: Array) -> schema.WeightParams:
+def encode_linear(codes: NDArray[np.uint8], bits: int, scale: Array, bias: Array) -> schema.WeightParams:
     """Stores unsigned codes with their scale and bias, each [1] or [C] and of equal length."""
     made = schema.WeightParams(rawValue=quantization.pack_codes(codes, bits))
     made.quantization.numberOfBits = bits
@@ -187,7 +188,7 @@ def encode_linear(codes: Array, bits: int, scale: Array, bias: Array) -> schema.
     return made
 
 
-def encode_table(codes: Array, bits: int, table: Array) -> schema.WeightParams:
+def encode_table(codes: NDArray[np.uint8], bits: int, table: Array) -> schema.WeightParams:
     """Stores codes into a lookup table of 2^bits numbers."""
     made = schema.WeightParams(rawValue=quantization.pack_codes(codes, bits))
     made.quantization.numberOfBits = bits

@@ -1,0 +1,136 @@
+"""``refcoreml compare``."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from refcoreml.cli.console import errors, out
+from refcoreml.comparison import compare_layers, compare_models
+from refcoreml.comparison.data import Source, read_labels
+from refcoreml.comparison.tables import to_json
+from refcoreml.errors import UsageError
+from refcoreml.model import load
+
+_EPILOG = """\
+examples:
+  refcoreml compare Net.mlmodel Net8.mlmodel --images photos/ --resize crop
+  refcoreml compare Net.mlmodel Net8.mlmodel --images classes/ --labels folders --min-agreement 0.99
+  refcoreml compare Net.mlmodel Net8.mlmodel --data samples.npz --labels label --layers
+  refcoreml compare Net.mlmodel Net.mlmodel --precision-second float16 --data samples.npz
+
+An .npz holds an array for each input, samples first. Exit code 1 if the models agree less, or the SNR is lower, than
+asked for.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "compare",
+        help="compare two models on data: agreement of labels, SNR, layer by layer",
+        description="Compares what two models return for the same inputs; the first one is the reference.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("full", metavar="A", help="the reference: a .mlmodel file or .mlpackage folder")
+    parser.add_argument("quantized", metavar="B", help="the model to judge")
+    add_data_arguments(parser)
+    parser.add_argument("--layers", action="store_true", help="layer by layer, own error and accumulated error")
+    for option, which in (("--precision", "both models"), ("--precision-second", "B, if it is to differ")):
+        parser.add_argument(option, choices=("float32", "float64", "float16"), help=f"arithmetic of {which}")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--csv", metavar="FILE", help="also write the result as CSV")
+    parser.add_argument("--plot", metavar="FILE", help="also draw it, to a .png, .svg or .pdf (extra: plot)")
+    parser.add_argument(
+        "--min-agreement", type=float, metavar="RATE", help="exit with 1 if top-1 agreement is below, such as 0.99"
+    )
+    parser.add_argument("--min-snr", type=float, metavar="DB", help="exit with 1 if an output's SNR is below")
+    parser.set_defaults(run=run)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say what data there is."""
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--images", metavar="FOLDER", help="a folder of pictures")
+    data.add_argument("--data", metavar="PATH", help="an .npz, or a folder of them")
+    parser.add_argument(
+        "--labels",
+        metavar="LABELS",
+        help="true labels: a .json, .csv, .npy or .txt file; 'folders': a picture's folder is its label; or the name of"
+        " an array in the .npz",
+    )
+    parser.add_argument(
+        "--resize", choices=("fill", "fit", "crop"), help="bring pictures to the size that the model wants"
+    )
+    parser.add_argument("--skip-broken", action="store_true", help="leave files out that cannot be read, and name them")
+    parser.add_argument(
+        "--scores", action="append", default=[], metavar="OUTPUT", help="an array output that holds scores of classes"
+    )
+    parser.add_argument("--top", type=int, default=5, metavar="K", help="the k of top-k agreement (default 5)")
+
+
+def source(options: argparse.Namespace) -> Source:
+    """The data that the arguments describe."""
+    labels: Any = options.labels
+    if labels is not None and Path(labels).is_file():
+        labels = read_labels(labels)
+    return Source(options.images or options.data, labels, options.resize, options.skip_broken)
+
+
+@contextmanager
+def counting(what: str, quiet: bool = False) -> Any:
+    """Shows on standard error how many are done; gives the function to call with their number."""
+    if quiet or not errors.is_terminal:
+        yield None
+        return
+    with errors.status(what) as status:
+        yield lambda done: status.update(f"{what}: {done}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    for path in filter(None, (options.csv, options.plot)):
+        if not Path(path).parent.is_dir():
+            raise UsageError("there is no such folder", where=str(Path(path).parent))
+    if options.plot:
+        from refcoreml.comparison.plots import require_matplotlib
+
+        require_matplotlib()
+    first = options.precision or "float32"
+    full = load(options.full, precision=first)
+    quantized = load(options.quantized, precision=options.precision_second or first)
+    data = source(options)
+    with counting("samples compared") as progress:
+        found = compare_models(full, quantized, data, scores=options.scores, top=(options.top,), progress=progress)
+        layers = compare_layers(full, quantized, data, progress=progress) if options.layers else None
+    problems = _problems(found, options)
+    if options.json:
+        result = {**found.as_dict(), **({"by_layer": layers.as_dict()} if layers else {}), "problems": problems}
+        out.file.write(to_json(result))
+    else:
+        out.file.write(f"{found}\n" + (f"\n{layers}\n" if layers else ""))
+        for problem in problems:
+            out.print(problem, style="bold red", markup=False)
+    if options.csv:
+        (layers or found).to_csv(options.csv)
+    if options.plot:
+        (layers or found).plot(options.plot)
+    return 1 if problems else 0
+
+
+def _problems(found: Any, options: argparse.Namespace) -> list[str]:
+    problems = []
+    if options.min_agreement is not None:
+        if found.agreement is None:
+            raise UsageError("the models have no labels that could agree", where="--min-agreement")
+        if not found.agreement.rate >= options.min_agreement:
+            problems.append(f"top-1 agreement is {found.agreement}, less than {options.min_agreement:.2%}")
+    if options.min_snr is not None:
+        if found.snr is None:
+            raise UsageError("no output has numbers", where="--min-snr")
+        if not found.snr >= options.min_snr:
+            problems.append(f"the least SNR is {found.snr:.2f} dB, less than {options.min_snr:g} dB")
+    return problems

@@ -1,0 +1,128 @@
+"""``refcoreml study``."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from refcoreml.cli.compare import add_data_arguments, source
+from refcoreml.cli.console import errors, out
+from refcoreml.errors import UsageError
+
+_EPILOG = """\
+examples:
+  refcoreml study Net.mlmodel --images photos/ --resize crop --bits 8,4,2 -o study/
+  refcoreml study Net.mlmodel --data digits.npz --labels label --sensitivity 4 --jobs 2 -o study/
+  refcoreml study Net.mlmodel --data digits.npz --labels label --floor 0.98 -o study/
+  refcoreml study Net.mlmodel --images photos/ --resize fill --budget 20% -o study/
+
+Writes report.html (one file to read or send), study.csv, study.json, figures, and records.jsonl, from which a study
+that was interrupted goes on.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "study",
+        help="measure what quantization does: size, error, agreement; sensitivity of layers; a report",
+        description="Measures what quantization of the weights does to a model, and writes a report.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--bits", type=_numbers, default=(8, 6, 4, 3, 2, 1), metavar="LIST", help="such as 8,4,2 (default 8,6,4,3,2,1)"
+    )
+    parser.add_argument(
+        "--modes",
+        type=lambda text: tuple(text.split(",")),
+        default=("linear", "kmeans"),
+        metavar="LIST",
+        help="of linear, linear_symmetric, linear_lut, kmeans (default linear,kmeans)",
+    )
+    parser.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="TERM",
+        help="which weights to quantize: matrices, kind!=batchnorm, count>=4096 and the like; of several all must hold",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        type=_numbers,
+        default=(),
+        metavar="LIST",
+        help="also quantize each layer alone, and all but one, with so many bits; in the first mode",
+    )
+    goal = parser.add_mutually_exclusive_group()
+    goal.add_argument("--budget", type=_budget, metavar="SIZE", help="search for the bits of each layer: bytes or 20%%")
+    goal.add_argument("--floor", type=float, metavar="RATE", help="likewise, for the least accuracy, such as 0.98")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run on (default 1)")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _budget(text: str) -> float:
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from refcoreml.comparison.plots import require_matplotlib
+    from refcoreml.studies import study
+
+    require_matplotlib()
+    if options.jobs < 1:
+        raise UsageError(f"must be at least 1, got {options.jobs}", where="--jobs")
+    bar = Progress(
+        TextColumn("configurations"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    )
+    with ExitStack() as stack:
+        executor: Executor | None = None
+        if options.jobs > 1:
+            # A fresh start: a process with threads must not be forked.
+            spawn = multiprocessing.get_context("spawn")
+            executor = stack.enter_context(ProcessPoolExecutor(options.jobs, spawn))
+        stack.enter_context(bar)
+        task = bar.add_task("", total=None)
+        found = study(
+            options.model,
+            source(options),
+            bits=options.bits,
+            modes=options.modes,
+            scores=options.scores,
+            top=(options.top,),
+            select=options.select,
+            sensitivity=options.sensitivity,
+            budget=options.budget,
+            floor=options.floor,
+            directory=options.output,
+            executor=executor,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    found.write(options.output)
+    if options.json:
+        out.file.write(found.to_json())
+    else:
+        out.file.write(f"{found}\n\n")
+        out.print(f"report: {Path(options.output) / 'report.html'}", markup=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,467 @@
+"""Compares two models on data: `compare_models`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refcoreml.comparison import tables
+from refcoreml.comparison.data import Label, Sample, Source
+from refcoreml.comparison.metrics import (
+    Difference,
+    DifferenceSums,
+    Rate,
+    RateCount,
+    among_best,
+    best_among_best,
+)
+from refcoreml.comparison.tasks import as_finished, pack, unpack
+from refcoreml.errors import InputError, UsageError
+from refcoreml.features import Feature, Resize
+from refcoreml.kernels._types import Array
+from refcoreml.model import Model, load
+
+__all__ = ["Comparer", "Comparison", "OutputComparison", "compare_models", "decode_image"]
+
+#: Samples that are predicted at once, on all cores; also what a task of an executor holds.
+CHUNK = 8
+
+
+@dataclass(frozen=True)
+class OutputComparison:
+    """What came of one output.
+
+    Attributes:
+        name: its name.
+        type: its type in short.
+        difference: figures about its numbers, None for labels.
+        agreement: of scores of classes, how often the reference's best label is among the k best, by k; of labels, how
+            often they are equal, under 1. Empty for other outputs.
+        accuracy_full, accuracy_quantized: how often the true label is among the k best, by k; empty if it is unknown.
+    """
+
+    name: str
+    type: str
+    difference: Difference | None
+    agreement: dict[int, Rate]
+    accuracy_full: dict[int, Rate]
+    accuracy_quantized: dict[int, Rate]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare_models` finds.
+
+    Attributes:
+        samples: how many were compared.
+        outputs: what came of each output that both models have.
+        skipped: files that could not be read and were left out on request.
+        only_in_full, only_in_quantized: outputs that only one of the models has; they are not compared.
+    """
+
+    samples: int
+    outputs: list[OutputComparison]
+    skipped: list[str]
+    only_in_full: list[str]
+    only_in_quantized: list[str]
+
+    @property
+    def agreement(self) -> Rate | None:
+        """Top-1 agreement: that of scores, else that of labels; None if the models have neither."""
+        with_scores = [output for output in self.outputs if output.agreement and output.difference]
+        rates = with_scores or [output for output in self.outputs if output.agreement]
+        return rates[0].agreement[1] if rates else None
+
+    @property
+    def snr(self) -> float | None:
+        """The least SNR of an output in dB, NaN if one has no finite numbers; None if no output has numbers."""
+        found = [output.difference for output in self.outputs if output.difference]
+        return min(found, key=badness).snr if found else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each output, for CSV."""
+        return [
+            {
+                "output": output.name,
+                "type": output.type,
+                "samples": self.samples,
+                **tables.flat(output.difference, Difference),
+                **_rate_columns("agreement", output.agreement),
+                **_rate_columns("accuracy_full", output.accuracy_full),
+                **_rate_columns("accuracy_quantized", output.accuracy_quantized),
+            }
+            for output in self.outputs
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return tables.plain(self)  # type: ignore[no-any-return]
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The result as JSON (infinite and NaN numbers as strings), also written to a file if asked."""
+        return tables.to_json(self.as_dict(), path)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """`rows` as CSV, also written to a file if asked."""
+        return tables.to_csv(self.rows(), path)
+
+    def table(self) -> str:
+        """The result as text for people."""
+        numbers, rates = tables.Text(), tables.Text()
+        for output in self.outputs:
+            if output.difference is not None:
+                numbers.add(_number_cells(output))
+            for cells in _rate_cells(output):
+                rates.add(cells)
+        notes = [f"{self.samples} samples"]
+        for model, names in (("the first", self.only_in_full), ("the second", self.only_in_quantized)):
+            if names:
+                notes.append(f"not compared, since only {model} model has them: {', '.join(names)}")
+        if self.skipped:
+            notes.append(f"skipped as broken: {', '.join(self.skipped)}")
+        for output in self.outputs:
+            if output.difference is not None and output.difference.nonfinite:
+                bad = output.difference
+                notes.append(
+                    f"{output.name}: {bad.nonfinite} elements are NaN or infinite and left out of the figures; "
+                    f"{bad.nonfinite_differing} of them differ between the models"
+                )
+        return "\n\n".join(filter(None, [rates.render(), numbers.render(), "\n".join(notes)]))
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """A figure of agreement and SNR by output; needs the extra ``plot``.
+
+        Returns:
+            The matplotlib figure, also written to a file if asked (.png, .svg, .pdf).
+        """
+        from refcoreml.comparison.plots import comparison_figure
+
+        return comparison_figure(self, path)
+
+
+def badness(difference: Difference) -> float:
+    """What to sort differences by, the worst first: the SNR, or if there is none, as no number is finite, the least."""
+    return -math.inf if math.isnan(difference.snr) else difference.snr
+
+
+def _rate_columns(name: str, rates: Mapping[int, Rate]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for k, rate in rates.items():
+        columns[f"{name}_top{k}"] = rate.rate
+        columns[f"{name}_top{k}_tied"] = rate.tied
+    return columns
+
+
+def _number_cells(output: OutputComparison) -> dict[str, str]:
+    figures = output.difference
+    assert figures is not None
+    return {
+        "output": output.name,
+        "SNR dB": f"{figures.snr:.2f}",
+        "PSNR dB": f"{figures.psnr:.2f}",
+        "cosine": f"{figures.cosine:.6f}",
+        "max error": f"{figures.max_error:.4g}",
+        "mean error": f"{figures.mean_error:.4g}",
+        "RMS error": f"{figures.rms_error:.4g}",
+        "worst sample": f"{figures.worst_sample} ({figures.worst_snr:.2f} dB)",
+    }
+
+
+def _rate_cells(output: OutputComparison) -> Iterator[dict[str, str]]:
+    for k, agreement in output.agreement.items():
+        cells = {"output": output.name, "": f"top-{k}", "agreement": str(agreement)}
+        for title, rates in (("first", output.accuracy_full), ("second", output.accuracy_quantized)):
+            if k in rates:
+                cells[f"accuracy of the {title}"] = str(rates[k])
+        yield cells
+
+
+def compare_models(
+    full: Any,
+    quantized: Any,
+    data: Any,
+    *,
+    labels: Sequence[Label] | Mapping[str, Label] | str | None = None,
+    resize: Resize | None = None,
+    skip_broken: bool = False,
+    scores: Sequence[str] = (),
+    top: Sequence[int] = (5,),
+    executor: Executor | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Comparison:
+    """Compares what two models return for the same inputs.
+
+    Whatever the difference is: quantized weights, another precision, other layers, another converter. Only what the
+    models take and give must fit: the same inputs, and at least one output of the same name and type. Figures and their
+    formulas: `refcoreml.comparison.metrics`. Arrays are compared in the type that they are returned in, images as the
+    bytes 0..255 that they show, without alpha, labels for equality, dictionaries of scores label by label.
+
+    Memory does not grow with the number of samples.
+
+    Args:
+        full: the reference: a `Model`, or anything that `load` takes.
+        quantized: the model to judge.
+        data: a folder of pictures, an ``.npz`` or a folder of them, or any iterable of dicts (or of pairs of a dict and
+            a true label): see `Source`.
+        labels: true labels, see `Source`; a label is matched with those of the model as text, so that 7 is "7".
+        resize: how to bring pictures to the models' size: ``fill``, ``fit`` or ``crop``; None: another size is refused.
+        skip_broken: whether to leave broken files out, and list them, instead of raising.
+        scores: array outputs that hold scores of classes; the class is the position.
+        top: the k of top-k agreement, besides 1. Those that reach the number of classes always hold and are left out.
+        executor: where to run chunks of samples; by default here, on all cores.
+        progress: called with the number of samples done so far.
+
+    Raises:
+        UsageError: there is no data, a file is broken, labels do not match, or the models cannot be compared.
+        InputError: a sample does not fit the models.
+    """
+    comparer = Comparer(_model(full), _model(quantized), scores=scores, top=top)
+    source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
+    skipped: list[str] = []
+    chunks = in_chunks(source.samples(comparer.full, skipped))
+    results: Iterable[tuple[int, Sums]]
+    if executor is None:
+        results = ((number, comparer.compare(chunk)) for number, chunk in enumerate(chunks))
+    else:
+        packed = (pack(comparer.full), pack(comparer.quantized), tuple(scores), tuple(top))
+        results = as_finished(executor, _compare_packed, ((*packed, chunk) for chunk in chunks))
+    # Sums of floats depend on their order: it is that of the samples, whichever task ends first.
+    total, waiting, done = Sums(), {}, 0
+    for number, sums in results:
+        waiting[number] = sums
+        while done in waiting:
+            total.merge(waiting.pop(done))
+            done += 1
+        if progress is not None:
+            progress(total.samples)
+    return comparer.result(total, skipped)
+
+
+def _model(source: Any) -> Model:
+    return source if isinstance(source, Model) else load(source)
+
+
+def in_chunks(samples: Iterator[Sample], size: int = CHUNK) -> Iterator[list[Sample]]:
+    """The samples in lists."""
+    chunk: list[Sample] = []
+    for sample in samples:
+        chunk.append(sample)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _compare_packed(task: tuple[bytes, bytes, tuple[str, ...], tuple[int, ...], list[Sample]]) -> Sums:
+    full, quantized, scores, top, chunk = task
+    return Comparer(unpack(full), unpack(quantized), scores=scores, top=top).compare(chunk)
+
+
+@dataclass
+class OutputSums:
+    """What is gathered about one output; two of them add up."""
+
+    difference: DifferenceSums | None = None
+    agreement: dict[int, RateCount] = field(default_factory=dict)
+    accuracy_full: dict[int, RateCount] = field(default_factory=dict)
+    accuracy_quantized: dict[int, RateCount] = field(default_factory=dict)
+
+    def merge(self, later: OutputSums) -> None:
+        """Adds the samples of another, which came after."""
+        if later.difference is not None:
+            self.difference = self.difference or DifferenceSums(later.difference.peak)
+            self.difference.merge(later.difference)
+        for name in ("agreement", "accuracy_full", "accuracy_quantized"):
+            counts = getattr(self, name)
+            for k, count in getattr(later, name).items():
+                counts.setdefault(k, RateCount()).merge(count)
+
+
+@dataclass
+class Sums:
+    """What is gathered about all outputs."""
+
+    samples: int = 0
+    outputs: dict[str, OutputSums] = field(default_factory=dict)
+
+    def merge(self, later: Sums) -> None:
+        """Adds the samples of another, which came after."""
+        self.samples += later.samples
+        for name, sums in later.outputs.items():
+            self.outputs.setdefault(name, OutputSums()).merge(sums)
+
+
+class Comparer:
+    """Two models that fit each other.
+
+    Attributes:
+        full, quantized: the models.
+        outputs: the outputs of the first that both have.
+    """
+
+    def __init__(self, full: Model, quantized: Model, *, scores: Sequence[str] = (), top: Sequence[int] = (5,)) -> None:
+        """Checks that the models can be compared; see `compare_models`."""
+        self.full, self.quantized = full, quantized
+        if any(k < 1 for k in top):
+            raise UsageError(f"the k of top-k must be at least 1, got {list(top)}", where="top")
+        self._top = sorted({1, *top})
+        _check_inputs(full, quantized)
+        others = {feature.name: feature for feature in quantized.outputs}
+        self.outputs = [feature for feature in full.outputs if feature.name in others]
+        if not self.outputs:
+            raise UsageError(
+                f"the models share no output: {_names(full.outputs)}, and {_names(quantized.outputs)}",
+                remedy="Outputs are matched by name; coremltools.utils.rename_feature changes one",
+            )
+        for feature in self.outputs:
+            if feature.kind != others[feature.name].kind:
+                raise UsageError(
+                    f"the types differ: {feature.describe()} and {others[feature.name].describe()}",
+                    where=f"output {feature.name!r}",
+                )
+        known = {feature.name for feature in self.outputs if feature.kind == "array"}
+        for name in scores:
+            if name not in known:
+                raise UsageError(f"the models have no array output {name!r} to take as scores", where="scores")
+        self._scores = set(scores)
+        predicted = full.spec.description.predictedFeatureName
+        kinds = {feature.name: feature.kind for feature in self.outputs}
+        self._label = predicted if kinds.get(predicted) in ("string", "int64") else None
+
+    def compare(
+        self,
+        chunk: Sequence[Sample],
+        references: Sequence[Mapping[str, Any]] | None = None,
+        results: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Sums:
+        """Compares on some samples.
+
+        Args:
+            chunk: the samples.
+            references, results: what ``full`` and ``quantized`` returned for them, if that is known.
+        """
+        inputs = [sample.inputs for sample in chunk]
+        references = self.full.predict(inputs) if references is None else references
+        results = self.quantized.predict(inputs) if results is None else results
+        sums = Sums(len(chunk), {feature.name: self._empty(feature) for feature in self.outputs})
+        for sample, reference, result in zip(chunk, references, results, strict=True):
+            for feature in self.outputs:
+                self._add(feature, sample, reference[feature.name], result[feature.name], sums.outputs[feature.name])
+        return sums
+
+    def result(self, sums: Sums, skipped: Sequence[str] = ()) -> Comparison:
+        """The figures of what was gathered."""
+        shared = {feature.name for feature in self.outputs}
+        return Comparison(
+            samples=sums.samples,
+            outputs=[
+                OutputComparison(
+                    name=feature.name,
+                    type=feature.describe(),
+                    difference=found.difference.result() if found.difference is not None else None,
+                    agreement={k: count.result() for k, count in found.agreement.items()},
+                    accuracy_full={k: count.result() for k, count in found.accuracy_full.items()},
+                    accuracy_quantized={k: count.result() for k, count in found.accuracy_quantized.items()},
+                )
+                for feature in self.outputs
+                for found in [sums.outputs[feature.name]]
+            ],
+            skipped=list(skipped),
+            only_in_full=[feature.name for feature in self.full.outputs if feature.name not in shared],
+            only_in_quantized=[feature.name for feature in self.quantized.outputs if feature.name not in shared],
+        )
+
+    def _empty(self, feature: Feature) -> OutputSums:
+        if feature.kind in ("string", "sequence") or feature.name == self._label:
+            return OutputSums()
+        return OutputSums(
+            DifferenceSums(255.0 if feature.kind == "image" and "Float16" not in feature.element else None)
+        )
+
+    def _add(self, feature: Feature, sample: Sample, reference: Any, result: Any, sums: OutputSums) -> None:
+        place = f"output {feature.name!r} of sample {sample.name!r}"
+        if sums.difference is None:
+            sums.agreement.setdefault(1, RateCount()).add(reference == result)
+            if sample.label is not None and feature.name == self._label:
+                for counts, label in ((sums.accuracy_full, reference), (sums.accuracy_quantized, result)):
+                    counts.setdefault(1, RateCount()).add(str(label) == str(sample.label))
+            return
+        names: Sequence[Any] | None = None
+        if feature.kind == "dictionary":
+            names = list(reference)
+            if set(names) != set(result):
+                raise UsageError(f"the labels differ: {_some(names)}, and {_some(list(result))}", where=place)
+            reference, result = (np.array([scores[name] for name in names]) for scores in (reference, result))
+        elif feature.kind == "image":
+            reference, result = decode_image(reference), decode_image(result)
+        else:
+            reference, result = np.asarray(reference), np.asarray(result)
+        if reference.shape != result.shape:
+            raise InputError(f"the shapes differ: {reference.shape} and {result.shape}", where=place)
+        sums.difference.add(reference, result, sample.name)
+        if feature.kind == "dictionary" or feature.name in self._scores:
+            self._rank(names, sample, reference.reshape(-1), result.reshape(-1), sums)
+
+    def _rank(
+        self, names: Sequence[Any] | None, sample: Sample, reference: Array, result: Array, sums: OutputSums
+    ) -> None:
+        truth = None
+        if sample.label is not None:
+            known = [str(name) for name in (names if names is not None else range(reference.size))]
+            if str(sample.label) not in known:
+                close = difflib.get_close_matches(str(sample.label), known, 3)
+                raise UsageError(
+                    f"the label {sample.label!r} is none of the model's {len(known)} classes",
+                    where=f"sample {sample.name!r}",
+                    remedy=f"Classes are {_some(close or known)}",
+                )
+            truth = known.index(str(sample.label))
+        for k in self._top:
+            if k > 1 and k >= reference.size:
+                continue
+            sums.agreement.setdefault(k, RateCount()).add(best_among_best(reference, result, k))
+            if truth is not None:
+                sums.accuracy_full.setdefault(k, RateCount()).add(among_best(reference, truth, k))
+                sums.accuracy_quantized.setdefault(k, RateCount()).add(among_best(result, truth, k))
+
+
+def _check_inputs(full: Model, quantized: Model) -> None:
+    mine = {feature.name: feature for feature in full.inputs}
+    others = {feature.name: feature for feature in quantized.inputs}
+    for name in {**mine, **others}:
+        one, other = mine.get(name), others.get(name)
+        if one is not None and other is not None:
+            if one.kind != other.kind or (one.kind == "image" and one.describe() != other.describe()):
+                raise UsageError(
+                    f"the models' inputs differ: {one.describe()} and {other.describe()}", where=f"input {name!r}"
+                )
+        elif not (one or other).optional:  # type: ignore[union-attr]
+            raise UsageError(
+                f"the models' inputs differ: {_names(full.inputs)}, and {_names(quantized.inputs)}",
+                remedy="Models to be compared must take the same inputs",
+            )
+
+
+def _names(group: Sequence[Feature]) -> str:
+    return ", ".join(f"{feature.name} ({feature.describe()})" for feature in group) or "none"
+
+
+def _some(labels: Sequence[Any]) -> str:
+    return ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")
+
+
+def decode_image(image: Any) -> Array:
+    """An image as numbers: float64 [H, W] or [H, W, 3], without alpha."""
+    pixels: Array = np.asarray(image).astype(np.float64)
+    return pixels[..., :3] if pixels.ndim == 3 else pixels

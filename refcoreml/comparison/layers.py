@@ -1,0 +1,330 @@
+"""Compares two networks layer by layer: which layer adds how much error."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refcoreml import features
+from refcoreml.comparison import tables
+from refcoreml.comparison.compare import CHUNK, Comparer, in_chunks
+from refcoreml.comparison.data import Sample, Source
+from refcoreml.comparison.metrics import Difference, DifferenceSums
+from refcoreml.comparison.tasks import as_finished, pack, unpack
+from refcoreml.errors import UsageError
+from refcoreml.features import Resize
+from refcoreml.model import Model, load
+from refcoreml.neuralnetwork.network import Event, Network, Step
+
+__all__ = ["LayerComparison", "LayerDifference", "compare_layers"]
+
+#: What makes layers of two networks the same: the blobs that they write.
+_Key: TypeAlias = "tuple[str, ...]"
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """One blob, as both networks compute it.
+
+    Attributes:
+        index: the layer's position in the reference; of one inside a branch or loop, within that.
+        layer, kind: its name and type in the reference.
+        blob: the output.
+        changed: whether the layer is stored or computed in another way, so that it may add error of its own.
+        own: the error that the layer adds on its own, fed with the reference's inputs; None where the two networks have
+            layers of another type or other inputs there, or a branch or loop went differently.
+        accumulated: the error of the layer's output with all error of the layers before.
+    """
+
+    index: int
+    layer: str
+    kind: str
+    blob: str
+    changed: bool
+    own: Difference | None
+    accumulated: Difference
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """What `compare_layers` finds.
+
+    Attributes:
+        samples: how many were compared.
+        layers: a row for each blob that both networks compute, in the reference's order.
+        unmatched: blobs that only one of them computes, or of which the shapes differ.
+        skipped: files that could not be read and were left out on request.
+    """
+
+    samples: int
+    layers: list[LayerDifference]
+    unmatched: list[str]
+    skipped: list[str]
+
+    def worst(self, count: int = 5) -> list[LayerDifference]:
+        """The layers with the least own SNR, those that add the most error first; layers without any are left out."""
+        noisy = [layer for layer in self.layers if layer.own is not None and layer.own.snr < np.inf]
+        return sorted(noisy, key=lambda layer: layer.own.snr if layer.own is not None else np.inf)[:count]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each layer, for CSV."""
+        return [
+            {
+                **{name: getattr(row, name) for name in ("index", "layer", "kind", "blob", "changed")},
+                **{f"own_{name}": value for name, value in tables.flat(row.own, Difference).items()},
+                **{f"accumulated_{name}": value for name, value in tables.flat(row.accumulated, Difference).items()},
+            }
+            for row in self.layers
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return tables.plain(self)  # type: ignore[no-any-return]
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The result as JSON (infinite and NaN numbers as strings), also written to a file if asked."""
+        return tables.to_json(self.as_dict(), path)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """`rows` as CSV, also written to a file if asked."""
+        return tables.to_csv(self.rows(), path)
+
+    def table(self) -> str:
+        """The result as text for people."""
+        text = tables.Text()
+        for row in self.layers:
+            text.add(
+                {
+                    "#": str(row.index),
+                    "layer": row.layer,
+                    "type": row.kind,
+                    "own SNR dB": ("exact" if row.own.noiseless else f"{row.own.snr:.2f}") if row.own else "?",
+                    "own max error": f"{row.own.max_error:.4g}" if row.own else "?",
+                    "accumulated SNR dB": "exact" if row.accumulated.noiseless else f"{row.accumulated.snr:.2f}",
+                    "accumulated max error": f"{row.accumulated.max_error:.4g}",
+                    "NaN, Inf": str(row.accumulated.nonfinite or ""),
+                }
+            )
+        notes = [f"{self.samples} samples"]
+        if worst := self.worst(3):
+            listed = ", ".join(f"{row.layer} ({row.own.snr:.2f} dB)" for row in worst if row.own)
+            notes.append(f"most error of their own: {listed}")
+        if self.unmatched:
+            notes.append(f"not in both networks, or of another shape: {', '.join(self.unmatched)}")
+        if self.skipped:
+            notes.append(f"skipped as broken: {', '.join(self.skipped)}")
+        return text.render() + "\n\n" + "\n".join(notes)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """A figure of own and accumulated SNR by layer; needs the extra ``plot``.
+
+        Returns:
+            The matplotlib figure, also written to a file if asked (.png, .svg, .pdf).
+        """
+        from refcoreml.comparison.plots import layers_figure
+
+        return layers_figure(self, path)
+
+
+def compare_layers(
+    full: Any,
+    quantized: Any,
+    data: Any,
+    *,
+    resize: Resize | None = None,
+    skip_broken: bool = False,
+    executor: Executor | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LayerComparison:
+    """Compares two networks layer by layer.
+
+    Both run side by side. Layers are matched by the names of the blobs that they write, so that lists of layers may
+    differ; within loops, round by round. For each matched output there are two errors: *accumulated*, as the networks
+    run, and the layer's *own*: what the second network's layer makes of the first network's blobs.
+
+    Memory does not grow with the number of samples; of the blobs of a sample, those of matched layers are held only as
+    long as one network is ahead of the other.
+
+    Args:
+        full: the reference: a `Model`, or anything that `load` takes.
+        quantized: the model to judge.
+        data: see `compare_models`, as for the other arguments.
+
+    Raises:
+        UsageError: there is no data, a file is broken, the models cannot be compared, or have no layers.
+        InputError: a sample does not fit the models.
+    """
+    pair = _Pair(_model(full), _model(quantized))
+    skipped: list[str] = []
+    source = Source.of(data, resize=resize, skip_broken=skip_broken)
+    chunks = in_chunks(source.samples(pair.full, skipped), 1 if executor is None else CHUNK)
+    if executor is None:
+        results: Iterator[tuple[int, _Sums]] = ((number, pair.compare(chunk)) for number, chunk in enumerate(chunks))
+    else:
+        packed = (pack(pair.full), pack(pair.quantized))
+        results = as_finished(executor, _compare_packed, ((*packed, chunk) for chunk in chunks))
+    total, waiting, done = _Sums(), {}, 0
+    for number, sums in results:
+        waiting[number] = sums
+        while done in waiting:
+            total.merge(waiting.pop(done))
+            done += 1
+        if progress is not None:
+            progress(total.samples)
+    return pair.result(total, skipped)
+
+
+def _model(source: Any) -> Model:
+    return source if isinstance(source, Model) else load(source)
+
+
+def _compare_packed(task: tuple[bytes, bytes, list[Sample]]) -> _Sums:
+    return _Pair(unpack(task[0]), unpack(task[1])).compare(task[2])
+
+
+@dataclass
+class _BlobSums:
+    own: DifferenceSums | None = field(default_factory=DifferenceSums)
+    accumulated: DifferenceSums = field(default_factory=DifferenceSums)
+
+    def merge(self, later: _BlobSums) -> None:
+        self.accumulated.merge(later.accumulated)
+        if self.own is None or later.own is None:
+            self.own = None
+        else:
+            self.own.merge(later.own)
+
+
+@dataclass
+class _Sums:
+    samples: int = 0
+    blobs: dict[tuple[_Key, str], _BlobSums] = field(default_factory=dict)
+    unmatched: dict[str, None] = field(default_factory=dict)
+
+    def merge(self, later: _Sums) -> None:
+        self.samples += later.samples
+        self.unmatched.update(later.unmatched)
+        for key, sums in later.blobs.items():
+            if key in self.blobs:
+                self.blobs[key].merge(sums)
+            else:
+                self.blobs[key] = sums
+
+
+class _Pair:
+    """Two networks, their layers matched."""
+
+    def __init__(self, full: Model, quantized: Model) -> None:
+        Comparer(full, quantized)  # checks that they fit
+        self.full, self.quantized = full, quantized
+        self._network = _network(quantized)
+        mine = {step.outputs: step for step in _flat(_network(full).steps)}
+        others = {step.outputs: step for step in _flat(self._network.steps)}
+        self._steps = {key: step for key, step in mine.items() if key in others}
+        self._alone = [name for key in (*mine, *others) if (key in mine) != (key in others) for name in key]
+        same_arithmetic = full.precision == quantized.precision and full.strict == quantized.strict
+        self._changed = {
+            key: not (same_arithmetic and step.node.spec == others[key].node.spec) for key, step in self._steps.items()
+        }
+        if not self._steps:
+            raise UsageError("the networks share no blob", remedy="Layers are matched by the names of their outputs")
+
+    def compare(self, chunk: Sequence[Sample]) -> _Sums:
+        """Runs both networks on some samples."""
+        sums = _Sums(len(chunk))
+        for sample in chunk:
+            self._compare_one(sample, sums)
+        return sums
+
+    def _compare_one(self, sample: Sample, sums: _Sums) -> None:
+        ahead: tuple[dict[_Key, deque[Event]], dict[_Key, deque[Event]]] = ({}, {})
+        runs = [self._events(model, sample) for model in (self.full, self.quantized)]
+        going = [True, True]
+        while any(going):
+            for side, run in enumerate(runs):
+                event = next(run, None) if going[side] else None
+                if event is None:
+                    going[side] = False
+                    continue
+                key = event[0].outputs
+                if waiting := ahead[1 - side].get(key):
+                    other = waiting.popleft()
+                    self._add(sample, *((event, other) if side == 0 else (other, event)), sums)
+                else:
+                    ahead[side].setdefault(key, deque()).append(event)
+        for events in ahead:
+            sums.unmatched.update((name, None) for key, waiting in events.items() if waiting for name in key)
+
+    def _events(self, model: Model, sample: Sample) -> Iterator[Event]:
+        """The steps that both networks have, as they run."""
+        evaluator = model.prepare()
+        checked = features.check_inputs(model.inputs, sample.inputs, legacy_ranks=evaluator.legacy_ranks)
+        return (event for event in evaluator.trace(checked) if event[0].outputs in self._steps)
+
+    def _add(self, sample: Sample, reference: Event, event: Event, sums: _Sums) -> None:
+        step, arguments, expected = reference
+        own = self._own(step, event[0], arguments, expected)
+        for position, (name, s, q) in enumerate(zip(step.outputs, expected, event[2], strict=True)):
+            if s.shape != q.shape:
+                sums.unmatched[name] = None
+                continue
+            found = sums.blobs.setdefault((step.outputs, name), _BlobSums())
+            found.accumulated.add(s, q, sample.name)
+            if own is None or own[position].shape != s.shape:
+                found.own = None
+            elif found.own is not None:
+                found.own.add(s, own[position], sample.name)
+
+    def _own(self, step: Step, other: Step, arguments: Sequence[Any], expected: Sequence[Any]) -> Sequence[Any] | None:
+        """What the second network's layer makes of the first's blobs."""
+        if not self._changed[step.outputs]:
+            return expected
+        if step.kind != other.kind or step.inputs != other.inputs:
+            return None
+        arithmetic = self._network.arithmetic
+        return self._network.run_step(other, [arithmetic.store(x.astype(arithmetic.dtype)) for x in arguments])
+
+    def result(self, sums: _Sums, skipped: Sequence[str]) -> LayerComparison:
+        """The figures of what was gathered."""
+        rows = []
+        for key, step in self._steps.items():
+            for name in key:
+                if (found := sums.blobs.get((key, name))) is not None:
+                    rows.append(
+                        LayerDifference(
+                            index=step.index,
+                            layer=step.name,
+                            kind=step.kind,
+                            blob=name,
+                            changed=self._changed[key],
+                            own=found.own.result() if found.own is not None else None,
+                            accumulated=found.accumulated.result(),
+                        )
+                    )
+        unmatched = list(dict.fromkeys([*self._alone, *sums.unmatched]))
+        return LayerComparison(sums.samples, rows, unmatched, list(skipped))
+
+
+def _network(model: Model) -> Network:
+    network = getattr(model.prepare(), "network", None)
+    if not isinstance(network, Network):
+        raise UsageError(f"a model of type {model.kind} has no layers that could be compared")
+    return network
+
+
+def _flat(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps that compute, those inside branches and loops included."""
+    for step in steps:
+        if step.outputs:
+            yield step
+        for body in step.bodies.values():
+            yield from _flat(body)

@@ -1,0 +1,95 @@
+"""Results as text, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Text", "flat", "plain", "to_csv", "to_json", "write_text"]
+
+
+def plain(value: Any) -> Any:
+    """The value in terms of JSON: infinite and NaN numbers become the strings ``inf``, ``-inf``, ``nan``."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def flat(value: Any, kind: type[Any]) -> dict[str, Any]:
+    """The fields of a dataclass; empty ones if there is none, so that all rows have the same columns."""
+    return {item.name: getattr(value, item.name) if value is not None else "" for item in fields(kind)}
+
+
+def write_text(text: str, path: str | Path | None) -> str:
+    """Returns the text, and writes it to a file if asked."""
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8", newline="")
+    return text
+
+
+def to_json(value: Any, path: str | Path | None = None) -> str:
+    """The value as JSON text, written to a file if asked."""
+    return write_text(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n", path)
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]], path: str | Path | None = None) -> str:
+    """Rows as CSV text with the columns in the order in which they come up, written to a file if asked."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return write_text(text.getvalue(), path)
+
+
+class Text:
+    """A table of text: rows are added as cells by column; those that look like numbers stand to the right."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, str]] = []
+
+    def add(self, cells: dict[str, str]) -> None:
+        """Adds a row."""
+        self._rows.append(cells)
+
+    def render(self) -> str:
+        """The table; empty without rows."""
+        columns = list(dict.fromkeys(column for row in self._rows for column in row))
+        if not columns:
+            return ""
+        lines = [dict(zip(columns, columns, strict=True)), *self._rows]
+        widths = {column: max(len(line.get(column, "")) for line in lines) for column in columns}
+        right = {column for column in columns if all(_number(row.get(column, "")) for row in self._rows)}
+        return "\n".join(
+            "  ".join(
+                line.get(column, "").rjust(widths[column])
+                if column in right
+                else line.get(column, "").ljust(widths[column])
+                for column in columns
+            ).rstrip()
+            for line in lines
+        )
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text.replace(",", "").split(" ")[0].rstrip("%x") or "0")
+    except ValueError:
+        return False
+    return True

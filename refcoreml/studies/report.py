@@ -1,0 +1,265 @@
+"""Writes a study down: tables, figures, and one HTML file that holds them all and needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refcoreml.comparison.plots import require_matplotlib
+from refcoreml.comparison.tables import to_json, write_text
+from refcoreml.errors import UsageError
+from refcoreml.studies import plots
+from refcoreml.studies.evaluate import how
+from refcoreml.studies.records import Record, decibels
+from refcoreml.studies.sheet import contact_sheet
+
+if TYPE_CHECKING:
+    from refcoreml.studies.run import Study
+
+__all__ = ["write_report"]
+
+_DPI = 150
+
+
+def write_report(study: Study, folder: Path) -> list[Path]:
+    """See `Study.write`."""
+    require_matplotlib()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error}", where=str(folder)) from error
+    study.to_csv(folder / "study.csv")
+    study.to_json(folder / "study.json")
+    written = [folder / "study.csv", folder / "study.json"]
+    if study.plan is not None:
+        plan = {layer: [bits, how(mode)[0]] for layer, bits, mode in study.plan.configuration.plan}
+        to_json(plan, folder / "plan.json")
+        written.append(folder / "plan.json")
+    figures: dict[str, bytes] = {}
+    for name, draw in _figures(study).items():
+        content = draw()
+        if content is not None:
+            figures[name] = content
+            (folder / f"{name}.png").write_bytes(content)
+            written.append(folder / f"{name}.png")
+    write_text(html(study, figures), folder / "report.html")
+    return [*written, folder / "report.html"]
+
+
+def _figures(study: Study) -> dict[str, Callable[[], bytes | None]]:
+    return {
+        "size": lambda: _png(plots.size_figure(study)),
+        "sensitivity": lambda: _png(plots.sensitivity_figure(study)),
+        "plan": lambda: _png(plots.plan_figure(study)),
+        "weights": lambda: _png(plots.weights_figure(study)),
+        "bounds": lambda: _png(plots.bounds_figure(study)),
+        "sheet": lambda: _sheet(study),
+    }
+
+
+def _png(figure: Any) -> bytes | None:
+    if figure is None:
+        return None
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
+
+
+def _sheet(study: Study) -> bytes | None:
+    if not any(feature.kind == "image" for feature in study.model.outputs):
+        return None
+    sweep = [record.configuration for record in study.of_kind("sweep")]
+    modes = list(dict.fromkeys(c.mode for c in sweep if c.mode))
+    mode = "kmeans" if "kmeans" in modes else modes[0] if modes else "linear"
+    bits = [32, *sorted({c.bits for c in sweep if c.bits < 32 and c.mode in (mode, "")}, reverse=True)]
+    buffer = io.BytesIO()
+    contact_sheet(study.model, study.source, bits, mode, select=study.select).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+_CAPTIONS = {
+    "size": "Size against what is kept. Each mark is a model with all weights stored alike; numbers are bits.",
+    "sensitivity": "Output noise when one layer alone is quantized (filled), and when all but that layer are (hollow; a"
+    " low mark there means that the layer causes much of the noise).",
+    "plan": "The bits of each layer in the plan.",
+    "weights": "Weights of the largest layers (gray) and the levels that they are stored as. Where each channel has"
+    " levels of its own, the marks are quantiles of all of them.",
+    "bounds": "Error of a weight against its proven bound: of each array the weight that is closest to its bound. No"
+    " mark may lie above the line.",
+    "sheet": "Outputs at several numbers of bits, and how far they are from those of the model as given.",
+}
+
+_STYLE = """
+:root { color-scheme: light; --ink: #1b1f24; --dim: #5b6570; --line: #dfe3e8; --accent: #0072b2; }
+* { box-sizing: border-box; }
+body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; color: var(--ink); margin: 0 auto;
+  max-width: 1080px; padding: 32px 24px 64px; background: #fff; }
+h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 40px 0 8px; }
+p.sub { color: var(--dim); margin: 0 0 24px; }
+.cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 0 0 8px; }
+.card { border: 1px solid var(--line); border-radius: 8px; padding: 10px 16px; min-width: 150px; }
+.card b { display: block; font-size: 20px; } .card span { color: var(--dim); font-size: 13px; }
+table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; width: 100%; }
+th, td { padding: 5px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { color: var(--dim); font-weight: 600; } td.text, th.text { text-align: left; white-space: normal; }
+tr.best td { background: #eef6fb; font-weight: 600; }
+.wide { overflow-x: auto; }
+figure { margin: 12px 0 0; } figure img { max-width: 100%; height: auto; }
+figcaption, .note { color: var(--dim); font-size: 13.5px; margin-top: 4px; }
+details { margin-top: 8px; } summary { cursor: pointer; color: var(--accent); }
+dt { font-weight: 600; margin-top: 8px; } dd { margin: 0; }
+"""
+
+_TERMS = {
+    "size": "bytes of the .mlmodel file, metadata and layers without weights included",
+    "SNR": "10 log10(sum of squares of the reference / sum of squares of the error) in decibels, over all elements of"
+    " all samples, in float64; nothing is added to the noise. 20 dB is an error of a tenth, 40 dB of a hundredth. Of"
+    " several outputs, the least",
+    "agreement": "how often the quantized model's best label is that of the model as given. A tie for the best place"
+    " counts as neither; ties are listed apart",
+    "accuracy": "how often the best label is the true one",
+    "quantize": "seconds that it took to quantize; depends on the machine and on what else it did",
+}
+
+
+def html(study: Study, figures: dict[str, bytes]) -> str:
+    """The report as one page without references to anything outside it."""
+    parts = [
+        f"<h1>Quantization of {escape(study.name)}</h1>",
+        f'<p class="sub">{escape(study.model.kind)} &middot; {len(study.layers)} layers to quantize &middot; '
+        f"{study.samples:,} samples"
+        + (f" &middot; weights: {escape(', '.join(study.select))}" if study.select else "")
+        + (f" &middot; {len(study.skipped)} broken files skipped" if study.skipped else "")
+        + "</p>",
+        _cards(study),
+        "<h2>All layers alike</h2>",
+        _table(study.of_kind("sweep"), best=_recommended(study)),
+        _figure("size", figures),
+    ]
+    if study.plan is not None:
+        parts += [
+            "<h2>Each layer its own number of bits</h2>",
+            _table([study.plan]),
+            _figure("plan", figures),
+            f"<details><summary>Bits by layer</summary>{_plan_table(study.plan)}</details>",
+        ]
+    if "sensitivity" in figures:
+        parts += ["<h2>Which layers matter</h2>", _figure("sensitivity", figures), _sensitive(study)]
+    if "sheet" in figures:
+        parts += ["<h2>Outputs</h2>", _figure("sheet", figures)]
+    if "weights" in figures:
+        parts += ["<h2>Weights and their levels</h2>", _figure("weights", figures)]
+    if "bounds" in figures:
+        parts += ["<h2>Errors and their bounds</h2>", _figure("bounds", figures)]
+    terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}.</dd>" for name, text in _TERMS.items())
+    parts += ["<h2>What the numbers mean</h2>", f"<dl>{terms}</dl>"]
+    if study.skipped:
+        parts.append(f'<p class="note">Skipped as broken: {escape(", ".join(study.skipped))}</p>')
+    body = "\n".join(filter(None, parts))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Quantization of {escape(study.name)}</title><style>{_STYLE}</style></head>\n"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def _figure(name: str, figures: dict[str, bytes]) -> str:
+    if name not in figures:
+        return ""
+    content = base64.b64encode(figures[name]).decode()
+    text = escape(_CAPTIONS[name])
+    # A PNG's width is at byte 16. Plots are shown at a size that makes their text as large as the page's.
+    width = int.from_bytes(figures[name][16:20], "big") * (1 if name == "sheet" else 1.25 * 96 / _DPI)
+    image = f'<img alt="{text}" width="{width:.0f}" src="data:image/png;base64,{content}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
+
+
+def _recommended(study: Study) -> Record | None:
+    """The smallest model of the sweep that keeps nearly all: 99 % of agreement, or 30 dB where there are no labels."""
+    kept = [
+        record
+        for record in study.of_kind("sweep")
+        if record.configuration.bits < 32
+        and (record.agreement >= 0.99 if record.agreement is not None else (record.snr or -math.inf) >= 30)
+    ]
+    return min(kept, key=lambda record: (record.size, -(record.snr or 0)), default=None)
+
+
+def _cards(study: Study) -> str:
+    full_accuracy = next((record.full_accuracy for record in study.records if record.full_accuracy is not None), None)
+    facts = [(f"{study.size / 1000:,.0f} kB", "as given")]
+    if full_accuracy is not None:
+        facts.append((f"{full_accuracy:.2%}", "accuracy as given"))
+    best = _recommended(study)
+    if best is not None:
+        kept = "99 % agreement" if best.agreement is not None else "30 dB SNR"
+        how = f"{best.configuration.bits} bits {best.configuration.mode}"
+        facts.append((f"{best.size / 1000:,.0f} kB", f"smallest with {kept}: {how}"))
+    if study.plan is not None:
+        facts.append((f"{study.plan.size / 1000:,.0f} kB", "with a plan by layer"))
+    cards = "".join(
+        f'<div class="card"><b>{escape(value)}</b><span>{escape(text)}</span></div>' for value, text in facts
+    )
+    return f'<div class="cards">{cards}</div>'
+
+
+def _table(records: Sequence[Record], best: Record | None = None) -> str:
+    labelled = any(record.agreement is not None for record in records)
+    judged = any(record.accuracy is not None for record in records)
+    tied = any(record.agreement_tied for record in records)
+    head = ["bits", "mode", "size", "of full", "weight SNR", "output SNR"]
+    head += ["agreement"] * labelled + ["tied"] * tied + ["accuracy"] * judged + ["quantize"]
+    rows = []
+    for record in records:
+        c = record.configuration
+        cells = [str(c.bits) if c.bits else "mixed", c.mode or ("plan" if c.kind == "plan" else "float")]
+        cells += [f"{record.size:,}", f"{record.ratio:.1%}", _decibel(record.weight_snr), _decibel(record.snr)]
+        cells += [f"{record.agreement:.2%}" if record.agreement is not None else ""] * labelled
+        cells += [f"{record.agreement_tied:.2%}"] * tied
+        cells += [f"{record.accuracy:.2%}" if record.accuracy is not None else ""] * judged
+        cells += [f"{record.quantize_seconds:.2f} s"]
+        rows.append((cells, record is best))
+    note = '<p class="note">Marked: the smallest that keeps nearly all.</p>' if best is not None else ""
+    return _html_table(head, rows, text=("mode",)) + note
+
+
+def _decibel(value: float | None) -> str:
+    text = decibels(value)
+    return text if text in ("", "exact", "not finite") else f"{text} dB"
+
+
+def _html_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], text: Sequence[str] = ()) -> str:
+    def row(tag: str, cells: Sequence[str]) -> str:
+        return "".join(
+            f"<{tag}{' class=text' if title in text else ''}>{escape(cell)}</{tag}>"
+            for title, cell in zip(head, cells, strict=True)
+        )
+
+    body = "".join(f"<tr{' class=best' if best else ''}>{row('td', cells)}</tr>" for cells, best in rows)
+    return f'<div class="wide"><table><thead><tr>{row("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _plan_table(record: Record) -> str:
+    rows = [((layer, str(bits), mode), False) for layer, bits, mode in record.configuration.plan]
+    return _html_table(("layer", "bits", "mode"), rows, text=("layer", "mode"))
+
+
+def _sensitive(study: Study) -> str:
+    """The layers by the noise that each adds alone."""
+    records = sorted(study.of_kind("only"), key=lambda record: -record.noise)
+    rows = []
+    for record in records:
+        c = record.configuration
+        saved = study.size - record.size
+        cells = (c.layer, str(c.bits), c.mode, f"{saved:,}", _decibel(record.snr), _decibel(record.weight_snr))
+        rows.append((cells, False))
+    table = _html_table(
+        ("layer", "bits", "mode", "bytes saved", "output SNR", "weight SNR"), rows, text=("layer", "mode")
+    )
+    return f"<details><summary>One layer at a time, the most sensitive first ({len(rows)})</summary>{table}</details>"

@@ -1,0 +1,351 @@
+"""Measures what quantization does to a model: `study`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import refcoreml
+from refcoreml.comparison import tables
+from refcoreml.comparison.data import Label, Sample, Source, fingerprint
+from refcoreml.comparison.tasks import as_finished, pack
+from refcoreml.errors import UsageError
+from refcoreml.features import Resize
+from refcoreml.model import Model, load
+from refcoreml.studies import plan as planning
+from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers, quantized_as
+from refcoreml.studies.records import Configuration, Journal, Record, decibels, identity
+
+__all__ = ["Study", "study"]
+
+#: Modes that need nothing but a number of bits; the linear ones also with the range fitted, as in ``linear:mse``.
+MODES = ("linear", "linear_symmetric", "linear_lut", "kmeans")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What `study` finds.
+
+    Attributes:
+        name: the model's file name, or kind of source.
+        size: bytes of the model as it was given.
+        samples: how many samples it was measured on.
+        skipped: files that could not be read and were left out on request.
+        layers: the layers that quantization makes smaller, in the network's order.
+        records: what was measured.
+        plan: the record of the plan that was searched for, if any.
+        select: which weights were quantized, see `study`.
+        model, source: what was studied; not part of JSON.
+    """
+
+    name: str
+    size: int
+    samples: int
+    skipped: list[str]
+    layers: list[str]
+    records: list[Record]
+    plan: Record | None
+    select: list[str]
+    model: Model = field(repr=False, compare=False)
+    source: Source = field(repr=False, compare=False)
+
+    def of_kind(self, kind: str) -> list[Record]:
+        """The records of one kind: ``sweep``, ``only``, ``except`` or ``plan``."""
+        return [record for record in self.records if record.configuration.kind == kind]
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """A row for each record as CSV, also written to a file if asked."""
+        return tables.to_csv([record.row() for record in self.records], path)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        names = ("name", "size", "samples", "skipped", "layers", "select", "records", "plan")
+        return {name: tables.plain(getattr(self, name)) for name in names}
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Everything as JSON, also written to a file if asked."""
+        return tables.to_json(self.as_dict(), path)
+
+    def table(self) -> str:
+        """The sweep, and the plan if there is one, as text for people."""
+        text = tables.Text()
+        for record in [*self.of_kind("sweep"), *([self.plan] if self.plan else [])]:
+            text.add(cells(record))
+        return f"{text.render()}\n\n{self.name}: {self.size:,} bytes; {self.samples} samples"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def planned_model(self) -> Model:
+        """The model quantized as the plan says.
+
+        Raises:
+            UsageError: no plan was searched for.
+        """
+        if self.plan is None:
+            raise UsageError("the study has no plan", remedy="Give a budget or a floor")
+        return quantized_as(self.model, self.plan.configuration, self.select)
+
+    def write(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Writes ``study.csv``, ``study.json``, the figures as ``.png``, and ``report.html``, which holds them all.
+
+        If there is a plan, also ``plan.json``, for ``refcoreml quantize --plan`` (of a mode such as ``linear:mse`` with
+        ``--fit mse``).
+
+        Needs the extra ``plot``.
+
+        Returns:
+            The files.
+        """
+        from refcoreml.studies.report import write_report
+
+        return write_report(self, Path(folder))
+
+
+def cells(record: Record) -> dict[str, str]:
+    """A record as cells of a table of text; a column without any value is left out by who draws it."""
+    c = record.configuration
+    return {
+        "bits": str(c.bits) if c.bits else "mixed",
+        "mode": c.mode or {"plan": "plan"}.get(c.kind, "float"),
+        **({"layer": c.layer} if c.layer else {}),
+        "size": f"{record.size:,}",
+        "of full": f"{record.ratio:.1%}",
+        "weight SNR dB": decibels(record.weight_snr),
+        "output SNR dB": decibels(record.snr),
+        **({"agreement": _percent(record.agreement, record.agreement_tied)} if record.agreement is not None else {}),
+        **({"accuracy": f"{record.accuracy:.2%}"} if record.accuracy is not None else {}),
+        "quantize s": f"{record.quantize_seconds:.2f}",
+    }
+
+
+def _percent(rate: float, tied: float) -> str:
+    return f"{rate:.2%} (+{tied:.2%} tied)" if tied else f"{rate:.2%}"
+
+
+def study(
+    model: Any,
+    data: Any,
+    *,
+    bits: Sequence[int] = (8, 6, 4, 3, 2, 1),
+    modes: Sequence[str] = ("linear", "kmeans"),
+    labels: Sequence[Label] | Mapping[str, Label] | str | None = None,
+    resize: Resize | None = None,
+    skip_broken: bool = False,
+    scores: Sequence[str] = (),
+    top: Sequence[int] = (5,),
+    select: Sequence[str] = (),
+    sensitivity: Sequence[int] = (),
+    budget: float | None = None,
+    floor: float | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Measures what quantization of the weights does to a model: size, error of the weights, error of the outputs.
+
+    Args:
+        model: a `Model`, or anything that `load` takes.
+        data: a folder of pictures, an ``.npz`` or a folder of them, or an iterable of dicts; see `Source`. It is read
+            once for each configuration; an iterator is kept as a list.
+        bits: of each weight: 1 to 8, 16, or 32 for the model as it is.
+        modes: of those below 16 bits: ``linear``, ``linear_symmetric``, ``linear_lut``, ``kmeans``; the linear ones
+            also as ``linear:mse``, with the range that makes squared errors small.
+        labels, resize, skip_broken, scores, top: see `compare_models`.
+        select: which weights to quantize, in the words of `refcoreml.quantization.selectors.parse`: ``matrices``,
+            ``kind!=batchnorm``, ``count>=4096``; of several all must hold.
+        sensitivity: with how many bits to quantize each layer alone, and all layers but one; in the first of the modes.
+            That makes two configurations for each layer and number.
+        budget: search for the number of bits of each layer (see `refcoreml.studies.plan`) with the least error whose
+            model is not larger than so many bytes, or than this part of the given one if at most 1. Quantizes each
+            layer alone with each of ``bits`` below 16, in the mode that does best in the sweep.
+        floor: search for the smallest model that has at least this accuracy, or agreement if there are no true labels.
+        directory: a folder to note each record in as soon as it is there (``records.jsonl``). A study of the same
+            model, data and settings goes on from there.
+        executor: where to run the configurations; by default here, one after another. Each task holds the model and the
+            data as given: for a cluster, name a folder that all can read.
+        progress: called with the number of configurations that are done, and of all that are known of.
+
+    Raises:
+        UsageError: settings make no sense, there is no data, labels do not match, or no plan meets the demand.
+        InputError: a sample does not fit the model.
+    """
+    loaded = model if isinstance(model, Model) else load(model)
+    _check(bits, modes, sensitivity, budget, floor)
+    source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
+    if isinstance(source.data, Iterable) and not isinstance(source.data, (str, Path, Sequence, Mapping)):
+        source = replace(source, data=list(source.data))
+    skipped: list[str] = []
+    samples = _Counted(source.samples(loaded, skipped))
+    packed = pack(loaded)
+    context = {
+        "model": hashlib.sha256(loaded.spec.SerializeToString(deterministic=True)).hexdigest(),
+        "precision": loaded.precision,
+        "data": fingerprint(samples),
+        "scores": list(scores),
+        "select": list(select),
+        "top": list(top),
+        "version": refcoreml.__version__,
+    }
+    fewest = min((*bits, *sensitivity))
+    layers = quantizable_layers(loaded, fewest, modes[0], select) if fewest < 32 else []
+    if not layers and fewest < 32:
+        raise UsageError(f"no weights take less room with {fewest} bits", where=loaded.name)
+    path = None
+    if directory is not None:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        path = Path(directory) / "records.jsonl"
+    with Journal(path) as journal:
+        runner = _Runner(journal, packed, source, context, tuple(scores), tuple(top), tuple(select), executor, progress)
+        wanted = [*_sweep(bits, modes), *_sensitivity(sensitivity, modes[0], layers)]
+        records = runner.run(wanted)
+        plan = None
+        if budget is not None or floor is not None:
+            mode = _best_mode(records, modes)
+            choices = runner.run([c for c in _sensitivity(bits, mode, layers) if c.kind == "only" and c.bits < 16])
+            path_of_plans = planning.frontier(planning.choices(choices, loaded.spec.ByteSize()))
+            plan = _plan(path_of_plans, runner, loaded.spec.ByteSize(), budget, floor)
+        records = runner.known
+    return Study(
+        name=Path(loaded.name).name,
+        size=loaded.spec.ByteSize(),
+        samples=samples.count,
+        skipped=skipped,
+        layers=layers,
+        records=records,
+        plan=plan,
+        select=list(select),
+        model=loaded,
+        source=source,
+    )
+
+
+def _check(
+    bits: Sequence[int], modes: Sequence[str], sensitivity: Sequence[int], budget: float | None, floor: float | None
+) -> None:
+    if not bits:
+        raise UsageError("there must be at least one number of bits", where="bits")
+    for name, numbers in (("bits", bits), ("sensitivity", sensitivity)):
+        for number in numbers:
+            if number not in (*range(1, 9), 16, *((32,) if name == "bits" else ())):
+                raise UsageError(f"{number} is not 1 to 8, 16 or 32", where=name)
+    if not modes:
+        raise UsageError("there must be at least one mode", where="modes")
+    for mode in modes:
+        name, fit = how(mode)
+        if name not in MODES or fit not in ("minmax", "mse") or (fit == "mse" and name == "kmeans"):
+            raise UsageError(
+                f"unknown mode {mode!r}", where="modes", remedy=f"Choose from {', '.join(MODES)}, linear:mse"
+            )
+    if budget is not None and floor is not None:
+        raise UsageError("search for a plan under a budget or above a floor, not both", where="budget")
+    if budget is not None and not budget > 0:
+        raise UsageError(f"must be positive, got {budget}", where="budget")
+    if floor is not None and not 0 <= floor <= 1:
+        raise UsageError(f"must be a rate from 0 to 1, got {floor}", where="floor")
+
+
+def _sweep(bits: Sequence[int], modes: Sequence[str]) -> list[Configuration]:
+    return [
+        Configuration("sweep", number, mode)
+        for number in sorted(set(bits), reverse=True)
+        for mode in (modes if number < 16 else ("",))
+        if (number, mode) != (1, "linear_symmetric")  # there is no such thing
+    ]
+
+
+def _sensitivity(bits: Sequence[int], mode: str, layers: Sequence[str]) -> list[Configuration]:
+    return [
+        Configuration(kind, number, mode if number < 16 else "", layer)
+        for number in sorted(set(bits), reverse=True)
+        for kind in ("only", "except")
+        for layer in layers
+    ]
+
+
+def _best_mode(records: Sequence[Record], modes: Sequence[str]) -> str:
+    """The mode with the greatest output SNR (or weight SNR, of models without numbers) over the sweep."""
+
+    def quality(mode: str) -> float:
+        found = [r for r in records if r.configuration.kind == "sweep" and r.configuration.mode == mode]
+        values = [r.snr if r.snr is not None else r.weight_snr for r in found]
+        return sum(min(value, 200.0) for value in values) / max(len(values), 1)  # infinite ones count as 200 dB
+
+    return max(modes, key=quality)
+
+
+def _plan(
+    plans: Sequence[Configuration], runner: _Runner, size: int, budget: float | None, floor: float | None
+) -> Record:
+    def measure(configuration: Configuration) -> Record:
+        return runner.run([configuration])[0]
+
+    if budget is not None:
+        return planning.within_budget(plans, measure, budget * size if budget <= 1 else budget)
+    assert floor is not None
+    first = runner.known[0]
+    if first.agreement is None:
+        raise UsageError("the model has no labels, so that no accuracy can be kept", where="floor")
+    return planning.above_floor(plans, measure, floor, "accuracy" if first.accuracy is not None else "agreement")
+
+
+class _Counted:
+    """Counts what goes through it."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples, self.count = samples, 0
+
+    def __iter__(self) -> Any:
+        for sample in self._samples:
+            self.count += 1
+            yield sample
+
+
+@dataclass
+class _Runner:
+    """Evaluates configurations that the journal does not know yet."""
+
+    journal: Journal
+    packed: bytes
+    source: Source
+    context: dict[str, Any]
+    scores: tuple[str, ...]
+    top: tuple[int, ...]
+    select: tuple[str, ...]
+    executor: Executor | None
+    progress: Callable[[int, int], None] | None
+    _asked: dict[str, None] = field(default_factory=dict)
+
+    def run(self, configurations: Sequence[Configuration]) -> list[Record]:
+        """The records of the configurations, in their order."""
+        keys = [identity(configuration, self.context) for configuration in configurations]
+        self._asked.update(dict.fromkeys(keys))
+        missing = [
+            (key, configuration)
+            for key, configuration in zip(keys, configurations, strict=True)
+            if key not in self.journal.found
+        ]
+        self._report()
+        context = identity(Configuration("sweep"), self.context)
+        tasks = (
+            Task(self.packed, self.source, context, configuration, self.scores, self.top, self.select)
+            for _, configuration in missing
+        )
+        for number, record in as_finished(self.executor, evaluate, tasks):
+            self.journal.add(missing[number][0], record)
+            self._report()
+        return [self.journal.found[key] for key in keys]
+
+    def _report(self) -> None:
+        if self.progress is not None:
+            self.progress(sum(key in self.journal.found for key in self._asked), len(self._asked))
+
+    @property
+    def known(self) -> list[Record]:
+        """All records that were asked for."""
+        return [self.journal.found[key] for key in self._asked]

@@ -1,0 +1,130 @@
+"""Contact sheets: what a network makes of pictures at several numbers of bits, side by side. Needs Pillow alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from refcoreml.comparison.compare import decode_image
+from refcoreml.comparison.data import Sample, Source
+from refcoreml.comparison.metrics import DifferenceSums
+from refcoreml.errors import UsageError
+from refcoreml.model import Model, load
+from refcoreml.studies.evaluate import quantized_as
+from refcoreml.studies.records import Configuration, decibels
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["contact_sheet"]
+
+_MARGIN, _CAPTION = 8, 20
+
+
+def contact_sheet(
+    model: Any,
+    data: Any,
+    bits: Sequence[int] = (32, 8, 6, 4, 3, 2, 1),
+    mode: str = "kmeans",
+    *,
+    output: str = "",
+    rows: int = 2,
+    width: int = 240,
+    resize: Any = None,
+    select: Sequence[str] = (),
+) -> Image.Image:
+    """Draws what a model with an image output makes of the first samples, with its weights at several numbers of bits.
+
+    A row for each sample: the input, if that is one picture, and then a column for each number of bits, with the PSNR
+    to the output of the model as given. Pixels are the outputs' own, shrunk to the width if they are wider.
+
+    Args:
+        model: a `Model`, or anything that `load` takes.
+        data: see `compare_models`.
+        bits: the columns; 32 is the model as it is.
+        mode: see `quantize_weights`.
+        output: the image output to draw; by default the first.
+        rows: how many samples.
+        width: of a picture on the sheet, in pixels.
+        resize: see `Source`.
+        select: which weights to quantize, see `study`.
+
+    Raises:
+        UsageError: the model has no such output, or there is no data.
+    """
+    from PIL import Image, ImageDraw
+
+    loaded = model if isinstance(model, Model) else load(model)
+    pictures = [feature.name for feature in loaded.outputs if feature.kind == "image"]
+    if not pictures or (output and output not in pictures):
+        raise UsageError(
+            f"the model has no image output {output!r}" if output else "the model has no image output",
+            remedy=f"Its image outputs are {', '.join(pictures)}" if pictures else "",
+        )
+    name = output or pictures[0]
+    samples = list(islice(Source.of(data, resize=resize).samples(loaded), rows))
+    inputs = [sample.inputs for sample in samples]
+    references = [result[name] for result in loaded.predict(inputs)]
+    columns: list[tuple[str, list[Any], list[str]]] = []
+    if given := _only_picture(loaded, samples):
+        columns.append(("input", given, [sample.name for sample in samples]))
+    for number in bits:
+        quantized = quantized_as(loaded, Configuration("sweep", number, mode if number < 16 else ""), select)
+        results = references if number == 32 else [result[name] for result in quantized.predict(inputs)]
+        captions = [
+            "" if number == 32 else f"PSNR {decibels(_psnr(one, other))} dB"
+            for one, other in zip(references, results, strict=True)
+        ]
+        columns.append((f"{number} bit" + "s" * (number != 1), results, captions))
+    scale = min(1.0, width / max(image.width for _, images, _ in columns for image in images))
+    cells = [[_scaled(image, scale) for image in images] for _, images, _ in columns]
+    wide = max(image.width for column in cells for image in column)
+    heights = [max(column[row].height for column in cells) for row in range(len(samples))]
+    across = len(columns) * (wide + _MARGIN) + _MARGIN
+    sheet = Image.new("RGB", (across, _CAPTION + _MARGIN + sum(heights) + len(heights) * (_CAPTION + _MARGIN)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, (title, _, captions) in enumerate(columns):
+        x, y = _MARGIN + column * (wide + _MARGIN), _MARGIN
+        draw.text((x, y), title, fill="black", font=_font(14))
+        y += _CAPTION
+        for image, caption, height in zip(cells[column], captions, heights, strict=True):
+            sheet.paste(image, (x, y))
+            draw.text((x, y + height + 2), _short(caption, wide), fill="#555555", font=_font(11))
+            y += height + _CAPTION + _MARGIN
+    return sheet
+
+
+def _only_picture(model: Model, samples: Sequence[Sample]) -> list[Any]:
+    """The samples' pictures, if that is what a sample is."""
+    names = [feature.name for feature in model.inputs if feature.kind == "image"]
+    given = [sample.inputs.get(names[0]) for sample in samples] if len(names) == 1 else []
+    return given if all(hasattr(image, "convert") for image in given) else []
+
+
+def _psnr(reference: Any, result: Any) -> float:
+    sums = DifferenceSums(255.0)
+    sums.add(decode_image(reference), decode_image(result))
+    return sums.result().psnr
+
+
+def _scaled(image: Any, scale: float) -> Any:
+    from PIL import Image
+
+    flat = image.convert("L" if image.mode in ("L", "F") else "RGB")
+    size = max(1, round(flat.width * scale)), max(1, round(flat.height * scale))
+    return flat if scale == 1 else flat.resize(size, Image.Resampling.LANCZOS)
+
+
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.load_default(size)
+    except TypeError:  # before Pillow 10.1 there is one size
+        return ImageFont.load_default()
+
+
+def _short(text: str, width: int) -> str:
+    most = max(4, width // 6)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

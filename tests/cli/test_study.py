@@ -1,0 +1,82 @@
+"""``refcoreml study``, run in the process."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from refcoreml import build
+from refcoreml.cli import main
+
+pytest.importorskip("matplotlib", reason="needs matplotlib, the extra plot")
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path):
+    generator = np.random.default_rng(0)
+    net = build.Network({"x": (30,)}, ["scores"], classes=[3, 4, 5])
+    first, last = (generator.normal(size=shape).astype(np.float32) for shape in ((40, 30), (3, 40)))
+    net.add("innerProduct", name="first", weights=first, input_channels=30, output_channels=40)
+    net.add("innerProduct", name="last", outputs="scores", weights=last, input_channels=40, output_channels=3)
+    net.model().save(tmp_path / "net.mlmodel")
+    x = generator.normal(size=(20, 30))
+    np.savez(tmp_path / "x.npz", x=x, kind=3 + (x @ first.T @ last.T).argmax(1))
+    return tmp_path / "net.mlmodel", tmp_path / "x.npz"
+
+
+def test_table_and_files(run, files, tmp_path):
+    model, data = files
+    out_folder = tmp_path / "out"
+    code, out, err = run("study", model, "--data", data, "--labels", "kind", "--bits", "8,2", "-o", out_folder)
+    assert code == 0, err
+    assert "net.mlmodel" in out
+    assert "report.html" in out
+    assert {path.name for path in out_folder.iterdir()} >= {
+        "records.jsonl",
+        "study.csv",
+        "study.json",
+        "report.html",
+        "size.png",
+    }
+    found = json.loads((out_folder / "study.json").read_text())
+    assert [record["configuration"]["bits"] for record in found["records"]] == [8, 8, 2, 2]
+    assert found["records"][0]["full_accuracy"] == 1.0
+
+
+def test_json_plan_sensitivity_and_jobs(run, files, tmp_path):
+    model, data = files
+    arguments = ("--bits", "8,4", "--modes", "linear", "--sensitivity", "4", "--budget", "30%", "--jobs", "2", "--json")
+    code, out, err = run("study", model, "--data", data, "-o", tmp_path / "out", *arguments)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["plan"]["ratio"] <= 0.3
+    assert {record["configuration"]["kind"] for record in found["records"]} == {"sweep", "only", "except", "plan"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--bits", "9"), "9 is not 1 to 8"),
+        (("--modes", "cubic"), "unknown mode"),
+        (("--jobs", "0"), "at least 1"),
+        (("--floor", "2"), "must be a rate"),
+        (("--labels", "nothing"), "no labels 'nothing'"),
+    ],
+)
+def test_arguments_that_make_no_sense(run, files, tmp_path, arguments, message):
+    code, _, err = run("study", files[0], "--data", files[1], "-o", tmp_path / "out", *arguments)
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "out" / "report.html").exists()
