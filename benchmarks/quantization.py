@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import resource
+import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -44,6 +47,7 @@ def theirs(values: np.ndarray, bits: int) -> np.ndarray:
     """What the weights decode to after coremltools' k-means, its table rounded to the float32 of the format."""
     from coremltools.models.neural_network import quantization_utils
 
+    warnings.simplefilter("ignore")  # of scikit-learn, about tables that it cannot fill
     table, codes = quantization_utils._get_kmeans_lookup_table_and_weight(bits, values)
     return table.reshape(-1).astype(np.float32)[codes.reshape(values.shape)]
 
@@ -66,17 +70,33 @@ def layer() -> None:
 def network() -> None:
     from networks import coreml, resnet50
 
-    model = refcoreml.load(coreml(resnet50()), prepare=False)
-    count = sum(tensor.count for tensor in weight_tensors(model))
-    size = 4 * count
-    print(f"ResNet-50 in shape, {count / 1e6:.1f} million weights, {size / 1e6:.0f} MB")
-    for bits, mode in ((8, "linear"), (8, "linear_symmetric"), (16, "linear"), (8, "kmeans"), (4, "kmeans")):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        took, _ = timed(partial(refcoreml.quantize_weights, model, bits, mode))
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-        print(f"  {bits:2d} bits {mode:16s} {took:6.2f} s, peak memory + {grown / size:.2f} x the weights")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"  peak of the process, with the model that is read: {peak / size:.2f} x the weights")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "resnet50.mlmodel")
+        refcoreml.load(coreml(resnet50()), prepare=False).save(path)
+        print("ResNet-50 in shape; each line in a process of its own, the model read before")
+        for bits, mode in ((8, "linear"), (8, "linear_symmetric"), (16, "linear"), (8, "kmeans"), (4, "kmeans")):
+            subprocess.run([sys.executable, __file__, "one", str(path), str(bits), mode], check=True)
+
+
+def one(path: str, bits: int, mode: str) -> None:
+    model = refcoreml.load(path, prepare=False)
+    size = 4 * sum(tensor.count for tensor in weight_tensors(model))
+    before = resident()
+    started = time.process_time()
+    took, _ = timed(partial(refcoreml.quantize_weights, model, bits, mode))
+    cpu = time.process_time() - started
+    # The peak so far may be that of reading: what comes out is then an upper limit.
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    print(
+        f"  {bits:2d} bits {mode:16s} {took:6.2f} s ({cpu:.2f} s of processor time), at most {grown / size:.2f} x the"
+        f" {size / 1e6:.0f} MB of weights beyond the model itself",
+        flush=True,
+    )
+
+
+def resident() -> int:
+    """Bytes of memory that the process holds now (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def float_tensors(folder: Path) -> list[tuple[str, WeightTensor]]:
@@ -130,6 +150,9 @@ def fits(folder: Path) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["one"]:
+        one(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["layer", "network", "models", "fits"])
     parser.add_argument("folder", nargs="?", type=Path)

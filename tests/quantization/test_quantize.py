@@ -295,6 +295,13 @@ def test_a_plan_decides_by_layer():
     assert found["bias.bias"] == ("float16", 16)
 
 
+def parsed(*terms):
+    chosen = selectors.everything
+    for term in terms:
+        chosen = chosen & selectors.parse(term)
+    return chosen
+
+
 @pytest.mark.parametrize(
     ("selector", "expected"),
     [
@@ -305,8 +312,8 @@ def test_a_plan_decides_by_layer():
         (selectors.at_least(count=1000, channels=11), {"dense.weights"}),
         (selectors.at_most(channels=5) | selectors.by_name("conv"), {"up.weights", "conv.weights", "conv.bias"}),
         (lambda tensor: tensor.count == 30940, {"dense.weights"}),
-        (selectors.parse("name!=dense,conv") & selectors.parse("matrices") & selectors.parse("count<=400"), {"up.weights"}),
-        (selectors.parse("channels>=12") & selectors.parse("kind=convolution") & selectors.parse("field=weights"), {"conv.weights"}),
+        (parsed("name!=dense,conv", "matrices", "count<=400"), {"up.weights"}),
+        (parsed("channels>=12", "kind=convolution", "field=weights"), {"conv.weights"}),
     ],
 )  # fmt: skip
 def test_selectors(selector, expected):
@@ -426,7 +433,7 @@ def test_updatable_layers_are_refused_but_can_be_left_out():
     spec = vectors().spec
     loop = spec.neuralNetwork.layers[-1].loop.bodyNetwork.layers[0]
     loop.isUpdatable = loop.innerProduct.weights.isUpdatable = loop.innerProduct.bias.isUpdatable = True
-    with pytest.raises(UsageError, match="'inner'.*is updatable"):
+    with pytest.raises(UsageError, match=r"'inner'.*is updatable"):
         refcoreml.quantize_weights(spec, 8)
     found = kinds_after(spec, nbits=8, selector=~selectors.by_name("inner"))
     assert found["inner.weights"] == ("float32", 32)
