@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -81,22 +80,23 @@ def network() -> None:
 def one(path: str, bits: int, mode: str) -> None:
     model = refcoreml.load(path, prepare=False)
     size = 4 * sum(tensor.count for tensor in weight_tensors(model))
-    before = resident()
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of reading the model
+    before = memory("VmRSS")
     started = time.process_time()
     took, _ = timed(partial(refcoreml.quantize_weights, model, bits, mode))
     cpu = time.process_time() - started
-    # The peak so far may be that of reading: what comes out is then an upper limit.
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    grown = memory("VmHWM") - before
     print(
-        f"  {bits:2d} bits {mode:16s} {took:6.2f} s ({cpu:.2f} s of processor time), at most {grown / size:.2f} x the"
-        f" {size / 1e6:.0f} MB of weights beyond the model itself",
+        f"  {bits:2d} bits {mode:16s} {took:6.2f} s ({cpu:.2f} s of processor time), {grown / size:.2f} x the"
+        f" {size / 1e6:.0f} MB of weights beyond the model itself at the peak",
         flush=True,
     )
 
 
-def resident() -> int:
-    """Bytes of memory that the process holds now (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def memory(which: str) -> int:
+    """Bytes that the process holds (VmRSS), or held at most (VmHWM). Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(which)).split()[1])
 
 
 def float_tensors(folder: Path) -> list[tuple[str, WeightTensor]]:
