@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def network() -> None:
     print(f"ResNet-50 in shape, {count / 1e6:.1f} million weights, {size / 1e6:.0f} MB")
     for bits, mode in ((8, "linear"), (8, "linear_symmetric"), (16, "linear"), (8, "kmeans"), (4, "kmeans")):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        took, _ = timed(lambda bits=bits, mode=mode: refcoreml.quantize_weights(model, bits, mode))
+        took, _ = timed(partial(refcoreml.quantize_weights, model, bits, mode))
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
         print(f"  {bits:2d} bits {mode:16s} {took:6.2f} s, peak memory + {grown / size:.2f} x the weights")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -95,9 +96,9 @@ def models(folder: Path) -> None:
         ratios, worse, here, there = [], [], 0.0, 0.0
         for name, tensor in tensors:
             values = tensor.values()
-            took, decoded = timed(lambda values=values: ours(values, bits))
+            took, decoded = timed(partial(ours, values, bits))
             here += took
-            took, reference = timed(lambda values=values: theirs(values, bits))
+            took, reference = timed(partial(theirs, values, bits))
             there += took
             mine, other = error(values, decoded), error(values, reference)
             if mine > 0:

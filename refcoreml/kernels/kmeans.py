@@ -20,6 +20,7 @@ and one more O(n log n) layer checks all edges at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -343,7 +344,7 @@ def _portions(lengths: Indices) -> list[slice]:
     ends = np.cumsum(lengths)
     cuts = np.searchsorted(ends, np.arange(1 << 20, int(ends[-1]), 1 << 20)) + 1
     places = np.unique(np.concatenate([[0], cuts, [len(lengths)]])).tolist()
-    return [slice(a, b) for a, b in zip(places[:-1], places[1:], strict=True)]
+    return [slice(begin, end) for begin, end in pairwise(places)]
 
 
 def _ragged(
@@ -377,8 +378,8 @@ def _dual_bound(points: _Points, edges: Indices, layers: _Layers) -> tuple[float
     there, as far as the layers know. Edges that break its rule correct it; what remains broken is subtracted.
 
     Checking edges from i to the nodes after j only needs the near i. For i < i' < j, the cost being Monge,
-    cost(i, j + 1) - cost(i, j) >= cost(i', j + 1) - cost(i', j): if the potential grows less than even the cost from i',
-    then an edge from i that keeps the rule up to j keeps it from there on.
+    cost(i, j + 1) - cost(i, j) >= cost(i', j + 1) - cost(i', j): if the potential grows less than even the cost from
+    i', then an edge from i that keeps the rule up to j keeps it from there on.
     """
     clusters = len(edges) - 1
     fewer, exact, more = layers.totals
@@ -416,9 +417,9 @@ def _dual_bound(points: _Points, edges: Indices, layers: _Layers) -> tuple[float
 def _compressed(x: Array, w: Floats | None, clusters: int) -> Clustering:
     """Near the best clusters of sorted points, and how near.
 
-    The points are cut into cells. Moving each cell's mass to its end points l and r, so that its mean stays, makes a set
-    Z of few points. For any centres the squared distance to the nearest is x^2 minus a convex function, so that its mean
-    over a cell is at least its mean over the two ends minus the mean of (x - l)(r - x). Hence
+    The points are cut into cells. Moving each cell's mass to its end points l and r, so that its mean stays, makes a
+    set Z of few points. For any centres the squared distance to the nearest is x^2 minus a convex function, so that
+    its mean over a cell is at least its mean over the two ends minus the mean of (x - l)(r - x). Hence
 
         least error of the points >= least error of Z - sum of w (x - l)(r - x).
 
@@ -433,19 +434,19 @@ def _compressed(x: Array, w: Floats | None, clusters: int) -> Clustering:
     share = np.divide(first - mass * left, length, out=np.zeros_like(length), where=length > 0)
     share = np.clip(share, 0, mass)
     lost = float(np.maximum(first * (left + right) - mass * left * right - second, 0)[length > 0].sum())
-    points, places = np.unique(np.concatenate([left, right]), return_inverse=True)
-    masses = np.bincount(places.reshape(-1), np.concatenate([mass - share, share]), len(points))
-    points, masses = points[masses > 0], masses[masses > 0]
-    compressed = _Points.of(points, masses)
+    ends, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    moved = np.bincount(places.reshape(-1), np.concatenate([mass - share, share]), len(ends))
+    masses = np.asarray(moved, np.float64)
+    compressed = _Points.of(ends[masses > 0], masses[masses > 0])
     edges, bound = _shortest_path(compressed, clusters)
 
     sums = _PrefixSums(x, w, cuts, middle, mass, first)
     total = float(second.sum())
     centres, error = compressed.grouped(edges).x, np.inf
     for _ in range(40):
-        masses, moments = sums.between(np.searchsorted(x, _as_type_of(x, (centres[1:] + centres[:-1]) / 2 + middle)))
-        kept = masses > 0
-        new = moments[kept] / masses[kept]
+        counts, moments = sums.between(np.searchsorted(x, _as_type_of(x, (centres[1:] + centres[:-1]) / 2 + middle)))
+        kept = counts > 0
+        new = moments[kept] / counts[kept]
         reached = total - float(moments[kept] @ new)
         if not reached < error * (1 - 1e-7):
             break

@@ -36,7 +36,7 @@ def _half_spacing(magnitude: Floats, dtype: type[np.floating[Any]]) -> Floats:
     """Half the distance of neighbouring numbers of a type at a magnitude: the most that rounding to it changes."""
     kind = np.finfo(dtype)
     exponent = np.maximum(np.frexp(magnitude)[1] - 1, kind.minexp)
-    return np.ldexp(1.0, exponent - kind.nmant - 1)
+    return np.asarray(np.ldexp(1.0, exponent - kind.nmant - 1))
 
 
 def linear(
@@ -50,8 +50,9 @@ def linear(
         float32:  E(w) + min(E(w), u(|w| + E(w)))
 
     u(x) is half the distance of neighbouring float32 numbers at x. The sum is rounded once, since scale * code is exact
-    for scales of 16 bits, as `refcoreml.quantize_weights` makes them; and rounding to nearest moves it no farther than to
-    w, a float32 itself. Where a scale has more bits, the product is rounded too: u(s * most) is added to E.
+    for scales of 16 bits, as `refcoreml.quantize_weights` makes them; and rounding to nearest moves it no farther than
+    to w, a float32 itself. Where a scale has more bits, the product is rounded too: u(s * most) is added, and the bound
+    is a little loose.
 
     Args:
         weights: finite float32 values, of any shape that ``scale`` and ``bias`` broadcast to.
@@ -77,7 +78,7 @@ def linear(
 
 
 def lookup_table(weights: Array, table: Array) -> Floats:
-    """The distance of each weight to its nearest entry is at most half the gap around it, or that to the end of the table.
+    """The most that choosing the nearest entry of a table can change each weight.
 
     Between two entries a <= w <= b: (b - a) / 2; outside: the distance to the nearest end. The entries are float32
     numbers that decoding copies, so that this holds in every arithmetic.
@@ -88,13 +89,11 @@ def lookup_table(weights: Array, table: Array) -> Floats:
     """
     entries = np.sort(np.asarray(table, np.float64).reshape(-1))
     w = np.asarray(weights, np.float64)
-    after = np.clip(np.searchsorted(entries, w), 1, len(entries) - 1) if len(entries) > 1 else np.zeros(w.shape, int)
-    gap = (entries[after] - entries[after - 1]) / 2 if len(entries) > 1 else np.zeros(w.shape)
-    return np.maximum(np.maximum(entries[0] - w, w - entries[-1]), np.where(_within(w, entries), gap, 0.0))
-
-
-def _within(w: Floats, entries: Floats) -> NDArray[np.bool_]:
-    return (w >= entries[0]) & (w <= entries[-1])
+    outside = np.maximum(entries[0] - w, w - entries[-1])
+    if len(entries) == 1:
+        return np.asarray(outside)
+    after = np.clip(np.searchsorted(entries, w), 1, len(entries) - 1)
+    return np.asarray(np.where(outside > 0, outside, (entries[after] - entries[after - 1]) / 2))
 
 
 def half_precision(weights: Array) -> Floats:

@@ -180,6 +180,8 @@ class _Task:
         """Whether the tensor may be stored so, and anything is gained."""
         tensor, bits = self.tensor, self.scheme.bits
         now = tensor.encoding
+        if now.kind == "empty":
+            tensor.values()  # raises: no layer's shape is empty
         if bits == 32:
             return now.kind not in ("float32", "int8")
         if tensor.updatable:

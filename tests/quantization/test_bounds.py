@@ -125,7 +125,7 @@ def test_no_smaller_bound_would_do(weight, scale, bias, bits, symmetric):
 
 
 def test_no_smaller_bound_would_do_where_float32_rounds():
-    """Half a step, and half a unit in the last place more, because the sum is a tie that rounds away from the weight."""
+    """Half a step and half a unit in the last place: the sum is a tie that rounds away from the weight."""
     error, limit, smaller = attained(1 + 2 * ULP, 3 * ULP, 1 - 2.5 * ULP, 8, "float32")
     assert error == 2 * ULP
     assert smaller < error <= limit
