@@ -45,6 +45,7 @@ _STYLE = {
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a layer's name may hold anything
     "svg.hashsalt": "refcoreml",
 }
 
