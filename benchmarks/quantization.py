@@ -11,9 +11,11 @@
 from __future__ import annotations
 
 import argparse
-import resource
+import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -44,6 +46,7 @@ def theirs(values: np.ndarray, bits: int) -> np.ndarray:
     """What the weights decode to after coremltools' k-means, its table rounded to the float32 of the format."""
     from coremltools.models.neural_network import quantization_utils
 
+    warnings.simplefilter("ignore")  # of scikit-learn, about tables that it cannot fill
     table, codes = quantization_utils._get_kmeans_lookup_table_and_weight(bits, values)
     return table.reshape(-1).astype(np.float32)[codes.reshape(values.shape)]
 
@@ -66,17 +69,34 @@ def layer() -> None:
 def network() -> None:
     from networks import coreml, resnet50
 
-    model = refcoreml.load(coreml(resnet50()), prepare=False)
-    count = sum(tensor.count for tensor in weight_tensors(model))
-    size = 4 * count
-    print(f"ResNet-50 in shape, {count / 1e6:.1f} million weights, {size / 1e6:.0f} MB")
-    for bits, mode in ((8, "linear"), (8, "linear_symmetric"), (16, "linear"), (8, "kmeans"), (4, "kmeans")):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        took, _ = timed(partial(refcoreml.quantize_weights, model, bits, mode))
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-        print(f"  {bits:2d} bits {mode:16s} {took:6.2f} s, peak memory + {grown / size:.2f} x the weights")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"  peak of the process, with the model that is read: {peak / size:.2f} x the weights")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "resnet50.mlmodel")
+        refcoreml.load(coreml(resnet50()), prepare=False).save(path)
+        print("ResNet-50 in shape; each line in a process of its own, the model read before")
+        for bits, mode in ((8, "linear"), (8, "linear_symmetric"), (16, "linear"), (8, "kmeans"), (4, "kmeans")):
+            subprocess.run([sys.executable, __file__, "one", str(path), str(bits), mode], check=True)
+
+
+def one(path: str, bits: int, mode: str) -> None:
+    model = refcoreml.load(path, prepare=False)
+    size = 4 * sum(tensor.count for tensor in weight_tensors(model))
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of reading the model
+    before = memory("VmRSS")
+    started = time.process_time()
+    took, _ = timed(partial(refcoreml.quantize_weights, model, bits, mode))
+    cpu = time.process_time() - started
+    grown = memory("VmHWM") - before
+    print(
+        f"  {bits:2d} bits {mode:16s} {took:6.2f} s ({cpu:.2f} s of processor time), {grown / size:.2f} x the"
+        f" {size / 1e6:.0f} MB of weights beyond the model itself at the peak",
+        flush=True,
+    )
+
+
+def memory(which: str) -> int:
+    """Bytes that the process holds (VmRSS), or held at most (VmHWM). Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(which)).split()[1])
 
 
 def float_tensors(folder: Path) -> list[tuple[str, WeightTensor]]:
@@ -130,6 +150,9 @@ def fits(folder: Path) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["one"]:
+        one(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["layer", "network", "models", "fits"])
     parser.add_argument("folder", nargs="?", type=Path)

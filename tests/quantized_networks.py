@@ -78,7 +78,8 @@ def sequences():
     net = build.Network({"x": (size,), "h": (hidden,), "c": (hidden,), "h2": (hidden,), "c2": (hidden,)}, ["y"])
     net.add(
         "simpleRecurrent", name="rnn", inputs=["x", "h"], outputs=["r", "rh"], activation={"tanh": {}},
-        weightMatrix=w(hidden, size), recursionMatrix=w(hidden, hidden), hasBiasVector=True, biasVector=w(hidden), **shape,
+        weightMatrix=w(hidden, size), recursionMatrix=w(hidden, hidden), hasBiasVector=True, biasVector=w(hidden),
+        **shape,
     )  # fmt: skip
     net.add(
         "gru", name="gru", inputs=["x", "h"], outputs=["g", "gh"], activations=functions[:2], hasBiasVectors=True,

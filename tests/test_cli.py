@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import refcoreml
 from refcoreml import build, demo
 from refcoreml.cli import main
 from refcoreml.cli.main import EXIT_CODES
 from refcoreml.errors import RefCoreMLError
+from refcoreml.quantization import weight_tensors
 from refcoreml.spec import schema
 
 
@@ -258,3 +260,69 @@ def test_the_installed_command_runs():
         [sys.executable, "-m", "refcoreml", "--version"], capture_output=True, text=True, check=True, timeout=120
     )
     assert found.stdout.startswith("refcoreml ")
+
+
+@pytest.fixture
+def weighted(tmp_path):
+    """Two layers with weights, `first` of 20 x 30 and `second` of 10 x 20."""
+    rng = np.random.default_rng(0)
+    net = build.Network({"x": (30,)}, ["y"], exact=True)
+    for name, inputs, outputs in ("first", 30, 20), ("second", 20, 10):
+        weights = rng.standard_normal((outputs, inputs)).astype(np.float32)
+        made = "y" if name == "second" else name
+        net.add("innerProduct", name=name, outputs=made, inputChannels=inputs, outputChannels=outputs, weights=weights)
+    path = tmp_path / "weighted.mlmodel"
+    net.model().save(path)
+    return path
+
+
+def test_quantize_writes_a_smaller_model_and_shows_each_layer(run, weighted, tmp_path):
+    code, out, _ = run("quantize", weighted, "--bits", "3", "--mode", "kmeans", "-o", tmp_path / "small.mlmodel")
+    assert code == 0
+    assert "lookup table 3" in out
+    assert "20x30" in out
+    small = refcoreml.load(tmp_path / "small.mlmodel")
+    assert [tensor.encoding.bits for tensor in weight_tensors(small)] == [3, 3]
+    size = (tmp_path / "small.mlmodel").stat().st_size
+    assert f"{100 * size / weighted.stat().st_size:.1f} %" in out
+
+
+def test_quantize_with_a_plan_a_selector_and_json(run, weighted, tmp_path):
+    (tmp_path / "plan.json").write_text('{"second": [4, "kmeans"]}')
+    arguments = ["--plan", tmp_path / "plan.json", "--bits", "8", "--select", "count<=500", "--json"]
+    code, out, _ = run("quantize", weighted, *arguments, "-o", tmp_path / "small.mlmodel")
+    assert code == 0
+    rows = json.loads(out)["weights"]
+    assert [(row["layer"], row["after"], row["bits_after"]) for row in rows] == [
+        ("first", "float32", 32),
+        ("second", "lookup table", 4),
+    ]
+    assert rows[0]["snr"] == "inf"
+    assert 15 < rows[1]["snr"] < 25
+
+
+def test_quantize_to_32_bits_gives_the_decoded_weights_back(run, weighted, tmp_path):
+    small, full = tmp_path / "small.mlmodel", tmp_path / "full.mlmodel"
+    assert run("quantize", weighted, "--bits", "5", "--fit", "mse", "-o", small)[0] == 0
+    assert run("quantize", small, "--bits", "32", "-o", full)[0] == 0
+    one, other = refcoreml.load(small), refcoreml.load(full)
+    assert {tensor.encoding.kind for tensor in weight_tensors(other)} == {"float32"}
+    x = {"x": np.arange(30, dtype=np.float32)}
+    np.testing.assert_array_equal(one.predict(x)["y"], other.predict(x)["y"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--bits", "9"], "9 bits"),
+        ([], "--bits"),
+        (["--bits", "4", "--fit", "best"], "unknown fit"),
+        (["--bits", "4", "--select", "colour=red"], "cannot read the selector"),
+        (["--plan", "missing.json"], "cannot read the plan"),
+    ],
+)
+def test_quantize_refuses_what_makes_no_sense(run, weighted, tmp_path, arguments, words):
+    code, _, err = run("quantize", weighted, *arguments, "-o", tmp_path / "small.mlmodel")
+    assert code == 2
+    assert words in err
+    assert not (tmp_path / "small.mlmodel").exists()

@@ -3,6 +3,8 @@
 What differs from this package's own: scales are rounded to nearest, not up, and not to 16 bits; codes are found with
 the scale before it is rounded to float32; a scale of at most 1e-6 makes every code 0, so that a channel of small range
 collapses to its least value; parameters of the shape [C, H, W] count as vectors, with one scale.
+It computes in the type that NumPy makes of a protobuf field of floats: float32 or, with older protobuf, float64. So do
+these functions, so that both agree in one environment.
 Source: ``quantization_utils.py`` of coremltools 9.0, as observed and compared by the tests.
 """
 
@@ -23,7 +25,7 @@ _VECTORS = ("bias", "scale", "loadConstant", "loadConstantND")
 
 def encode(values: Array, bits: int, mode: str, tensor: WeightTensor) -> schema.WeightParams:
     """The message that coremltools would write for these values (float32)."""
-    wide = values.astype(np.float64)
+    wide = values.astype(np.asarray(schema.WeightParams(floatValue=[0.0]).floatValue).dtype)
     if mode == "linear_lut":
         codes, scale, bias = _linear(wide.reshape(1, -1), bits)
         return encode_table(codes, bits, np.arange(1 << bits, dtype=np.float64) * scale[0] + bias[0])

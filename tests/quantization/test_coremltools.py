@@ -67,9 +67,8 @@ MODES = [(bits, mode) for bits in (1, 3, 4, 8) for mode in ("linear", "linear_lu
 
 @pytest.mark.parametrize(("bits", "mode"), MODES)
 @pytest.mark.parametrize("make", [small_ranges, plain_pictures, vectors, sequences])
-def test_codes_scales_and_biases_are_the_same_bits(make, bits, mode, capsys):
+def test_codes_scales_and_biases_are_the_same_bits(make, bits, mode):
     model = make()
-    # coremltools does not look into loops of one network alone; both leave what the other leaves.
     ours = weight_tensors(refcoreml.quantize_weights(model, bits, mode, compatible="coremltools"))
     expected = weight_tensors(theirs(model, bits, mode))
     compared = 0
@@ -82,13 +81,13 @@ def test_codes_scales_and_biases_are_the_same_bits(make, bits, mode, capsys):
 
 def test_small_ranges_collapse_as_they_do_there():
     (weights, bias) = weight_tensors(refcoreml.quantize_weights(small_ranges(), 8, compatible="coremltools"))
-    values = weights.values()
-    assert [len(np.unique(row)) for row in values[:3]] == [1, 1, 1] or len(np.unique(values[0])) == 1
-    assert len(np.unique(values[3])) > 20
+    assert [len(np.unique(row)) > 1 for row in weights.values()] == [False, True, False, True, True]
     assert len(np.unique(bias.values())) == 1
 
 
-@pytest.mark.parametrize(("bits", "mode"), [(8, "linear"), (3, "linear"), (4, "kmeans"), (5, "linear_lut"), (16, "linear")])
+@pytest.mark.parametrize(
+    ("bits", "mode"), [(8, "linear"), (3, "linear"), (4, "kmeans"), (5, "linear_lut"), (16, "linear")]
+)
 @pytest.mark.parametrize("make", [pictures, vectors, sequences])
 def test_coremltools_reads_and_dequantizes_our_models(make, bits, mode, tmp_path):
     """Its own decoding, in float64, gives what ours gives in float32, up to two roundings."""
