@@ -380,7 +380,7 @@ def test_pipelines_name_the_models_of_their_layers(run, linear, tmp_path):
     assert out.index("contains sum") < out.index("contains product") < out.index("triple")
 
 
-# --- quantize -----------------------------------------------------------------------------------------------------------
+# --- quantize ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

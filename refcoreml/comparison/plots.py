@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from refcoreml.comparison.tables import write_file
 from refcoreml.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ _STYLE = {
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a layer's name may hold anything
     "svg.hashsalt": "refcoreml",
 }
 
@@ -85,7 +88,12 @@ def beside(axis: Any, **options: Any) -> None:
 def save(figure: Any, path: str | Path | None) -> Any:
     """Writes the figure if there is a path, and returns it."""
     if path is not None:
-        figure.savefig(path)
+        kind = Path(path).suffix.lower().lstrip(".")
+        if kind not in ("png", "svg", "pdf"):
+            raise UsageError("the name must end in .png, .svg or .pdf", where=str(path))
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind)
+        write_file(buffer.getvalue(), path)
     return figure
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Text", "flat", "plain", "to_csv", "to_json", "write_text"]
+from refcoreml.errors import UsageError
+
+__all__ = ["Text", "flat", "plain", "to_csv", "to_json", "write_file", "write_text"]
 
 
 def plain(value: Any) -> Any:
@@ -39,8 +42,24 @@ def flat(value: Any, kind: type[Any]) -> dict[str, Any]:
 def write_text(text: str, path: str | Path | None) -> str:
     """Returns the text, and writes it to a file if asked."""
     if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="")
+        write_file(text.encode(), path)
     return text
+
+
+def write_file(content: bytes, path: str | Path) -> None:
+    """Writes a file; an old one stays until the new one is complete.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    target = Path(path)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(f"cannot be written: {error}", where=str(path)) from error
 
 
 def to_json(value: Any, path: str | Path | None = None) -> str:

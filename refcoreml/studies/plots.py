@@ -198,7 +198,9 @@ def weights_figure(study: Study, most: int = 6) -> Any:
                 axis.plot(
                     levels, np.full(len(levels), height), "|", color=COLORS[row], markersize=7, label=configuration.mode
                 )
-            axis.set_title(f"{_short(full[index].layer)} ({values.size:,})", fontsize=8)
+            field = full[index].field.rpartition(".")[2]
+            name = _short(full[index].layer) + (f" {field}" if field != "weights" else "")
+            axis.set_title(f"{name} ({values.size:,})", fontsize=7)
             axis.tick_params(labelsize=7)
         handles, labels = axes.flat[0].get_legend_handles_labels()
         figure.legend(handles, [f"{label}, {number} bits" for label in labels], loc="outside upper right", ncols=2)

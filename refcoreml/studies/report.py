@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refcoreml.comparison.plots import require_matplotlib
-from refcoreml.comparison.tables import to_json, write_text
+from refcoreml.comparison.tables import to_json, write_file, write_text
 from refcoreml.errors import UsageError
 from refcoreml.studies import plots
 from refcoreml.studies.evaluate import how
@@ -45,7 +45,7 @@ def write_report(study: Study, folder: Path) -> list[Path]:
         content = draw()
         if content is not None:
             figures[name] = content
-            (folder / f"{name}.png").write_bytes(content)
+            write_file(content, folder / f"{name}.png")
             written.append(folder / f"{name}.png")
     write_text(html(study, figures), folder / "report.html")
     return [*written, folder / "report.html"]

@@ -261,7 +261,12 @@ def test_json_csv_and_plot(tmp_path):
     assert lines[0].startswith("output,type,samples,count,snr")
     same = refcoreml.compare_models(full, full, data())
     assert json.loads(same.to_json())["outputs"][0]["difference"]["snr"] == "inf"
+    with pytest.raises(UsageError, match="cannot be written"):
+        found.to_csv(tmp_path / "none" / "r.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.json"]
     pytest.importorskip("matplotlib", reason="needs matplotlib, the extra plot")
+    with pytest.raises(UsageError, match=r"must end in \.png, \.svg or \.pdf"):
+        found.plot(tmp_path / "r.gif")
     for result in (found, same):
         result.plot(tmp_path / "r.png")
         with Image.open(tmp_path / "r.png") as picture:

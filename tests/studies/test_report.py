@@ -103,7 +103,7 @@ def test_no_error_is_above_its_bound_and_some_reach_it(mode):
 def test_names_cannot_break_the_page(tmp_path):
     net = build.Network({"x": (30,)}, ["y"])
     weights = np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)
-    name = "<script>alert(1)</script>$x_y$"
+    name = r"<script>alert(1)</script>$\frac$"
     net.add("innerProduct", name=name, outputs="y", weights=weights, input_channels=30, output_channels=40)
     found = refcoreml.study(net.model(), samples(), bits=(4,), sensitivity=(4,))
     found.write(tmp_path)
