@@ -16,10 +16,13 @@ from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array
 from refcoreml.model import Model, load
 from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
-from refcoreml.quantization.tensors import WeightTensor, weight_tensors
+from refcoreml.quantization.tensors import WeightTensor, inner_models, weight_tensors
 from refcoreml.spec import schema
 from refcoreml.spec.files import ModelFile
 from refcoreml.spec.weights import encode_floats
+
+#: The specification versions that brought encodings.
+_VERSIONS = {"float16": 2, "linear": 3, "lookup table": 3, "int8": 4}
 
 #: Chooses tensors.
 Chooser: TypeAlias = Callable[[WeightTensor], bool]
@@ -59,7 +62,8 @@ def quantize_weights(
     A tensor stays as it is where Apple's validator would refuse the new encoding (`WeightTensor.allowed`), and where
     the new one would not take fewer bytes than the present one, as happens to short vectors under a long table and to
     weights that have been quantized before. Half and single precision do not mix in one layer, as the validator
-    demands: the rest of the layer's float weights follow. `refcoreml.quantization.weight_changes` tells what was done.
+    demands: the rest of the layer's float weights follow. The specification version becomes at least that which brought
+    the encoding: 2 for half precision, 3 for codes. `refcoreml.quantization.weight_changes` tells what was done.
 
     Args:
         model: a `Model`, or whatever `refcoreml.load` takes.
@@ -111,6 +115,7 @@ def quantize_weights(
         )
     _run([task for task in tasks if task.is_worth_it()], sensitivity, progress)
     _unmix(tensors, {task.tensor.where: task.scheme.bits for task in tasks})
+    _raise_version(result.spec, max(_VERSIONS.get(tensor.encoding.kind, 1) for tensor in tensors))
     return result
 
 
@@ -255,3 +260,10 @@ def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int]) -> None:
         for tensor in layer:
             if tensor.encoding.kind == ("float32" if half else "float16"):
                 _store(tensor, Scheme(16 if half else 32).encode(tensor))
+
+
+def _raise_version(spec: schema.Model, least: int) -> None:
+    """Says in a model, and in those inside it, which specification its weights need."""
+    spec.specificationVersion = max(spec.specificationVersion, least)
+    for inner in inner_models(spec):
+        _raise_version(inner, least)

@@ -128,11 +128,16 @@ def _of_model(spec: schema.Model, where: str) -> Iterator[WeightTensor]:
     place = f"{where}{kind}"
     if kind.startswith("neuralNetwork"):
         yield from _of_network(spec.description, message, place)
-    elif kind.startswith("pipeline"):
-        for index, inner in enumerate(getattr(message, "pipeline", message).models):
-            yield from _of_model(inner, f"{place}.models[{index}].")
-    elif kind == "mlProgram":
+    for index, inner in enumerate(inner_models(spec)):
+        yield from _of_model(inner, f"{place}.models[{index}].")
+    if kind == "mlProgram":
         raise UnsupportedModelError("the weights of ML programs cannot be listed or quantized yet", where=place)
+
+
+def inner_models(spec: schema.Model) -> Sequence[schema.Model]:
+    """The models of a pipeline, pipeline classifier or pipeline regressor; of any other model none."""
+    message = getattr(spec, str(spec.WhichOneof("Type")))
+    return getattr(getattr(message, "pipeline", message), "models", ())
 
 
 def _of_network(description: schema.ModelDescription, network: Any, where: str) -> Iterator[WeightTensor]:

@@ -275,6 +275,22 @@ def test_it_is_deterministic_and_saved_models_are_the_same(model, tmp_path):
         np.testing.assert_array_equal(value, read.predict(inputs)[name])
 
 
+@pytest.mark.parametrize(("bits", "mode", "version"), [(16, "linear", 2), (8, "linear", 3), (2, "kmeans", 3)])
+def test_the_specification_version_is_the_one_that_brought_the_encoding(bits, mode, version):
+    net = build.Network({"x": (30,)}, ["y"])
+    net.add("innerProduct", outputs="y", inputChannels=30, outputChannels=20, weights=w(20, 30))
+    spec = net.spec()
+    spec.specificationVersion = 1
+    assert refcoreml.quantize_weights(spec, bits, mode).spec.specificationVersion == version
+    spec.specificationVersion = 5
+    assert refcoreml.quantize_weights(spec, bits, mode).spec.specificationVersion == 5
+    outer = schema.Model(specificationVersion=1)
+    spec.specificationVersion = 1
+    outer.pipeline.models.add().CopyFrom(spec)
+    smaller = refcoreml.quantize_weights(outer, bits, mode).spec
+    assert smaller.specificationVersion == smaller.pipeline.models[0].specificationVersion == version
+
+
 # ---- Which, and how ----
 
 
