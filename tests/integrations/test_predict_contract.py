@@ -13,8 +13,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 FILES = ("test_coremltools.py", "test_pytest_plugin.py")
-#: Classes of tests that are about the runtime's other uses: compiling, and switching it on and off.
-OTHER = {"TestCompiled", "TestSwitch"}
+#: Classes of tests that are about the runtime's other uses: compiling, code of the user's own, switching it on and off.
+OTHER = {"TestCompiled", "TestCustomCode", "TestSwitch"}
 
 FACTS = {
     # --- names ---

@@ -338,6 +338,7 @@ ELSEWHERE = {
 #: find their counterpart in another layer of this list, with the parameters as inputs or the blobs of another world.
 NOBODY = {
     "control": {"copy", "branch", "loop", "loopBreak", "loopContinue"},
+    "code of the user's own": {"custom"},
     "random numbers": {
         *(
             f"random{family}{form}"
