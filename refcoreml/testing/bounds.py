@@ -127,6 +127,7 @@ def trace_bounds(
         raise UsageError(f"bounds need the network in float64, this is {model.precision}")
     evaluator: Any = model.prepare()
     rounding = Rounding(unit, 2.0**-149 if unit >= UNIT32 else 2.0**-1000)
+    overflow = float(np.finfo(np.float32).max) if unit >= UNIT32 else np.inf
     variants: dict[int, dict[str, Op]] = {}
     radii: dict[str, Doubles] = {}
     decisions = set(_conditions([step.node for step in evaluator.network.steps]))
@@ -140,13 +141,27 @@ def trace_bounds(
         ]
         layer = Layer(step, rounding, constants, variants.setdefault(id(step), {}))
         with np.errstate(all="ignore"):
-            found = rule(layer, balls, list(results))
+            exact = step.kind in _EXACT_ON_INTEGERS and all(map(_is_counting, (*balls, *map(Ball.exact, results))))
+            found = [0.0] * len(results) if exact else rule(layer, balls, list(results))
         for name, value, radius in zip(step.outputs, results, found, strict=True):
-            radius = np.broadcast_to(np.where(np.isnan(radius), np.inf, radius), value.shape)
+            unknown = np.isnan(radius) | (np.abs(value) + radius > overflow)
+            radius = np.broadcast_to(np.where(unknown, np.inf, radius), value.shape)
             if name in decisions and (radius >= 0.5).any():
                 raise Undetermined(step.node.where)
             radii[name] = radius
             yield name, BlobBound(step.name, step.kind, np.asarray(value, np.float64), radius), step
+
+
+#: Layers that are exact on whole numbers below 2^24, as long as their results are such numbers: loops count so.
+_EXACT_ON_INTEGERS = {
+    *("add", "addBroadcastable", "subtractBroadcastable", "multiply", "multiplyBroadcastable", "reduceSum", "cumSum"),
+    *("modBroadcastable", "floorDivBroadcastable"),
+}
+
+
+def _is_counting(ball: Ball) -> bool:
+    certain = not ball.rad.any()
+    return certain and bool(((ball.mid == np.rint(ball.mid)) & (np.abs(ball.mid) < 2.0**24)).all())
 
 
 class Undetermined(Exception):  # noqa: N818 (no failure: the sample decides nothing)

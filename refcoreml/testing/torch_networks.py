@@ -1049,7 +1049,7 @@ def _body(b: Builder) -> tuple[Builder, Program]:
     size = b.shape(0)[1]
     inner.values.append(b.values[0])
     x = inner.activation(inner.call(f"linear[{size}]", torch.nn.Linear(size, size), 0))
-    x = inner.some(x, 2, keeps=True)
+    x = inner.apply(inner.draws.choice(["tanh", "sigmoid", "softsign"]), inner.some(x, 2, keeps=True))
     return inner, inner.finish(x)
 
 
