@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--networks", type=int, default=100, metavar="N", help="how many (100)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first 250 networks, the next have the next (0)")
+    parser.add_argument("--seed", type=int, default=0, help="where the draws start (0)")
     parser.add_argument("--shape", action="append", default=[], metavar="NAME", help="only this network shape")
     parser.add_argument("--json", metavar="FILE", help="write the summary there too")
     options = parser.parse_args(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +21,10 @@ __all__ = ["KINDS", "Summary", "run"]
 KINDS = ("agrees", "known", "undetermined", "refused", "failed", "differs")
 UNEXPLAINED = ("failed", "differs")
 
-#: Networks that one run of Hypothesis draws. It remembers what it has tried, which slows it down in the long run.
-_CHUNK = 250
+#: Networks that one run of Hypothesis draws. Later ones are more and more variations of earlier ones.
+_CHUNK = 10
+#: Runs without a new network after which no more are expected.
+_GIVE_UP = 50
 
 
 @dataclass
@@ -84,11 +87,11 @@ def run(
     shapes: Sequence[str] = (),
     advance: Callable[[TorchNetwork, Outcome], None] = lambda network, outcome: None,
 ) -> Summary:
-    """Draws networks with Hypothesis and checks each.
+    """Draws networks with Hypothesis and checks each that is new.
 
     Args:
-        networks: how many.
-        seed: of the first chunk of draws; the same seed gives the same networks.
+        networks: how many, all different.
+        seed: where the draws start; the same seed gives the same networks.
         shapes: network shapes to draw from; all by default.
         advance: is shown every network and its outcome.
     """
@@ -96,11 +99,13 @@ def run(
     torch.set_num_threads(1)  # the networks are far too small for more
     gc.collect()
     gc.freeze()  # the converter collects garbage after each conversion, which takes longer the more there is to look at
-    for chunk in range(0, networks, _CHUNK):
+    seen: set[str] = set()
+    barren = 0
+    for chunk in itertools.count(seed):
 
-        @hypothesis.seed(seed + chunk // _CHUNK)
+        @hypothesis.seed(chunk)
         @hypothesis.settings(
-            max_examples=min(_CHUNK, networks - chunk),
+            max_examples=_CHUNK,
             database=None,
             deadline=None,
             derandomize=False,
@@ -109,9 +114,17 @@ def run(
         )
         @hypothesis.given(torch_networks(shapes))
         def draw(network: TorchNetwork) -> None:
+            text = repr(network)
+            if text in seen or len(seen) >= networks:
+                return
+            seen.add(text)
             outcome = check(network)
             summary.add(network, outcome)
             advance(network, outcome)
 
+        before = len(seen)
         draw()
+        barren = barren + 1 if len(seen) == before else 0
+        if len(seen) >= networks or barren > _GIVE_UP:
+            break
     return summary
