@@ -75,8 +75,6 @@ def compare_outputs(
             off = np.where((got == wanted) | (np.isnan(got) & np.isnan(wanted)), 0.0, np.abs(got - wanted))
         off = np.where(np.isnan(off), np.inf, off)
         bad = off > radius
-        # Where nothing at all is known, a number is as good as another, but NaN is not.
-        bad |= np.isnan(got) != np.isnan(wanted)
         if bad.any():
             with np.errstate(invalid="ignore", divide="ignore"):
                 excess = np.where(bad, np.where(np.isfinite(off), off - radius, np.inf), -np.inf)

@@ -88,7 +88,7 @@ def source_constants(module: Any) -> Constants:
     for part in module.modules():
         variance = getattr(part, "running_var", None)
         if variance is not None:
-            scale = (part.weight.abs().max() if part.weight is not None else 1.0) / (variance.min() + part.eps) ** 0.5
+            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (variance.min() + part.eps) ** 0.5
             factor = max(factor, float(scale))
     return Constants(known, terms=2 * greatest * factor + greatest)
 

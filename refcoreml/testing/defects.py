@@ -109,8 +109,30 @@ DEFECTS: dict[str, Defect] = {
     ),
 }
 
+def _scaled() -> tuple[Any, Any]:
+    class Affine(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor([1.0, 2.0]).reshape(1, 2, 1, 1))
+            self.shift = torch.nn.Parameter(torch.tensor([0.5, 0.25]).reshape(1, 2, 1, 1))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.scale + self.shift
+
+    return Affine().eval(), torch.tensor([[[[1024.0]], [[4096.0]]]])
+
+
+DEFECTS["scale and shift"] = Defect(
+    "x * scale + shift with a number a channel, also inside a group norm, is multiplied by 1 / sqrt(1 + 1e-5)",
+    "the pass fuse_elementwise_to_batchnorm makes it a batch norm of mean 0 and variance 1, and leaves epsilon at 1e-5",
+    _scaled,
+    converter_pass="common::fuse_elementwise_to_batchnorm",
+)
+
 #: What the converter says no to, and what that means.
-REFUSALS: dict[str, str] = {}
+REFUSALS: dict[str, str] = {
+    r"prelu op: rank 3 or rank 5 input": "PReLU with a slope a channel, on a matrix or sequence",
+}
 
 
 def refusal(message: str) -> str:

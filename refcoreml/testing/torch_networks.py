@@ -724,6 +724,11 @@ def _addmm(draws: Draws, x: Tensor) -> tuple[str, Any]:
 
 # Programs.
 
+_ACTIVATIONS = (
+    *("relu", "sigmoid", "tanh", "leaky_relu", "gelu", "silu", "relu6", "elu", "softplus", "hardswish", "mish"),
+    *("softsign", "gelu_tanh", "prelu", "clamp", "selu"),
+)
+
 
 @dataclass(frozen=True)
 class _Step:
@@ -813,7 +818,8 @@ class Builder:
 
     def activation(self, value: int) -> int:
         """One of the usual activations."""
-        return self.apply(self.draws.choice(["relu", "sigmoid", "tanh", "leaky_relu", "gelu", "silu", "relu6"]), value)
+        shape = self.shape(value)
+        return self.apply(self.draws.choice([name for name in _ACTIVATIONS if OPERATORS[name].takes(shape)]), value)
 
     def module(self, text: str, module: Any, value: int) -> int:
         """A layer with weights, stirred."""
@@ -1049,7 +1055,7 @@ def _body(b: Builder) -> tuple[Builder, Program]:
     size = b.shape(0)[1]
     inner.values.append(b.values[0])
     x = inner.activation(inner.call(f"linear[{size}]", torch.nn.Linear(size, size), 0))
-    x = inner.some(x, 2, keeps=True)
+    x = inner.apply(inner.draws.choice(["tanh", "sigmoid", "softsign"]), inner.some(x, 2, keeps=True))
     return inner, inner.finish(x)
 
 
@@ -1087,7 +1093,9 @@ def _branch_in_loop(b: Builder) -> Any:
 
 def build(draws: Draws, shapes: Sequence[str] = ()) -> TorchNetwork:
     """A network from choices."""
-    name = draws.choice(list(shapes) or list(SHAPES))
+    # Most operators occur in these three shapes only, so that they are drawn more often.
+    mixed = [name for name in SHAPES if name.startswith("operators on")]
+    name = draws.choice(list(shapes) or [*SHAPES, *mixed * 4])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(draws.integer(0, 2**16))
         builder = Builder(draws)
