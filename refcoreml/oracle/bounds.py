@@ -1,0 +1,130 @@
+"""Runs a network in double precision and, beside each blob, how far rounding can move it: a forward error bound.
+
+Beside each blob runs a radius: what rounding in the layer itself can add, and what the radii of the layer's inputs become
+on their way through it. The rules, one a layer, are in `refcoreml.oracle.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import UnsupportedModelError
+from refcoreml.neuralnetwork.graph import flat
+from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
+from refcoreml.neuralnetwork.network import Network, Step
+from refcoreml.neuralnetwork.registry import Node
+from refcoreml.oracle.balls import Ball, Doubles, Rounding
+from refcoreml.oracle.rules import CHECKS, RULES
+from refcoreml.oracle.rules.table import Constants, Layer
+
+__all__ = ["BlobBound", "Undetermined", "trace_bounds"]
+
+
+@dataclass(frozen=True)
+class BlobBound:
+    """A blob in double precision and how far another computation of it may be away.
+
+    Attributes:
+        layer, kind: the layer that produced it last, and its type.
+        value: the blob in double precision.
+        radius: the bound, place by place; infinite where the value is undetermined, such as a comparison of numbers
+            that rounding may exchange.
+        check: the class of the bound, see `CHECKS`; of a blob that several inexact layers lead to, ``composite``.
+    """
+
+    layer: str
+    kind: str
+    value: Doubles
+    radius: Doubles
+    check: str = "exact"
+
+
+def trace_bounds(
+    network: Network, inputs: Mapping[str, Ball], rounding: Rounding, constants: Constants, storage: Rounding | None = None
+) -> Iterator[tuple[str, BlobBound, Step]]:
+    """Bounds for each blob as its layer runs: (blob, bound, step).
+
+    Args:
+        network: in double precision.
+        inputs: its input blobs.
+        rounding: the arithmetic within layers.
+        constants: how far the network's own numbers may be off.
+        storage: how blobs are rounded when they are stored, if that is not the arithmetic's type.
+
+    Raises:
+        UnsupportedModelError: a layer draws random numbers.
+        Undetermined: rounding may turn a branch or loop either way.
+    """
+    variants: dict[int, dict[str, Any]] = {}
+    known = {name: BlobBound("", "", ball.mid, ball.rad) for name, ball in inputs.items()}
+    decisions = dict(_conditions([step.node for step in network.steps]))
+    for name, kind in decisions.items():
+        if name in known and not _decided(kind, inputs[name]):
+            raise Undetermined(f"input {name!r}")
+    for step in flat_steps(network.steps):
+        if CHECKS[step.kind] == "random":
+            raise UnsupportedModelError(
+                "draws random numbers, of which only the distribution is specified", where=step.node.where
+            )
+    for step, arguments, results in network.trace({name: ball.mid for name, ball in inputs.items()}):
+        balls = [
+            Ball(np.asarray(value, np.float64), known[name].radius)
+            for name, value in zip(step.inputs, arguments, strict=True)
+        ]
+        layer = Layer(step, rounding, constants, storage, variants.setdefault(id(step), {}))
+        with np.errstate(all="ignore"):
+            found = RULES[step.kind](layer, balls, [np.asarray(result, np.float64) for result in results])
+        check = joined(CHECKS[step.kind], [known[name].check for name in step.inputs])
+        for name, value, radius in zip(step.outputs, results, found, strict=True):
+            ball = Ball(np.asarray(value, np.float64), np.broadcast_to(radius, value.shape))
+            if CHECKS[step.kind] != "exact" and storage is not None:
+                ball = storage.stored(ball)
+            radius = np.where(np.isnan(ball.rad), np.inf, ball.rad)
+            known[name] = BlobBound(step.name, step.kind, ball.mid, radius, check)
+            if name in decisions and not _decided(decisions[name], Ball(ball.mid, radius)):
+                raise Undetermined(step.node.where)
+            yield name, known[name], step
+
+
+def joined(check: str, before: Sequence[str]) -> str:
+    """The class of a blob, from those of the layer that makes it and of the blobs that go into the layer."""
+    inexact = {*before, check} - {"exact"}
+    if check != "exact" and set(before) - {"exact"}:
+        return "composite"
+    return min(inexact) if len(inexact) == 1 else "composite" if inexact else "exact"
+
+
+class Undetermined(Exception):  # noqa: N818 (no failure: the sample decides nothing)
+    """Rounding may turn a branch or a loop the other way, so that nothing can be said about what follows."""
+
+
+def flat_steps(steps: Sequence[Step]) -> Iterator[Step]:
+    """All steps, those within branches and loops after the one that holds them."""
+    for step in steps:
+        yield step
+        for body in step.bodies.values():
+            yield from flat_steps(body)
+
+
+def _conditions(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
+    """Names of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
+    for node in flat(nodes):
+        if node.kind == "branch":
+            yield node.inputs[0], "truth"
+        elif node.kind == "loop":
+            if node.inputs:
+                yield node.inputs[0], "count"
+            if node.params.conditionVar:
+                yield node.params.conditionVar, "truth"
+
+
+def _decided(kind: str, ball: Ball) -> bool:
+    """Whether all values of a ball give the same decision."""
+    if kind == "count":
+        return bool((np.trunc(ball.mid - ball.rad) == np.trunc(ball.mid + ball.rad)).all())
+    size = np.abs(ball.mid)
+    return bool(((size - ball.rad > TRUE_BEYOND) | (size + ball.rad <= TRUE_BEYOND)).all())

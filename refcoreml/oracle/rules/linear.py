@@ -1,0 +1,140 @@
+"""Sums of products, judged by the sum of their magnitudes: class ``dot``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, Rounding, quantum
+from refcoreml.oracle.rules.movement import at_ends, enum_name, whole
+from refcoreml.oracle.rules.table import Layer, bounded
+
+
+@bounded("dot", "convolution", "convolution3d", "innerProduct", "batchedMatmul", "scale", "bias")
+def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """W x + b: |W| r + dW (|x| + r) + db + n u (|W| (|x| + r) + |b|), each by the layer itself with changed weights."""
+    kind, params, r = layer.step.kind, layer.params, layer.rounding
+    if getattr(params, "int8DynamicQuantize", False):  # the quantization of the input is not specified
+        return [np.inf]
+    if len(balls) == 2:
+        return [_bilinear(layer, *balls)]
+    (x,) = balls
+    if kind == "convolution":
+        terms = params.kernelChannels * int(np.prod(params.kernelSize or (3, 3)))
+        if params.isDeconvolution:  # W is [C, K/g, ...]: a pixel of the output sums up over input channels
+            terms = x.mid.shape[-3] * int(np.prod(params.kernelSize or (3, 3)))
+    elif kind == "convolution3d":
+        terms = x.mid.shape[-4] * params.kernelDepth * params.kernelHeight * params.kernelWidth
+    elif kind == "innerProduct":
+        terms = params.inputChannels
+    else:
+        terms = params.weightMatrixFirstDimension if kind == "batchedMatmul" else 1
+
+    def without_bias(name: str, w: Doubles, radius: Doubles) -> Doubles:
+        return np.zeros_like(w) if name.startswith("bias") else np.abs(w)
+
+    def magnitude(name: str, w: Doubles, radius: Doubles) -> Doubles:
+        return np.abs(w) + radius
+
+    rad = np.asarray(layer.run_variant("linear", without_bias, x.rad)) if not x.certain else np.zeros(results[0].shape)
+    off: Any = 0.0
+    if 0.0 in layer.quanta():  # some weights are not certain
+        off = layer.run_variant("radius", lambda name, w, radius: radius, 0 * x.size if kind == "bias" else x.size)
+    size = np.asarray(layer.run_variant("absolute", magnitude, x.size))
+    weights, biases = layer.quanta()
+    product = quantum(x) if kind == "bias" else quantum(x) * weights
+    return [r.summed(Ball(results[0], rad + off), terms + 1, size, min(product, biases)).rad]
+
+
+def _bilinear(layer: Layer, a: Ball, b: Ball) -> Doubles:
+    """|a| db + da (|b| + db) + n u |a| |b|, each by the layer itself."""
+    if layer.step.kind == "batchedMatmul":
+        terms = a.mid.shape[-2 if layer.params.transposeA and a.mid.ndim > 1 else -1]
+    else:
+        terms = int(np.prod(b.mid.shape[1:]))
+    y = np.asarray(layer.run(a.mid, b.mid))
+
+    def run(x: Doubles, w: Doubles) -> Any:
+        return layer.run_variant("absolute", lambda name, v, radius: np.abs(v) + radius, x, w)
+
+    def moved(x: Doubles, w: Doubles) -> Any:
+        return layer.run_variant("zero", lambda name, v, radius: np.zeros_like(v), x, w)
+
+    rad = moved(np.abs(a.mid), b.rad) + moved(a.rad, b.size)
+    weights, biases = layer.quanta()
+    products = min(quantum(a) * quantum(b), biases)
+    return layer.rounding.summed(Ball(y, rad), terms + 1, run(a.size, b.size), products).rad
+
+
+@bounded("dot", "dot")
+def _dot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """The sum of products along the channels; as cosine, divided by both lengths."""
+    r, axis = layer.rounding, -3 if balls[0].mid.ndim >= 3 else -1
+
+    def sum_of(a: Ball, b: Ball) -> Ball:
+        product = Ball(a.mid * b.mid, np.abs(a.mid) * b.rad + a.rad * b.size)
+        total = Ball(product.mid.sum(axis, keepdims=True), product.rad.sum(axis, keepdims=True))
+        size = (a.size * b.size).sum(axis, keepdims=True)
+        return r.summed(total, a.mid.shape[axis], size, quantum(a) * quantum(b))
+
+    a, b = balls
+    y = sum_of(a, b)
+    if layer.params.cosineSimilarity:
+        y = r.divide(y, r.multiply(r.root(sum_of(a, a)), r.root(sum_of(b, b))))
+    return [np.broadcast_to(y.rad.reshape(results[0].shape), results[0].shape)]
+
+
+@bounded("dot", "reduceSum", "reduceMean", "cumSum")
+def _summed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    x, kind, r = balls[0], layer.step.kind, layer.rounding
+    if len(balls) > 1 and not whole(balls[1]):
+        return [np.inf]
+    y, rest = results[0], [ball.mid for ball in balls[1:]]
+    rad, size = (np.asarray(layer.run(part, *rest)) for part in (x.rad, x.size))
+    if kind == "cumSum":
+        return [r.summed(Ball(y, rad), max(x.mid.shape) - 1, size, quantum(x)).rad]
+    count = x.mid.size // max(1, y.size)
+    if kind == "reduceSum":
+        return [r.summed(Ball(y, rad), count - 1, size, quantum(x)).rad]
+    total = r.summed(Ball(y * count, rad * count), count - 1, size * count, quantum(x))
+    return [r.shared(total, count).rad]
+
+
+@bounded("dot", "pooling", "pooling3d", "globalPooling3d")
+def _pooled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Maxima move values; means are sums of at most as many terms as a window has pixels; L2 is the root of one."""
+    (x,), params, r, y = balls, layer.params, layer.rounding, results[0]
+    kind = enum_name(layer, "type")
+    if kind == "MAX":
+        return at_ends(layer, balls, 1)
+    window = _window(layer, x)
+    terms = int(np.prod(window))
+    rad, size = layer.run(x.rad), layer.run(x.size)
+    if kind == "L2":  # sqrt(sum x^2) is a norm: it changes by at most the norm of the change
+        return [root_of_squares(r, x, Ball(y, rad), terms, size)]
+    # The greatest divisor is the window; where padding is excluded the sum is not above this either.
+    total = r.summed(Ball(y * terms, rad * terms), terms - 1, size * terms, quantum(x))
+    share = r.shared(total, terms)
+    excluded = getattr(params, "avgPoolExcludePadding", False) or getattr(params, "countExcludePadding", False)
+    if excluded:  # other divisors, so that even a sum that is exact rounds when it is divided
+        share = r.rounded(Ball(y, total.rad / terms), 2.0)
+    return [share.rad]
+
+
+def root_of_squares(r: Rounding, x: Ball, y: Ball, terms: int, size: Doubles) -> Doubles:
+    """The radius of sqrt(sum x^2), moved as given: sqrt(1 - n u) >= 1 - n u; squares that underflow count as well."""
+    floor = np.where(size > 0, np.sqrt(terms * r.tiny), 0.0) if quantum(x) ** 2 < r.tiny else 0.0
+    found = r.rounded(Ball(y.mid, y.rad + floor), terms + FUNCTIONS["sqrt"], size).rad
+    return np.where(size**2 > r.largest, np.inf, found)
+
+
+def _window(layer: Layer, x: Ball) -> tuple[int, ...]:
+    """The pixels of a window; all of them if pooling is global."""
+    params, kind = layer.params, layer.step.kind
+    if kind == "globalPooling3d" or params.globalPooling:
+        return x.mid.shape[-2 if kind == "pooling" else -3 :]
+    if kind == "pooling":
+        return tuple(params.kernelSize or (3, 3))
+    return params.kernelDepth, params.kernelHeight, params.kernelWidth
