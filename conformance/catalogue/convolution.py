@@ -9,7 +9,7 @@ from conformance.catalogue.plan import Plan, W, family, layer
 
 family("convolution", "convolution convolution3d")
 
-#: 3 input and 5 output channels, kernels of 2 x 3, pixels of 7 x 9.
+#: 3 input and 4 output channels, kernels of 2 x 3, pixels of 7 x 9.
 _X = (3, 7, 9)
 
 
@@ -20,16 +20,17 @@ def _edges(*pairs: tuple[int, int]) -> dict[str, Any]:
 def _conv(label: str, x: Any = _X, *, data: str = "integers zero-mean", groups: int = 1, size: Any = (2, 3), **fields: Any):
     channels = x[-3]
     deconvolves = fields.get("is_deconvolution", False)
-    shape = (channels, 10 // groups, *size) if deconvolves else (10, channels // groups, *size)
+    out = 10 if groups == 5 else 4
+    shape = (channels, out // groups, *size) if deconvolves else (out, channels // groups, *size)
     fields.setdefault("weights", W(shape))
     if fields.setdefault("has_bias", False):
-        fields.setdefault("bias", W((10,)))
+        fields.setdefault("bias", W((out,)))
     return layer(
         "convolution",
         label,
         x,
         data=data,
-        output_channels=10,
+        output_channels=out,
         kernel_channels=channels if deconvolves else channels // groups,
         n_groups=groups,
         kernel_size=list(size),
@@ -46,7 +47,7 @@ def _conv3d(label: str, *, data: str = "integers zero-mean", groups: int = 1, de
     return layer(
         "convolution3d",
         label,
-        (2, 4, 5, 7, 3),
+        (2, 4, 5, 6, 3),
         data=data,
         input_channels=4,
         output_channels=6,
@@ -69,10 +70,10 @@ def plans() -> Iterator[Plan]:
     yield from _conv("stride", valid={}, stride=[3, 2])
     yield from _conv("dilation", valid={}, dilation_factor=[3, 2])
     yield from _conv("same-dilation", same={}, dilation_factor=[3, 2], stride=[2, 1])
-    yield from _conv("groups", (4, 7, 9), data=every, groups=2, valid={}, has_bias=True)
+    yield from _conv("groups", (6, 7, 9), data=every, groups=2, valid={}, has_bias=True)
     yield from _conv("depthwise", (5, 7, 9), groups=5, same={}, has_bias=True)
     yield from _conv("pointwise", size=(1, 1), valid={}, has_bias=True)
-    yield from _conv("leading-axes", (2, 4, 3, 5, 6), valid={}, has_bias=True)
+    yield from _conv("leading-axes", (2, 5, 3, 4, 6), valid={}, has_bias=True)
     yield from _conv("deep", (40, 4, 5), data="integers zero-mean", size=(3, 2), valid={})
     yield from layer(
         "convolution", "defaults", (3, 7, 9), data="integers zero-mean", output_channels=4, kernel_channels=3,
@@ -91,9 +92,9 @@ def plans() -> Iterator[Plan]:
     yield from _conv(
         "deconvolution-same-top-left", same={"asymmetryMode": "TOP_LEFT_HEAVY"}, size=(4, 2), **deconvolution
     )
-    yield from _conv("deconvolution-groups", (4, 5, 3), groups=2, valid={}, stride=[2, 1], **deconvolution)
-    yield from _conv("deconvolution-dilation", (4, 5, 3), valid={}, dilation_factor=[2, 3], **deconvolution)
-    yield from _conv("deconvolution-output-shape", (4, 5, 3), valid={}, stride=[2, 3], output_shape=[11, 9], **deconvolution)
+    yield from _conv("deconvolution-groups", (6, 5, 3), groups=2, valid={}, stride=[2, 1], **deconvolution)
+    yield from _conv("deconvolution-dilation", (3, 5, 6), valid={}, dilation_factor=[2, 3], **deconvolution)
+    yield from _conv("deconvolution-output-shape", (3, 5, 6), valid={}, stride=[2, 3], output_shape=[12, 19], **deconvolution)
 
     yield from _conv3d("valid", data=every, padding_type="VALID")
     yield from _conv3d("same", padding_type="SAME", stride=(2, 3, 1), has_bias=True)
@@ -105,5 +106,5 @@ def plans() -> Iterator[Plan]:
     yield from _conv3d("deconvolution", padding_type="VALID", deconvolves=True, stride=(2, 1, 3), has_bias=True)
     yield from _conv3d("deconvolution-groups-same", padding_type="SAME", deconvolves=True, groups=2, stride=(2, 1, 3))
     yield from _conv3d(
-        "deconvolution-output-shape", padding_type="VALID", deconvolves=True, stride=(2, 1, 3), output_shape=[9, 8, 6]
+        "deconvolution-output-shape", padding_type="VALID", deconvolves=True, stride=(2, 1, 3), output_shape=[9, 7, 6]
     )

@@ -6,6 +6,8 @@ depends neither on other cases nor on any library's stream, and anyone can draw 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,26 @@ def fnv1a(text: str) -> int:
     return value
 
 
+#: What is appended to every name, to draw other numbers for the same cases.
+_salt = ""
+
+
+@contextmanager
+def salted(salt: str) -> Iterator[None]:
+    """Draws other numbers for the same cases."""
+    global _salt
+    before, _salt = _salt, salt
+    try:
+        yield
+    finally:
+        _salt = before
+
+
 class Source:
     """A stream of random numbers."""
 
     def __init__(self, name: str) -> None:
-        self._state = np.uint64(fnv1a(name))
+        self._state = np.uint64(fnv1a(name + _salt))
 
     def bits(self, count: int) -> NDArray[np.uint64]:
         """The next ``count`` 64-bit numbers."""

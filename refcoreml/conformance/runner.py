@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import shlex
 import signal
 import subprocess
@@ -22,10 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from refcoreml.conformance.cases import Case, CaseError, read_case, read_npy
 from refcoreml.conformance.expectations import Expectation, expected
 from refcoreml.conformance.verify import OUTCOMES, Judgement, judge
 from refcoreml.errors import UsageError
+
+_FIELD = re.compile(r"\{(case|model|inputs|out)\}")
 
 #: How much of what an implementation prints is kept.
 _MESSAGE = 2000
@@ -66,23 +71,34 @@ class Implementation(Protocol):
     """What runs cases, one at a time."""
 
     def run(self, folder: Path, out: Path, timeout: float) -> tuple[str, str]:
-        """Runs a case; returns the outcome and what was said about it. Never raises."""
+        """Runs a case; returns the outcome and what was said about it. Raises `CaseError` for a damaged case only."""
 
     def close(self) -> None:
         """Ends what is still running."""
 
 
 class Command:
-    """A command line with ``{case}`` and ``{out}`` in it, both folders; see `OUTCOMES` for its exit codes."""
+    """A command line with ``{case}``, ``{model}``, ``{inputs}`` and ``{out}`` in it; see `OUTCOMES` for its exit codes.
+
+    They stand for the case's folder, its model, a folder with its inputs as ``NAME.npy``, and one for its outputs.
+    """
 
     def __init__(self, command: str) -> None:
         self._parts = shlex.split(command, posix=os.name != "nt")
-        if not self._parts or not any("{case}" in part for part in self._parts):
-            raise UsageError(f"the command is {command!r}", remedy='It needs {case}: --command "myimpl {case} {out}"')
+        if not any(name in command for name in ("{case}", "{model}")):
+            raise UsageError(
+                f"the command is {command!r}", remedy='It needs {case} or {model}: --command "myimpl {case} {out}"'
+            )
 
     def run(self, folder: Path, out: Path, timeout: float) -> tuple[str, str]:
         """Starts the command and waits for its end."""
-        parts = [part.replace("{case}", str(folder)).replace("{out}", str(out)) for part in self._parts]
+        case = read_case(folder)
+        values = {"case": str(folder), "model": str(case.check_model()), "inputs": str(out / "in"), "out": str(out)}
+        if any("{inputs}" in part for part in self._parts):
+            (out / "in").mkdir()
+            for name, array in case.read_inputs().items():
+                np.save(out / "in" / f"{name}.npy", array)
+        parts = [_FIELD.sub(lambda field: values[field[1]], part) for part in self._parts]
         with tempfile.TemporaryFile() as said:
             try:
                 process = subprocess.Popen(
