@@ -133,7 +133,7 @@ def root_of_squares(r: Rounding, x: Ball, y: Ball, terms: int, size: Doubles) ->
 def _window(layer: Layer, x: Ball) -> tuple[int, ...]:
     """The pixels of a window; all of them if pooling is global."""
     params, kind = layer.params, layer.step.kind
-    if kind == "globalPooling3d" or params.globalPooling:
+    if kind == "globalPooling3d" or getattr(params, "globalPooling", False):
         return x.mid.shape[-2 if kind == "pooling" else -3 :]
     if kind == "pooling":
         return tuple(params.kernelSize or (3, 3))

@@ -111,7 +111,8 @@ class Layer:
 
     def stored(self, value: float) -> Ball:
         """A plain number of the message as it stands in a blob."""
-        return self.keep(Ball.exact(value))
+        ball = self.constants.scalar(value)
+        return ball if self.storage is None else self.storage.stored(ball)
 
     def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
         """Decoded weights, as far as they are known."""
