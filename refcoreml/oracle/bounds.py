@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refcoreml.errors import UnsupportedModelError
 from refcoreml.neuralnetwork.graph import flat
@@ -60,10 +61,11 @@ def trace_bounds(
         Undetermined: rounding may turn a branch or loop either way.
     """
     variants: dict[int, dict[str, Any]] = {}
-    known = {name: BlobBound("", "", ball.mid, ball.rad) for name, ball in inputs.items()}
+    radii = {name: ball.rad for name, ball in inputs.items()}
+    checks: dict[str, str] = {}
     decisions = dict(_conditions([step.node for step in network.steps]))
     for name, kind in decisions.items():
-        if name in known and not _decided(kind, inputs[name]):
+        if name in inputs and not _decided(kind, inputs[name]):
             raise Undetermined(f"input {name!r}")
     for step in flat_steps(network.steps):
         if CHECKS[step.kind] == "random":
@@ -72,22 +74,40 @@ def trace_bounds(
             )
     for step, arguments, results in network.trace({name: ball.mid for name, ball in inputs.items()}):
         balls = [
-            Ball(np.asarray(value, np.float64), known[name].radius)
+            Ball(np.asarray(value, np.float64), radii[name])
             for name, value in zip(step.inputs, arguments, strict=True)
         ]
         layer = Layer(step, rounding, constants, storage, variants.setdefault(id(step), {}))
         with np.errstate(all="ignore"):
             found = RULES[step.kind](layer, balls, [np.asarray(result, np.float64) for result in results])
-        check = joined(CHECKS[step.kind], [known[name].check for name in step.inputs])
+        check = joined(CHECKS[step.kind], [checks.get(name, "exact") for name in step.inputs])
+        certain = all(ball.certain for ball in balls)
         for name, value, radius in zip(step.outputs, results, found, strict=True):
             ball = Ball(np.asarray(value, np.float64), np.broadcast_to(radius, value.shape))
+            over = _overflows(ball, CHECKS[step.kind], certain, rounding, storage)
             if CHECKS[step.kind] != "exact" and storage is not None:
                 ball = storage.stored(ball)
-            radius = np.where(np.isnan(ball.rad), np.inf, ball.rad)
-            known[name] = BlobBound(step.name, step.kind, ball.mid, radius, check)
-            if name in decisions and not _decided(decisions[name], Ball(ball.mid, radius)):
+            radii[name], checks[name] = np.where(over & np.isinf(ball.mid), 0.0, np.where(np.isnan(ball.rad) | over, np.inf, ball.rad)), check
+            if name in decisions and not _decided(decisions[name], Ball(ball.mid, radii[name])):
                 raise Undetermined(step.node.where)
-            yield name, known[name], step
+            shown = np.where(over, np.copysign(np.inf, ball.mid), ball.mid)
+            yield name, BlobBound(step.name, step.kind, shown, np.where(over, 0.0, radii[name]), check), step
+
+
+def _overflows(
+    ball: Ball, check: str, certain: bool, rounding: Rounding, storage: Rounding | None
+) -> NDArray[np.bool_]:
+    """Where a result is infinite for certain.
+
+    In storage: all of the ball rounds to infinity. In arithmetic: the layer is a single operation or function of exact
+    numbers, whose relative error is far below 1/2, and twice the largest number is not reached.
+    """
+    over, size = np.zeros(ball.mid.shape, bool), np.abs(ball.mid)
+    if check != "exact" and storage is not None:
+        over = np.isfinite(ball.rad) & (size > ball.rad + storage.largest * (1 + storage.unit))
+    if check in ("ulp", "func") and certain:
+        over |= size > 2 * rounding.largest
+    return over
 
 
 def joined(check: str, before: Sequence[str]) -> str:
