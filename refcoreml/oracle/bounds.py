@@ -19,6 +19,7 @@ from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
 from refcoreml.neuralnetwork.network import Network, Step
 from refcoreml.neuralnetwork.registry import Node
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
+from refcoreml.oracle.deviation import deviation
 from refcoreml.oracle.rules import CHECKS, RULES
 from refcoreml.oracle.rules.table import Constants, Layer
 
@@ -35,6 +36,7 @@ class BlobBound:
         radius: the bound, place by place; infinite where the value is undetermined, such as a comparison of numbers
             that rounding may exchange.
         check: the class of the bound, see `CHECKS`; of a blob that several inexact layers lead to, ``composite``.
+        deviation: of a sum of exact numbers the standard deviation of its error, see `refcoreml.oracle.deviation`.
     """
 
     layer: str
@@ -42,6 +44,7 @@ class BlobBound:
     value: Doubles
     radius: Doubles
     check: str = "exact"
+    deviation: Doubles | None = None
 
 
 def trace_bounds(
@@ -82,6 +85,7 @@ def trace_bounds(
             found = RULES[step.kind](layer, balls, [np.asarray(result, np.float64) for result in results])
         check = joined(CHECKS[step.kind], [checks.get(name, "exact") for name in step.inputs])
         certain = all(ball.certain for ball in balls)
+        usual = deviation(layer, balls, results[0]) if CHECKS[step.kind] == "dot" and check == "dot" else None
         for name, value, radius in zip(step.outputs, results, found, strict=True):
             ball = Ball(np.asarray(value, np.float64), np.broadcast_to(radius, value.shape))
             over = _overflows(ball, CHECKS[step.kind], certain, rounding, storage)
@@ -91,7 +95,7 @@ def trace_bounds(
             if name in decisions and not _decided(decisions[name], Ball(ball.mid, radii[name])):
                 raise Undetermined(step.node.where)
             shown = np.where(over, np.copysign(np.inf, ball.mid), ball.mid)
-            yield name, BlobBound(step.name, step.kind, shown, np.where(over, 0.0, radii[name]), check), step
+            yield name, BlobBound(step.name, step.kind, shown, np.where(over, 0.0, radii[name]), check, usual), step
 
 
 def _overflows(
