@@ -1,7 +1,7 @@
 """Runs a network in double precision and, beside each blob, how far rounding can move it: a forward error bound.
 
-Beside each blob runs a radius: what rounding in the layer itself can add, and what the radii of the layer's inputs become
-on their way through it. The rules, one a layer, are in `refcoreml.oracle.rules`.
+Beside each blob runs a radius: what rounding in the layer itself can add, and what the radii of the layer's inputs
+become on their way through it. The rules, one a layer, are in `refcoreml.oracle.rules`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ from refcoreml.oracle.rules.table import Constants, Layer
 __all__ = ["BlobBound", "Undetermined", "trace_bounds"]
 
 
+_WITHOUT_BOUNDS = {
+    "random": "draws random numbers, of which only the distribution is specified",
+    "unknown": "is of a kind whose rounding errors are not known",
+}
+
+
 @dataclass(frozen=True)
 class BlobBound:
     """A blob in double precision and how far another computation of it may be away.
@@ -48,7 +54,11 @@ class BlobBound:
 
 
 def trace_bounds(
-    network: Network, inputs: Mapping[str, Ball], rounding: Rounding, constants: Constants, storage: Rounding | None = None
+    network: Network,
+    inputs: Mapping[str, Ball],
+    rounding: Rounding,
+    constants: Constants,
+    storage: Rounding | None = None,
 ) -> Iterator[tuple[str, BlobBound, Step]]:
     """Bounds for each blob as its layer runs: (blob, bound, step).
 
@@ -60,7 +70,7 @@ def trace_bounds(
         storage: how blobs are rounded when they are stored, if that is not the arithmetic's type.
 
     Raises:
-        UnsupportedModelError: a layer draws random numbers.
+        UnsupportedModelError: a layer draws random numbers, or is one of the user's own.
         Undetermined: rounding may turn a branch or loop either way.
     """
     variants: dict[int, dict[str, Any]] = {}
@@ -71,27 +81,29 @@ def trace_bounds(
         if name in inputs and not _decided(kind, inputs[name]):
             raise Undetermined(f"input {name!r}")
     for step in flat_steps(network.steps):
-        if CHECKS[step.kind] == "random":
-            raise UnsupportedModelError(
-                "draws random numbers, of which only the distribution is specified", where=step.node.where
-            )
+        reason = _WITHOUT_BOUNDS.get(CHECKS.get(step.kind, "unknown"))
+        if reason:
+            raise UnsupportedModelError(reason, where=step.node.where)
     for step, arguments, results in network.trace({name: ball.mid for name, ball in inputs.items()}):
         balls = [
-            Ball(np.asarray(value, np.float64), radii[name])
-            for name, value in zip(step.inputs, arguments, strict=True)
+            Ball(np.asarray(value, np.float64), radii[name]) for name, value in zip(step.inputs, arguments, strict=True)
         ]
         layer = Layer(step, rounding, constants, storage, variants.setdefault(id(step), {}))
+        values = [np.asarray(result, np.float64) for result in results]
         with np.errstate(all="ignore"):
-            found = RULES[step.kind](layer, balls, [np.asarray(result, np.float64) for result in results])
+            found = RULES[step.kind](layer, balls, values)
         check = joined(CHECKS[step.kind], [checks.get(name, "exact") for name in step.inputs])
         certain = all(ball.certain for ball in balls)
-        usual = deviation(layer, balls, results[0]) if CHECKS[step.kind] == "dot" and check == "dot" else None
-        for name, value, radius in zip(step.outputs, results, found, strict=True):
-            ball = Ball(np.asarray(value, np.float64), np.broadcast_to(radius, value.shape))
+        usual = deviation(layer, balls, values[0]) if CHECKS[step.kind] == "dot" and check == "dot" else None
+        for name, value, radius in zip(step.outputs, values, found, strict=True):
+            ball = Ball(value, np.broadcast_to(radius, value.shape))
             over = _overflows(ball, CHECKS[step.kind], certain, rounding, storage)
             if CHECKS[step.kind] != "exact" and storage is not None:
                 ball = storage.stored(ball)
-            radii[name], checks[name] = np.where(over & np.isinf(ball.mid), 0.0, np.where(np.isnan(ball.rad) | over, np.inf, ball.rad)), check
+            rad = np.where(np.isnan(ball.rad), np.inf, ball.rad)
+            # An infinity that double precision does not see leaves all that follows open.
+            radii[name] = np.where(over, np.where(np.isinf(ball.mid), 0.0, np.inf), rad)
+            checks[name] = check
             if name in decisions and not _decided(decisions[name], Ball(ball.mid, radii[name])):
                 raise Undetermined(step.node.where)
             shown = np.where(over, np.copysign(np.inf, ball.mid), ball.mid)

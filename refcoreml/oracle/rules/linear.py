@@ -39,9 +39,9 @@ def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
 
 
 def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
-    """How far the radii of inputs and weights move a sum of products: |W| r + dW (|x| + r) + db, or |a| db + da (|b| + db).
+    """How far the radii of inputs and weights move a sum of products.
 
-    By the layer itself with changed weights; a bias that is stored beside two inputs only widens the bound.
+    |W| r + dW (|x| + r) + db, or of two inputs |a| db + da (|b| + db), by the layer itself with changed weights.
     """
     x, *others = balls
     if layer.step.kind in ("reduceSum", "reduceMean", "cumSum", "pooling", "pooling3d", "globalPooling3d"):

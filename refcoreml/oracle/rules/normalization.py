@@ -28,7 +28,9 @@ def _batchnorm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     (x,), params, r = balls, layer.params, layer.rounding
     axis = channel_axis(x.mid.ndim)
     shape = (-1, *(1,) * (-1 - axis))
-    gamma, beta = (layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta"))
+    gamma, beta = (
+        layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta")
+    )
     epsilon = layer.scalar("epsilon", 1e-5)
     if params.computeMeanVar:
         leading = () if params.instanceNormalization else tuple(range(-x.mid.ndim, axis))
@@ -83,9 +85,7 @@ def _lrn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
     return [r.divide(x, power(layer, scaled, layer.scalar("beta"))).rad]
 
 
-@bounded(
-    "composite", "reduceL1", "reduceL2", "reduceSumSquare", "reduceProd", "reduceLogSum", "reduceLogSumExp"
-)
+@bounded("composite", "reduceL1", "reduceL2", "reduceSumSquare", "reduceProd", "reduceLogSum", "reduceLogSumExp")
 def _reduced(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     (x,), params = balls, layer.params
     every = params.reduceAll or not len(params.axes)

@@ -1,4 +1,4 @@
-"""Layers whose answer jumps where rounding exchanges candidates (class ``either``), and interpolation between pixels."""
+"""Layers whose answer jumps where rounding exchanges candidates: class ``either``. And interpolation."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Boxes are moved, so that the result is exact if every decision is certain, else undetermined.
 
-    Decisions: whether a score passes the threshold, the order of the scores, the class of a box, and whether the overlap
-    of two boxes is above the threshold; the last is bounded by the arithmetic of the overlap.
+    Decisions: whether a score passes the threshold, the order of the scores, the class of a box, and whether the
+    overlap of two boxes is above the threshold; the last is bounded by the arithmetic of the overlap.
     """
     boxes, scores, rounding = balls[0], balls[1], layer.rounding
     names = ("iouThreshold", "scoreThreshold")

@@ -50,7 +50,7 @@ class _Variant(Node):
 
     def weights(self, field_name: str, shape: Any, *, channel_axis: int = 0, message: Any = None) -> Any:
         """As the node's own, changed."""
-        values = super().weights(field_name, shape, channel_axis=channel_axis, message=message)
+        values = np.asarray(super().weights(field_name, shape, channel_axis=channel_axis, message=message), np.float64)
         assert self.constants is not None
         stored = getattr(self.params if message is None else message, field_name)
         return self.change(field_name, values, self.constants.radius(values, stored, channel_axis))
@@ -116,7 +116,7 @@ class Layer:
 
     def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
         """Decoded weights, as far as they are known."""
-        values = self.step.node.weights(name, tuple(shape), message=message)
+        values = np.asarray(self.step.node.weights(name, tuple(shape), message=message), np.float64)
         stored = getattr(self.params if message is None else message, name)
         return Ball(values, self.constants.radius(values, stored))
 
