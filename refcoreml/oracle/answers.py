@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,15 @@ class Answer:
         check: the class of the bound: ``exact``, ``ulp``, ``dot``, ``func``, ``interval``, ``either``, the name of a
             layer that is a composite, or ``composite`` where several inexact layers follow one another.
         labels: the classes, of dictionaries of scores and predicted labels.
+        deviation: of sums of exact numbers the standard deviation of an honest error, for the statistical criterion by
+            `refcoreml.oracle.deviation.spread` where the bound is too wide; else None.
     """
 
     value: Doubles
     bound: Doubles
     check: str
     labels: tuple[str | int, ...] = ()
+    deviation: Doubles | None = None
 
 
 def oracle(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> dict[str, Answer]:
@@ -150,7 +153,10 @@ def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping
         return Answer(place, extreme_place(ball, 0, False).reshape(()), "either", labels)
     value, radius = (interface.from_blob(feature, values) for values in (bound.value, bound.radius))
     ball = Ball(np.asarray(value, np.float64), np.asarray(radius, np.float64))
-    return _finished(feature, ball, bound.check)
+    answer = _finished(feature, ball, bound.check)
+    if bound.deviation is None or answer.check != bound.check:
+        return answer
+    return replace(answer, deviation=np.reshape(bound.deviation, answer.value.shape))
 
 
 def _finished(feature: Feature, ball: Ball, check: str) -> Answer:

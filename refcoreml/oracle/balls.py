@@ -1,10 +1,10 @@
 """Midpoint-radius arithmetic: numbers that are known up to a radius, and what rounding adds to it.
 
-A `Ball` stands for every array within ``rad`` of ``mid``, place by place. A `Rounding` computes with balls: the result of
-an operation holds whatever the operation could give for any members of its arguments, by the standard model of
+A `Ball` stands for every array within ``rad`` of ``mid``, place by place. A `Rounding` computes with balls: the result
+of an operation holds whatever the operation could give for any members of its arguments, by the standard model of
 floating-point arithmetic, fl(a o b) = (a o b)(1 + d) + e with |d| <= unit, |e| <= tiny. Nothing is dropped: products of
-radii are kept, so that there is no remainder of second order. Sums of n numbers are off by at most n * unit * sum |x| in any
-order (Jeannerod and Rump 2013: without terms in unit^2, for any n). The derivations are in docs/oracle.md.
+radii are kept, so that there is no remainder of second order. Sums of n numbers are off by at most n * unit * sum |x|
+in any order (Jeannerod and Rump 2013: without terms in unit^2, for any n). The derivations are in docs/oracle.md.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-#: Relative error of elementary functions in units of roundoff (1 ulp is at most 2): the errors that OpenCL C grants to its
-#: full profile, the one public standard that both processors and graphics processors have to meet.
+#: Relative error of elementary functions in units of roundoff (1 ulp is at most 2): the errors that OpenCL C grants to
+#: its full profile, the one public standard that both processors and graphics processors have to meet.
 FUNCTIONS = {
     **dict.fromkeys(("exp", "exp2", "log"), 6.0),
     **dict.fromkeys(("sin", "cos", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh"), 8.0),
@@ -29,8 +29,8 @@ FUNCTIONS = {
     # e^u - 1 and ln(1 + u) count as two operations: the function and an addition to it.
     **dict.fromkeys(("sigmoid", "softplus", "softsign", "elu", "gelu"), 16.0),
 }
-#: How far an argument may be off in units of roundoff: a factor such as log2 e or 1 / pi is rounded, and so is the product
-#: of it and the argument.
+#: How far an argument may be off in units of roundoff: a factor such as log2 e or 1 / pi is rounded, and so is the
+#: product of it and the argument.
 ARGUMENT = 2.0
 
 
@@ -80,7 +80,7 @@ class Rounding:
     format: type[np.floating[Any]] = np.float32
 
     @staticmethod
-    def of(format: type[np.floating[Any]]) -> Rounding:  # noqa: A002 (the term of the standard)
+    def of(format: type[np.floating[Any]]) -> Rounding:
         """Rounding to nearest in float16 or float32."""
         info = np.finfo(format)
         return Rounding(float(info.eps) / 2, float(info.tiny), float(info.max), format)
@@ -91,7 +91,7 @@ class Rounding:
             same = values.astype(self.format).astype(np.float64) == values
         return np.asarray((same & ((np.abs(values) >= self.tiny) | (values == 0))) | ~np.isfinite(values))
 
-    def rounded(self, ball: Ball, count: float = 1.0, size: Doubles | None = None) -> Ball:
+    def rounded(self, ball: Ball, count: float | Doubles = 1.0, size: Doubles | None = None) -> Ball:
         """The ball after ``count`` roundings of numbers not above ``size``, by default its own greatest magnitude."""
         size = ball.size if size is None else size
         with np.errstate(invalid="ignore", over="ignore"):
@@ -113,19 +113,19 @@ class Rounding:
         return self.once(ball, ball)
 
     def add(self, a: Ball, b: Ball) -> Ball:
-        """a + b."""
+        """A + b."""
         return self.once(Ball(a.mid + b.mid, a.rad + b.rad), a, b)
 
     def subtract(self, a: Ball, b: Ball) -> Ball:
-        """a - b."""
+        """A - b."""
         return self.once(Ball(a.mid - b.mid, a.rad + b.rad), a, b)
 
     def multiply(self, a: Ball, b: Ball) -> Ball:
-        """a * b."""
+        """A * b."""
         return self.once(Ball(a.mid * b.mid, _product(a, b)), a, b)
 
     def divide(self, a: Ball, b: Ball) -> Ball:
-        """a / b, directly or by the reciprocal: (1 + d)^2."""
+        """A / b, directly or by the reciprocal: (1 + d)^2."""
         inverse = self.reciprocal(b)
         quotient = self.rounded(Ball(a.mid / b.mid, _product(a, inverse)))
         return Ball(quotient.mid, np.where((a.mid == 0) & (a.rad == 0) & np.isfinite(inverse.rad), 0.0, quotient.rad))
@@ -187,13 +187,13 @@ class Rounding:
         return self.shared(total, count)
 
     def shared(self, total: Ball, count: Any) -> Ball:
-        """total / count of a known count; a power of 2 divides exactly."""
+        """Total / count of a known count; a power of 2 divides exactly."""
         share = Ball(total.mid / count, total.rad / count)
         power = np.log2(count) % 1 == 0
         return Ball(share.mid, np.where(power, self.once(share, total).rad, self.rounded(share, 2.0).rad))
 
     def matmul(self, a: Ball, b: Ball) -> Ball:
-        """a @ b, sums in any order; two more roundings for a bias and for a product computed in parts."""
+        """A @ b, sums in any order; two more roundings for a bias and for a product computed in parts."""
         rad = a.rad @ np.abs(b.mid) + np.abs(a.mid) @ b.rad + a.rad @ b.rad
         return self.summed(Ball(a.mid @ b.mid, rad), a.mid.shape[-1] + 2, a.size @ b.size, quantum(a) * quantum(b))
 

@@ -1,7 +1,7 @@
 """Runs a network in double precision and, beside each blob, how far rounding can move it: a forward error bound.
 
-Beside each blob runs a radius: what rounding in the layer itself can add, and what the radii of the layer's inputs become
-on their way through it. The rules, one a layer, are in `refcoreml.oracle.rules`.
+Beside each blob runs a radius: what rounding in the layer itself can add, and what the radii of the layer's inputs
+become on their way through it. The rules, one a layer, are in `refcoreml.oracle.rules`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refcoreml.errors import UnsupportedModelError
 from refcoreml.neuralnetwork.graph import flat
@@ -18,10 +19,17 @@ from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
 from refcoreml.neuralnetwork.network import Network, Step
 from refcoreml.neuralnetwork.registry import Node
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
+from refcoreml.oracle.deviation import deviation
 from refcoreml.oracle.rules import CHECKS, RULES
 from refcoreml.oracle.rules.table import Constants, Layer
 
 __all__ = ["BlobBound", "Undetermined", "trace_bounds"]
+
+
+_WITHOUT_BOUNDS = {
+    "random": "draws random numbers, of which only the distribution is specified",
+    "unknown": "is of a kind whose rounding errors are not known",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class BlobBound:
         radius: the bound, place by place; infinite where the value is undetermined, such as a comparison of numbers
             that rounding may exchange.
         check: the class of the bound, see `CHECKS`; of a blob that several inexact layers lead to, ``composite``.
+        deviation: of a sum of exact numbers the standard deviation of its error, see `refcoreml.oracle.deviation`.
     """
 
     layer: str
@@ -41,10 +50,15 @@ class BlobBound:
     value: Doubles
     radius: Doubles
     check: str = "exact"
+    deviation: Doubles | None = None
 
 
 def trace_bounds(
-    network: Network, inputs: Mapping[str, Ball], rounding: Rounding, constants: Constants, storage: Rounding | None = None
+    network: Network,
+    inputs: Mapping[str, Ball],
+    rounding: Rounding,
+    constants: Constants,
+    storage: Rounding | None = None,
 ) -> Iterator[tuple[str, BlobBound, Step]]:
     """Bounds for each blob as its layer runs: (blob, bound, step).
 
@@ -56,38 +70,60 @@ def trace_bounds(
         storage: how blobs are rounded when they are stored, if that is not the arithmetic's type.
 
     Raises:
-        UnsupportedModelError: a layer draws random numbers.
+        UnsupportedModelError: a layer draws random numbers, or is one of the user's own.
         Undetermined: rounding may turn a branch or loop either way.
     """
     variants: dict[int, dict[str, Any]] = {}
-    known = {name: BlobBound("", "", ball.mid, ball.rad) for name, ball in inputs.items()}
+    radii = {name: ball.rad for name, ball in inputs.items()}
+    checks: dict[str, str] = {}
     decisions = dict(_conditions([step.node for step in network.steps]))
     for name, kind in decisions.items():
-        if name in known and not _decided(kind, inputs[name]):
+        if name in inputs and not _decided(kind, inputs[name]):
             raise Undetermined(f"input {name!r}")
     for step in flat_steps(network.steps):
-        if CHECKS[step.kind] == "random":
-            raise UnsupportedModelError(
-                "draws random numbers, of which only the distribution is specified", where=step.node.where
-            )
+        reason = _WITHOUT_BOUNDS.get(CHECKS.get(step.kind, "unknown"))
+        if reason:
+            raise UnsupportedModelError(reason, where=step.node.where)
     for step, arguments, results in network.trace({name: ball.mid for name, ball in inputs.items()}):
         balls = [
-            Ball(np.asarray(value, np.float64), known[name].radius)
-            for name, value in zip(step.inputs, arguments, strict=True)
+            Ball(np.asarray(value, np.float64), radii[name]) for name, value in zip(step.inputs, arguments, strict=True)
         ]
         layer = Layer(step, rounding, constants, storage, variants.setdefault(id(step), {}))
+        values = [np.asarray(result, np.float64) for result in results]
         with np.errstate(all="ignore"):
-            found = RULES[step.kind](layer, balls, [np.asarray(result, np.float64) for result in results])
-        check = joined(CHECKS[step.kind], [known[name].check for name in step.inputs])
-        for name, value, radius in zip(step.outputs, results, found, strict=True):
-            ball = Ball(np.asarray(value, np.float64), np.broadcast_to(radius, value.shape))
+            found = RULES[step.kind](layer, balls, values)
+        check = joined(CHECKS[step.kind], [checks.get(name, "exact") for name in step.inputs])
+        certain = all(ball.certain for ball in balls)
+        usual = deviation(layer, balls, values[0]) if CHECKS[step.kind] == "dot" and check == "dot" else None
+        for name, value, radius in zip(step.outputs, values, found, strict=True):
+            ball = Ball(value, np.broadcast_to(radius, value.shape))
+            over = _overflows(ball, CHECKS[step.kind], certain, rounding, storage)
             if CHECKS[step.kind] != "exact" and storage is not None:
                 ball = storage.stored(ball)
-            radius = np.where(np.isnan(ball.rad), np.inf, ball.rad)
-            known[name] = BlobBound(step.name, step.kind, ball.mid, radius, check)
-            if name in decisions and not _decided(decisions[name], Ball(ball.mid, radius)):
+            rad = np.where(np.isnan(ball.rad), np.inf, ball.rad)
+            # An infinity that double precision does not see leaves all that follows open.
+            radii[name] = np.where(over, np.where(np.isinf(ball.mid), 0.0, np.inf), rad)
+            checks[name] = check
+            if name in decisions and not _decided(decisions[name], Ball(ball.mid, radii[name])):
                 raise Undetermined(step.node.where)
-            yield name, known[name], step
+            shown = np.where(over, np.copysign(np.inf, ball.mid), ball.mid)
+            yield name, BlobBound(step.name, step.kind, shown, np.where(over, 0.0, radii[name]), check, usual), step
+
+
+def _overflows(
+    ball: Ball, check: str, certain: bool, rounding: Rounding, storage: Rounding | None
+) -> NDArray[np.bool_]:
+    """Where a result is infinite for certain.
+
+    In storage: all of the ball rounds to infinity. In arithmetic: the layer is a single operation or function of exact
+    numbers, whose relative error is far below 1/2, and twice the largest number is not reached.
+    """
+    over, size = np.zeros(ball.mid.shape, bool), np.abs(ball.mid)
+    if check != "exact" and storage is not None:
+        over = np.isfinite(ball.rad) & (size > ball.rad + storage.largest * (1 + storage.unit))
+    if check in ("ulp", "func") and certain:
+        over |= size > 2 * rounding.largest
+    return over
 
 
 def joined(check: str, before: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What storage does to the numbers of a model: rounding of weights and inputs, and how exactly quantized ones are known."""
+"""What storage does to the numbers of a model: it rounds weights and inputs; how exactly quantized ones are known."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rou
     """How far an honest decoder may be from weights R in double precision.
 
     Floating-point weights and tables are stored rounded, so that they are exact but for subnormal numbers. Linear codes
-    become R = scale * code + bias: |fl(fl(code * scale) + bias) - R| <= u (|code * scale| + |R|), then a rounding to the
-    storage type; where the arithmetic is half precision, scale and bias are first rounded to it.
+    become R = scale * code + bias: |fl(fl(code * scale) + bias) - R| <= u (|code * scale| + |R|), then a rounding to
+    the storage type; where the arithmetic is half precision, scale and bias are first rounded to it.
     """
     rad = flushed(values, storage)
     if message is None or not isinstance(message, schema.WeightParams):
@@ -39,7 +39,9 @@ def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rou
         shape[channel_axis] = -1
     bias = (bias if bias.size else np.zeros(1)).reshape(shape)
     product, unit = values - bias, arithmetic.unit
-    exact = arithmetic.holds(product) & arithmetic.holds(bias) & arithmetic.holds(values) & arithmetic.holds(scale).all()
+    exact = (
+        arithmetic.holds(product) & arithmetic.holds(bias) & arithmetic.holds(values) & arithmetic.holds(scale).all()
+    )
     off = unit * np.abs(product)
     if arithmetic.format == np.float16:  # scale, product and bias
         off = (off * (2 + unit) + unit * np.abs(bias)) * (1 + unit)
@@ -67,5 +69,3 @@ def _round(weights: Any, storage: Rounding) -> None:
                 rounded = np.array(holder.floatValue, np.float32).astype(storage.format)
             del holder.floatValue[:]
             holder.floatValue.extend(rounded.astype(np.float32))
-
-

@@ -1,7 +1,7 @@
 """Bounds for a converted network against its source, by the rules of `refcoreml.oracle`.
 
-What differs from the oracle: the network runs with the numbers that it stores, and these may be rounded copies of those of
-the source; see `Constants`.
+What differs from the oracle: the network runs with the numbers that it stores, and these may be rounded copies of those
+of the source; see `Constants`.
 """
 
 from __future__ import annotations

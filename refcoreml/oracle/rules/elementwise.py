@@ -71,7 +71,7 @@ def _floored(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequenc
 
 @bounded("interval", "modBroadcastable")
 def _remainder(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """a - b * floor(a / b), by this formula or exactly."""
+    """A - b * floor(a / b), by this formula or exactly."""
     a, b = balls
     y = layer.rounding.subtract(a, layer.rounding.multiply(b, _floor(layer, a, b)))
     return [y.rad]
@@ -108,7 +108,7 @@ _FUNCTIONS: dict[str, Callable[[Doubles], Doubles]] = {
     **{name: getattr(np, name) for name in ("exp2", "sinh", "tanh")},
     **{f"a{name}": getattr(np, f"arc{name}") for name in ("tan", "sinh", "sin", "cos", "tanh", "cosh")},
     "tan": np.tan,
-    "erf": lambda v: special.erf(np.asarray(v, np.float64)),
+    "erf": lambda v: np.asarray(special.erf(v), np.float64),
 }
 
 
@@ -130,7 +130,11 @@ def _function(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequen
 def _wave(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Changes by no more than its argument, nor by more than 2."""
     rad = np.minimum(layer.rounding.reduced(balls[0]).rad, 2.0)
-    return [layer.rounding.rounded(Ball(results[0], rad), FUNCTIONS[layer.step.kind], np.minimum(np.abs(results[0]) + rad, 1)).rad]
+    return [
+        layer.rounding.rounded(
+            Ball(results[0], rad), FUNCTIONS[layer.step.kind], np.minimum(np.abs(results[0]) + rad, 1)
+        ).rad
+    ]
 
 
 @bounded("func", "cosh")
@@ -146,10 +150,10 @@ _GELU_SLOPE = 1.13
 
 @bounded("func", "gelu")
 def _gelu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """x * gate(x): the gate, in [0, 1], is a function of its own, whose error counts in terms of x.
+    """X * gate(x): the gate, in [0, 1], is a function of its own, whose error counts in terms of x.
 
-    1 + erf cancels where x is negative, so that the gate's error is absolute. Its argument, a polynomial of x in the tanh
-    form, takes five more roundings, relative to an argument u; |u gate'(u)| is below 0.3.
+    1 + erf cancels where x is negative, so that the gate's error is absolute. Its argument, a polynomial of x in the
+    tanh form, takes five more roundings, relative to an argument u; |u gate'(u)| is below 0.3.
     """
     (x,), r = balls, layer.rounding
     gate = (FUNCTIONS["gelu"] + FUNCTIONS["erf"] + 5 * 0.3) * r.unit + r.tiny
@@ -182,7 +186,7 @@ def _unary(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[
 
 
 def logarithm(layer: Layer, x: Ball) -> Ball:
-    """ln x: the argument may be off by a rounding, which is an absolute error."""
+    """Ln x: the argument may be off by a rounding, which is an absolute error."""
     least = x.mid - x.rad
     y = layer.rounding.monotone(x, np.log, "log")
     undefined = np.where(x.mid + x.rad < 0, 0.0, np.inf)
@@ -264,7 +268,7 @@ def smooth(layer: Layer, name: str, x: Ball) -> Ball:
 
 
 def _parametric_softplus(layer: Layer, x: Ball) -> Any:
-    """alpha * ln(1 + e^(beta * x)) with a pair of numbers a channel."""
+    """Alpha * ln(1 + e^(beta * x)) with a pair of numbers a channel."""
     message, r = layer.params.parametricSoftplus, layer.rounding
     axis = -3 if x.mid.ndim >= 3 else -1
 
@@ -284,4 +288,10 @@ def _length(weights: Any) -> int:
 @bounded("ulp", "clampedReLU")
 def _clamped(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     y, beta = _leaky(layer, balls[0], layer.scalar("alpha")), layer.scalar("beta")
-    return [np.where(y.mid + y.rad < beta.mid - beta.rad, y.rad, np.where(y.mid - y.rad > beta.mid + beta.rad, beta.rad, np.maximum(y.rad, beta.rad)))]
+    return [
+        np.where(
+            y.mid + y.rad < beta.mid - beta.rad,
+            y.rad,
+            np.where(y.mid - y.rad > beta.mid + beta.rad, beta.rad, np.maximum(y.rad, beta.rad)),
+        )
+    ]

@@ -12,60 +12,67 @@ from refcoreml.oracle.rules.movement import at_ends, enum_name, whole
 from refcoreml.oracle.rules.table import Layer, bounded
 
 
-@bounded("dot", "convolution", "convolution3d", "innerProduct", "batchedMatmul", "scale", "bias")
-def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """W x + b: |W| r + dW (|x| + r) + db + n u (|W| (|x| + r) + |b|), each by the layer itself with changed weights."""
-    kind, params, r = layer.step.kind, layer.params, layer.rounding
-    if getattr(params, "int8DynamicQuantize", False):  # the quantization of the input is not specified
-        return [np.inf]
-    if len(balls) == 2:
-        return [_bilinear(layer, *balls)]
-    (x,) = balls
-    if kind == "convolution":
-        terms = params.kernelChannels * int(np.prod(params.kernelSize or (3, 3)))
-        if params.isDeconvolution:  # W is [C, K/g, ...]: a pixel of the output sums up over input channels
-            terms = x.mid.shape[-3] * int(np.prod(params.kernelSize or (3, 3)))
-    elif kind == "convolution3d":
-        terms = x.mid.shape[-4] * params.kernelDepth * params.kernelHeight * params.kernelWidth
-    elif kind == "innerProduct":
-        terms = params.inputChannels
-    else:
-        terms = params.weightMatrixFirstDimension if kind == "batchedMatmul" else 1
+def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
+    """How many products or numbers go into a sum at most; None for layers that are no sums."""
+    kind, params, x = layer.step.kind, layer.params, balls[0].mid
+    match kind:
+        case "convolution" if len(balls) == 2:
+            return int(np.prod(balls[1].mid.shape[1:]))
+        case "convolution" if params.isDeconvolution:
+            return int(x.shape[-3] * np.prod(params.kernelSize or (3, 3)))
+        case "convolution":
+            return int(params.kernelChannels * np.prod(params.kernelSize or (3, 3)))
+        case "convolution3d":
+            return int(x.shape[-4] * params.kernelDepth * params.kernelHeight * params.kernelWidth)
+        case "innerProduct":
+            return int(params.inputChannels)
+        case "batchedMatmul" if len(balls) == 2:
+            return int(x.shape[-2 if params.transposeA and x.ndim > 1 else -1])
+        case "batchedMatmul":
+            return int(params.weightMatrixFirstDimension)
+        case "pooling" | "pooling3d" | "globalPooling3d" if enum_name(layer, "type") == "AVERAGE":
+            return int(np.prod(_window(layer, balls[0])))
+        case "reduceSum" | "reduceMean":
+            axes = range(x.ndim) if params.reduceAll or not len(params.axes) else params.axes
+            return int(np.prod([x.shape[axis] for axis in axes]))
+    return None
+
+
+def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
+    """How far the radii of inputs and weights move a sum of products.
+
+    |W| r + dW (|x| + r) + db, or of two inputs |a| db + da (|b| + db), by the layer itself with changed weights.
+    """
+    x, *others = balls
+    if layer.step.kind in ("reduceSum", "reduceMean", "cumSum", "pooling", "pooling3d", "globalPooling3d"):
+        return np.asarray(layer.run(x.rad, *(ball.mid for ball in others)))
 
     def without_bias(name: str, w: Doubles, radius: Doubles) -> Doubles:
         return np.zeros_like(w) if name.startswith("bias") else np.abs(w)
 
-    def magnitude(name: str, w: Doubles, radius: Doubles) -> Doubles:
-        return np.abs(w) + radius
+    def run(*arrays: Doubles) -> Doubles:
+        return np.asarray(layer.run_variant("linear", without_bias, *arrays))
 
-    rad = np.asarray(layer.run_variant("linear", without_bias, x.rad)) if not x.certain else np.zeros(results[0].shape)
-    off: Any = 0.0
-    if 0.0 in layer.quanta():  # some weights are not certain
-        off = layer.run_variant("radius", lambda name, w, radius: radius, 0 * x.size if kind == "bias" else x.size)
-    size = np.asarray(layer.run_variant("absolute", magnitude, x.size))
+    if others:
+        return np.asarray(run(np.abs(x.mid), others[0].rad) + run(x.rad, others[0].size))
+    if 0.0 not in layer.quanta():
+        return run(x.rad)
+    size = 0 * x.size if layer.step.kind == "bias" else x.size
+    return np.asarray(run(x.rad) + layer.run_variant("radius", lambda name, w, radius: radius, size))
+
+
+@bounded("dot", "convolution", "convolution3d", "innerProduct", "batchedMatmul", "scale", "bias")
+def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """W x + b, off by n u (|W| (|x| + r) + |b|) and what `moved` gives."""
+    if getattr(layer.params, "int8DynamicQuantize", False):  # the quantization of the input is not specified
+        return [np.inf]
+    size = layer.run_variant("absolute", lambda name, w, radius: np.abs(w) + radius, *(ball.size for ball in balls))
     weights, biases = layer.quanta()
-    product = quantum(x) if kind == "bias" else quantum(x) * weights
-    return [r.summed(Ball(results[0], rad + off), terms + 1, size, min(product, biases)).rad]
-
-
-def _bilinear(layer: Layer, a: Ball, b: Ball) -> Doubles:
-    """|a| db + da (|b| + db) + n u |a| |b|, each by the layer itself."""
-    if layer.step.kind == "batchedMatmul":
-        terms = a.mid.shape[-2 if layer.params.transposeA and a.mid.ndim > 1 else -1]
-    else:
-        terms = int(np.prod(b.mid.shape[1:]))
-    y = np.asarray(layer.run(a.mid, b.mid))
-
-    def run(x: Doubles, w: Doubles) -> Any:
-        return layer.run_variant("absolute", lambda name, v, radius: np.abs(v) + radius, x, w)
-
-    def moved(x: Doubles, w: Doubles) -> Any:
-        return layer.run_variant("zero", lambda name, v, radius: np.zeros_like(v), x, w)
-
-    rad = moved(np.abs(a.mid), b.rad) + moved(a.rad, b.size)
-    weights, biases = layer.quanta()
-    products = min(quantum(a) * quantum(b), biases)
-    return layer.rounding.summed(Ball(y, rad), terms + 1, run(a.size, b.size), products).rad
+    second = quantum(balls[1]) if len(balls) == 2 else 1.0 if layer.step.kind == "bias" else weights
+    product = quantum(balls[0]) * second
+    total = Ball(results[0], moved(layer, balls))
+    terms = number_of_terms(layer, balls) or 1
+    return [layer.rounding.summed(total, terms + 1, np.asarray(size), min(product, biases)).rad]
 
 
 @bounded("dot", "dot")
@@ -95,7 +102,7 @@ def _summed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     rad, size = (np.asarray(layer.run(part, *rest)) for part in (x.rad, x.size))
     if kind == "cumSum":
         return [r.summed(Ball(y, rad), max(x.mid.shape) - 1, size, quantum(x)).rad]
-    count = x.mid.size // max(1, y.size)
+    count = number_of_terms(layer, balls) or 1
     if kind == "reduceSum":
         return [r.summed(Ball(y, rad), count - 1, size, quantum(x)).rad]
     total = r.summed(Ball(y * count, rad * count), count - 1, size * count, quantum(x))

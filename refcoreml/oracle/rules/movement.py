@@ -140,7 +140,7 @@ def _constant(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequen
 
 @bounded("ulp", "rangeStatic", "rangeDynamic")
 def _range(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """start + i * step, with one rounding for the product and one for the sum."""
+    """Start + i * step, with one rounding for the product and one for the sum."""
     if not all(ball.certain for ball in balls):
         return [np.inf]
     i = np.arange(results[0].size, dtype=np.float64)

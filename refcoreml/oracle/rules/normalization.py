@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml.neuralnetwork.registry import channel_axis
-from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, quantum
+from refcoreml.oracle.balls import ARGUMENT, FUNCTIONS, Ball, Doubles, quantum
 from refcoreml.oracle.rules.elementwise import logarithm, power
 from refcoreml.oracle.rules.linear import root_of_squares
 from refcoreml.oracle.rules.movement import at_ends, enum_name
@@ -28,7 +28,9 @@ def _batchnorm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     (x,), params, r = balls, layer.params, layer.rounding
     axis = channel_axis(x.mid.ndim)
     shape = (-1, *(1,) * (-1 - axis))
-    gamma, beta = (layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta"))
+    gamma, beta = (
+        layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta")
+    )
     epsilon = layer.scalar("epsilon", 1e-5)
     if params.computeMeanVar:
         leading = () if params.instanceNormalization else tuple(range(-x.mid.ndim, axis))
@@ -83,20 +85,18 @@ def _lrn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
     return [r.divide(x, power(layer, scaled, layer.scalar("beta"))).rad]
 
 
-@bounded(
-    "composite", "reduceL1", "reduceL2", "reduceSumSquare", "reduceProd", "reduceLogSum", "reduceLogSumExp"
-)
+@bounded("composite", "reduceL1", "reduceL2", "reduceSumSquare", "reduceProd", "reduceLogSum", "reduceLogSumExp")
 def _reduced(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    (x,) = balls
-    terms = x.mid.size // max(1, results[0].size)
-    mode = layer.step.kind.removeprefix("reduce").upper()
-    return [_reduction(layer, mode, x, results[0], terms, lambda v: np.asarray(layer.run(v)))]
+    (x,), params = balls, layer.params
+    every = params.reduceAll or not len(params.axes)
+    axes = tuple(range(x.mid.ndim)) if every else tuple(params.axes)
+    return [_reduction(layer, layer.step.kind.removeprefix("reduce").upper(), x, results[0], axes)]
 
 
 @bounded("composite", "reduce")
 def _legacy(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     (x,), (y,), r = balls, results, layer.rounding
-    mode, terms = enum_name(layer, "mode"), x.mid.size // max(1, y.size)
+    mode = enum_name(layer, "mode")
     if mode in ("MAX", "MIN"):
         return at_ends(layer, balls, 1)
     axes = {"CHW": (-3, -2, -1), "HW": (-2, -1), "C": (-3,), "H": (-2,), "W": (-1,)}[enum_name(layer, "axis")]
@@ -108,12 +108,16 @@ def _legacy(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
         return [r.mean(x, axes).rad]
     if mode == "LOGSUM":
         return [r.sum(logarithm(layer, r.add(x, layer.scalar("epsilon", 1e-6))), axes).rad]
-    return [_reduction(layer, mode, x, y, terms, lambda v: np.asarray(layer.run(v)))]
+    return [_reduction(layer, mode, x, y, axes)]
 
 
-def _reduction(layer: Layer, mode: str, x: Ball, y: Doubles, terms: int, run: Any) -> Doubles:
-    """One of the reductions that are no plain sums; ``run`` is the layer."""
-    r = layer.rounding
+def _reduction(layer: Layer, mode: str, x: Ball, y: Doubles, axes: tuple[int, ...]) -> Doubles:
+    """One of the reductions that are no plain sums."""
+    r, terms = layer.rounding, int(np.prod([x.mid.shape[axis] for axis in axes]))
+
+    def run(v: Doubles) -> Doubles:
+        return np.asarray(layer.run(v))
+
     size: Doubles = run(x.size) if mode != "LOGSUM" else np.abs(y)
     if mode == "L1":  # norms change by at most the norm of the change
         return r.summed(Ball(y, run(x.rad)), terms - 1, size, quantum(x)).rad
@@ -121,31 +125,23 @@ def _reduction(layer: Layer, mode: str, x: Ball, y: Doubles, terms: int, run: An
         return root_of_squares(r, x, Ball(y, run(x.rad)), terms, size)
     if mode == "SUMSQUARE":
         return r.summed(Ball(y, size - run(np.abs(x.mid))), terms, size, quantum(x) ** 2).rad
-    if mode == "PROD":  # prod (|x| + r) - prod |x|; partial products may overflow, or underflow, in some order
-        whole = _partial_products(r, x, size) if x.certain else False
-        if whole:
-            return np.zeros_like(y)
-        grown = size - run(np.abs(x.mid))
+    if mode == "PROD":  # prod (|x| + r) - prod |x|; in some order, partial products may overflow or underflow
         logs = np.log2(np.where(x.size > 0, x.size, 1.0))
-        most = np.maximum(logs, 0).sum()
-        least = np.minimum(logs, 0).sum()
+        most, least = (function(logs, 0).sum(axes, keepdims=True) for function in (np.maximum, np.minimum))
+        whole = x.certain & (x.mid == np.rint(x.mid)).all(axes, keepdims=True) & (most <= -np.log2(r.unit))
         inside = (most < np.log2(r.largest)) & (least > np.log2(r.tiny))
-        return np.where(inside | (size == 0), r.rounded(Ball(y, grown), terms, size).rad, np.inf)
+        whole, inside = whole.reshape(y.shape), inside.reshape(y.shape)
+        rounded = r.rounded(Ball(y, size - run(np.abs(x.mid))), terms, size).rad
+        return np.where(whole, 0.0, np.where(inside | (size == 0), rounded, np.inf))
     if mode == "LOGSUMEXP":
-        # Each exponent is off by d_i, so that the logarithm is off by max d_i; the sum is off by a factor 1 + n u.
-        reach = x.mid.max() - x.mid.min() + 2 * x.rad.max()
-        off = x.rad.max() + r.unit * (3 * reach + FUNCTIONS["exp"] + terms + FUNCTIONS["log"] * np.log(terms) + 1)
-        return r.rounded(Ball(y, np.full(y.shape, off)), 2.0).rad
-    # LOGSUM: the logarithm of a sum, which may lie anywhere within the radius of the sum.
-    mid = np.exp(y)
-    total = np.where(np.isfinite(y), mid, 0.0)
-    magnitudes = run(x.size)
-    moved = np.exp(run(x.mid + x.rad)) - mid if not x.certain else np.zeros_like(y)
-    ball = r.summed(Ball(total, np.abs(moved)), terms - 1, np.exp(magnitudes), quantum(x))
-    return logarithm(layer, ball).rad
-
-
-def _partial_products(r: Any, x: Ball, size: Doubles) -> bool:
-    """Whether all factors are whole numbers and no partial product needs more digits than the format has."""
-    whole = bool((x.mid == np.rint(x.mid)).all())
-    return whole and bool((np.abs(np.where(x.mid == 0, 1, x.mid)).prod() * r.unit <= 1.0))
+        # Each exponent is off by d_i, so that the logarithm is off by max d_i; the sum is off by a factor 1 + n u, and
+        # the maximum, which is subtracted before and added after, by a rounding each.
+        finite = np.isfinite(x.mid)
+        top = np.where(finite, x.mid, -np.inf).max(axes, keepdims=True)
+        reach = top - np.where(finite, x.mid, np.inf).min(axes, keepdims=True) + 2 * x.rad.max(axes, keepdims=True)
+        off = x.rad.max(axes, keepdims=True) + r.unit * (
+            (1 + ARGUMENT) * reach + FUNCTIONS["exp"] + FUNCTIONS["log"] * np.log(terms) + ARGUMENT + np.abs(top)
+        )
+        off = off - np.log1p(-min(terms * r.unit, 1.0))
+        return np.where(np.isinf(y) & x.certain, 0.0, r.rounded(Ball(y, off.reshape(y.shape)), 2.0).rad)
+    return logarithm(layer, r.sum(x, axes)).rad.reshape(y.shape)  # LOGSUM

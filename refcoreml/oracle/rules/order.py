@@ -1,4 +1,4 @@
-"""Layers whose answer jumps where rounding exchanges candidates (class ``either``), and interpolation between pixels."""
+"""Layers whose answer jumps where rounding exchanges candidates: class ``either``. And interpolation."""
 
 from __future__ import annotations
 
@@ -38,33 +38,53 @@ def _arg_extreme(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seq
 def _order_is_certain(x: Ball, axis: int) -> NDArray[np.bool_]:
     """Along an axis, kept: whether neighbours in the order keep their places."""
     order = np.argsort(x.mid, axis, kind="stable")
-    values, radii = (np.take_along_axis(array, order, axis) for array in (x.mid, x.rad))
+    return np.asarray(_borders(np.take_along_axis(x.mid, order, axis), x, order, axis).all(axis, keepdims=True))
+
+
+def _borders(values: Doubles, x: Ball, order: NDArray[np.intp], axis: int) -> NDArray[np.bool_]:
+    """Between neighbours of a rising sequence: whether all that come before are certainly less than all after."""
+    radii = np.take_along_axis(x.rad, order, axis)
     low = np.flip(np.minimum.accumulate(np.flip(values - radii, axis), axis), axis)
     high = np.maximum.accumulate(values + radii, axis)
-    count = x.mid.shape[axis]
-    clear = np.take(low, range(1, count), axis) > np.take(high, range(count - 1), axis)
-    return np.asarray(clear.all(axis, keepdims=True))
+    count = values.shape[axis]
+    return np.asarray(np.take(low, range(1, count), axis) > np.take(high, range(count - 1), axis))
 
 
 @bounded("either", "argSort", "topK")
 def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """The k-th greatest value moves by no more than the greatest radius; places are certain where the order is."""
-    x, axis = balls[0], layer.params.axis
+    """In the order, runs of values whose intervals touch may come in any order; equal values, too.
+
+    A place is then off by no more than the distance to the farthest place in its run, and a value by no more than the
+    greatest radius there.
+    """
+    x, params = balls[0], layer.params
     if len(balls) > 1 and not whole(balls[1]):
         return [np.inf] * len(results)
-    certain = np.broadcast_to(_order_is_certain(x, axis), results[-1].shape)
-    places = np.where(certain, 0.0, np.inf)
-    if layer.step.kind == "argSort":
-        return [places]
-    return [np.broadcast_to(x.rad.max(axis, keepdims=True), results[0].shape), places]
+    if np.isnan(x.mid).any():
+        return [np.inf] * len(results)
+    axis = params.axis % x.mid.ndim
+    falling = params.descending if layer.step.kind == "argSort" else not params.useBottomK
+    rows = Ball(*(np.moveaxis(part, axis, -1) for part in (-x.mid if falling else x.mid, x.rad)))
+    order = np.argsort(rows.mid, -1, kind="stable")
+    starts = np.ones(order.shape, bool)
+    starts[..., 1:] = _borders(np.take_along_axis(rows.mid, order, -1), rows, order, -1)
+    first = np.flatnonzero(starts.reshape(-1))
+    run = np.cumsum(starts.reshape(-1)) - 1
+    places, radii = order.reshape(-1), np.take_along_axis(rows.rad, order, -1).reshape(-1)
+    low, high = (function.reduceat(places, first)[run] for function in (np.minimum, np.maximum))
+    off = np.maximum(places - low, high - places).reshape(order.shape)
+    moved = np.maximum.reduceat(radii, first)[run].reshape(order.shape)
+    count = results[0].shape[axis]
+    found = [np.moveaxis(part[..., :count], -1, axis).astype(np.float64) for part in (moved, off)]
+    return found[1:] if layer.step.kind == "argSort" else found
 
 
 @bounded("either", "NonMaximumSuppression")
 def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Boxes are moved, so that the result is exact if every decision is certain, else undetermined.
 
-    Decisions: whether a score passes the threshold, the order of the scores, the class of a box, and whether the overlap
-    of two boxes is above the threshold; the last is bounded by the arithmetic of the overlap.
+    Decisions: whether a score passes the threshold, the order of the scores, the class of a box, and whether the
+    overlap of two boxes is above the threshold; the last is bounded by the arithmetic of the overlap.
     """
     boxes, scores, rounding = balls[0], balls[1], layer.rounding
     names = ("iouThreshold", "scoreThreshold")

@@ -50,7 +50,7 @@ class _Cell:
 
 
 def _states(layer: Layer, balls: list[Ball]) -> tuple[Ball, list[Ball]]:
-    """x [Seq, Batch, I] and the states [Batch, H] that were given."""
+    """X [Seq, Batch, I] and the states [Batch, H] that were given."""
     x, hidden = balls[0].map(lambda v: v[..., 0, 0]), int(layer.params.outputVectorSize)
     batch = (x.mid.shape[1], hidden)
     return x, [ball.map(lambda v: np.broadcast_to(v.reshape(-1, hidden), batch)) for ball in balls[1:]]
@@ -149,7 +149,5 @@ def _bidirectional(layer: Layer, balls: list[Ball], results: list[Doubles]) -> S
         )
         for i in (0, 1)
     ]
-    (forward, *last), (backward, *last_backward) = (
-        _shaped(*run, layer.params.params.sequenceOutput) for run in runs
-    )
+    (forward, *last), (backward, *last_backward) = (_shaped(*run, layer.params.params.sequenceOutput) for run in runs)
     return [recurrent.both_directions(forward[..., 0, 0], backward[..., 0, 0])[..., None, None], *last, *last_backward]

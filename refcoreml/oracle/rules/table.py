@@ -50,7 +50,7 @@ class _Variant(Node):
 
     def weights(self, field_name: str, shape: Any, *, channel_axis: int = 0, message: Any = None) -> Any:
         """As the node's own, changed."""
-        values = super().weights(field_name, shape, channel_axis=channel_axis, message=message)
+        values = np.asarray(super().weights(field_name, shape, channel_axis=channel_axis, message=message), np.float64)
         assert self.constants is not None
         stored = getattr(self.params if message is None else message, field_name)
         return self.change(field_name, values, self.constants.radius(values, stored, channel_axis))
@@ -111,11 +111,12 @@ class Layer:
 
     def stored(self, value: float) -> Ball:
         """A plain number of the message as it stands in a blob."""
-        return self.keep(Ball.exact(value))
+        ball = self.constants.scalar(value)
+        return ball if self.storage is None else self.storage.stored(ball)
 
     def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
         """Decoded weights, as far as they are known."""
-        values = self.step.node.weights(name, tuple(shape), message=message)
+        values = np.asarray(self.step.node.weights(name, tuple(shape), message=message), np.float64)
         stored = getattr(self.params if message is None else message, name)
         return Ball(values, self.constants.radius(values, stored))
 
