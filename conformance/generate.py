@@ -150,9 +150,10 @@ def described(plan: Plan) -> tuple[dict[str, Any], bytes]:
             item["free_ones"] = True
         bounds = {profile: radius for profile, (_, radius, _) in profiles.items()}
         item["check"] = "exact" if not any(radius.any() for radius in bounds.values()) else min(checks)
-        about = plan.expected[name][2] if plan.expected else None
-        if about is not None:
-            item["mean"] = {"reference": about[0], "bound": about[1]}
+        if plan.expected and plan.expected[name][2]:
+            item["moments"] = [
+                {"power": power, "reference": value, "bound": bound} for power, value, bound in plan.expected[name][2]
+            ]
         item["profiles"] = {
             profile: {
                 "reference": arrays.add(_narrow(value)),

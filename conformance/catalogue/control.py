@@ -89,13 +89,14 @@ def _loops() -> Iterator[Plan]:
     yield network("loop/condition-and-count", _FAMILY, net, {"x": x, "n": np.array([5])})
 
     for kind in ("loopBreak", "loopContinue"):
-        for limit in (0, 1, 3, 9):
+        for limit in (1, 3, 6, 9):
             net = started("n")
             net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
             leave = ("branch", ["late"], [], {"if_branch": _layers((kind, [], [], {}))})
+            # One round that is left early, and others after it.
             net.add("loop", inputs=[], outputs=[], max_loop_iterations=6, body_network=_layers(
-                *counting, ("greaterThan", ["i", "n"], ["late"], {}), leave, *body))  # fmt: skip
-            yield network(f"{kind}/after-{limit}", _FAMILY, net, {"x": x, "n": np.array([limit])})
+                *counting, ("equal", ["i", "n"], ["late"], {}), leave, *body))  # fmt: skip
+            yield network(f"{kind}/round-{limit}", _FAMILY, net, {"x": x, "n": np.array([limit])})
     inner = ("loop", [], [], {"max_loop_iterations": 4, "body_network": _layers(*body, ("loopBreak", [], [], {}))})
     net = started()
     net.add("loop", inputs=[], outputs=[], max_loop_iterations=3, body_network=_layers(inner))

@@ -75,6 +75,7 @@ def _activations() -> Iterator[Plan]:
         yield from layer("activation", name, _LEGACY, data="integers zero-mean wide special", **{name: fields})
     for name, fields in {"leakyReLU": {"alpha": -0.5}, "ELU": {"alpha": -2}, "linear": {"alpha": 0.3, "beta": 0.7}}.items():
         yield from layer("activation", f"{name}-other", _LEGACY, data="zero-mean wide", **{name: fields})
+    yield from layer("activation", "leakyReLU-steep", _LEGACY, data="integers zero-mean", leakyReLU={"alpha": 1.5})
     for name in ("PReLU", "parametricSoftplus"):
         count = {"one": 1, "per-channel": 3}
         for label, n in count.items():

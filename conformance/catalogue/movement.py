@@ -56,7 +56,7 @@ def _legacy() -> Iterator[Plan]:
     yield from layer("sequenceRepeat", "unset", (2, 5, 3, 6, 4), data="integers")
     for axis in ("CHANNEL_AXIS", "HEIGHT_AXIS", "WIDTH_AXIS"):
         yield from layer("slice", axis.lower().replace("_", "-"), (7, 8, 9), data="integers", axis=axis, start_index=1,
-                         end_index=6, stride=2)  # fmt: skip
+                         end_index=5, stride=2)  # fmt: skip
     yield from layer("slice", "negative", (7, 8, 9), data="nan", axis="HEIGHT_AXIS", start_index=-5, end_index=-1, stride=1)
     yield from layer("slice", "to-end", (7, 8, 9), data="integers", axis="WIDTH_AXIS", start_index=3, end_index=-1, stride=3)
     amounts = {"borderAmounts": [{"startEdgeSize": 1, "endEdgeSize": 2}, {"startEdgeSize": 3, "endEdgeSize": 0}]}

@@ -18,6 +18,7 @@ def plans() -> Iterator[Plan]:
     yield from layer("softmax", "rank-3", (3, 4, 6), data="zero-mean", exact=True)
     for axis in (0, 1, -1):
         yield from layer("softmaxND", f"axis{axis}", (4, 6, 5), data="integers zero-mean", axis=axis)
+    yield from layer("softmaxND", "overflow", (4, 6, 5), data="integers wide", domain=lambda x: 64 * x, axis=1)
     yield from layer("softmaxND", "large", (2, 4, 6, 3, 5), data="wide cancellation", axis=-3)
 
     moments = {"channels": 3, "gamma": W((3,)), "beta": W((3,)), "mean": W((3,)), "variance": W((3,), positive=True)}

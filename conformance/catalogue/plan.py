@@ -39,8 +39,8 @@ class Plan:
         features: what it needs besides.
         verdict, rule: see the format.
         free_ones: whether dimensions of 1 are open.
-        expected: references and bounds that the oracle cannot know, by output: (reference, bound, mean and its bound).
-        exact: whether the oracle must find a bound of 0 everywhere, or the case is not what it means to be.
+        expected: references and bounds that the oracle cannot know, by output: (reference, bound,
+            moments: power, value, bound).
     """
 
     id: str
@@ -54,7 +54,7 @@ class Plan:
     verdict: str = "returns"
     rule: str = ""
     free_ones: bool = False
-    expected: dict[str, tuple[Array, Array, tuple[float, float] | None]] = field(default_factory=dict)
+    expected: dict[str, tuple[Array, Array, list[tuple[int, float, float]]]] = field(default_factory=dict)
     clauses: list[str] = field(default_factory=list)
 
 

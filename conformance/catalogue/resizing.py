@@ -40,6 +40,8 @@ def plans() -> Iterator[Plan]:
     for method in _METHODS:
         yield from layer("cropResize", _label(method), image, pixels, data="integers zero-mean", target_size=[3, 4],
                          mode={"samplingMethod": method})  # fmt: skip
+        yield from layer("cropResize", f"{_label(method)}-one", image, pixels, data="zero-mean", target_size=[1, 3],
+                         mode={"samplingMethod": method})  # fmt: skip
     for box_mode in "CORNERS_WIDTH_FIRST CENTER_SIZE_HEIGHT_FIRST CENTER_SIZE_WIDTH_FIRST".split():
         yield from layer("cropResize", _label(box_mode), image, pixels, data="zero-mean", target_size=[3, 4],
                          box_indices_mode={"boxMode": box_mode})  # fmt: skip
@@ -60,7 +62,7 @@ def plans() -> Iterator[Plan]:
         order = np.argsort(source.uniform((2, 27)), axis=1) + 1
         return order.reshape(2, 9, 3) / 32
 
-    kept = {"iou_threshold": 0.3, "score_threshold": 0.25, "max_boxes": 5}
+    kept = {"iou_threshold": 0.3, "score_threshold": 0.6, "max_boxes": 5}
     yield from layer("NonMaximumSuppression", "all", some_boxes, some_scores, data="integers zero-mean", outputs=4, **kept)
     yield from layer("NonMaximumSuppression", "per-class", some_boxes, some_scores, data="integers zero-mean", outputs=4,
                      per_class_suppression=True, **kept)  # fmt: skip

@@ -88,7 +88,7 @@ class Output:
         free_ones: whether dimensions of length 1 may be more or fewer, as networks of rank 5 leave it open.
         check: which kind of bound it is, for reports.
         profiles: what is expected, by profile.
-        mean: for random numbers: the mean over all elements, and how far it may be off.
+        moments: for random numbers: (power, the mean of this power of all elements, how far it may be off).
     """
 
     name: str
@@ -96,7 +96,7 @@ class Output:
     free_ones: bool
     check: str
     profiles: Mapping[str, Expected]
-    mean: tuple[float, float] | None = None
+    moments: Sequence[tuple[int, float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -215,14 +215,13 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
         )
         for profile, given in item["profiles"].items()
     }
-    mean = item.get("mean")
     return Output(
         str(item["name"]),
         shape,
         bool(item.get("free_ones", False)),
         str(item["check"]),
         profiles,
-        None if mean is None else (float(mean["reference"]), float(mean["bound"])),
+        [(int(m["power"]), float(m["reference"]), float(m["bound"])) for m in item.get("moments", [])],
     )
 
 

@@ -87,10 +87,11 @@ def _judge_output(output: Output, read_output: Callable[[str], Any], profile: st
     except Exception as error:
         return Judgement("fail", f"output {output.name!r}: {error}", np.inf, output.name)
     result = compare(y, reference, bound, profile, free_ones=output.free_ones)
-    if result.status == "pass" and output.mean is not None:
-        mean, tolerance = output.mean
-        if not abs(float(np.mean(y, dtype=np.float64)) - mean) <= tolerance:
-            result = Judgement("fail", f"the mean is {np.mean(y):.6g}, expected {mean:.6g} +- {tolerance:.2g}", np.inf)
+    for power, expected_mean, tolerance in output.moments if result.status == "pass" else ():
+        mean = float(np.mean(y.astype(np.float64) ** power))
+        if not abs(mean - expected_mean) <= tolerance:
+            what = f"the mean of its values to the power {power} is {mean:.6g}, expected {expected_mean:.6g}"
+            result = Judgement("fail", f"{what} +- {tolerance:.2g}", np.inf)
     where = f"{output.name}{result.where}"
     return Judgement(result.status, result.message and f"output {where}: {result.message}", result.worst, where)
 
