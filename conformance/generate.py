@@ -89,7 +89,7 @@ class Arrays:
 
 def answers_of(plan: Plan) -> dict[str, dict[str, tuple[Array, Array, str]]]:
     """Reference, bound and class of each output, by output and profile."""
-    if plan.verdict in ("malformed", "invalid") or not plan.inputs and plan.family == "files":
+    if plan.verdict in ("malformed", "invalid") or (not plan.inputs and plan.family == "files"):
         return {}
     if plan.family == "files":
         return {}
@@ -217,7 +217,7 @@ def differences(plan: Plan, folder: Path) -> Iterator[str]:
     in double precision the order changes less than K 2^-52 M, which is 2^-28 of it. Four times that are allowed.
     """
     case = read_case(folder)
-    description, content = described(plan)
+    description, _ = described(plan)
     written = json.loads((folder / "case.json").read_text(encoding="utf-8"))
     for key, value in description.items():
         if key not in ("model", "arrays", "outputs") and written[key] != value:

@@ -24,9 +24,22 @@ from conformance.catalogue import (
 from conformance.catalogue.plan import Plan
 
 _MODULES = (
-    convolution, pooling, elementwise, linear, normalization, reduction, movement, indexing, recurrent, resizing, random,
-    control, weights, networks, negative,
-)  # fmt: skip
+    convolution,
+    pooling,
+    elementwise,
+    linear,
+    normalization,
+    reduction,
+    movement,
+    indexing,
+    recurrent,
+    resizing,
+    random,
+    control,
+    weights,
+    networks,
+    negative,
+)
 
 
 def plans() -> Iterator[Plan]:

@@ -44,16 +44,24 @@ def _branches() -> Iterator[Plan]:
     for label, value in conditions.items():
         name = f"branch/{label}"
         net = build.Network({"c": (1,), "x": (3, 5)}, ["y"], exact=True)
-        net.add("branch", inputs=["c"], outputs=[], if_branch=_layers(("multiply", ["x"], ["y"], {"alpha": 2})),
-                else_branch=_layers(("add", ["x"], ["y"], {"alpha": 1})))  # fmt: skip
+        net.add(
+            "branch",
+            inputs=["c"],
+            outputs=[],
+            if_branch=_layers(("multiply", ["x"], ["y"], {"alpha": 2})),
+            else_branch=_layers(("add", ["x"], ["y"], {"alpha": 1})),
+        )
         yield network(name, _FAMILY, net, {"c": np.array([value]), "x": draw(Source(name), "integers", (3, 5))})
     name = "branch/no-else"
     net = build.Network({"c": (1,), "x": (3, 5)}, ["y"], exact=True)
     net.add("copy", inputs=["x"], outputs=["y"])
-    net.add("branch", inputs=["c"], outputs=[],
-            if_branch=_layers(("multiply", ["x"], ["t"], {"alpha": 2}), _copy("t", "y")))  # fmt: skip
+    net.add(
+        "branch", inputs=["c"], outputs=[], if_branch=_layers(("multiply", ["x"], ["t"], {"alpha": 2}), _copy("t", "y"))
+    )
     for value in (0.0, 1.0):
-        yield network(f"{name}-{value:g}", _FAMILY, net, {"c": np.array([value]), "x": draw(Source(name), "integers", (3, 5))})
+        yield network(
+            f"{name}-{value:g}", _FAMILY, net, {"c": np.array([value]), "x": draw(Source(name), "integers", (3, 5))}
+        )
 
 
 def _loops() -> Iterator[Plan]:
@@ -78,14 +86,27 @@ def _loops() -> Iterator[Plan]:
     counting = [_number("one", 1), _add("i", "one", "next"), _copy("next", "i")]
     net = started("n")
     net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
-    net.add("loop", inputs=[], outputs=[], condition_var="go", condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})),
-            body_network=_layers(*body, *counting))  # fmt: skip
+    net.add(
+        "loop",
+        inputs=[],
+        outputs=[],
+        condition_var="go",
+        condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})),
+        body_network=_layers(*body, *counting),
+    )
     for count in (0, 3):
         yield network(f"loop/condition-{count}", _FAMILY, net, {"x": x, "n": np.array([count])})
     net = started("n")
     net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
-    net.add("loop", inputs=[], outputs=[], max_loop_iterations=2, condition_var="go",
-            condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})), body_network=_layers(*body, *counting))  # fmt: skip
+    net.add(
+        "loop",
+        inputs=[],
+        outputs=[],
+        max_loop_iterations=2,
+        condition_var="go",
+        condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})),
+        body_network=_layers(*body, *counting),
+    )
     yield network("loop/condition-and-count", _FAMILY, net, {"x": x, "n": np.array([5])})
 
     for kind in ("loopBreak", "loopContinue"):
@@ -94,8 +115,13 @@ def _loops() -> Iterator[Plan]:
             net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
             leave = ("branch", ["late"], [], {"if_branch": _layers((kind, [], [], {}))})
             # One round that is left early, and others after it.
-            net.add("loop", inputs=[], outputs=[], max_loop_iterations=6, body_network=_layers(
-                *counting, ("equal", ["i", "n"], ["late"], {}), leave, *body))  # fmt: skip
+            net.add(
+                "loop",
+                inputs=[],
+                outputs=[],
+                max_loop_iterations=6,
+                body_network=_layers(*counting, ("equal", ["i", "n"], ["late"], {}), leave, *body),
+            )
             yield network(f"{kind}/round-{limit}", _FAMILY, net, {"x": x, "n": np.array([limit])})
     inner = ("loop", [], [], {"max_loop_iterations": 4, "body_network": _layers(*body, ("loopBreak", [], [], {}))})
     net = started()

@@ -17,7 +17,9 @@ def _edges(*pairs: tuple[int, int]) -> dict[str, Any]:
     return {"borderAmounts": [{"startEdgeSize": start, "endEdgeSize": end} for start, end in pairs]}
 
 
-def _conv(label: str, x: Any = _X, *, data: str = "integers zero-mean", groups: int = 1, size: Any = (2, 3), **fields: Any):
+def _conv(
+    label: str, x: Any = _X, *, data: str = "integers zero-mean", groups: int = 1, size: Any = (2, 3), **fields: Any
+):
     channels = x[-3]
     deconvolves = fields.get("is_deconvolution", False)
     out = 10 if groups == 5 else 4
@@ -39,8 +41,16 @@ def _conv(label: str, x: Any = _X, *, data: str = "integers zero-mean", groups: 
 
 
 def _conv3d(label: str, *, data: str = "integers zero-mean", groups: int = 1, deconvolves: bool = False, **fields: Any):
-    sizes = {"kernel": (2, 3, 1), "stride": fields.pop("stride", (1, 1, 1)), "dilation": fields.pop("dilation", (1, 1, 1))}
-    named = {f"{name}_{axis}": n for name, three in sizes.items() for axis, n in zip(("depth", "height", "width"), three)}
+    sizes = {
+        "kernel": (2, 3, 1),
+        "stride": fields.pop("stride", (1, 1, 1)),
+        "dilation": fields.pop("dilation", (1, 1, 1)),
+    }
+    named = {
+        f"{name}_{axis}": n
+        for name, three in sizes.items()
+        for axis, n in zip(("depth", "height", "width"), three, strict=True)
+    }
     shape = (4, 6 // groups, 2, 3, 1) if deconvolves else (6, 4 // groups, 2, 3, 1)
     if fields.setdefault("has_bias", False):
         fields.setdefault("bias", W((6,)))
@@ -76,13 +86,30 @@ def plans() -> Iterator[Plan]:
     yield from _conv("leading-axes", (2, 5, 3, 4, 6), valid={}, has_bias=True)
     yield from _conv("deep", (40, 4, 5), data="integers zero-mean", size=(3, 2), valid={})
     yield from layer(
-        "convolution", "defaults", (3, 7, 9), data="integers zero-mean", output_channels=4, kernel_channels=3,
-        weights=W((4, 3, 3, 3)), valid={},
-    )  # fmt: skip
+        "convolution",
+        "defaults",
+        (3, 7, 9),
+        data="integers zero-mean",
+        output_channels=4,
+        kernel_channels=3,
+        weights=W((4, 3, 3, 3)),
+        valid={},
+    )
     yield from layer(
-        "convolution", "weights-as-input", (1, 3, 7, 9), (5, 3, 2, 4), data="integers zero-mean", output_channels=5,
-        kernel_channels=3, n_groups=1, kernel_size=[2, 4], stride=[2, 1], valid={}, has_bias=True, bias=W((5,)),
-    )  # fmt: skip
+        "convolution",
+        "weights-as-input",
+        (1, 3, 7, 9),
+        (5, 3, 2, 4),
+        data="integers zero-mean",
+        output_channels=5,
+        kernel_channels=3,
+        n_groups=1,
+        kernel_size=[2, 4],
+        stride=[2, 1],
+        valid={},
+        has_bias=True,
+        bias=W((5,)),
+    )
     deconvolution: dict[str, Any] = {"is_deconvolution": True}
     yield from _conv("deconvolution", data=every, valid={}, stride=[2, 3], has_bias=True, **deconvolution)
     yield from _conv(
@@ -94,14 +121,23 @@ def plans() -> Iterator[Plan]:
     )
     yield from _conv("deconvolution-groups", (6, 5, 3), groups=2, valid={}, stride=[2, 1], **deconvolution)
     yield from _conv("deconvolution-dilation", (3, 5, 6), valid={}, dilation_factor=[2, 3], **deconvolution)
-    yield from _conv("deconvolution-output-shape", (3, 5, 6), valid={}, stride=[2, 3], output_shape=[12, 19], **deconvolution)
+    yield from _conv(
+        "deconvolution-output-shape", (3, 5, 6), valid={}, stride=[2, 3], output_shape=[12, 19], **deconvolution
+    )
 
     yield from _conv3d("valid", data=every, padding_type="VALID")
     yield from _conv3d("same", padding_type="SAME", stride=(2, 3, 1), has_bias=True)
     yield from _conv3d(
-        "custom", padding_type="CUSTOM", has_bias=True, custom_padding_front=1, custom_padding_back=2,
-        custom_padding_top=0, custom_padding_bottom=3, custom_padding_left=2, custom_padding_right=1,
-    )  # fmt: skip
+        "custom",
+        padding_type="CUSTOM",
+        has_bias=True,
+        custom_padding_front=1,
+        custom_padding_back=2,
+        custom_padding_top=0,
+        custom_padding_bottom=3,
+        custom_padding_left=2,
+        custom_padding_right=1,
+    )
     yield from _conv3d("groups-dilation", padding_type="VALID", groups=2, dilation=(2, 1, 1), stride=(1, 2, 1))
     yield from _conv3d("deconvolution", padding_type="VALID", deconvolves=True, stride=(2, 1, 3), has_bias=True)
     yield from _conv3d("deconvolution-groups-same", padding_type="SAME", deconvolves=True, groups=2, stride=(2, 1, 3))

@@ -1,7 +1,7 @@
 """Where the numbers in cases come from: a small random source of our own, and the kinds of data.
 
-The source is SplitMix64 (Steele, Lea, Flood 2014) started from the 64-bit FNV-1a hash of the case's name, so that a case
-depends neither on other cases nor on any library's stream, and anyone can draw the same numbers.
+The source is SplitMix64 (Steele, Lea, Flood 2014) started from the 64-bit FNV-1a hash of the case's name, so that a
+case depends neither on other cases nor on any library's stream, and anyone can draw the same numbers.
 """
 
 from __future__ import annotations

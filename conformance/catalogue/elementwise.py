@@ -73,7 +73,11 @@ def _activations() -> Iterator[Plan]:
     }
     for name, fields in functions.items():
         yield from layer("activation", name, _LEGACY, data="integers zero-mean wide special", **{name: fields})
-    for name, fields in {"leakyReLU": {"alpha": -0.5}, "ELU": {"alpha": -2}, "linear": {"alpha": 0.3, "beta": 0.7}}.items():
+    for name, fields in {
+        "leakyReLU": {"alpha": -0.5},
+        "ELU": {"alpha": -2},
+        "linear": {"alpha": 0.3, "beta": 0.7},
+    }.items():
         yield from layer("activation", f"{name}-other", _LEGACY, data="zero-mean wide", **{name: fields})
     yield from layer("activation", "leakyReLU-steep", _LEGACY, data="integers zero-mean", leakyReLU={"alpha": 1.5})
     for name in ("PReLU", "parametricSoftplus"):
@@ -93,23 +97,53 @@ def _activations() -> Iterator[Plan]:
 def _unary() -> Iterator[Plan]:
     affine: dict[str, Any] = {"scale": 2, "shift": 0.5}
     for kind, domain in {
-        "SQRT": _magnitude, "RSQRT": _magnitude, "INVERSE": _not_zero, "EXP": _small, "LOG": _magnitude, "ABS": None,
-    }.items():  # fmt: skip
+        "SQRT": _magnitude,
+        "RSQRT": _magnitude,
+        "INVERSE": _not_zero,
+        "EXP": _small,
+        "LOG": _magnitude,
+        "ABS": None,
+    }.items():
         name = kind.lower()
         yield from layer("unary", name, _LEGACY, data="integers zero-mean wide", domain=domain, type=kind)
-        yield from layer("unary", f"{name}-affine", _LEGACY, data="integers zero-mean",
-                         domain=domain or np.abs, type=kind, **affine)  # fmt: skip
+        yield from layer(
+            "unary", f"{name}-affine", _LEGACY, data="integers zero-mean", domain=domain or np.abs, type=kind, **affine
+        )
     for kind in ("RSQRT", "INVERSE", "LOG"):
-        yield from layer("unary", f"{kind.lower()}-epsilon", _LEGACY, data="integers zero-mean", domain=np.abs, type=kind,
-                         epsilon=0.125)  # fmt: skip
-    yield from layer("unary", "inverse-default-epsilon", np.array([0, 1e-6, -3e-6, 2e-6, 1e-5], np.float32),
-                     data="integers", type="INVERSE")  # fmt: skip
-    yield from layer("unary", "rsqrt-default-epsilon", np.array([0, 1e-6, 3e-6, 2e-6, 1e-5], np.float32),
-                     data="integers", type="RSQRT")  # fmt: skip
+        yield from layer(
+            "unary",
+            f"{kind.lower()}-epsilon",
+            _LEGACY,
+            data="integers zero-mean",
+            domain=np.abs,
+            type=kind,
+            epsilon=0.125,
+        )
+    yield from layer(
+        "unary",
+        "inverse-default-epsilon",
+        np.array([0, 1e-6, -3e-6, 2e-6, 1e-5], np.float32),
+        data="integers",
+        type="INVERSE",
+    )
+    yield from layer(
+        "unary",
+        "rsqrt-default-epsilon",
+        np.array([0, 1e-6, 3e-6, 2e-6, 1e-5], np.float32),
+        data="integers",
+        type="RSQRT",
+    )
     for alpha in (2, 3, 0.5, -1.5):
         whole = alpha in (2, 3)
-        yield from layer("unary", f"power-{alpha}", _LEGACY, data="integers zero-mean",
-                         domain=None if whole else _magnitude, type="POWER", alpha=alpha)  # fmt: skip
+        yield from layer(
+            "unary",
+            f"power-{alpha}",
+            _LEGACY,
+            data="integers zero-mean",
+            domain=None if whole else _magnitude,
+            type="POWER",
+            alpha=alpha,
+        )
     yield from layer("unary", "threshold", _LEGACY, data="integers zero-mean special", type="THRESHOLD", alpha=0.75)
     yield from layer("unary", "threshold-affine", _LEGACY, data="zero-mean", type="THRESHOLD", alpha=-0.5, **affine)
     outside = np.array([-4, -1, -0.0, 0, 2, np.inf, np.nan], np.float32)
@@ -123,9 +157,21 @@ def _functions() -> Iterator[Plan]:
     for kind in ("ceil", "floor", "round", "sign"):
         yield from layer(kind, "plain", _ND, data="integers zero-mean wide halves special")
     for kind, domain in {
-        "exp2": _small, "sin": None, "cos": None, "tan": _small, "asin": _unit, "acos": _unit, "atan": None,
-        "sinh": _small, "cosh": _small, "tanh": None, "asinh": None, "acosh": _above_one, "atanh": _unit, "erf": None,
-    }.items():  # fmt: skip
+        "exp2": _small,
+        "sin": None,
+        "cos": None,
+        "tan": _small,
+        "asin": _unit,
+        "acos": _unit,
+        "atan": None,
+        "sinh": _small,
+        "cosh": _small,
+        "tanh": None,
+        "asinh": None,
+        "acosh": _above_one,
+        "atanh": _unit,
+        "erf": None,
+    }.items():
         data = "integers zero-mean wide" + (" special" if kind in ("atan", "tanh", "asinh", "erf") else " cancellation")
         yield from layer(kind, "plain", _ND, data=data, domain=domain)
     ends = np.array([-2, -1, 0, -0.0, 1, 1.5, np.inf, -np.inf, np.nan], np.float32)
@@ -149,12 +195,20 @@ def _arithmetic() -> Iterator[Plan]:
         yield from layer("bias", label, _LEGACY, data="integers zero-mean", shape=list(shape), bias=W(shape))
         yield from layer("scale", label, _LEGACY, data="integers zero-mean", shape_scale=list(shape), scale=W(shape))
     yield from layer(
-        "scale", "bias", _LEGACY, data="integers zero-mean wide cancellation", shape_scale=[3], scale=W((3,)),
-        has_bias=True, shape_bias=[1, 5, 4], bias=W((1, 5, 4)),
-    )  # fmt: skip
-    yield from layer("scale", "bias-unused", _LEGACY, data="integers", shape_scale=[3], scale=W((3,)), shape_bias=[3],
-                     bias=W((3,)))  # fmt: skip
-    every = "addBroadcastable subtractBroadcastable multiplyBroadcastable divideBroadcastable".split()
+        "scale",
+        "bias",
+        _LEGACY,
+        data="integers zero-mean wide cancellation",
+        shape_scale=[3],
+        scale=W((3,)),
+        has_bias=True,
+        shape_bias=[1, 5, 4],
+        bias=W((1, 5, 4)),
+    )
+    yield from layer(
+        "scale", "bias-unused", _LEGACY, data="integers", shape_scale=[3], scale=W((3,)), shape_bias=[3], bias=W((3,))
+    )
+    every = ["addBroadcastable", "subtractBroadcastable", "multiplyBroadcastable", "divideBroadcastable"]
     for kind in every:
         domain = _not_zero if kind == "divideBroadcastable" else None
         yield from layer(kind, "equal", _ND, _ND, data="integers zero-mean wide cancellation", domain=domain)
@@ -169,9 +223,12 @@ def _arithmetic() -> Iterator[Plan]:
     yield from layer("powBroadcastable", "positive", _ND, _ND, data="integers zero-mean", domain=_magnitude)
     yield from layer("powBroadcastable", "broadcast", (4, 1, 5), (3, 1), data="integers zero-mean", domain=_magnitude)
     yield from layer(
-        "powBroadcastable", "signs", np.array([-2, -2, -2, 3, 0, 0, -0.5, 4], np.float32),
-        np.array([3, 2, 0.5, -1, 0, 2, -1, 0.5], np.float32), data="integers",
-    )  # fmt: skip
+        "powBroadcastable",
+        "signs",
+        np.array([-2, -2, -2, 3, 0, 0, -0.5, 4], np.float32),
+        np.array([3, 2, 0.5, -1, 0, 2, -1, 0.5], np.float32),
+        data="integers",
+    )
 
 
 def _logic() -> Iterator[Plan]:

@@ -11,7 +11,7 @@ from conformance.catalogue.plan import MOVEMENT, Array, Plan, family, layer
 
 family("indexing", "gather scatter gatherND scatterND gatherAlongAxis scatterAlongAxis")
 
-_MODES = "SCATTER_UPDATE SCATTER_ADD SCATTER_SUB SCATTER_MUL SCATTER_DIV SCATTER_MAX SCATTER_MIN".split()
+_MODES = ["SCATTER_UPDATE", "SCATTER_ADD", "SCATTER_SUB", "SCATTER_MUL", "SCATTER_DIV", "SCATTER_MAX", "SCATTER_MIN"]
 
 
 def _indices(*shape: int, length: int, negative: bool = False) -> Callable[[Source, str], Array]:
@@ -51,19 +51,57 @@ def plans() -> Iterator[Plan]:
     for axis in (0, 1, -1):
         shape = list(x)
         shape[axis] = 3
-        yield from layer("gatherAlongAxis", f"axis{axis}", x, _indices(*shape, length=x[axis], negative=axis == 1),
-                         data="integers nan", axis=axis)  # fmt: skip
+        yield from layer(
+            "gatherAlongAxis",
+            f"axis{axis}",
+            x,
+            _indices(*shape, length=x[axis], negative=axis == 1),
+            data="integers nan",
+            axis=axis,
+        )
     for mode in _MODES:
         name = mode.removeprefix("SCATTER_").lower()
         data = "integers zero-mean"
-        yield from layer("scatter", f"{name}-axis1", x, _distinct(4, 0, -1), (4, 3, 5), data=data, domain=_not_zero, axis=1,
-                         mode=mode)  # fmt: skip
-        yield from layer("scatterND", name, x, _places(7, 4, 6, negative=mode == "SCATTER_ADD"), (7, 5), data=data,
-                         domain=_not_zero, mode=mode)  # fmt: skip
+        yield from layer(
+            "scatter",
+            f"{name}-axis1",
+            x,
+            _distinct(4, 0, -1),
+            (4, 3, 5),
+            data=data,
+            domain=_not_zero,
+            axis=1,
+            mode=mode,
+        )
+        yield from layer(
+            "scatterND",
+            name,
+            x,
+            _places(7, 4, 6, negative=mode == "SCATTER_ADD"),
+            (7, 5),
+            data=data,
+            domain=_not_zero,
+            mode=mode,
+        )
         along = lambda source, kind: np.argsort(source.uniform(x), axis=1)[:, :3]  # noqa: E731
         yield from layer("scatterAlongAxis", name, x, along, (4, 3, 5), data=data, domain=_not_zero, axis=1, mode=mode)
     yield from layer("scatter", "update-axis0", x, _distinct(3, 1), (2, 6, 5), data="nan", axis=0)
-    yield from layer("scatter", "add-repeated", x, _distinct(2, 2, 0, 2), (4, 4, 5), data="integers zero-mean", axis=1,
-                     mode="SCATTER_ADD")  # fmt: skip
-    yield from layer("scatterND", "add-repeated", x, _distinct(1, 1, 3, 1).reshape(4, 1), (4, 6, 5), data="integers",
-                     mode="SCATTER_ADD")  # fmt: skip
+    yield from layer(
+        "scatter",
+        "add-repeated",
+        x,
+        _distinct(2, 2, 0, 2),
+        (4, 4, 5),
+        data="integers zero-mean",
+        axis=1,
+        mode="SCATTER_ADD",
+    )
+    yield from layer(
+        "scatterND",
+        "add-repeated",
+        x,
+        _distinct(1, 1, 3, 1).reshape(4, 1),
+        (4, 6, 5),
+        data="integers",
+        mode="SCATTER_ADD",
+    )

@@ -9,11 +9,17 @@ import numpy as np
 
 from conformance.catalogue.plan import MOVEMENT, Array, Plan, W, family, layer
 
-family("shape", "reshape flatten permute reorganizeData transpose reshapeStatic reshapeLike reshapeDynamic "
-       "rankPreservingReshape flattenTo2D expandDims squeeze getShape broadcastToLike broadcastToStatic "
-       "broadcastToDynamic")  # fmt: skip
-family("joining and slicing", "concat split sequenceRepeat slice crop concatND stack splitND tile sliceStatic "
-       "sliceDynamic sliceBySize slidingWindows reverse reverseSeq")  # fmt: skip
+family(
+    "shape",
+    "reshape flatten permute reorganizeData transpose reshapeStatic reshapeLike reshapeDynamic "
+    "rankPreservingReshape flattenTo2D expandDims squeeze getShape broadcastToLike broadcastToStatic "
+    "broadcastToDynamic",
+)
+family(
+    "joining and slicing",
+    "concat split sequenceRepeat slice crop concatND stack splitND tile sliceStatic "
+    "sliceDynamic sliceBySize slidingWindows reverse reverseSeq",
+)
 family("padding", "padding constantPad")
 family("constants", "loadConstant loadConstantND fillLike fillStatic fillDynamic rangeStatic rangeDynamic copy")
 family("masks", "whereNonZero whereBroadcastable matrixBandPart lowerTriangular upperTriangular oneHot")
@@ -37,7 +43,9 @@ def _legacy() -> Iterator[Plan]:
     for mode in ("CHANNEL_FIRST", "CHANNEL_LAST"):
         name = mode.lower().replace("_", "-")
         yield from layer("reshape", name, _X, data=_TWO, target_shape=[2, 6, 5], mode=mode)
-        yield from layer("reshape", f"{name}-sequence", (2, 1, 3, 5, 4), data="integers", target_shape=[5, 4, 3, 2], mode=mode)
+        yield from layer(
+            "reshape", f"{name}-sequence", (2, 1, 3, 5, 4), data="integers", target_shape=[5, 4, 3, 2], mode=mode
+        )
         yield from layer("flatten", name, _X, data=_TWO, mode=mode)
         yield from layer("flatten", f"{name}-rank-5", (2, 6, 3, 5, 4), data="integers", mode=mode)
     for axes in ([0, 2, 3, 1], [0, 3, 1, 2], [2, 0, 3, 1], [3, 1, 0, 2]):
@@ -47,7 +55,9 @@ def _legacy() -> Iterator[Plan]:
     for mode, shape in {"SPACE_TO_DEPTH": (3, 4, 6), "DEPTH_TO_SPACE": (8, 5, 3), "PIXEL_SHUFFLE": (8, 5, 3)}.items():
         name = mode.lower().replace("_", "-")
         yield from layer("reorganizeData", name, shape, data=_TWO, mode=mode, block_size=2)
-    yield from layer("reorganizeData", "space-to-depth-3", (2, 6, 9), data="integers", mode="SPACE_TO_DEPTH", block_size=3)
+    yield from layer(
+        "reorganizeData", "space-to-depth-3", (2, 6, 9), data="integers", mode="SPACE_TO_DEPTH", block_size=3
+    )
     yield from layer("concat", "channels", (3, 5, 4), (2, 5, 4), (1, 5, 4), data=MOVEMENT)
     yield from layer("concat", "sequence", (2, 6, 3, 5, 4), (1, 6, 3, 5, 4), data="integers", sequence_concat=True)
     yield from layer("split", "channels", (6, 5, 4), data=MOVEMENT, outputs=3, n_outputs=3)
@@ -55,10 +65,22 @@ def _legacy() -> Iterator[Plan]:
     yield from layer("sequenceRepeat", "chw", _X, data="integers", n_repetitions=2)
     yield from layer("sequenceRepeat", "unset", (2, 5, 3, 6, 4), data="integers")
     for axis in ("CHANNEL_AXIS", "HEIGHT_AXIS", "WIDTH_AXIS"):
-        yield from layer("slice", axis.lower().replace("_", "-"), (7, 8, 9), data="integers", axis=axis, start_index=1,
-                         end_index=5, stride=2)  # fmt: skip
-    yield from layer("slice", "negative", (7, 8, 9), data="nan", axis="HEIGHT_AXIS", start_index=-5, end_index=-1, stride=1)
-    yield from layer("slice", "to-end", (7, 8, 9), data="integers", axis="WIDTH_AXIS", start_index=3, end_index=-1, stride=3)
+        yield from layer(
+            "slice",
+            axis.lower().replace("_", "-"),
+            (7, 8, 9),
+            data="integers",
+            axis=axis,
+            start_index=1,
+            end_index=5,
+            stride=2,
+        )
+    yield from layer(
+        "slice", "negative", (7, 8, 9), data="nan", axis="HEIGHT_AXIS", start_index=-5, end_index=-1, stride=1
+    )
+    yield from layer(
+        "slice", "to-end", (7, 8, 9), data="integers", axis="WIDTH_AXIS", start_index=3, end_index=-1, stride=3
+    )
     amounts = {"borderAmounts": [{"startEdgeSize": 1, "endEdgeSize": 2}, {"startEdgeSize": 3, "endEdgeSize": 0}]}
     yield from layer("crop", "amounts", (2, 7, 9), data=MOVEMENT, crop_amounts=amounts)
     yield from layer("crop", "reference", (2, 3, 7, 9), (5, 1, 4, 6), data="integers", offset=[1, 2])
@@ -110,20 +132,63 @@ def _slices() -> Iterator[Plan]:
     static: dict[str, dict[str, Any]] = {
         "plain": {"begin_ids": [1, 0, 2], "end_ids": [4, 6, 8], "strides": [1, 2, 3]},
         "negative": {"begin_ids": [-3, -5, -1], "end_ids": [-1, -1, -7], "strides": [1, 2, -2]},
-        "begin-masks": {"begin_ids": [1, 3, 5], "end_ids": [4, 6, 8], "strides": [1, 1, 2], "begin_masks": [True, False, True]},
-        "end-masks": {"begin_ids": [1, 3, 5], "end_ids": [2, 4, 6], "strides": [1, 1, -2], "end_masks": [True, False, True]},
-        "squeeze": {"begin_ids": [1, 0, -2], "end_ids": [4, 6, 8], "strides": [1, 2, 1], "squeeze_masks": [False, False, True]},
-    }  # fmt: skip
+        "begin-masks": {
+            "begin_ids": [1, 3, 5],
+            "end_ids": [4, 6, 8],
+            "strides": [1, 1, 2],
+            "begin_masks": [True, False, True],
+        },
+        "end-masks": {
+            "begin_ids": [1, 3, 5],
+            "end_ids": [2, 4, 6],
+            "strides": [1, 1, -2],
+            "end_masks": [True, False, True],
+        },
+        "squeeze": {
+            "begin_ids": [1, 0, -2],
+            "end_ids": [4, 6, 8],
+            "strides": [1, 2, 1],
+            "squeeze_masks": [False, False, True],
+        },
+    }
     for label, fields in static.items():
         masks = {name: [False] * 3 for name in ("begin_masks", "end_masks", "squeeze_masks")}
         data = "integers nan" if label in ("plain", "negative") else "integers"
         yield from layer("sliceStatic", label, (5, 6, 8), data=data, **{**masks, **fields})
-    yield from layer("sliceDynamic", "two-inputs", (5, 6, 8), _vector(1, 0, 2), data=_TWO, end_ids=[4, 6, 8],
-                     strides=[1, 2, 3], begin_masks=[False] * 3, end_masks=[False] * 3)  # fmt: skip
-    yield from layer("sliceDynamic", "end-as-input", (5, 6, 8), _vector(1, 0, 2), _vector(3, -1, 8), data="integers",
-                     strides=[1, 2, 3], begin_masks=[False] * 3, end_masks=[False] * 3)  # fmt: skip
-    yield from layer("sliceDynamic", "all-inputs", (5, 6, 8), _vector(1, 3, -2), _vector(3, 6, 8), _vector(1, 2, 1),
-                     _vector(0, 1, 0), _vector(1, 0, 0), _vector(0, 0, 1), data="integers")  # fmt: skip
+    yield from layer(
+        "sliceDynamic",
+        "two-inputs",
+        (5, 6, 8),
+        _vector(1, 0, 2),
+        data=_TWO,
+        end_ids=[4, 6, 8],
+        strides=[1, 2, 3],
+        begin_masks=[False] * 3,
+        end_masks=[False] * 3,
+    )
+    yield from layer(
+        "sliceDynamic",
+        "end-as-input",
+        (5, 6, 8),
+        _vector(1, 0, 2),
+        _vector(3, -1, 8),
+        data="integers",
+        strides=[1, 2, 3],
+        begin_masks=[False] * 3,
+        end_masks=[False] * 3,
+    )
+    yield from layer(
+        "sliceDynamic",
+        "all-inputs",
+        (5, 6, 8),
+        _vector(1, 3, -2),
+        _vector(3, 6, 8),
+        _vector(1, 2, 1),
+        _vector(0, 1, 0),
+        _vector(1, 0, 0),
+        _vector(0, 0, 1),
+        data="integers",
+    )
     yield from layer("sliceBySize", "middle", (5, 7, 4), _vector(2), data=_TWO, size=3, axis=1)
     yield from layer("sliceBySize", "last", (5, 7, 4), _vector(0), data=_TWO, size=2, axis=-1)
     yield from layer("slidingWindows", "step-1", (3, 7, 4), data=_TWO, axis=1, window_size=3, step=1)
@@ -135,8 +200,15 @@ def _slices() -> Iterator[Plan]:
     yield from layer("reverseSeq", "later", (4, 3, 2, 6), _vector(1, 6, 4), data=_TWO, batch_axis=1, sequence_axis=-1)
     pad = {"value": 1.5, "pad_amounts": [1, 0, 0, 2, 3, 1]}
     yield from layer("constantPad", "amounts", (4, 3, 5), data=_TWO, **pad)
-    yield from layer("constantPad", "to-size", (4, 3, 5), data="integers", value=-2, pad_amounts=[0, 7, 6, 0, 4, 0],
-                     pad_to_given_output_size_mode=True)  # fmt: skip
+    yield from layer(
+        "constantPad",
+        "to-size",
+        (4, 3, 5),
+        data="integers",
+        value=-2,
+        pad_amounts=[0, 7, 6, 0, 4, 0],
+        pad_to_given_output_size_mode=True,
+    )
     yield from layer("constantPad", "dynamic", (4, 3, 5), _vector(1, 0, 0, 2, 3, 1), data="integers", value=1.5)
 
 
@@ -155,9 +227,13 @@ def _constants() -> Iterator[Plan]:
     ranges = {"up": (1, 8, 2), "down": (5, -2, -1.5), "exact-end": (0, 6, 1.5), "one": (3, 3.5, 2)}
     for label, (start, end, step) in ranges.items():
         yield from layer("rangeStatic", label, data="integers", start_value=start, end_value=end, step_size_value=step)
-        yield from layer("rangeDynamic", f"{label}-end", _vector(end), data="integers", start_value=start, step_size_value=step)
+        yield from layer(
+            "rangeDynamic", f"{label}-end", _vector(end), data="integers", start_value=start, step_size_value=step
+        )
     yield from layer("rangeDynamic", "start", _vector(9), _vector(2), data="integers", start_value=7, step_size_value=3)
-    yield from layer("rangeDynamic", "all", _vector(9), _vector(2), _vector(2.5), data="integers", start_value=7, step_size_value=9)
+    yield from layer(
+        "rangeDynamic", "all", _vector(9), _vector(2), _vector(2.5), data="integers", start_value=7, step_size_value=9
+    )
     yield from layer("copy", "plain", (4, 3, 5), data=MOVEMENT)
 
 
@@ -166,15 +242,31 @@ def _masks() -> Iterator[Plan]:
     yield from layer("whereNonZero", "rank-1", (9,), data="bits integers")
     condition = lambda source, kind: source.integers((4, 3, 5), 0, 1)  # noqa: E731
     yield from layer("whereBroadcastable", "equal", condition, (4, 3, 5), (4, 3, 5), data=_TWO)
-    yield from layer("whereBroadcastable", "broadcast", lambda source, kind: source.integers((3, 1), -1, 1), (5,), (4, 1, 1),
-                     data="integers zero-mean")  # fmt: skip
+    yield from layer(
+        "whereBroadcastable",
+        "broadcast",
+        lambda source, kind: source.integers((3, 1), -1, 1),
+        (5,),
+        (4, 1, 1),
+        data="integers zero-mean",
+    )
     for lower, upper in ((1, 2), (0, 0), (-1, 1), (2, -1)):
-        yield from layer("matrixBandPart", f"{lower}-{upper}", (2, 4, 6), data="integers", num_lower=lower, num_upper=upper)
+        yield from layer(
+            "matrixBandPart", f"{lower}-{upper}", (2, 4, 6), data="integers", num_lower=lower, num_upper=upper
+        )
     for k in (0, 2, -1):
         yield from layer("lowerTriangular", f"k{k}", (2, 4, 6), data=_TWO, k=k)
         yield from layer("upperTriangular", f"k{k}", (2, 4, 6), data=_TWO, k=k)
     index = lambda source, kind: source.integers((4, 3), 0, 5)  # noqa: E731
     for axis in (0, 1, -1):
-        yield from layer("oneHot", f"axis{axis}", index, data="integers", one_hot_vector_size=6, axis=axis, on_value=2.5,
-                         off_value=-1)  # fmt: skip
+        yield from layer(
+            "oneHot",
+            f"axis{axis}",
+            index,
+            data="integers",
+            one_hot_vector_size=6,
+            axis=axis,
+            on_value=2.5,
+            off_value=-1,
+        )
     yield from layer("oneHot", "depth-as-input", index, _vector(5), data="integers", axis=1, on_value=1)

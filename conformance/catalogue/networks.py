@@ -42,19 +42,46 @@ def _digits(source: Source, data: str) -> tuple[build.Network, dict[str, Array],
         return draw(source, data, shape)
 
     net = build.Network({"x": (1, 10, 9)}, ["y"])
-    net.add("convolution", weights=weights(4, 1, 3, 2), bias=weights(4), has_bias=True, kernel_size=[3, 2], output_channels=4,
-            kernel_channels=1, n_groups=1, same={})  # fmt: skip
+    net.add(
+        "convolution",
+        weights=weights(4, 1, 3, 2),
+        bias=weights(4),
+        has_bias=True,
+        kernel_size=[3, 2],
+        output_channels=4,
+        kernel_channels=1,
+        n_groups=1,
+        same={},
+    )
     net.add("activation", ReLU={})
     net.add("pooling", type="MAX", kernel_size=[2, 3], stride=[2, 3], valid={})
     if data == "zero-mean":
-        net.add("batchnorm", channels=4, gamma=weights(4), beta=weights(4), mean=weights(4),
-                variance=np.abs(weights(4)) + 0.5)  # fmt: skip
-    net.add("convolution", weights=weights(6, 2, 2, 2), kernel_size=[2, 2], output_channels=6, kernel_channels=2, n_groups=2,
-            valid={})  # fmt: skip
+        net.add(
+            "batchnorm",
+            channels=4,
+            gamma=weights(4),
+            beta=weights(4),
+            mean=weights(4),
+            variance=np.abs(weights(4)) + 0.5,
+        )
+    net.add(
+        "convolution",
+        weights=weights(6, 2, 2, 2),
+        kernel_size=[2, 2],
+        output_channels=6,
+        kernel_channels=2,
+        n_groups=2,
+        valid={},
+    )
     net.add("flatten")
     last = "y" if data == "integers" else None
-    net.add("innerProduct", outputs=last, weights=np.sign(weights(5, 48)) if last else weights(5, 48), input_channels=48,
-            output_channels=5)  # fmt: skip
+    net.add(
+        "innerProduct",
+        outputs=last,
+        weights=np.sign(weights(5, 48)) if last else weights(5, 48),
+        input_channels=48,
+        output_channels=5,
+    )
     if last is None:
         net.add("softmax", outputs="y")
     return net, {"x": draw(source, data, (1, 10, 9))}, False
@@ -62,8 +89,16 @@ def _digits(source: Source, data: str) -> tuple[build.Network, dict[str, Array],
 
 def _residual(source: Source, data: str) -> tuple[build.Network, dict[str, Array], bool]:
     net = build.Network({"x": (4, 6, 5)}, ["y"])
-    first = net.add("convolution", inputs="x", weights=draw(source, data, (4, 4, 1, 3)), kernel_size=[1, 3], output_channels=4,
-                    kernel_channels=4, n_groups=1, same={})  # fmt: skip
+    first = net.add(
+        "convolution",
+        inputs="x",
+        weights=draw(source, data, (4, 4, 1, 3)),
+        kernel_size=[1, 3],
+        output_channels=4,
+        kernel_channels=4,
+        n_groups=1,
+        same={},
+    )
     net.add("activation", leakyReLU={"alpha": 0.25 if data == "integers" else 0.2})
     second = net.add("bias", shape=[4], bias=draw(source, data, (4,)))
     total = net.add("add", inputs=[second, "x"])
@@ -77,14 +112,24 @@ def _residual(source: Source, data: str) -> tuple[build.Network, dict[str, Array
 
 def _attention(source: Source, data: str) -> tuple[build.Network, dict[str, Array], bool]:
     def dense(x: str) -> str:
-        return net.add("innerProduct", inputs=x, weights=draw(source, data, (6, 6)) / (1 if data == "integers" else 4),
-                       input_channels=6, output_channels=6)  # fmt: skip
+        return net.add(
+            "innerProduct",
+            inputs=x,
+            weights=draw(source, data, (6, 6)) / (1 if data == "integers" else 4),
+            input_channels=6,
+            output_channels=6,
+        )
 
     net = build.Network({"x": (5, 6)}, ["y"], exact=True)
     start = "x"
     if data == "zero-mean":
-        start = net.add("layerNormalization", normalized_shape=[6], eps=0.125, gamma=draw(source, data, (6,)),
-                        beta=draw(source, data, (6,)))  # fmt: skip
+        start = net.add(
+            "layerNormalization",
+            normalized_shape=[6],
+            eps=0.125,
+            gamma=draw(source, data, (6,)),
+            beta=draw(source, data, (6,)),
+        )
     queries, keys = dense(start), dense(start)
     net.add("batchedMatmul", inputs=[queries, keys], transpose_b=True)
     net.add("lowerTriangular", k=0)
@@ -103,8 +148,15 @@ def _tagger(source: Source, data: str) -> tuple[build.Network, dict[str, Array],
     gates = ("updateGate", "resetGate", "outputGate")
     state = {f"{gate}WeightMatrix": draw(source, data, (5, 3)) / 4 for gate in gates}
     state |= {f"{gate}RecursionMatrix": draw(source, data, (5, 5)) / 4 for gate in gates}
-    net.add("gru", outputs=["h", "last"], input_vector_size=3, output_vector_size=5, sequence_output=True,
-            activations=[{"sigmoidHard": {"alpha": 0.25, "beta": 0.5}}, {"ReLU": {}}], **state)  # fmt: skip
+    net.add(
+        "gru",
+        outputs=["h", "last"],
+        input_vector_size=3,
+        output_vector_size=5,
+        sequence_output=True,
+        activations=[{"sigmoidHard": {"alpha": 0.25, "beta": 0.5}}, {"ReLU": {}}],
+        **state,
+    )
     net.add("innerProduct", inputs="h", weights=draw(source, data, (2, 5)), input_channels=5, output_channels=2)
     net.add("softmax", outputs="y")
     return net, {"words": source.integers((4, 1, 1, 1, 1), 0, 8)}, True

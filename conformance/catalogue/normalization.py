@@ -29,16 +29,37 @@ def plans() -> Iterator[Plan]:
     yield from layer("batchnorm", "rank-5", (2, 4, 3, 5, 6), data="integers zero-mean", epsilon=0.25, **moments)
     computed = {"channels": 3, "gamma": W((3,)), "beta": W((3,)), "compute_mean_var": True}
     yield from layer("batchnorm", "computed", (2, 3, 5, 4), data="zero-mean wide", epsilon=0.5, **computed)
-    yield from layer("batchnorm", "instance", (2, 3, 5, 4), data="zero-mean wide", epsilon=0.5,
-                     instance_normalization=True, **computed)  # fmt: skip
-    yield from layer("batchnorm", "instance-default-epsilon", _X, data="zero-mean",
-                     domain=lambda x: x / 256, instance_normalization=True, **computed)  # fmt: skip
+    yield from layer(
+        "batchnorm",
+        "instance",
+        (2, 3, 5, 4),
+        data="zero-mean wide",
+        epsilon=0.5,
+        instance_normalization=True,
+        **computed,
+    )
+    yield from layer(
+        "batchnorm",
+        "instance-default-epsilon",
+        _X,
+        data="zero-mean",
+        domain=lambda x: x / 256,
+        instance_normalization=True,
+        **computed,
+    )
 
     for across in (False, True):
         for variance in (False, True):
             label = f"{'all' if across else 'each'}-channel{'-variance' if variance else ''}"
-            yield from layer("mvn", label, _X, data="integers zero-mean wide", across_channels=across,
-                             normalize_variance=variance, epsilon=0.25)  # fmt: skip
+            yield from layer(
+                "mvn",
+                label,
+                _X,
+                data="integers zero-mean wide",
+                across_channels=across,
+                normalize_variance=variance,
+                epsilon=0.25,
+            )
     yield from layer("mvn", "default-epsilon", _X, data="zero-mean", domain=lambda x: x / 512, normalize_variance=True)
     yield from layer("mvn", "rank-5", (2, 4, 3, 5, 6), data="zero-mean", normalize_variance=True, across_channels=True)
     yield from layer("l2normalize", "epsilon", _X, data=_DATA, epsilon=0.25)
@@ -51,7 +72,22 @@ def plans() -> Iterator[Plan]:
     yield from layer("lrn", "whole", x, data="zero-mean", local_size=20, alpha=0.5, beta=0.75, k=1)
 
     for label, shape in {"last": (5,), "last-two": (4, 5)}.items():
-        yield from layer("layerNormalization", label, (3, 4, 5), data="integers zero-mean wide", eps=0.125,
-                         normalized_shape=list(shape), gamma=W(shape), beta=W(shape))  # fmt: skip
-    yield from layer("layerNormalization", "no-epsilon", (2, 4, 5), data="zero-mean", normalized_shape=[4, 5],
-                     gamma=W((4, 5)), beta=W((4, 5)))  # fmt: skip
+        yield from layer(
+            "layerNormalization",
+            label,
+            (3, 4, 5),
+            data="integers zero-mean wide",
+            eps=0.125,
+            normalized_shape=list(shape),
+            gamma=W(shape),
+            beta=W(shape),
+        )
+    yield from layer(
+        "layerNormalization",
+        "no-epsilon",
+        (2, 4, 5),
+        data="zero-mean",
+        normalized_shape=[4, 5],
+        gamma=W((4, 5)),
+        beta=W((4, 5)),
+    )

@@ -203,7 +203,9 @@ def layer(
         names = [f"x{index}" for index in range(len(arrays))]
         made = [f"y{index}" for index in range(outputs)]
 
-        def written(ranked: bool, values: Mapping[str, Any], shapes: Any = shapes, names: Any = names, made: Any = made) -> build.Network:
+        def written(
+            ranked: bool, values: Mapping[str, Any], shapes: Any = shapes, names: Any = names, made: Any = made
+        ) -> build.Network:
             net = build.Network(dict(zip(names, shapes, strict=True)), made, exact=ranked)
             net.add(kind, inputs=names, outputs=made, **values)
             return net
@@ -270,7 +272,9 @@ def _kinds(layers: Any) -> Iterator[str]:
 
 def invalid(kind: str, label: str, rule: str, *given: Given, outputs: int = 1, **options: Any) -> Iterator[Plan]:
     """A model that breaks a rule, which every implementation must refuse, at the latest when it gets the inputs."""
-    return layer(kind, f"invalid-{label}", *given, data="integers", outputs=outputs, verdict="invalid", rule=rule, **options)
+    return layer(
+        kind, f"invalid-{label}", *given, data="integers", outputs=outputs, verdict="invalid", rule=rule, **options
+    )
 
 
 #: The family of each layer, filled by `family`.

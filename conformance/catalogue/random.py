@@ -1,6 +1,7 @@
 """Layers that draw random numbers. Core ML's generator is not published, so that a case demands what any must keep:
 
-parameters that leave nothing to chance; a range; the mean and the mean square of many numbers within six standard errors.
+parameters that leave nothing to chance; a range; the mean and the mean square of many numbers within six standard
+errors.
 """
 
 from __future__ import annotations
@@ -12,14 +13,25 @@ import numpy as np
 
 from conformance.catalogue.plan import Plan, family, layer
 
-family("random", " ".join(f"random{name}{form}" for name in ("Normal", "Uniform", "Bernoulli")
-                          for form in ("Like", "Static", "Dynamic")) + " categoricalDistribution")  # fmt: skip
+family(
+    "random",
+    " ".join(
+        f"random{name}{form}" for name in ("Normal", "Uniform", "Bernoulli") for form in ("Like", "Static", "Dynamic")
+    )
+    + " categoricalDistribution",
+)
 
 _SHAPE = (4, 50, 7)
 
 
-def _expect(reference: float, bound: float, mean: float = 0.0, deviation: float | None = None, shape: Any = _SHAPE,
-            kurtosis: float = 0.0):  # fmt: skip
+def _expect(
+    reference: float,
+    bound: float,
+    mean: float = 0.0,
+    deviation: float | None = None,
+    shape: Any = _SHAPE,
+    kurtosis: float = 0.0,
+):
     """References and bounds; with a deviation also the mean, and with a kurtosis the mean square, within six errors."""
 
     def make() -> dict[str, Any]:
@@ -58,25 +70,66 @@ def plans() -> Iterator[Plan]:
     for name, configurations in cases.items():
         for label, (fields, expected) in configurations.items():
             yield from layer(f"random{name}Like", label, _SHAPE, data="zero-mean", seed=7, expected=expected, **fields)
-            yield from layer(f"random{name}Static", label, data="zero-mean", seed=7, output_shape=list(_SHAPE),
-                             expected=expected, **fields)  # fmt: skip
-            yield from layer(f"random{name}Dynamic", label, np.array(_SHAPE), data="zero-mean", seed=7,
-                             expected=expected, **fields)  # fmt: skip
+            yield from layer(
+                f"random{name}Static",
+                label,
+                data="zero-mean",
+                seed=7,
+                output_shape=list(_SHAPE),
+                expected=expected,
+                **fields,
+            )
+            yield from layer(
+                f"random{name}Dynamic", label, np.array(_SHAPE), data="zero-mean", seed=7, expected=expected, **fields
+            )
     certain = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]], np.float32)
     wanted = np.broadcast_to(np.array([1.0, 0, 2, 1])[:, None], (4, 6))
 
     def sure() -> dict[str, Any]:
         return {"y0": (wanted, np.zeros((4, 6)), [])}
 
-    yield from layer("categoricalDistribution", "certain", certain, data="zero-mean", seed=7, num_samples=6, expected=sure)
-    yield from layer("categoricalDistribution", "certain-logits", certain * 200 - 100, data="zero-mean", seed=7, num_samples=6,
-                     is_logits=True, expected=sure)  # fmt: skip
+    yield from layer(
+        "categoricalDistribution", "certain", certain, data="zero-mean", seed=7, num_samples=6, expected=sure
+    )
+    yield from layer(
+        "categoricalDistribution",
+        "certain-logits",
+        certain * 200 - 100,
+        data="zero-mean",
+        seed=7,
+        num_samples=6,
+        is_logits=True,
+        expected=sure,
+    )
     even = np.full((5, 4), 0.25, np.float32)
-    yield from layer("categoricalDistribution", "even", even, data="zero-mean", seed=7, num_samples=200,
-                     expected=_expect(1.5, 1.5, 1.5, 1.25**0.5, (5, 200)))  # fmt: skip
+    yield from layer(
+        "categoricalDistribution",
+        "even",
+        even,
+        data="zero-mean",
+        seed=7,
+        num_samples=200,
+        expected=_expect(1.5, 1.5, 1.5, 1.25**0.5, (5, 200)),
+    )
     skewed = np.tile(np.array([0.7, 0.1, 0.2], np.float32), (5, 1))
-    yield from layer("categoricalDistribution", "skewed", skewed, data="zero-mean", seed=7, num_samples=200,
-                     expected=_expect(1, 1, 0.5, 0.65**0.5, (5, 200)))  # fmt: skip
+    yield from layer(
+        "categoricalDistribution",
+        "skewed",
+        skewed,
+        data="zero-mean",
+        seed=7,
+        num_samples=200,
+        expected=_expect(1, 1, 0.5, 0.65**0.5, (5, 200)),
+    )
     logits = np.tile(np.array([0, 2 * np.log(3)], np.float32), (5, 1))
-    yield from layer("categoricalDistribution", "temperature", logits, data="zero-mean", seed=7, num_samples=200,
-                     is_logits=True, temperature=2, expected=_expect(0.5, 0.5, 0.75, 0.1875**0.5, (5, 200)))  # fmt: skip
+    yield from layer(
+        "categoricalDistribution",
+        "temperature",
+        logits,
+        data="zero-mean",
+        seed=7,
+        num_samples=200,
+        is_logits=True,
+        temperature=2,
+        expected=_expect(0.5, 0.5, 0.75, 0.1875**0.5, (5, 200)),
+    )

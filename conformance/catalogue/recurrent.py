@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,13 @@ family("recurrent", "simpleRecurrent gru uniDirectionalLSTM biDirectionalLSTM")
 _S, _B, _I, _H = 4, 2, 3, 5
 _X, _STATE = (_S, _B, _I, 1, 1), (1, _B, _H, 1, 1)
 _FUNCTIONS: list[dict[str, Any]] = [
-    {"sigmoid": {}}, {"tanh": {}}, {"ReLU": {}}, {"linear": {"alpha": 0.5, "beta": 0.25}},
-    {"scaledTanh": {"alpha": 1.5, "beta": 0.75}}, {"sigmoidHard": {"alpha": 0.25, "beta": 0.5}},
-]  # fmt: skip
+    {"sigmoid": {}},
+    {"tanh": {}},
+    {"ReLU": {}},
+    {"linear": {"alpha": 0.5, "beta": 0.25}},
+    {"scaledTanh": {"alpha": 1.5, "beta": 0.75}},
+    {"sigmoidHard": {"alpha": 0.25, "beta": 0.5}},
+]
 
 
 def _weights(gates: list[str], bias: bool, peepholes: bool = False) -> dict[str, W]:
@@ -43,36 +48,118 @@ def _simple() -> Iterator[Plan]:
     small = lambda x: x / 8  # noqa: E731
     for function in _FUNCTIONS:
         (name,) = function
-        yield from layer("simpleRecurrent", name, _X, _STATE, outputs=2, data="zero-mean", domain=small,
-                         activation=function, sequence_output=True, **matrices, **_SIZES)  # fmt: skip
-    yield from layer("simpleRecurrent", "linear-exact", _X, _STATE, outputs=2, data="integers", activation={"ReLU": {}},
-                     sequence_output=True, weight_matrix=W((_H, _I)), recursion_matrix=W((_H, _H), kind="ties"),
-                     **_SIZES)  # fmt: skip
-    options = {"bias": {"has_bias_vector": True, "bias_vector": W((_H,))}, "last": {}, "reverse": {"reverse_input": True}}
+        yield from layer(
+            "simpleRecurrent",
+            name,
+            _X,
+            _STATE,
+            outputs=2,
+            data="zero-mean",
+            domain=small,
+            activation=function,
+            sequence_output=True,
+            **matrices,
+            **_SIZES,
+        )
+    yield from layer(
+        "simpleRecurrent",
+        "linear-exact",
+        _X,
+        _STATE,
+        outputs=2,
+        data="integers",
+        activation={"ReLU": {}},
+        sequence_output=True,
+        weight_matrix=W((_H, _I)),
+        recursion_matrix=W((_H, _H), kind="ties"),
+        **_SIZES,
+    )
+    options = {
+        "bias": {"has_bias_vector": True, "bias_vector": W((_H,))},
+        "last": {},
+        "reverse": {"reverse_input": True},
+    }
     for label, fields in options.items():
-        yield from layer("simpleRecurrent", label, _X, _STATE, outputs=2, data="zero-mean", domain=small,
-                         activation={"tanh": {}}, sequence_output=label != "last", **fields, **matrices,
-                         **_SIZES)  # fmt: skip
-    yield from layer("simpleRecurrent", "rank-5-world", (_S, 1, _I), (1, 1, _H), declared=[(_I,), (_H,)], exact=False,
-                     outputs=2, data="zero-mean", domain=small, activation={"tanh": {}}, sequence_output=True, **matrices,
-                     **_SIZES)  # fmt: skip
+        yield from layer(
+            "simpleRecurrent",
+            label,
+            _X,
+            _STATE,
+            outputs=2,
+            data="zero-mean",
+            domain=small,
+            activation={"tanh": {}},
+            sequence_output=label != "last",
+            **fields,
+            **matrices,
+            **_SIZES,
+        )
+    yield from layer(
+        "simpleRecurrent",
+        "rank-5-world",
+        (_S, 1, _I),
+        (1, 1, _H),
+        declared=[(_I,), (_H,)],
+        exact=False,
+        outputs=2,
+        data="zero-mean",
+        domain=small,
+        activation={"tanh": {}},
+        sequence_output=True,
+        **matrices,
+        **_SIZES,
+    )
 
 
 def _gru() -> Iterator[Plan]:
     gates = ["updateGate", "resetGate", "outputGate"]
     two: dict[str, Any] = {"activations": [{"sigmoid": {}}, {"tanh": {}}]}
     plain = {**_weights(gates, False), **_SIZES}
-    yield from layer("gru", "sequence", _X, _STATE, outputs=2, data="zero-mean wide", sequence_output=True, **two, **plain)
+    yield from layer(
+        "gru", "sequence", _X, _STATE, outputs=2, data="zero-mean wide", sequence_output=True, **two, **plain
+    )
     yield from layer("gru", "last", _X, _STATE, outputs=2, data="zero-mean", **two, **plain)
     yield from layer("gru", "no-state", _X, outputs=2, data="zero-mean", sequence_output=True, **two, **plain)
-    yield from layer("gru", "bias-reverse", _X, _STATE, outputs=2, data="zero-mean", sequence_output=True, reverse_input=True,
-                     has_bias_vectors=True, **two, **_weights(gates, True), **_SIZES)  # fmt: skip
-    for first, second in zip(_FUNCTIONS[1:], _FUNCTIONS[2:], strict=False):
+    yield from layer(
+        "gru",
+        "bias-reverse",
+        _X,
+        _STATE,
+        outputs=2,
+        data="zero-mean",
+        sequence_output=True,
+        reverse_input=True,
+        has_bias_vectors=True,
+        **two,
+        **_weights(gates, True),
+        **_SIZES,
+    )
+    for first, second in itertools.pairwise(_FUNCTIONS):
         label = f"{next(iter(first))}-{next(iter(second))}"
-        yield from layer("gru", label, _X, _STATE, outputs=2, data="zero-mean", domain=lambda x: x / 8, sequence_output=True,
-                         activations=[first, second], **plain)  # fmt: skip
-    yield from layer("gru", "rank-5-world", (_S, 1, _I), declared=[(_I,)], exact=False, outputs=2, data="zero-mean",
-                     sequence_output=True, **two, **plain)  # fmt: skip
+        yield from layer(
+            "gru",
+            label,
+            _X,
+            _STATE,
+            outputs=2,
+            data="zero-mean",
+            domain=lambda x: x / 8,
+            sequence_output=True,
+            activations=[first, second],
+            **plain,
+        )
+    yield from layer(
+        "gru",
+        "rank-5-world",
+        (_S, 1, _I),
+        declared=[(_I,)],
+        exact=False,
+        outputs=2,
+        data="zero-mean",
+        sequence_output=True,
+        **two,
+        **plain,
+    )
 
 
 def _lstm() -> Iterator[Plan]:
@@ -94,21 +181,78 @@ def _lstm() -> Iterator[Plan]:
         bias = fields.pop("biases", False) or params.get("hasBiasVectors", False)
         weights = _weights(_LSTM, bias, params.get("hasPeepholeVectors", False))
         data = "zero-mean wide" if label == "sequence" else "zero-mean"
-        yield from layer("uniDirectionalLSTM", label, _X, _STATE, _STATE, outputs=3, data=data, weight_params=weights,
-                         **three, **fields, **_SIZES)  # fmt: skip
+        yield from layer(
+            "uniDirectionalLSTM",
+            label,
+            _X,
+            _STATE,
+            _STATE,
+            outputs=3,
+            data=data,
+            weight_params=weights,
+            **three,
+            **fields,
+            **_SIZES,
+        )
         if label != "reverse":
-            functions = {"activations_forward_LSTM": three["activations"], "activations_backward_LSTM": three["activations"]}
+            functions = {
+                "activations_forward_LSTM": three["activations"],
+                "activations_backward_LSTM": three["activations"],
+            }
             functions = {name.replace("_LSTM", "LSTM"): value for name, value in functions.items()}
-            yield from layer("biDirectionalLSTM", label, _X, *[_STATE] * 4, outputs=5, data="zero-mean",
-                             weight_params=[weights, dict(weights)], **functions, **fields, **_SIZES)  # fmt: skip
+            yield from layer(
+                "biDirectionalLSTM",
+                label,
+                _X,
+                *[_STATE] * 4,
+                outputs=5,
+                data="zero-mean",
+                weight_params=[weights, dict(weights)],
+                **functions,
+                **fields,
+                **_SIZES,
+            )
     plain = _weights(_LSTM, False)
-    yield from layer("uniDirectionalLSTM", "no-states", _X, outputs=3, data="zero-mean",
-                     params={"sequenceOutput": True}, weight_params=plain, **three, **_SIZES)  # fmt: skip
+    yield from layer(
+        "uniDirectionalLSTM",
+        "no-states",
+        _X,
+        outputs=3,
+        data="zero-mean",
+        params={"sequenceOutput": True},
+        weight_params=plain,
+        **three,
+        **_SIZES,
+    )
     for index in range(len(_FUNCTIONS) - 2):
         chosen = _FUNCTIONS[index : index + 3]
         label = "-".join(next(iter(function)) for function in chosen)
-        yield from layer("uniDirectionalLSTM", label, _X, _STATE, _STATE, outputs=3, data="zero-mean", domain=lambda x: x / 8,
-                         params={"sequenceOutput": True}, activations=chosen, weight_params=plain, **_SIZES)  # fmt: skip
-    yield from layer("uniDirectionalLSTM", "rank-5-world", (_S, 1, _I), (1, 1, _H), (1, 1, _H), declared=[(_I,), (_H,), (_H,)],
-                     exact=False, outputs=3, data="zero-mean", params={"sequenceOutput": True}, weight_params=plain, **three,
-                     **_SIZES)  # fmt: skip
+        yield from layer(
+            "uniDirectionalLSTM",
+            label,
+            _X,
+            _STATE,
+            _STATE,
+            outputs=3,
+            data="zero-mean",
+            domain=lambda x: x / 8,
+            params={"sequenceOutput": True},
+            activations=chosen,
+            weight_params=plain,
+            **_SIZES,
+        )
+    yield from layer(
+        "uniDirectionalLSTM",
+        "rank-5-world",
+        (_S, 1, _I),
+        (1, 1, _H),
+        (1, 1, _H),
+        declared=[(_I,), (_H,), (_H,)],
+        exact=False,
+        outputs=3,
+        data="zero-mean",
+        params={"sequenceOutput": True},
+        weight_params=plain,
+        **three,
+        **_SIZES,
+    )

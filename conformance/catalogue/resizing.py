@@ -12,7 +12,7 @@ from conformance.catalogue.plan import Array, Plan, family, layer
 family("resizing", "upsample resizeBilinear cropResize")
 family("detection", "NonMaximumSuppression")
 
-_METHODS = "STRICT_ALIGN_ENDPOINTS_MODE ALIGN_ENDPOINTS_MODE UPSAMPLE_MODE ROI_ALIGN_MODE".split()
+_METHODS = ["STRICT_ALIGN_ENDPOINTS_MODE", "ALIGN_ENDPOINTS_MODE", "UPSAMPLE_MODE", "ROI_ALIGN_MODE"]
 
 
 def _label(name: str) -> str:
@@ -25,30 +25,68 @@ def plans() -> Iterator[Plan]:
     yield from layer("upsample", "nearest-unset", x, data="integers")
     yield from layer("upsample", "bilinear", x, data="integers zero-mean wide", scaling_factor=[2, 4], mode="BILINEAR")
     for mode in ("ALIGN_CORNERS_TRUE", "ALIGN_CORNERS_FALSE"):
-        yield from layer("upsample", _label(mode), x, data="integers zero-mean", scaling_factor=[2, 3], mode="BILINEAR",
-                         linear_upsample_mode=mode)  # fmt: skip
-        yield from layer("upsample", f"{_label(mode)}-fraction", x, data="integers zero-mean",
-                         fractional_scaling_factor=[1.5, 2.2], mode="BILINEAR", linear_upsample_mode=mode)  # fmt: skip
+        yield from layer(
+            "upsample",
+            _label(mode),
+            x,
+            data="integers zero-mean",
+            scaling_factor=[2, 3],
+            mode="BILINEAR",
+            linear_upsample_mode=mode,
+        )
+        yield from layer(
+            "upsample",
+            f"{_label(mode)}-fraction",
+            x,
+            data="integers zero-mean",
+            fractional_scaling_factor=[1.5, 2.2],
+            mode="BILINEAR",
+            linear_upsample_mode=mode,
+        )
     for method in _METHODS:
         mode = {"samplingMethod": method}
         for label, size in {"larger": [7, 9], "smaller": [3, 2], "one": [1, 3]}.items():
-            yield from layer("resizeBilinear", f"{_label(method)}-{label}", x, data="integers zero-mean", target_size=size,
-                             mode=mode)  # fmt: skip
+            yield from layer(
+                "resizeBilinear", f"{_label(method)}-{label}", x, data="integers zero-mean", target_size=size, mode=mode
+            )
     boxes = np.array([[0.5, 1, 2.5, 4], [1, 0, 3, 2], [2, 1.5, 2.5, 3.75]], np.float32)
     pixels = boxes.reshape(3, 1, 4, 1, 1)
     image = (1, 2, 6, 5, 7)
     for method in _METHODS:
-        yield from layer("cropResize", _label(method), image, pixels, data="integers zero-mean", target_size=[3, 4],
-                         mode={"samplingMethod": method})  # fmt: skip
-        yield from layer("cropResize", f"{_label(method)}-one", image, pixels, data="zero-mean", target_size=[1, 3],
-                         mode={"samplingMethod": method})  # fmt: skip
-    for box_mode in "CORNERS_WIDTH_FIRST CENTER_SIZE_HEIGHT_FIRST CENTER_SIZE_WIDTH_FIRST".split():
-        yield from layer("cropResize", _label(box_mode), image, pixels, data="zero-mean", target_size=[3, 4],
-                         box_indices_mode={"boxMode": box_mode})  # fmt: skip
-    yield from layer("cropResize", "normalized", image, pixels / 4, data="zero-mean", target_size=[3, 4],
-                     normalized_coordinates=True)  # fmt: skip
-    yield from layer("cropResize", "spatial-scale", image, pixels * 2, data="zero-mean", target_size=[3, 4],
-                     spatial_scale=0.5)  # fmt: skip
+        yield from layer(
+            "cropResize",
+            _label(method),
+            image,
+            pixels,
+            data="integers zero-mean",
+            target_size=[3, 4],
+            mode={"samplingMethod": method},
+        )
+        yield from layer(
+            "cropResize",
+            f"{_label(method)}-one",
+            image,
+            pixels,
+            data="zero-mean",
+            target_size=[1, 3],
+            mode={"samplingMethod": method},
+        )
+    for box_mode in ["CORNERS_WIDTH_FIRST", "CENTER_SIZE_HEIGHT_FIRST", "CENTER_SIZE_WIDTH_FIRST"]:
+        yield from layer(
+            "cropResize",
+            _label(box_mode),
+            image,
+            pixels,
+            data="zero-mean",
+            target_size=[3, 4],
+            box_indices_mode={"boxMode": box_mode},
+        )
+    yield from layer(
+        "cropResize", "normalized", image, pixels / 4, data="zero-mean", target_size=[3, 4], normalized_coordinates=True
+    )
+    yield from layer(
+        "cropResize", "spatial-scale", image, pixels * 2, data="zero-mean", target_size=[3, 4], spatial_scale=0.5
+    )
     numbered = np.concatenate([np.array([[1], [0], [1]], np.float32), boxes], axis=1).reshape(3, 1, 5, 1, 1)
     yield from layer("cropResize", "numbered", image, numbered, data="zero-mean", target_size=[3, 4])
     yield from layer("cropResize", "outside", image, pixels + 2, data="zero-mean", target_size=[3, 4])
@@ -63,12 +101,40 @@ def plans() -> Iterator[Plan]:
         return order.reshape(2, 9, 3) / 32
 
     kept = {"iou_threshold": 0.3, "score_threshold": 0.6, "max_boxes": 5}
-    yield from layer("NonMaximumSuppression", "all", some_boxes, some_scores, data="integers zero-mean", outputs=4, **kept)
-    yield from layer("NonMaximumSuppression", "per-class", some_boxes, some_scores, data="integers zero-mean", outputs=4,
-                     per_class_suppression=True, **kept)  # fmt: skip
-    yield from layer("NonMaximumSuppression", "few", some_boxes, some_scores, data="integers", outputs=4,
-                     **{**kept, "max_boxes": 2})  # fmt: skip
-    yield from layer("NonMaximumSuppression", "none-above", some_boxes, some_scores, data="integers", outputs=4,
-                     **{**kept, "score_threshold": 2})  # fmt: skip
-    yield from layer("NonMaximumSuppression", "thresholds-as-inputs", some_boxes, some_scores, np.array([0.2]),
-                     np.array([0.125]), np.array([4.0]), data="integers", outputs=4, max_boxes=1)  # fmt: skip
+    yield from layer(
+        "NonMaximumSuppression", "all", some_boxes, some_scores, data="integers zero-mean", outputs=4, **kept
+    )
+    yield from layer(
+        "NonMaximumSuppression",
+        "per-class",
+        some_boxes,
+        some_scores,
+        data="integers zero-mean",
+        outputs=4,
+        per_class_suppression=True,
+        **kept,
+    )
+    yield from layer(
+        "NonMaximumSuppression", "few", some_boxes, some_scores, data="integers", outputs=4, **{**kept, "max_boxes": 2}
+    )
+    yield from layer(
+        "NonMaximumSuppression",
+        "none-above",
+        some_boxes,
+        some_scores,
+        data="integers",
+        outputs=4,
+        **{**kept, "score_threshold": 2},
+    )
+    yield from layer(
+        "NonMaximumSuppression",
+        "thresholds-as-inputs",
+        some_boxes,
+        some_scores,
+        np.array([0.2]),
+        np.array([0.125]),
+        np.array([4.0]),
+        data="integers",
+        outputs=4,
+        max_boxes=1,
+    )

@@ -19,9 +19,10 @@ from refcoreml.errors import UsageError
 PROFILES = ("fp32", "fp16/acc32", "fp16/acc16")
 
 _EPILOG = """\
-The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a folder
-with its inputs as NAME.npy, and {out} for the folder into which it is to write its outputs as NAME.npy. It ends with 0 if it
-returned outputs, 1 if it rejected the model or the inputs, 2 if it does not support them; anything else is a crash.
+The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a
+folder with its inputs as NAME.npy, and {out} for the folder into which it is to write its outputs as NAME.npy. It ends
+with 0 if it returned outputs, 1 if it rejected the model or the inputs, 2 if it does not support them; anything else is
+a crash.
 
 exit codes: 0 nothing failed, 1 something failed, 2 wrong arguments
 
@@ -34,7 +35,9 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    top = commands.add_parser("conformance", help="hold an implementation of Core ML against cases with proven tolerances")
+    top = commands.add_parser(
+        "conformance", help="hold an implementation of Core ML against cases with proven tolerances"
+    )
     parser = top.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser(
         "run",
         help="run the cases",
@@ -42,17 +45,27 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("patterns", nargs="*", metavar="CASE", help="cases, such as convolution or 'pooling/max-*' (all)")
+    parser.add_argument(
+        "patterns", nargs="*", metavar="CASE", help="cases, such as convolution or 'pooling/max-*' (all)"
+    )
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--command", metavar="TEXT", help="a command line, see below")
-    who.add_argument("--python", metavar="SESSION", help="a file or module with prepare(model) -> session(inputs) -> outputs")
+    who.add_argument(
+        "--python", metavar="SESSION", help="a file or module with prepare(model) -> session(inputs) -> outputs"
+    )
     parser.add_argument(
-        "--cases", type=Path, default=Path("conformance/cases"), metavar="FOLDER", help="where the cases are (conformance/cases)"
+        "--cases",
+        type=Path,
+        default=Path("conformance/cases"),
+        metavar="FOLDER",
+        help="where the cases are (conformance/cases)",
     )
     parser.add_argument("--profile", choices=PROFILES, default="fp32", help="in what it claims to compute (fp32)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cases at a time (2)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that a case may take (30)")
-    parser.add_argument("--expected", type=Path, metavar="FILE", help="known failures: lines of 'pattern | reason', strict")
+    parser.add_argument(
+        "--expected", type=Path, metavar="FILE", help="known failures: lines of 'pattern | reason', strict"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a report as JSON")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write a report as JUnit XML")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report as a page")
@@ -78,7 +91,12 @@ def run(options: argparse.Namespace) -> int:
     with Progress(console=errors, transient=True) as progress:
         task = progress.add_task("cases", total=len(folders))
         for result in run_cases(
-            folders, _maker(options), options.profile, jobs=options.jobs, timeout=options.timeout, expectations=expectations
+            folders,
+            _maker(options),
+            options.profile,
+            jobs=options.jobs,
+            timeout=options.timeout,
+            expectations=expectations,
         ):
             results.append(result)
             progress.advance(task)
@@ -86,7 +104,11 @@ def run(options: argparse.Namespace) -> int:
     unused = report.unused_expectations(results, expectations) if not options.patterns else []
     _show(results, options.profile, unused)
     about = {"implementation": options.command or options.python, "profile": options.profile}
-    for target, write in ((options.json, report.as_json), (options.junit, report.as_junit), (options.html, report.as_html)):
+    for target, write in (
+        (options.json, report.as_json),
+        (options.junit, report.as_junit),
+        (options.html, report.as_html),
+    ):
         if target is not None:
             target.write_text(write(results, about), encoding="utf-8")
     return 1 if unused or any(result.bad for result in results) else 0
@@ -102,7 +124,9 @@ def _maker(options: argparse.Namespace) -> Callable[[], Implementation]:
 
 
 def _show(results: list[Result], profile: str, unused: list[str]) -> None:
-    rows = table(f"family, {profile}", *report.STATUSES, "worst error / bound", right=(*report.STATUSES, "worst error / bound"))
+    rows = table(
+        f"family, {profile}", *report.STATUSES, "worst error / bound", right=(*report.STATUSES, "worst error / bound")
+    )
     for name, counts, worst in report.by_family(results):
         rows.add_row(name, *(str(counts[status] or "") for status in report.STATUSES), f"{worst:.3g}")
     out.print(rows)

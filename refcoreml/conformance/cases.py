@@ -193,7 +193,7 @@ def read_case(folder: Path) -> Case:
         )
     except CaseError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise CaseError(f"case.json cannot be read: {type(error).__name__}: {error}") from error
 
 

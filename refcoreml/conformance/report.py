@@ -112,10 +112,12 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
         for r in near
     )
     columns = "".join(f"<th>{e(status)}</th>" for status in shown)
+    title = f"Conformance, {e(about['profile'])}"
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Conformance, {e(about["profile"])}</title><style>{_STYLE}</style></head>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>
 <body><h1>Conformance to Core ML</h1>
-<p><b>{e(about["implementation"])}</b>, profile <b>{e(about["profile"])}</b>: {len(results)} cases, {len(failed)} bad.</p>
+<p><b>{e(about["implementation"])}</b>, profile <b>{e(about["profile"])}</b>:
+{len(results)} cases, {len(failed)} bad.</p>
 <table><tr><th>family</th>{columns}<th>worst error / bound</th></tr>{"".join(rows)}</table>
 <h2>What failed</h2>{f"<table>{failures}</table>" if failed else "<p>Nothing.</p>"}
 <h2>Nearest to their bounds</h2>

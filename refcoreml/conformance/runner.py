@@ -6,6 +6,7 @@ lives in a process of its own as well: what crashes or hangs takes nothing but i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -141,7 +142,8 @@ class PythonSession:
             env=self._environment,
             start_new_session=os.name != "nt",
         )
-        self._answers = answers = queue.Queue()
+        answers: queue.Queue[str] = queue.Queue()
+        self._answers = answers
 
         def listen() -> None:
             assert process.stdout is not None
@@ -193,10 +195,8 @@ def _kill(process: subprocess.Popen[Any]) -> None:
     process.wait()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
-            try:
+            with contextlib.suppress(OSError):
                 stream.close()
-            except OSError:
-                pass
 
 
 def run_cases(
