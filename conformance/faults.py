@@ -1,7 +1,7 @@
 """Faults that an implementer plausibly makes, each a way to break the interpreter from outside.
 
-A fault goes into a layer's parameters, its decoded weights, its result, or a kernel. `conformance.mutations` injects them
-one at a time and sees which cases of the suite notice. Those that no case can notice are kept, with the reason.
+A fault goes into a layer's parameters, its decoded weights, its result, or a kernel. `conformance.mutations` injects
+them one at a time and sees which cases of the suite notice. Those that no case can notice are kept, with the reason.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Input:
-    """An input: its name, the type that the model declares, and its values."""
+    """An input; ``dtype`` is what the model declares."""
 
     name: str
     dtype: str
@@ -104,18 +104,11 @@ class Case:
     """A case, as read by `read_case`.
 
     Attributes:
-        folder: where it lies.
         id: its name, such as ``convolution/stride/integers``, unique in the suite.
-        family: a group of layers, for reports.
-        layers: the types of layers that the model has.
-        data: the kind of data.
+        family, layers, data: a group of layers, for reports; the types in the model; the kind of data.
         clauses: labels of the specification's clauses that it tests.
-        specification: the version of the specification that the model needs.
-        features: what else it needs, such as ``linear quantization, 4 bits``.
-        verdict: one of `VERDICTS`.
-        rule: for an invalid model, the rule that it breaks.
-        model: the model's file.
-        inputs, outputs: the features.
+        specification, features: the version that the model needs, and what else, such as ``float16 weights``.
+        verdict, rule: one of `VERDICTS`; for an invalid model, the rule that it breaks.
     """
 
     folder: Path
@@ -152,7 +145,7 @@ def find_cases(root: Path, patterns: Sequence[str] = ()) -> list[Path]:
 
     Args:
         root: a folder.
-        patterns: with ``*`` for any text; ``convolution`` also fits everything below a folder of that name.
+        patterns: with ``*`` for any text; ``convolution`` fits everything below a folder of that name, too.
     """
     folders = sorted(path.parent for path in root.rglob("case.json"))
     names = {folder: folder.relative_to(root).as_posix() for folder in folders}

@@ -103,7 +103,8 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
     failed = [result for result in results if result.bad]
     near = sorted((r for r in results if r.status == "pass" and r.worst > 0), key=lambda r: -r.worst)[:_WORST_SHOWN]
     failures = "".join(
-        f'<tr><td class="bad">{e(r.status)}</td><td>{e(r.id)}</td><td class="message">{e(_printable(r.message))}</td></tr>'
+        f'<tr><td class="bad">{e(r.status)}</td><td>{e(r.id)}</td>'
+        f'<td class="message">{e(_printable(r.message))}</td></tr>'
         for r in sorted(failed, key=lambda r: -r.worst)
     )
     nearest = "".join(

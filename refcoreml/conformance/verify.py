@@ -36,10 +36,9 @@ class Judgement:
     """What became of a case, or of one output.
 
     Attributes:
-        status: ``pass``, ``fail``, ``unsupported``; from the runner also ``timeout``, ``crash`` and ``damaged``.
+        status: ``pass``, ``fail``, ``unsupported``, ``timeout``, ``crash``; from the runner also ``damaged``.
         message: why it did not pass.
-        worst: the greatest abs(y - r) / b; 0 where everything is exact, infinite where something is out of bound 0.
-        where: the output and the index of the worst element.
+        worst, where: the greatest abs(y - r) / b, infinite where a bound of 0 is missed; its output and index.
     """
 
     status: str

@@ -92,11 +92,15 @@ class Rounding:
         return np.asarray((same & ((np.abs(values) >= self.tiny) | (values == 0))) | ~np.isfinite(values))
 
     def rounded(self, ball: Ball, count: float | Doubles = 1.0, size: Doubles | None = None) -> Ball:
-        """The ball after ``count`` roundings of numbers not above ``size``, by default its own greatest magnitude."""
-        size = ball.size if size is None else size
+        """The ball after ``count`` roundings of numbers not above ``size``, by default its own greatest magnitude.
+
+        A single result underflows only where it may be below the least normal number; a sum's terms may anywhere.
+        """
+        reach = ball.size if size is None else size
         with np.errstate(invalid="ignore", over="ignore"):
-            rad = ball.rad + np.where(size > 0, count * (self.unit * size + self.tiny), 0.0)
-            rad = np.where((size > self.largest) | np.isnan(rad), np.inf, rad)
+            under = reach > 0 if size is not None else (reach > 0) & ~(np.abs(ball.mid) - ball.rad >= 2 * self.tiny)
+            rad = ball.rad + np.where(reach > 0, count * self.unit * reach, 0.0) + np.where(under, count * self.tiny, 0.0)
+            rad = np.where((reach > self.largest) | np.isnan(rad), np.inf, rad)
         # What is infinite or NaN for certain stays so.
         return Ball(ball.mid, np.where(~np.isfinite(ball.mid) & (ball.rad == 0), 0.0, rad))
 
