@@ -29,7 +29,7 @@ def plans() -> Iterator[Plan]:
         "rank-2": (4, 6),
         "rank-3": (3, 4, 6),
         "rank-4": (4, 3, 1, 2),
-        "rank-5": (2, 4, 3, 1, 2),
+        "rank-5": (7, 4, 3, 1, 2),
     }.items():
         yield from layer(
             "innerProduct",

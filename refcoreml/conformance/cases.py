@@ -83,8 +83,6 @@ class Output:
     """An output.
 
     Attributes:
-        name: the feature's name.
-        shape: the shape it has.
         free_ones: whether dimensions of length 1 may be more or fewer, as networks of rank 5 leave it open.
         check: which kind of bound it is, for reports.
         profiles: what is expected, by profile.
