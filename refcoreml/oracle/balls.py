@@ -222,7 +222,8 @@ class Rounding:
             spread = (y * np.expm1(error)).sum(axis, keepdims=True)
             factor = np.where(spread < 1, np.exp(error) / (1 - spread) - 1, np.inf)
             rad = np.minimum(np.where(y > 0, y * factor, 0.0), 1.0)
-        return self.rounded(Ball(y, np.where(np.isnan(x.rad), np.inf, rad)), x.mid.shape[axis] + 2)
+        open_ = ~np.isfinite(x.rad).all(axis, keepdims=True)
+        return self.rounded(Ball(y, np.where(open_, np.inf, rad)), x.mid.shape[axis] + 2)
 
     def affine(self, x: Ball, scale: Ball, shift: Ball) -> Ball:
         """Scale * x + shift."""
@@ -252,12 +253,18 @@ def _product(a: Ball, b: Ball) -> Doubles:
 
 
 def ends(function: Callable[..., Any], *balls: Ball) -> Doubles:
-    """How far a function that rises (or falls) in all of its arguments can be from its value at the midpoints."""
+    """How far a function that rises (or falls) in all of its arguments can be from its value at the midpoints.
+
+    Infinite where a radius is: what is open may be NaN as well, which no bounded function tames.
+    """
     with np.errstate(all="ignore"):
         middle = np.asarray(function(*(ball.mid for ball in balls)), np.float64)
         high = np.asarray(function(*(ball.mid + ball.rad for ball in balls)), np.float64)
         low = np.asarray(function(*(ball.mid - ball.rad for ball in balls)), np.float64)
-        return farther(middle, high, low)
+        rad = farther(middle, high, low)
+    for ball in balls:
+        rad = np.where(np.isinf(ball.rad), np.inf, rad)
+    return rad
 
 
 def farther(middle: Doubles, *others: Doubles) -> Doubles:
