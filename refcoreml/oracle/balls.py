@@ -201,11 +201,30 @@ class Rounding:
         rad = a.rad @ np.abs(b.mid) + np.abs(a.mid) @ b.rad + a.rad @ b.rad
         return self.summed(Ball(a.mid @ b.mid, rad), a.mid.shape[-1] + 2, a.size @ b.size, quantum(a) * quantum(b))
 
-    def standardize(self, x: Ball, axes: tuple[int, ...], epsilon: Ball) -> Ball:
-        """(x - mean) / sqrt(mean((x - mean)^2) + epsilon) along axes."""
-        centered = self.subtract(x, self.mean(x, axes))
-        variance = self.mean(self.square(centered), axes)
-        return self.divide(centered, self.root(self.add(variance, epsilon)))
+    def standardize(
+        self, x: Ball, axes: tuple[int, ...], epsilon: Ball, gamma: Ball | None = None, beta: Ball | None = None
+    ) -> Ball:
+        """(x - mean) / sqrt(mean((x - mean)^2) + epsilon) along axes, times gamma, plus beta."""
+        mean = self.mean(x, axes)
+        variance = self.mean(self.square(self.subtract(x, mean)), axes)
+        return self.normalize(x, mean, self.root(self.add(variance, epsilon)), gamma, beta)
+
+    def normalize(self, x: Ball, mean: Ball, root: Ball, gamma: Ball | None = None, beta: Ball | None = None) -> Ball:
+        """(x - mean) / root * gamma + beta in any of three orders, whose bounds differ where terms cancel.
+
+        As it stands; with one factor f = gamma / root; and folded into f * x + (beta - f * mean).
+        """
+        one, zero = Ball.exact(1.0), Ball.exact(0.0)
+        factor = self.divide(gamma or one, root)
+        centered = self.subtract(x, mean)
+        plain = self.divide(centered, root)
+        if gamma is not None:
+            plain = self.multiply(plain, gamma)
+        forms = [plain, self.multiply(centered, factor)]
+        if beta is not None:
+            forms = [self.add(form, beta) for form in forms]
+        forms.append(self.affine(x, factor, self.subtract(beta or zero, self.multiply(mean, factor))))
+        return Ball(forms[0].mid, np.maximum.reduce([form.rad for form in forms]))
 
     def softmax(self, x: Ball, axis: int) -> Ball:
         """exp(x - max) / sum exp(x - max) along an axis.
@@ -222,7 +241,8 @@ class Rounding:
             spread = (y * np.expm1(error)).sum(axis, keepdims=True)
             factor = np.where(spread < 1, np.exp(error) / (1 - spread) - 1, np.inf)
             rad = np.minimum(np.where(y > 0, y * factor, 0.0), 1.0)
-        return self.rounded(Ball(y, np.where(np.isnan(x.rad), np.inf, rad)), x.mid.shape[axis] + 2)
+        open_ = ~np.isfinite(x.rad).all(axis, keepdims=True)
+        return self.rounded(Ball(y, np.where(open_, np.inf, rad)), x.mid.shape[axis] + 2)
 
     def affine(self, x: Ball, scale: Ball, shift: Ball) -> Ball:
         """Scale * x + shift."""
@@ -252,12 +272,18 @@ def _product(a: Ball, b: Ball) -> Doubles:
 
 
 def ends(function: Callable[..., Any], *balls: Ball) -> Doubles:
-    """How far a function that rises (or falls) in all of its arguments can be from its value at the midpoints."""
+    """How far a function that rises (or falls) in all of its arguments can be from its value at the midpoints.
+
+    Infinite where a radius is: what is open may be NaN as well, which no bounded function tames.
+    """
     with np.errstate(all="ignore"):
         middle = np.asarray(function(*(ball.mid for ball in balls)), np.float64)
         high = np.asarray(function(*(ball.mid + ball.rad for ball in balls)), np.float64)
         low = np.asarray(function(*(ball.mid - ball.rad for ball in balls)), np.float64)
-        return farther(middle, high, low)
+        rad = farther(middle, high, low)
+    for ball in balls:
+        rad = np.where(np.isinf(ball.rad), np.inf, rad)
+    return rad
 
 
 def farther(middle: Doubles, *others: Doubles) -> Doubles:

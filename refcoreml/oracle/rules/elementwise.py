@@ -129,7 +129,8 @@ def _function(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequen
 @bounded("func", "sin", "cos")
 def _wave(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Changes by no more than its argument, nor by more than 2."""
-    rad = np.minimum(layer.rounding.reduced(balls[0]).rad, 2.0)
+    rad = layer.rounding.reduced(balls[0]).rad
+    rad = np.where(np.isinf(rad), np.inf, np.minimum(rad, 2.0))
     return [
         layer.rounding.rounded(
             Ball(results[0], rad), FUNCTIONS[layer.step.kind], np.minimum(np.abs(results[0]) + rad, 1)

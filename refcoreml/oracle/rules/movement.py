@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,20 @@ def at_ends(layer: Layer, balls: Sequence[Ball], count: int) -> list[Doubles]:
     The bound of any layer that rises in all of its inputs, or falls in all of them.
     """
 
-    def at(sign: float) -> tuple[Any, ...]:
-        moved = [ball.mid + sign * ball.rad if sign and i < count else ball.mid for i, ball in enumerate(balls)]
-        outputs = layer.run(*moved)
+    def at(move: Callable[[Ball], Doubles]) -> tuple[Any, ...]:
+        outputs = layer.run(*(move(ball) if i < count else ball.mid for i, ball in enumerate(balls)))
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
-    middle = at(0)
+    middle = at(lambda ball: ball.mid)
     if all(ball.certain for ball in balls[:count]):
         return [np.zeros(np.shape(output)) for output in middle]
-    return [farther(*found) for found in zip(middle, at(-1), at(1), strict=True)]
+    low, high = at(lambda ball: ball.mid - ball.rad), at(lambda ball: ball.mid + ball.rad)
+    found = [farther(*outputs) for outputs in zip(middle, low, high, strict=True)]
+    if all(np.isfinite(ball.rad).all() for ball in balls[:count]):
+        return found
+    # What is open may be NaN as well.
+    spoilt = at(lambda ball: np.where(np.isinf(ball.rad), np.nan, ball.mid))
+    return [np.where(np.isnan(other), np.inf, rad) for other, rad in zip(spoilt, found, strict=True)]
 
 
 def corners(a: Ball, b: Ball) -> Iterator[tuple[Doubles, Doubles]]:

@@ -24,7 +24,7 @@ def _softmax(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequenc
 
 @bounded("composite", "batchnorm")
 def _batchnorm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """(x - mean) * gamma / sqrt(variance + epsilon) + beta, in this order or folded into a factor and a shift."""
+    """(x - mean) * gamma / sqrt(variance + epsilon) + beta."""
     (x,), params, r = balls, layer.params, layer.rounding
     axis = channel_axis(x.mid.ndim)
     shape = (-1, *(1,) * (-1 - axis))
@@ -34,14 +34,12 @@ def _batchnorm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     epsilon = layer.scalar("epsilon", 1e-5)
     if params.computeMeanVar:
         leading = () if params.instanceNormalization else tuple(range(-x.mid.ndim, axis))
-        return [r.affine(r.standardize(x, (*leading, *range(axis + 1, 0)), epsilon), gamma, beta).rad]
+        return [r.standardize(x, (*leading, *range(axis + 1, 0)), epsilon, gamma, beta).rad]
     mean, variance = (
         layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("mean", "variance")
     )
-    factor = r.divide(gamma, r.root(r.add(variance, epsilon)))
-    direct = r.affine(r.subtract(x, mean), factor, beta).rad
-    folded = r.affine(x, factor, r.subtract(beta, r.multiply(mean, factor))).rad
-    return [np.where(variance.mid + epsilon.mid < 0, 0.0, np.maximum(direct, folded))]
+    y = r.normalize(x, mean, r.root(r.add(variance, epsilon)), gamma, beta)
+    return [np.where(variance.mid + epsilon.mid < 0, 0.0, y.rad)]
 
 
 @bounded("composite", "mvn")
@@ -56,8 +54,8 @@ def _mvn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
 @bounded("composite", "layerNormalization")
 def _layer_norm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     shape = tuple(layer.params.normalizedShape)
-    y = layer.rounding.standardize(balls[0], tuple(range(-len(shape), 0)), layer.scalar("eps"))
-    return [layer.rounding.affine(y, layer.weights("gamma", shape), layer.weights("beta", shape)).rad]
+    gamma, beta = (layer.weights(name, shape) for name in ("gamma", "beta"))
+    return [layer.rounding.standardize(balls[0], tuple(range(-len(shape), 0)), layer.scalar("eps"), gamma, beta).rad]
 
 
 @bounded("composite", "l2normalize")
