@@ -86,6 +86,8 @@ class Command:
 
     def __init__(self, command: str) -> None:
         self._parts = shlex.split(command, posix=os.name != "nt")
+        if os.name == "nt":  # where quotes stay, as backslashes must
+            self._parts = [part.strip('"') for part in self._parts]
         if not any(name in command for name in ("{case}", "{model}")):
             raise UsageError(
                 f"the command is {command!r}", remedy='It needs {case} or {model}: --command "myimpl {case} {out}"'

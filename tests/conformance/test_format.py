@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,10 @@ def test_reader_and_verifier_are_short_and_need_numpy_alone(tmp_path):
         "print(verify.judge(case, 'returned', lambda name: np.floor(x), 'fp32').status)\n"
         "print([m for m in sys.modules if m.startswith(('refcoreml', 'google'))])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True, check=True)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines() == ["pass", "fail", "[]"]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from refcoreml.cli.main import main
@@ -20,7 +21,7 @@ CASES = ROOT / "cases"
 CEIL = CASES / "ceil/plain/halves"
 
 #: Acts on what it is told; computes ceil.
-ACTOR = '''
+ACTOR = """
 import os, sys, time
 import numpy as np
 act, case, inputs, out = sys.argv[1:]
@@ -43,7 +44,7 @@ print("garbage \\x00 \\xff" * 1000)
     "crash": lambda: sys.exit(77),
     "abort": lambda: os.abort(),
 }[act]()
-'''
+"""
 
 STATUSES = {
     "right": ("pass", ""),
@@ -79,7 +80,10 @@ def test_commands(actor, act):
 
 
 def test_what_hangs_is_ended_and_the_run_goes_on(actor, tmp_path):
-    for make in (lambda: Command(actor("hang")), lambda: PythonSession(session(tmp_path, "import time; time.sleep(60)"))):
+    for make in (
+        lambda: Command(actor("hang")),
+        lambda: PythonSession(session(tmp_path, "import time; time.sleep(60)")),
+    ):
         results = list(run_cases([CEIL, CASES / "ceil/plain/wide"], make, "fp32", timeout=2, jobs=2))
         assert [result.status for result in results] == ["timeout"] * 2
         assert all(result.seconds < 20 for result in results)
@@ -111,7 +115,7 @@ def session(folder, line, prepare=""):
     ("line", "status"),
     [
         ("pass", "pass"),
-        ("print('{\"outcome\": \"returned\"}')", "pass"),
+        ('print(\'{"outcome": "returned"}\')', "pass"),
         ("os.write(1, b'garbage\\n')", "pass"),
         ("raise NotImplementedError('not yet')", "unsupported"),
         ("raise ValueError('refused')", "fail"),
@@ -140,17 +144,20 @@ def test_a_session_that_cannot_be_imported(tmp_path):
     assert result.status == "crash"
 
 
-def test_a_damaged_case_is_told_and_the_run_goes_on(tmp_path):
-    import shutil
+def test_a_session_cannot_write_elsewhere_by_the_name_of_an_output(tmp_path):
+    name = session(tmp_path, "return {'../' + os.path.basename(model) + 'stray': inputs['x0']}", prepare="global os")
+    (result,) = run_cases([CEIL], lambda: PythonSession(name), "fp32")
+    assert result.message == "output 'y0': was not written"
+    assert not list(Path(tempfile.gettempdir()).glob("*stray*"))
 
+
+def test_a_damaged_case_is_told_and_the_run_goes_on(tmp_path):
     for name in ("json", "arrays"):
         shutil.copytree(CEIL, tmp_path / name)
     (tmp_path / "json/case.json").write_text("{")
     (tmp_path / "arrays/arrays.npy").write_bytes(b"")
     name = session(tmp_path, "pass")
     folders = [tmp_path / "json", tmp_path / "arrays", CEIL]
-    results = {result.id: result for result in run_cases(folders, lambda: PythonSession(name), "fp32")}
-    assert sorted(result.status for result in results.values()) == ["damaged", "pass"] or len(results) == 2
     statuses = sorted(r.status for r in run_cases(folders, lambda: PythonSession(name), "fp32"))
     assert statuses == ["damaged", "damaged", "pass"]
 
@@ -244,8 +251,6 @@ def test_wrong_arguments(arguments):
 def test_a_known_failure_that_fits_no_case_fails_a_whole_run(tmp_path, capsys):
     folder = tmp_path / "cases/one"
     folder.parent.mkdir()
-    import shutil
-
     shutil.copytree(CEIL, folder)
     (tmp_path / "known.txt").write_text("gone/* | was removed\n")
     arguments = ["--cases", str(tmp_path / "cases"), "--python", session(tmp_path, "pass")]
@@ -257,7 +262,10 @@ def test_a_known_failure_that_fits_no_case_fails_a_whole_run(tmp_path, capsys):
 # ---- Honest implementations ----
 
 
-@pytest.mark.parametrize(("name", "profile"), [("refcoreml_float32", "fp32"), ("refcoreml_float16", "fp16/acc32")])
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("refcoreml_float32", "fp32"), ("refcoreml_float16", "fp16/acc32"), ("refcoreml_float16", "fp16/acc16")],
+)
 def test_refcoreml_passes_the_whole_suite(name, profile, tmp_path):
     session = ROOT / "sessions" / f"{name}.py"
     assert run("--python", session, "--profile", profile, "--json", tmp_path / "r.json") == 0
@@ -276,4 +284,45 @@ def test_others_pass_what_they_share(name, module, least, tmp_path):
     statuses = [case["status"] for case in json.loads((tmp_path / "r.json").read_text())["cases"]]
     assert set(statuses) == {"pass", "unsupported"}
     assert statuses.count("pass") >= least
-    assert np.isfinite(least)
+
+
+HALF = """
+import numpy as np
+from refcoreml.spec.files import read_model
+
+def prepare(model):
+    layers = read_model(model).spec.neuralNetwork.layers
+    if len(layers) != 1 or layers[0].WhichOneof("layer") != "innerProduct":
+        raise NotImplementedError
+    p = layers[0].innerProduct
+    if not p.weights.floatValue or p.hasBias:
+        raise NotImplementedError
+    w = np.array(p.weights.floatValue, np.float16).reshape(p.outputChannels, p.inputChannels)
+
+    def session(inputs):
+        x = inputs["x0"].astype(np.float16)
+        if x.shape[-1] != p.inputChannels:
+            raise NotImplementedError
+        y = np.zeros((*x.shape[:-1], p.outputChannels), np.float16)
+        for k in range(p.inputChannels - DROPPED):
+            y = y + x[..., k, None] * w[:, k]
+        return {"y0": y}
+
+    return session
+"""
+
+
+@pytest.mark.parametrize("dropped", [0, 1])
+def test_sums_in_half_precision(tmp_path, dropped):
+    # Products and sums one after the other in float16: honest, and with the last product forgotten.
+    path = tmp_path / "half.py"
+    path.write_text(HALF.replace("DROPPED", str(dropped)))
+    folders = [folder for kind in ("vector", "deep") for folder in sorted((CASES / "innerProduct" / kind).iterdir())]
+    results = list(run_cases(folders, lambda: PythonSession(str(path)), "fp16/acc16"))
+    statuses = {result.id: result.status for result in results}
+    assert len(statuses) == 7
+    if not dropped:
+        assert set(statuses.values()) == {"pass"}
+        assert max(result.worst for result in results) > 0
+    else:
+        assert statuses["innerProduct/vector/integers"] == statuses["innerProduct/deep/integers"] == "fail"

@@ -49,13 +49,11 @@ TOP32, TOP16 = 3.4028234663852886e38, 65504.0
 )
 def test_one_element(y, reference, bound, profile, good):
     around = np.array([1.0, 2.0])
-    judgement = compare(
-        np.append(around, y), np.append(around, reference), np.append(np.zeros(2), bound), profile
-    )
+    judgement = compare(np.append(around, y), np.append(around, reference), np.append(np.zeros(2), bound), profile)
     assert (judgement.status == "pass") == good
     if not good:
         assert judgement.where == "[2]"
-        assert judgement.worst > 1 or judgement.worst == 1
+        assert judgement.worst >= 1
 
 
 def test_worst_is_in_bounds():
@@ -67,7 +65,9 @@ def test_worst_is_in_bounds():
 
 def test_shapes_and_types():
     reference = np.arange(6.0).reshape(1, 2, 3)
-    assert compare(reference.reshape(2, 3), reference, 0.0, "fp32").message == "has the shape (2, 3), expected (1, 2, 3)"
+    assert (
+        compare(reference.reshape(2, 3), reference, 0.0, "fp32").message == "has the shape (2, 3), expected (1, 2, 3)"
+    )
     assert compare(reference.reshape(2, 3, 1), reference, 0.0, "fp32", free_ones=True).status == "pass"
     assert compare(reference.reshape(3, 2), reference, 0.0, "fp32", free_ones=True).status == "fail"
     assert "type" in compare(reference.astype(str), reference, 0.0, "fp32").message
