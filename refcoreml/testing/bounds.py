@@ -129,7 +129,7 @@ def trace_bounds(
     rounding = Rounding(unit, 2.0**-149 if unit >= UNIT32 else 2.0**-1000)
     overflow = float(np.finfo(np.float32).max) if unit >= UNIT32 else np.inf
     variants: dict[int, dict[str, Op]] = {}
-    radii: dict[str, Doubles] = {}
+    radii = _image_radii(model, inputs, unit, constants)
     decisions = set(_conditions([step.node for step in evaluator.network.steps]))
     for step, arguments, results in evaluator.trace(model._checked(evaluator, inputs)):
         rule = RULES.get(step.kind)
@@ -150,6 +150,32 @@ def trace_bounds(
                 raise Undetermined(step.node.where)
             radii[name] = radius
             yield name, BlobBound(step.name, step.kind, np.asarray(value, np.float64), radius), step
+
+
+def _image_radii(model: Model, inputs: Mapping[str, Any], unit: float, constants: Constants) -> dict[str, Doubles]:
+    """What preprocessing does to images: y = s x + b rounds s x and the sum, and s and b when they were stored.
+
+    With |s x| <= |y| + |b|, each step adds at most (2 unit + 2 stored) * (|y| + |b|); a mean image counts as b.
+    """
+    message = getattr(model.spec, model.kind)
+    evaluator: Any = model.prepare()
+    blobs = evaluator.interface.to_blobs(model._checked(evaluator, inputs))
+    radii: dict[str, Doubles] = {}
+    for feature in model.inputs:
+        if feature.kind != "image" or feature.name not in blobs:
+            continue
+        size = np.abs(blobs[feature.name])
+        radii[feature.name] = np.zeros(size.shape)
+        for step in message.preprocessing:
+            if step.featureName not in ("", feature.name):
+                continue
+            scaler = step.scaler
+            bias = max(map(abs, (scaler.redBias, scaler.greenBias, scaler.blueBias, scaler.grayBias)))
+            if step.WhichOneof("preprocessor") == "meanImage":
+                bias = max(map(abs, step.meanImage.meanImage), default=0.0)
+            factor = 2 * unit + (2 * UNIT32 if constants.scalars else 0.0)
+            radii[feature.name] = abs(scaler.channelScale or 1.0) * radii[feature.name] + factor * (size + bias)
+    return radii
 
 
 #: Layers that are exact on whole numbers below 2^24, as long as their results are such numbers: loops count so.
