@@ -14,12 +14,12 @@ from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
 from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
-from refcoreml.neuralnetwork.interface import Scaler
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
 from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds
+from refcoreml.oracle.inputs import stored_inputs
 from refcoreml.oracle.profiles import Profile, profile_named
 from refcoreml.oracle.rules.order import extreme_place
-from refcoreml.oracle.storage import flushed, round_weights
+from refcoreml.oracle.storage import round_weights
 from refcoreml.spec import schema
 from refcoreml.spec.files import read_model
 
@@ -101,7 +101,7 @@ def _blobs(
 ) -> dict[str, BlobBound]:
     declared = [Feature.of(feature) for feature in spec.description.input]
     checked = features.check_inputs(declared, inputs, legacy_ranks=evaluator.legacy_ranks)
-    given = _inputs(evaluator, checked, profile)
+    given = stored_inputs(evaluator.interface, checked, profile)
     bounds = {name: BlobBound("", "", ball.mid, ball.rad) for name, ball in given.items()}
     try:
         traced = trace_bounds(evaluator.network, given, profile.arithmetic, profile, profile.narrow_storage)
@@ -114,29 +114,6 @@ def _blobs(
             remedy="Choose inputs for which the condition is clear",
         ) from None
     return bounds
-
-
-def _inputs(evaluator: NeuralNetworkEvaluator, checked: Mapping[str, Any], profile: Profile) -> dict[str, Ball]:
-    """Input blobs as they are stored; the preprocessing of images rounds as arithmetic does."""
-    interface, r = evaluator.interface, profile.arithmetic
-    balls = {}
-    for name, values in interface.to_blobs(checked).items():
-        steps = interface.preprocessing.get(name, [])
-        if steps:
-            ball = Ball.exact(checked[name])
-            for step in steps:
-                if isinstance(step, Scaler):
-                    biases = Ball.exact(np.array(step.biases)[:, None, None])
-                    ball = r.affine(ball, profile.scalar(step.scale), r.stored(biases))
-                else:
-                    mean = np.asarray(step.mean, np.float64).reshape(ball.mid.shape)
-                    ball = r.subtract(ball, r.stored(Ball.exact(mean)))
-            balls[name] = profile.storage.stored(ball).map(lambda v, shape=values.shape: v.reshape(shape))  # type: ignore[misc]
-        else:
-            with np.errstate(over="ignore"):
-                stored = values.astype(profile.storage.format).astype(np.float64)
-            balls[name] = Ball(stored, flushed(stored, profile.storage))
-    return balls
 
 
 def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping[str, BlobBound]) -> Answer | None:
