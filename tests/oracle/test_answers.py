@@ -10,7 +10,7 @@ from PIL import Image
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import UnsupportedModelError, UsageError
-from refcoreml.oracle import PROFILES, blob_answers, oracle
+from refcoreml.oracle import PROFILES, blob_answers, layer_answers, oracle
 from refcoreml.oracle.balls import Ball, Rounding, quantum
 from refcoreml.oracle.deviation import spread
 from refcoreml.spec import schema
@@ -205,6 +205,25 @@ def test_blobs_and_classes():
         "f": "func",
         "y": "composite",
     }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_layers_by_themselves(profile):
+    """Bounds of a layer given its own inputs: as of a network of this layer alone, and not growing."""
+    net = build.Network({"x": (6,)}, ["y"], exact=True)
+    for index, kind in enumerate(("sinh", "tanh", "softmaxND")):
+        names = {"inputs": "x" if index == 0 else f"b{index - 1}", "outputs": "y" if index == 2 else f"b{index}"}
+        net.add(kind, name=kind, **names)
+    x = {"x": np.random.default_rng(0).normal(size=6)}
+    found = list(layer_answers(net.spec(), x, profile))
+    assert [item.kind for item in found] == ["sinh", "tanh", "softmaxND"]
+    for item in found:
+        ((_, bound),) = item.outputs.items()
+        alone = answer(item.kind, *item.inputs.values(), profile=profile)
+        np.testing.assert_array_equal(bound.value, alone.value)
+        np.testing.assert_array_equal(bound.radius, alone.bound)
+    whole = oracle(net.spec(), x, profile)["y"]
+    assert (found[-1].outputs["y"].radius < whole.bound).all()
 
 
 def test_errors():

@@ -132,8 +132,8 @@ def test_integers_are_exact(kind, profile):
 
 
 #: For data without cancellation, the greatest median of bound / |value| in units of roundoff, by class: a few
-#: operations; sums of at most 60 terms; functions of at most 32 units, and two more for the argument; composites such as
-#: 5 steps of a recurrence, or norms, in which a mean is subtracted.
+#: operations; sums of at most 60 terms; functions of at most 32 units, and two more for the argument; composites, such
+#: as 5 steps of a recurrence, or norms, in which a mean is subtracted.
 LIMITS = {"ulp": 5, "dot": 80, "func": 80}
 COMPOSITE = 500
 #: Interpolation at positions that are themselves computed: 4 roundings times the length of an axis times the slope.
