@@ -224,7 +224,9 @@ example("rangeStatic")(lambda s, kind: ([], {"startValue": 0.1, "endValue": 2.0,
 example("rangeDynamic")(lambda s, kind: ([vector(2), vector(0.25)], {"stepSizeValue": 0.3}))
 example("loadConstant")(lambda s, kind: ([], {"shape": (2, 3, 4), "data": s(2, 3, 4)}))
 example("loadConstantND")(lambda s, kind: ([], {"shape": (3, 4), "data": s(3, 4)}))
-example("oneHot")(lambda s, kind: ([s.whole(5, 4)], {"oneHotVectorSize": 5, "axis": 1, "onValue": 0.7, "offValue": 0.1}))
+example("oneHot")(
+    lambda s, kind: ([s.whole(5, 4)], {"oneHotVectorSize": 5, "axis": 1, "onValue": 0.7, "offValue": 0.1})
+)
 example("whereNonZero")(lambda s, kind: ([np.float32([[0, 1, 0], [2, 0, 3]])], {}))
 
 
@@ -255,7 +257,13 @@ def _convolution(s: Source, kind: str) -> Any:
 @example("convolution3d")
 def _convolution3d(s: Source, kind: str) -> Any:
     axes = ("Depth", "Height", "Width")
-    fields = {"inputChannels": 4, "outputChannels": 3, "nGroups": 1, "paddingType": "VALID", "weights": s(3, 4, 2, 3, 1)}
+    fields = {
+        "inputChannels": 4,
+        "outputChannels": 3,
+        "nGroups": 1,
+        "paddingType": "VALID",
+        "weights": s(3, 4, 2, 3, 1),
+    }
     fields |= {f"kernel{axis}": k for axis, k in zip(axes, (2, 3, 1), strict=True)}
     fields |= {f"{name}{axis}": 1 for axis in axes for name in ("stride", "dilation")}
     return [s(1, 4, 3, 5, 6)], fields
@@ -322,9 +330,7 @@ example("reduce")(
     )
 )
 example("cumSum")(lambda s, kind: ([s(4, 5)], {"axis": 1, "reverse": s.maybe(), "excludeFinalSum": s.maybe()}))
-example("upsample")(
-    lambda s, kind: ([s(2, 4, 3)], {"scalingFactor": (2, 3), "mode": s.one_of("NN", "BILINEAR")})
-)
+example("upsample")(lambda s, kind: ([s(2, 4, 3)], {"scalingFactor": (2, 3), "mode": s.one_of("NN", "BILINEAR")}))
 example("resizeBilinear")(lambda s, kind: ([s(2, 4, 3)], {"targetSize": (7, 5), "mode": sampling(s)}))
 example("cropResize")(
     lambda s, kind: (
@@ -336,14 +342,20 @@ example("cropResize")(
 
 def sampling(s: Source) -> dict[str, Any]:
     """A ``SamplingMode``."""
-    return {"samplingMethod": s.one_of("STRICT_ALIGN_ENDPOINTS_MODE", "ALIGN_ENDPOINTS_MODE", "UPSAMPLE_MODE", "ROI_ALIGN_MODE")}
+    return {
+        "samplingMethod": s.one_of(
+            "STRICT_ALIGN_ENDPOINTS_MODE", "ALIGN_ENDPOINTS_MODE", "UPSAMPLE_MODE", "ROI_ALIGN_MODE"
+        )
+    }
 
 
 # ---- Normalizations and order ----
 
 example("softmax")(lambda s, kind: ([s(5, 2, 3)], {}))
 example("softmaxND")(lambda s, kind: ([s(3, 5)], {"axis": 1}))
-example("mvn")(lambda s, kind: ([s(3, 4, 5)], {"acrossChannels": s.maybe(), "normalizeVariance": s.maybe(), "epsilon": 0.1}))
+example("mvn")(
+    lambda s, kind: ([s(3, 4, 5)], {"acrossChannels": s.maybe(), "normalizeVariance": s.maybe(), "epsilon": 0.1})
+)
 example("l2normalize")(lambda s, kind: ([s(3, 4, 5)], {"epsilon": 0.1}))
 example("lrn")(lambda s, kind: ([s(6, 2, 3)], {"localSize": 3, "alpha": 0.5, "beta": 0.75, "k": 1.5}))
 example("layerNormalization")(

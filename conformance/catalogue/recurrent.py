@@ -166,7 +166,7 @@ def _lstm() -> Iterator[Plan]:
     three: dict[str, Any] = {"activations": [{"sigmoid": {}}, {"tanh": {}}, {"tanh": {}}]}
     one: dict[str, dict[str, Any]] = {
         "sequence": {"params": {"sequenceOutput": True}},
-        "last": {},
+        "last": {"params": {"sequenceOutput": False}},
         "bias": {"params": {"sequenceOutput": True, "hasBiasVectors": True}},
         "bias-unused": {"params": {"sequenceOutput": True}, "biases": True},
         "forget-bias": {"params": {"sequenceOutput": True, "hasBiasVectors": True, "forgetBias": True}},
@@ -213,6 +213,24 @@ def _lstm() -> Iterator[Plan]:
                 **_SIZES,
             )
     plain = _weights(_LSTM, False)
+    for label, (forward, backward) in {
+        "functions": (_FUNCTIONS[1:4], _FUNCTIONS[3:6]),
+        "functions-exchanged": (_FUNCTIONS[3:6], _FUNCTIONS[1:4]),
+    }.items():
+        yield from layer(
+            "biDirectionalLSTM",
+            label,
+            _X,
+            *[_STATE] * 4,
+            outputs=5,
+            data="zero-mean",
+            domain=lambda x: x / 8,
+            params={"sequenceOutput": True},
+            activationsForwardLSTM=forward,
+            activationsBackwardLSTM=backward,
+            weight_params=[plain, dict(plain)],
+            **_SIZES,
+        )
     yield from layer(
         "uniDirectionalLSTM",
         "no-states",

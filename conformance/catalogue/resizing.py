@@ -88,7 +88,10 @@ def plans() -> Iterator[Plan]:
         "cropResize", "spatial-scale", image, pixels * 2, data="zero-mean", target_size=[3, 4], spatial_scale=0.5
     )
     numbered = np.concatenate([np.array([[1], [0], [1]], np.float32), boxes], axis=1).reshape(3, 1, 5, 1, 1)
-    yield from layer("cropResize", "numbered", image, numbered, data="zero-mean", target_size=[3, 4])
+    corners = {"boxMode": "CORNERS_HEIGHT_FIRST"}
+    yield from layer(
+        "cropResize", "numbered", image, numbered, data="zero-mean", target_size=[3, 4], box_indices_mode=corners
+    )
     yield from layer("cropResize", "outside", image, pixels + 2, data="zero-mean", target_size=[3, 4])
 
     def some_boxes(source: Source, kind: str) -> Array:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 import refcoreml
-from refcoreml.cli import conformance, demo, inspect, oracle, predict, trace
+from refcoreml.cli import conformance, demo, inspect, oracle, predict, preview, trace
 from refcoreml.cli.console import errors
 from refcoreml.errors import (
     InputError,
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"refcoreml {refcoreml.__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (predict, inspect, trace, oracle, demo, conformance):
+    for module in (predict, preview, inspect, trace, oracle, demo, conformance):
         module.add_parser(commands)
     return top
 

@@ -75,7 +75,8 @@ def _plain(answer: Answer) -> dict[str, Any]:
 
 
 def _show(answers: dict[str, Answer], profile: str) -> None:
-    columns = table(profile, "shape", "check", "greatest value", "greatest bound", "undetermined", right=("greatest value", "greatest bound", "undetermined"))
+    numbers = ("greatest value", "greatest bound", "undetermined")
+    columns = table(profile, "shape", "check", *numbers, right=numbers)
     for name, answer in answers.items():
         sure = np.isfinite(answer.bound) & np.isfinite(answer.value)
         value, bound = (f"{np.abs(part[sure]).max(initial=0):.6g}" for part in (answer.value, answer.bound))

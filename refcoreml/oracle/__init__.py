@@ -6,8 +6,18 @@
 The formulas are derived in docs/oracle.md.
 """
 
-from refcoreml.oracle.answers import Answer, blob_answers, oracle
+from refcoreml.oracle.answers import Answer, LayerAnswer, blob_answers, layer_answers, oracle
 from refcoreml.oracle.profiles import PROFILES, Profile
 from refcoreml.oracle.rules import CHECKS, CLASSES
 
-__all__ = ["CHECKS", "CLASSES", "PROFILES", "Answer", "Profile", "blob_answers", "oracle"]
+__all__ = [
+    "CHECKS",
+    "CLASSES",
+    "PROFILES",
+    "Answer",
+    "LayerAnswer",
+    "Profile",
+    "blob_answers",
+    "layer_answers",
+    "oracle",
+]

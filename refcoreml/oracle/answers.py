@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,16 +14,16 @@ from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
 from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
-from refcoreml.neuralnetwork.interface import Scaler
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
-from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds
+from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds, trace_layers
+from refcoreml.oracle.inputs import stored_inputs
 from refcoreml.oracle.profiles import Profile, profile_named
 from refcoreml.oracle.rules.order import extreme_place
-from refcoreml.oracle.storage import flushed, round_weights
+from refcoreml.oracle.storage import round_weights
 from refcoreml.spec import schema
 from refcoreml.spec.files import read_model
 
-__all__ = ["Answer", "blob_answers", "oracle"]
+__all__ = ["Answer", "LayerAnswer", "blob_answers", "layer_answers", "oracle"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> dict
     spec = _spec(model)
     chosen = profile_named(profile)
     evaluator = _evaluator(spec, chosen)
-    bounds = _blobs(spec, evaluator, inputs, chosen)
+    bounds = _blobs(spec, evaluator, inputs, chosen, evaluator.network.outputs)
     outputs = [Feature.of(feature) for feature in spec.description.output]
     found = {feature.name: _answer(feature, evaluator, bounds) for feature in outputs}
     return {name: answer for name, answer in found.items() if answer is not None}
@@ -80,6 +80,31 @@ def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -
     """As `oracle`, for every blob; of a blob written several times, the last time."""
     spec, chosen = _spec(model), profile_named(profile)
     return _blobs(spec, _evaluator(spec, chosen), inputs, chosen)
+
+
+@dataclass(frozen=True)
+class LayerAnswer:
+    """A layer by itself: the inputs to give it, in the profile's storage type, and bounds of its outputs."""
+
+    name: str
+    kind: str
+    inputs: dict[str, Doubles]
+    outputs: dict[str, BlobBound]
+
+
+def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> Iterator[LayerAnswer]:
+    """Yields each layer as it runs, with inputs of its own: to judge a network layer by layer.
+
+    The bounds of `oracle` grow along a network as the worst case does; these do not. Arguments and errors are those of
+    `oracle`.
+    """
+    spec, chosen = _spec(model), profile_named(profile)
+    evaluator = _evaluator(spec, chosen)
+    given = _given(spec, evaluator, inputs, chosen)
+    traced = trace_layers(evaluator.network, given, chosen.arithmetic, chosen, chosen.narrow_storage)
+    for step, arguments, bounds in traced:
+        named = dict(zip(step.inputs, arguments, strict=True))
+        yield LayerAnswer(step.name, step.kind, named, dict(zip(step.outputs, bounds, strict=True)))
 
 
 def _spec(model: Any) -> schema.Model:
@@ -96,17 +121,28 @@ def _evaluator(spec: schema.Model, profile: Profile) -> NeuralNetworkEvaluator:
     return NeuralNetworkEvaluator(spec, ARITHMETICS["float64"])
 
 
-def _blobs(
+def _given(
     spec: schema.Model, evaluator: NeuralNetworkEvaluator, inputs: Mapping[str, Any], profile: Profile
-) -> dict[str, BlobBound]:
+) -> dict[str, Ball]:
     declared = [Feature.of(feature) for feature in spec.description.input]
     checked = features.check_inputs(declared, inputs, legacy_ranks=evaluator.legacy_ranks)
-    given = _inputs(evaluator, checked, profile)
+    return stored_inputs(evaluator.interface, checked, profile)
+
+
+def _blobs(
+    spec: schema.Model,
+    evaluator: NeuralNetworkEvaluator,
+    inputs: Mapping[str, Any],
+    profile: Profile,
+    wanted: Sequence[str] | None = None,
+) -> dict[str, BlobBound]:
+    given = _given(spec, evaluator, inputs, profile)
     bounds = {name: BlobBound("", "", ball.mid, ball.rad) for name, ball in given.items()}
     try:
         traced = trace_bounds(evaluator.network, given, profile.arithmetic, profile, profile.narrow_storage)
         for name, bound, _ in traced:
-            bounds[name] = bound
+            if wanted is None or name in wanted:
+                bounds[name] = bound
     except Undetermined as error:
         raise InputError(
             "rounding may turn this decision either way, so that nothing can be said about what follows",
@@ -114,29 +150,6 @@ def _blobs(
             remedy="Choose inputs for which the condition is clear",
         ) from None
     return bounds
-
-
-def _inputs(evaluator: NeuralNetworkEvaluator, checked: Mapping[str, Any], profile: Profile) -> dict[str, Ball]:
-    """Input blobs as they are stored; the preprocessing of images rounds as arithmetic does."""
-    interface, r = evaluator.interface, profile.arithmetic
-    balls = {}
-    for name, values in interface.to_blobs(checked).items():
-        steps = interface.preprocessing.get(name, [])
-        if steps:
-            ball = Ball.exact(checked[name])
-            for step in steps:
-                if isinstance(step, Scaler):
-                    biases = Ball.exact(np.array(step.biases)[:, None, None])
-                    ball = r.affine(ball, profile.scalar(step.scale), r.stored(biases))
-                else:
-                    mean = np.asarray(step.mean, np.float64).reshape(ball.mid.shape)
-                    ball = r.subtract(ball, r.stored(Ball.exact(mean)))
-            balls[name] = profile.storage.stored(ball).map(lambda v, shape=values.shape: v.reshape(shape))  # type: ignore[misc]
-        else:
-            with np.errstate(over="ignore"):
-                stored = values.astype(profile.storage.format).astype(np.float64)
-            balls[name] = Ball(stored, flushed(stored, profile.storage))
-    return balls
 
 
 def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping[str, BlobBound]) -> Answer | None:

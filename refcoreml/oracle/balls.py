@@ -99,7 +99,9 @@ class Rounding:
         reach = ball.size if size is None else size
         with np.errstate(invalid="ignore", over="ignore"):
             under = reach > 0 if size is not None else (reach > 0) & ~(np.abs(ball.mid) - ball.rad >= 2 * self.tiny)
-            rad = ball.rad + np.where(reach > 0, count * self.unit * reach, 0.0) + np.where(under, count * self.tiny, 0.0)
+            rad = (
+                ball.rad + np.where(reach > 0, count * self.unit * reach, 0.0) + np.where(under, count * self.tiny, 0.0)
+            )
             rad = np.where((reach > self.largest) | np.isnan(rad), np.inf, rad)
         # What is infinite or NaN for certain stays so.
         return Ball(ball.mid, np.where(~np.isfinite(ball.mid) & (ball.rad == 0), 0.0, rad))

@@ -22,8 +22,9 @@ from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.deviation import deviation
 from refcoreml.oracle.rules import CHECKS, RULES
 from refcoreml.oracle.rules.table import Constants, Layer
+from refcoreml.oracle.storage import flushed
 
-__all__ = ["BlobBound", "Undetermined", "trace_bounds"]
+__all__ = ["BlobBound", "Undetermined", "trace_bounds", "trace_layers"]
 
 
 _WITHOUT_BOUNDS = {
@@ -73,41 +74,90 @@ def trace_bounds(
         UnsupportedModelError: a layer draws random numbers, or is one of the user's own.
         Undetermined: rounding may turn a branch or loop either way.
     """
-    variants: dict[int, dict[str, Any]] = {}
+    judge = _Judge(network, rounding, constants, storage)
     radii = {name: ball.rad for name, ball in inputs.items()}
     checks: dict[str, str] = {}
     decisions = dict(_conditions([step.node for step in network.steps]))
     for name, kind in decisions.items():
         if name in inputs and not _decided(kind, inputs[name]):
             raise Undetermined(f"input {name!r}")
-    for step in flat_steps(network.steps):
-        reason = _WITHOUT_BOUNDS.get(CHECKS.get(step.kind, "unknown"))
-        if reason:
-            raise UnsupportedModelError(reason, where=step.node.where)
     for step, arguments, results in network.trace({name: ball.mid for name, ball in inputs.items()}):
         balls = [
             Ball(np.asarray(value, np.float64), radii[name]) for name, value in zip(step.inputs, arguments, strict=True)
         ]
-        layer = Layer(step, rounding, constants, storage, variants.setdefault(id(step), {}))
+        before = [checks.get(name, "exact") for name in step.inputs]
+        found = judge.bounds(step, balls, results, before)
+        for name, result, bound in zip(step.outputs, results, found, strict=True):
+            # An infinity that double precision does not see leaves all that follows open.
+            unseen = np.isinf(bound.value) & np.isfinite(result)
+            radii[name], checks[name] = np.where(unseen, np.inf, bound.radius), bound.check
+            if name in decisions and not _decided(decisions[name], Ball(np.asarray(result, np.float64), radii[name])):
+                raise Undetermined(step.node.where)
+            yield name, bound, step
+        for name in step.last_uses:
+            radii.pop(name, None)
+
+
+def trace_layers(
+    network: Network,
+    inputs: Mapping[str, Ball],
+    rounding: Rounding,
+    constants: Constants,
+    storage: Rounding | None = None,
+) -> Iterator[tuple[Step, list[Doubles], list[BlobBound]]]:
+    """Each layer by itself: (step, its inputs, bounds of its outputs).
+
+    The inputs are those of the run in double precision, rounded to the type in which blobs are stored and exact from
+    there, so that bounds do not grow from layer to layer. Arguments and errors as of `trace_bounds`.
+    """
+    judge = _Judge(network, rounding, constants, storage)
+    stored = (storage or rounding).format
+    for step, arguments, _ in network.trace({name: ball.mid for name, ball in inputs.items()}):
+        with np.errstate(all="ignore"):
+            given = [np.asarray(value).astype(stored).astype(np.float64) for value in arguments]
+            results: Any = step.op.run(*given)  # type: ignore[misc]
+        results = results if isinstance(results, tuple) else (results,)
+        exact = [Ball(value, flushed(value, storage or rounding)) for value in given]
+        yield step, given, judge.bounds(step, exact, results, ["exact"] * len(given))
+
+
+class _Judge:
+    """Bounds for single layers of a network."""
+
+    def __init__(
+        self, network: Network, rounding: Rounding, constants: Constants, storage: Rounding | None = None
+    ) -> None:
+        self._rounding, self._constants, self._storage = rounding, constants, storage
+        steps = list(flat_steps(network.steps))
+        for step in steps:
+            reason = _WITHOUT_BOUNDS.get(CHECKS.get(step.kind, "unknown"))
+            if reason:
+                raise UnsupportedModelError(reason, where=step.node.where)
+        # What a layer has prepared for its bounds is kept only where it may run again.
+        self._again = any(step.kind == "loop" for step in steps)
+        self._variants: dict[int, dict[str, Any]] = {}
+
+    def bounds(self, step: Step, balls: list[Ball], results: Sequence[Any], before: Sequence[str]) -> list[BlobBound]:
+        """Bounds of the outputs, from the balls of the inputs, whose classes are given, and results at midpoints."""
+        storage, kind = self._storage, CHECKS[step.kind]
+        variants = self._variants.setdefault(id(step), {}) if self._again else {}
+        layer = Layer(step, self._rounding, self._constants, storage, variants)
         values = [np.asarray(result, np.float64) for result in results]
+        check = joined(kind, before)
+        certain = all(ball.certain for ball in balls)
         with np.errstate(all="ignore"):
             found = RULES[step.kind](layer, balls, values)
-        check = joined(CHECKS[step.kind], [checks.get(name, "exact") for name in step.inputs])
-        certain = all(ball.certain for ball in balls)
-        usual = deviation(layer, balls, values[0]) if CHECKS[step.kind] == "dot" and check == "dot" else None
-        for name, value, radius in zip(step.outputs, values, found, strict=True):
+            usual = deviation(layer, balls, values[0]) if kind == check == "dot" else None
+        bounds = []
+        for value, radius in zip(values, found, strict=True):
             ball = Ball(value, np.broadcast_to(radius, value.shape))
-            over = _overflows(ball, CHECKS[step.kind], certain, rounding, storage)
-            if CHECKS[step.kind] != "exact" and storage is not None:
+            over = _overflows(ball, kind, certain, self._rounding, storage)
+            if kind != "exact" and storage is not None:
                 ball = storage.stored(ball)
-            rad = np.where(np.isnan(ball.rad), np.inf, ball.rad)
-            # An infinity that double precision does not see leaves all that follows open.
-            radii[name] = np.where(over, np.where(np.isinf(ball.mid), 0.0, np.inf), rad)
-            checks[name] = check
-            if name in decisions and not _decided(decisions[name], Ball(ball.mid, radii[name])):
-                raise Undetermined(step.node.where)
             shown = np.where(over, np.copysign(np.inf, ball.mid), ball.mid)
-            yield name, BlobBound(step.name, step.kind, shown, np.where(over, 0.0, radii[name]), check, usual), step
+            rad = np.where(over, 0.0, np.where(np.isnan(ball.rad), np.inf, ball.rad))
+            bounds.append(BlobBound(step.name, step.kind, shown, rad, check, usual))
+        return bounds
 
 
 def _overflows(

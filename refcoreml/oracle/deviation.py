@@ -8,10 +8,10 @@ expected variance is
     v^2 = u^2 / 3 * (sum t^2 + sum over k of E s_k^2),    E s_k^2 = k (n - k) / (n - 1) * q + (k S / n)^2
 
 with S = sum t and q = sum t^2 / n - (S / n)^2 (sampling without replacement), which sum up to
-n (n + 1) / 6 * q + (n + 1) (2 n + 1) / (6 n) * S^2. Sums in blocks or pairs have smaller partial sums; fused products
-have no d_k. So, over many outputs, an honest implementation has RMS((y - R) / v) <= 1, up to sampling; see `spread`. Not
-so where all terms have one sign: then partial sums outgrow the terms, whose errors go the same way again and again
-(stagnation). The criterion is for zero-mean data.
+n (n + 1) / 6 * q + (n + 1) (2 n + 1) / (6 n) * S^2. Sums in blocks or pairs have smaller partial sums; fused
+products have no d_k. So, over many outputs, an honest implementation has RMS((y - R) / v) <= 1, up to sampling; see
+`spread`. Not so where all terms have one sign: then partial sums outgrow the terms, whose errors go the same way again
+and again (stagnation). The criterion is for zero-mean data.
 """
 
 from __future__ import annotations

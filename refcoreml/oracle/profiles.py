@@ -37,8 +37,8 @@ class Profile:
         """How exactly weights are known; see `weight_radius`."""
         return weight_radius(values, message, channel_axis, self.storage, self.arithmetic)
 
-    def scalar(self, value: float) -> Ball:
-        """A plain number of the model, which the model file holds in single precision, in the arithmetic's type."""
+    def scalar(self, value: Any) -> Ball:
+        """Plain numbers of the model, which the model file holds in single precision, in the arithmetic's type."""
         return self.arithmetic.stored(Ball.exact(value))
 
 

@@ -18,14 +18,15 @@ from refcoreml.neuralnetwork.network import Step
 from refcoreml.oracle import bounds
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.bounds import BlobBound, Undetermined
+from refcoreml.oracle.inputs import known_inputs
 
 __all__ = ["UNIT32", "UNIT64", "BlobBound", "Constants", "Doubles", "Undetermined", "blob_bounds", "trace_bounds"]
 
 #: Unit roundoff of single precision, rounding to nearest.
 UNIT32 = 2.0**-24
-#: Stands for that of double precision: 2^9 times as much, so that the bounds' own arithmetic, itself in double
-#: precision, is covered too.
-UNIT64 = 2.0**-44
+#: Stands for that of double precision, 2^-53, times 8: two computations are compared, and a bound's own arithmetic, in
+#: double precision too, moves both ends of an interval.
+UNIT64 = 2.0**-50
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,11 @@ class Constants:
         size: Doubles = np.abs(values) + (self.terms if values.ndim <= 1 else 0.0)
         return self.roundings * UNIT32 * size
 
-    def scalar(self, value: float) -> Ball:
-        """A plain number of the model: off by one rounding, unless it is a small multiple of 2^-10."""
+    def scalar(self, value: Any) -> Ball:
+        """Plain numbers of the model: off by one rounding, unless they are small multiples of 2^-10."""
         ball = Ball.exact(value)
-        if not self.scalars or value * 1024 == round(value * 1024):
-            return ball
-        return Ball(ball.mid, np.abs(ball.mid) * UNIT32)
+        rounded = self.scalars & (ball.mid * 1024 != np.rint(ball.mid * 1024))
+        return Ball(ball.mid, np.where(rounded, np.abs(ball.mid) * UNIT32, 0.0))
 
 
 #: A network as it stands: its own numbers are the truth.
@@ -98,8 +98,6 @@ def trace_bounds(
     if model.precision != "float64":
         raise UsageError(f"bounds need the network in float64, this is {model.precision}")
     evaluator: Any = model.prepare()
-    blobs = evaluator.interface.to_blobs(model._checked(evaluator, inputs))
-    single = Rounding.of(np.float32)
-    rounding = single if unit >= UNIT32 else Rounding(unit, 2.0**-1000)
-    balls = {name: Ball.exact(values) for name, values in blobs.items()}
-    return bounds.trace_bounds(evaluator.network, balls, rounding, constants)
+    rounding = Rounding.of(np.float32) if unit >= UNIT32 else Rounding(unit, 2.0**-1000)
+    inputs = known_inputs(evaluator.interface, model._checked(evaluator, inputs), rounding, constants)
+    return bounds.trace_bounds(evaluator.network, inputs, rounding, constants)

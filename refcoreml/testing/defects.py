@@ -132,6 +132,7 @@ DEFECTS["scale and shift"] = Defect(
 #: What the converter says no to, and what that means.
 REFUSALS: dict[str, str] = {
     r"prelu op: rank 3 or rank 5 input": "PReLU with a slope a channel, on a matrix or sequence",
+    r"Layer with name .* has already been added": "two operators derive the same name for a helper of the same input",
 }
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
+from refcoreml.testing._draws import Draws, HypothesisDraws, RandomDraws
 from refcoreml.testing._extras import hypothesis, torch
 from refcoreml.testing._scripted import Branches, CountedLoop, LoopWithBranch, WhileLoop
 
@@ -18,42 +19,6 @@ __all__ = ["OPERATORS", "SHAPES", "Draws", "Operator", "TorchNetwork", "random_n
 
 Tensor: TypeAlias = Any
 F: Any = torch.nn.functional
-
-
-class Draws(Protocol):
-    """Where choices come from: Hypothesis, or a random generator."""
-
-    def integer(self, low: int, high: int) -> int:
-        """A whole number, both ends included; shrinks towards the lower."""
-
-    def choice(self, options: Sequence[Any]) -> Any:
-        """One of several; shrinks towards the first."""
-
-
-@dataclass(frozen=True)
-class _HypothesisDraws:
-    draw: Callable[[Any], Any]
-
-    def integer(self, low: int, high: int) -> int:
-        return int(self.draw(hypothesis.strategies.integers(low, high)))
-
-    def choice(self, options: Sequence[Any]) -> Any:
-        return options[self.integer(0, len(options) - 1)]
-
-
-@dataclass(frozen=True)
-class RandomDraws:
-    """Choices from a ``random.Random``."""
-
-    random: Any
-
-    def integer(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
-        return int(self.random.randint(low, high))
-
-    def choice(self, options: Sequence[Any]) -> Any:
-        """One of several."""
-        return self.random.choice(options)
 
 
 @dataclass(frozen=True)
@@ -1121,6 +1086,6 @@ def torch_networks(shapes: Sequence[str] = ()) -> Any:
 
     @hypothesis.strategies.composite
     def strategy(draw: Any) -> TorchNetwork:
-        return build(_HypothesisDraws(draw), shapes)
+        return build(HypothesisDraws(draw), shapes)
 
     return strategy()

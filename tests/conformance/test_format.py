@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,9 @@ import pytest
 from refcoreml.conformance import cases as reader
 from refcoreml.conformance.cases import CaseError, find_cases, read_case, read_npy
 from refcoreml.neuralnetwork import network  # noqa: F401 (fills the table of layers)
+from refcoreml.neuralnetwork.graph import inner_networks
 from refcoreml.neuralnetwork.registry import LAYERS
+from refcoreml.spec import schema
 
 ROOT = Path(__file__).resolve().parents[2] / "conformance"
 CASES = ROOT / "cases"
@@ -67,6 +69,71 @@ def test_every_layer_has_at_least_four_cases_that_return():
 def _returning(folder):
     description = json.loads((folder / "case.json").read_text())
     return set(description["layers"]) if description["verdict"] == "returns" else set()
+
+
+#: Activations that recurrent layers do not take.
+_NOT_RECURRENT = {"leakyReLU", "thresholdedReLU", "PReLU", "ELU", "softsign", "softplus", "parametricSoftplus"}
+
+
+def test_every_enum_value_flag_and_choice_of_every_layer_is_seen():
+    seen = defaultdict(set)
+    for folder in FOLDERS:
+        if _returning(folder):
+            model = schema.Model.FromString((folder / "model.mlmodel").read_bytes())
+            for layer in _all_layers(model.neuralNetwork.layers):
+                kind = layer.WhichOneof("layer")
+                _note(getattr(layer, kind), kind, seen)
+    missing = {}
+    for field in schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields:
+        if field.name != "custom":
+            missing |= {
+                place: values - seen[place]
+                for place, values in _possible(field.message_type, field.name)
+                if values - seen[place] - (_NOT_RECURRENT if "activation" in place.split(".", 1)[-1] else set())
+            }
+    assert missing == {}
+
+
+def _all_layers(layers):
+    for layer in layers:
+        yield layer
+        for _, inner in inner_networks(layer):
+            yield from _all_layers(inner)
+
+
+def _note(message, place, seen):
+    """Adds the values of enums, flags and choices of a message and those in it."""
+    for field in message.DESCRIPTOR.fields:
+        if field.enum_type is not None or field.cpp_type == field.CPPTYPE_BOOL:
+            value = getattr(message, field.name)
+            seen[f"{place}.{field.name}"] |= {int(value)} if isinstance(value, (int, bool)) else set(map(int, value))
+    for oneof in message.DESCRIPTOR.oneofs:
+        seen[f"{place}.{oneof.name}"].add(message.WhichOneof(oneof.name))
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.name not in ("WeightParams", "NeuralNetwork"):
+            for item in [value] if hasattr(value, "DESCRIPTOR") else value:
+                _note(item, f"{place}.{field.name}", seen)
+
+
+def _possible(descriptor, place):
+    """(place, values) of enums, flags and choices of a message type and those in it."""
+    for field in descriptor.fields:
+        here = f"{place}.{field.name}"
+        if field.enum_type is not None:
+            yield here, {value.number for value in field.enum_type.values}
+        elif field.cpp_type == field.CPPTYPE_BOOL:
+            yield here, {0, 1}
+        elif field.message_type is not None and field.message_type.name not in ("WeightParams", "NeuralNetwork"):
+            yield from _possible(field.message_type, here)
+    for oneof in descriptor.oneofs:
+        yield f"{place}.{oneof.name}", {field.name for field in oneof.fields}
+
+
+def test_weights_of_every_width_and_scheme_are_seen():
+    features = {feature for folder in FOLDERS for feature in read_case(folder).features}
+    for bits in range(1, 9):
+        assert {f"linear quantization, {bits} bits", f"lookup table, {bits} bits"} <= features
+    assert {"float16 weights", "int8 weights"} <= features
 
 
 def test_dimensions_of_inputs_differ_but_for_ones():

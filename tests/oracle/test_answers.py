@@ -10,7 +10,7 @@ from PIL import Image
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import UnsupportedModelError, UsageError
-from refcoreml.oracle import PROFILES, blob_answers, oracle
+from refcoreml.oracle import PROFILES, blob_answers, layer_answers, oracle
 from refcoreml.oracle.balls import Ball, Rounding, quantum
 from refcoreml.oracle.deviation import spread
 from refcoreml.spec import schema
@@ -60,7 +60,8 @@ def test_linear_codes_are_known_within_two_roundings():
     expected = SINGLE * (product + np.abs(exact) + SINGLE * product)
     np.testing.assert_allclose(found.bound, expected, rtol=1e-6)
     decoded = np.float32(scale) * np.float32([200, 255]) + np.float32(bias)
-    assert (np.abs(decoded - exact) <= found.bound).all() and (decoded != exact).any()
+    assert (np.abs(decoded - exact) <= found.bound).all()
+    assert (decoded != exact).any()
     # More than an ulp of the result: what cancels was rounded before.
     assert found.bound[0] > 100 * SINGLE * abs(exact[0])
     half = answer("loadConstantND", shape=(2,), data=weights, profile="fp16/acc32")
@@ -70,7 +71,8 @@ def test_linear_codes_are_known_within_two_roundings():
 
 def test_codes_that_the_arithmetic_holds_are_exact():
     found = answer("loadConstantND", shape=(3,), data=quantized(0.25, -3.0, [0, 12, 200]))
-    assert found.value.tolist() == [-3, 0, 47] and not found.bound.any()
+    assert found.value.tolist() == [-3, 0, 47]
+    assert not found.bound.any()
 
 
 def test_tables_are_stored():
@@ -108,7 +110,8 @@ def test_possible_overflow_is_open():
     """65519 is rounded to 65504, 65520 to infinity: near them nothing is certain."""
     found = answer("addBroadcastable", [65504.0, 65504.0], [15.0, 1000.0], profile="fp16/acc32")
     assert np.isinf(found.bound[0]) or np.isfinite(found.value[0])
-    assert np.isinf(found.value[1]) and found.bound[1] == 0
+    assert np.isinf(found.value[1])
+    assert found.bound[1] == 0
     # A sum whose terms are beyond half precision in some order, though it is not.
     x = np.full(8, 3e4) * [1, 1, 1, 1, -1, -1, -1, -1]
     assert np.isinf(answer("reduceSum", x, profile="fp16/acc16", reduceAll=True).bound).all()
@@ -127,7 +130,8 @@ def test_subnormals_may_be_flushed():
     tiny = 2.0**-16
     for kind, fields in (("multiply", {"alpha": 1.0}), ("copy", {})):
         found = answer(kind, [tiny, 1.0], profile="fp16/acc32", **fields)
-        assert found.bound[0] >= tiny and found.bound[1] == 0
+        assert found.bound[0] >= tiny
+        assert found.bound[1] == 0
     found = answer("multiply", [1.0], profile="fp32", alpha=2.0**-130)
     assert found.bound >= found.value
 
@@ -154,9 +158,11 @@ def test_images_are_rounded_to_bytes():
     for profile, precision in (("fp32", "float32"), ("fp16/acc32", "float16")):
         found = oracle(net.spec(), {"image": Image.fromarray(pixels)}, profile)["y"]
         picture = np.asarray(net.model(precision=precision).predict({"image": Image.fromarray(pixels)})["y"])[..., :3]
-        assert found.value.shape == (3, 2, 3) and found.check == "interval"
+        assert found.value.shape == (3, 2, 3)
+        assert found.check == "interval"
         off = np.abs(np.moveaxis(picture, -1, 0) - found.value)
-        assert (off <= found.bound).all() and found.bound.max() < 4
+        assert (off <= found.bound).all()
+        assert found.bound.max() < 4
 
 
 def test_classifiers():
@@ -168,7 +174,8 @@ def test_classifiers():
     found = oracle(spec, x)
     label, scores = spec.description.predictedFeatureName, spec.description.predictedProbabilitiesName
     assert found[scores].labels == found[label].labels == ("a", "b", "c")
-    assert found[label].value == 1 and found[label].bound == 0
+    assert found[label].value == 1
+    assert found[label].bound == 0
     outputs = refcoreml.load(spec).predict(x)
     y = np.array(list(outputs[scores].values()))
     assert (np.abs(y - found[scores].value) <= found[scores].bound).all()
@@ -183,7 +190,8 @@ def test_whole_numbers_and_halves():
         x = {"x": np.float32([0.0, 1.0, 2.5])}
         found = oracle(net.spec(), x)["y"]
         y = np.asarray(net.model().predict(x)["y"], np.float64)
-        assert (np.abs(y - found.value) <= found.bound).all() and found.check == made
+        assert (np.abs(y - found.value) <= found.bound).all()
+        assert found.check == made
 
 
 def test_blobs_and_classes():
@@ -192,7 +200,30 @@ def test_blobs_and_classes():
     net.add("flatten", inputs="a", outputs="f")
     net.add("softmax", inputs="f", outputs="y")
     found = blob_answers(net.spec(), {"x": np.zeros((2, 3, 3))})
-    assert {name: bound.check for name, bound in found.items() if name != "x"} == {"a": "func", "f": "func", "y": "composite"}
+    assert {name: bound.check for name, bound in found.items() if name != "x"} == {
+        "a": "func",
+        "f": "func",
+        "y": "composite",
+    }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_layers_by_themselves(profile):
+    """Bounds of a layer given its own inputs: as of a network of this layer alone, and not growing."""
+    net = build.Network({"x": (6,)}, ["y"], exact=True)
+    for index, kind in enumerate(("sinh", "tanh", "softmaxND")):
+        names = {"inputs": "x" if index == 0 else f"b{index - 1}", "outputs": "y" if index == 2 else f"b{index}"}
+        net.add(kind, name=kind, **names)
+    x = {"x": np.random.default_rng(0).normal(size=6)}
+    found = list(layer_answers(net.spec(), x, profile))
+    assert [item.kind for item in found] == ["sinh", "tanh", "softmaxND"]
+    for item in found:
+        ((_, bound),) = item.outputs.items()
+        alone = answer(item.kind, *item.inputs.values(), profile=profile)
+        np.testing.assert_array_equal(bound.value, alone.value)
+        np.testing.assert_array_equal(bound.radius, alone.bound)
+    whole = oracle(net.spec(), x, profile)["y"]
+    assert (found[-1].outputs["y"].radius < whole.bound).all()
 
 
 def test_errors():
@@ -295,7 +326,8 @@ def test_statistics_tell_honest_sums_from_a_dropped_term(terms, style):
     for honest in (one_by_one(products), one_by_one(products[..., ::-1]), in_pairs(products)):
         assert (np.abs(honest - found.value) <= found.bound).all()
         found_spread = spread(honest, found.value, found.deviation)
-        assert found_spread.honest and found_spread.rms < 0.9
+        assert found_spread.honest
+        assert found_spread.rms < 0.9
     dropped = one_by_one(np.delete(products, terms // 2, -1))
     assert not spread(dropped, found.value, found.deviation).honest
     if terms == 576 and style == "normal":
@@ -338,4 +370,5 @@ def test_operations_hold_all_results(dtype):
         ball = operation(*balls)
         assert (np.abs(actual.astype(np.float64) - ball.mid) <= ball.rad).all()
     crossing = np.abs(balls[1].mid) <= balls[1].rad
-    assert np.isinf(r.divide(*balls).rad[crossing]).all() and crossing.any()
+    assert np.isinf(r.divide(*balls).rad[crossing]).all()
+    assert crossing.any()

@@ -119,7 +119,9 @@ def test_honest_networks(network):
             assert np.isfinite(answer.bound).all()
 
 
-@pytest.mark.parametrize("kind", ["convolution", "convolution3d", "innerProduct", "batchedMatmul", "reduceSum", "cumSum"])
+@pytest.mark.parametrize(
+    "kind", ["convolution", "convolution3d", "innerProduct", "batchedMatmul", "reduceSum", "cumSum"]
+)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_integers_are_exact(kind, profile):
     for seed in range(4):
@@ -129,9 +131,9 @@ def test_integers_are_exact(kind, profile):
         np.testing.assert_array_equal(answer.value, np.rint(answer.value))
 
 
-#: For data without cancellation, the greatest median of bound / |value| in units of roundoff, by class. A few operations;
-#: sums of at most 60 terms; functions of at most 32 units, and two more for the argument; composites of 5 steps of a
-#: recurrence or of norms, in which a mean is subtracted.
+#: For data without cancellation, the greatest median of bound / |value| in units of roundoff, by class: a few
+#: operations; sums of at most 60 terms; functions of at most 32 units, and two more for the argument; composites, such
+#: as 5 steps of a recurrence, or norms, in which a mean is subtracted.
 LIMITS = {"ulp": 5, "dot": 80, "func": 80}
 COMPOSITE = 500
 #: Interpolation at positions that are themselves computed: 4 roundings times the length of an axis times the slope.

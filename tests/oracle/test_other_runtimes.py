@@ -126,10 +126,19 @@ GELU = {
 
 #: From inputs and fields to the first output.
 TORCH: dict[str, Callable[..., Any]] = {
-    **{kind: lambda x, f, kind=kind: getattr(torch, kind)(x) for kind in ("ceil", "floor", "round", "sign", "erf", "exp2")},
+    **{
+        kind: lambda x, f, kind=kind: getattr(torch, kind)(x)
+        for kind in ("ceil", "floor", "round", "sign", "erf", "exp2")
+    },
     **{kind: lambda x, f, kind=kind: getattr(torch, kind)(x) for kind in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{kind: lambda x, f, kind=kind: getattr(torch, kind)(x) for kind in ("asin", "acos", "atan", "asinh", "acosh", "atanh")},
-    **{f"reduce{name}": _reduced(name) for name in ("Sum", "Mean", "Max", "Min", "L1", "L2", "SumSquare", "LogSumExp", "LogSum")},
+    **{
+        kind: lambda x, f, kind=kind: getattr(torch, kind)(x)
+        for kind in ("asin", "acos", "atan", "asinh", "acosh", "atanh")
+    },
+    **{
+        f"reduce{name}": _reduced(name)
+        for name in ("Sum", "Mean", "Max", "Min", "L1", "L2", "SumSquare", "LogSumExp", "LogSum")
+    },
     "activation": _activation,
     "unary": _unary,
     "gelu": lambda x, f: GELU[f["mode"]](x),
@@ -152,16 +161,20 @@ TORCH: dict[str, Callable[..., Any]] = {
     "layerNormalization": lambda x, f: F.layer_norm(
         x, f["normalizedShape"], torch.as_tensor(f["gamma"]), torch.as_tensor(f["beta"]), f["eps"]
     ),
-    "mvn": lambda x, f: _normalized(x, (-3, -2, -1) if f["acrossChannels"] else (-2, -1), f["epsilon"])
-    if f["normalizeVariance"]
-    else None,
+    "mvn": lambda x, f: (
+        _normalized(x, (-3, -2, -1) if f["acrossChannels"] else (-2, -1), f["epsilon"])
+        if f["normalizeVariance"]
+        else None
+    ),
     "lrn": lambda x, f: F.local_response_norm(x[None], f["localSize"], f["alpha"], f["beta"], f["k"])[0],
     "l2normalize": lambda x, f: x / torch.sqrt((x * x).sum() + f["epsilon"]),
     "argMax": lambda x, f: torch.argmax(x, f["axis"], not f["removeDim"]),
     "topK": lambda x, f: torch.topk(x, f["K"], f["axis"], not f["useBottomK"])[0],
     "gru": _gru,
     "uniDirectionalLSTM": _lstm,
-    "upsample": lambda x, f: F.interpolate(x[None], scale_factor=(2, 3), mode="nearest")[0] if f["mode"] == "NN" else None,
+    "upsample": lambda x, f: (
+        F.interpolate(x[None], scale_factor=(2, 3), mode="nearest")[0] if f["mode"] == "NN" else None
+    ),
 }
 
 
@@ -187,7 +200,10 @@ def test_torch(kind, seed, style):
 #: The operator's name, and from inputs and fields to its inputs and attributes; None where it has no such operator.
 ONNX: dict[str, tuple[str, Callable[..., Any]]] = {
     **{kind: (kind.capitalize(), lambda x, f: ([x], {})) for kind in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{kind: (kind.capitalize(), lambda x, f: ([x], {})) for kind in ("asin", "acos", "atan", "asinh", "acosh", "atanh")},
+    **{
+        kind: (kind.capitalize(), lambda x, f: ([x], {}))
+        for kind in ("asin", "acos", "atan", "asinh", "acosh", "atanh")
+    },
     **{kind: (kind.capitalize(), lambda x, f: ([x], {})) for kind in ("ceil", "floor", "round", "sign", "erf")},
     **{
         f"{kind}Broadcastable": (name, lambda a, b, f: ([a, b], {}))
@@ -195,9 +211,11 @@ ONNX: dict[str, tuple[str, Callable[..., Any]]] = {
     },
     "convolution": (
         "Conv",
-        lambda x, f: None
-        if f.get("isDeconvolution")
-        else ([x, f["weights"], *([f["bias"]] if f["hasBias"] else [])], {"strides": f["stride"]}),
+        lambda x, f: (
+            None
+            if f.get("isDeconvolution")
+            else ([x, f["weights"], *([f["bias"]] if f["hasBias"] else [])], {"strides": f["stride"]})
+        ),
     ),
     "convolution3d": ("Conv", lambda x, f: ([x, f["weights"]], {})),
     "batchedMatmul": ("MatMul", lambda *a: ([a[0], a[1] if len(a) == 3 else a[1]["weights"].T], {})),
@@ -235,7 +253,9 @@ def test_onnxruntime(kind, seed, style):
     ]
     output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
     model = onnx.helper.make_model(
-        onnx.helper.make_graph([node], "g", values, [output]), opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9
+        onnx.helper.make_graph([node], "g", values, [output]),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=9,
     )
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (actual,) = session.run(None, {n: np.ascontiguousarray(a) for n, a in zip(given_names, arrays, strict=True)})

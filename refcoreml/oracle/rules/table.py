@@ -33,8 +33,8 @@ class Constants(Protocol):
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
         """The radii of a tensor of weights that was decoded from a ``WeightParams`` message."""
 
-    def scalar(self, value: float) -> Ball:
-        """A plain number of the model, such as epsilon or alpha."""
+    def scalar(self, value: Any) -> Ball:
+        """Plain numbers of the model, such as epsilon or alpha."""
 
 
 #: From the name of a field of weights, their values and radii to other values.
