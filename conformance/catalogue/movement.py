@@ -179,6 +179,18 @@ def _slices() -> Iterator[Plan]:
     )
     yield from layer(
         "sliceDynamic",
+        "masks",
+        (5, 6, 8),
+        _vector(2, 3, -2),
+        data="integers",
+        end_ids=[4, 4, 8],
+        strides=[1, 1, 1],
+        begin_masks=[True, False, False],
+        end_masks=[False, True, False],
+        squeeze_masks=[False, False, True],
+    )
+    yield from layer(
+        "sliceDynamic",
         "all-inputs",
         (5, 6, 8),
         _vector(1, 3, -2),
