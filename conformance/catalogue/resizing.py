@@ -122,12 +122,12 @@ def plans() -> Iterator[Plan]:
     )
     yield from layer(
         "NonMaximumSuppression",
-        "none-above",
+        "few-above",
         some_boxes,
         some_scores,
         data="integers",
         outputs=4,
-        **{**kept, "score_threshold": 2},
+        **{**kept, "score_threshold": 0.78},
     )
     yield from layer(
         "NonMaximumSuppression",

@@ -60,6 +60,14 @@ def test_every_case_can_be_read_whole_and_is_named_by_its_folder():
                 assert reference.shape == output.shape
 
 
+def test_no_case_leaves_everything_open():
+    for folder in FOLDERS:
+        case = read_case(folder)
+        bounds = [output.profiles["fp32"].bound for output in case.outputs]
+        if case.verdict == "returns":
+            assert all(np.isfinite(b if isinstance(b, float) else b.read()).any() for b in bounds), case.id
+
+
 def test_every_layer_has_at_least_four_cases_that_return():
     counts = Counter(kind for folder in FOLDERS for kind in _returning(folder))
     assert set(counts) == set(LAYERS) - {"custom"}
