@@ -447,3 +447,25 @@ def test_quantize_refuses_what_makes_no_sense(run, weighted, tmp_path, arguments
     assert code == 2
     assert words in err
     assert not (tmp_path / "small.mlmodel").exists()
+
+
+def test_oracle(run, linear, tmp_path):
+    given = ("oracle", linear, "-i", "a=1,2,3", "-i", "b=0.1,0.2,0.3")
+    code, out, _ = run(*given, "-o", tmp_path / "answers.npz")
+    assert code == 0
+    assert "composite" in out
+    with np.load(tmp_path / "answers.npz") as answers:
+        assert set(answers) == {"y", "y.bound", "y.check"}
+        np.testing.assert_allclose(answers["y"], [1.1, 3.2, 5.3], rtol=1e-6)
+        assert (answers["y.bound"] > 0).all()
+        assert (answers["y.bound"] < 1e-6).all()
+    found = json.loads(run(*given, "--profile", "fp16/acc32", "--json")[1])["y"]
+    assert 1e-4 < max(found["bound"]) < 1e-2
+
+
+def test_oracle_refuses(run, linear, tmp_path):
+    given = ("oracle", linear, "-i", "a=1,2,3", "-i", "b=1,1,1")
+    assert "must end in .npz" in run(*given, "-o", tmp_path / "answers.json")[2]
+    code, _, err = run(*given, "-o", tmp_path / "missing" / "answers.npz")
+    assert code == 2
+    assert "no such folder" in err

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import refcoreml
-from refcoreml.cli import compare, demo, inspect, predict, quantize, study, trace
+from refcoreml.cli import compare, conformance, demo, inspect, oracle, predict, preview, quantize, study, trace
 from refcoreml.cli.console import errors
 from refcoreml.cli.custom import custom_code
 from refcoreml.errors import (
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"refcoreml {refcoreml.__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (predict, inspect, trace, quantize, compare, study, demo):
+    for module in (predict, preview, inspect, trace, oracle, quantize, compare, study, conformance, demo):
         module.add_parser(commands)
     return top
 

@@ -22,8 +22,8 @@ as 1,2,3 or JSON; NAME= may be left out if the model has one input; a .npz or .j
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say on what to run which model."""
+def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:
+    """Adds the arguments that say on what to run which model, and if ``precision`` in which arithmetic."""
     parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
     parser.add_argument("-i", "--input", action="append", default=[], metavar="NAME=VALUE", help=_HELP)
     parser.add_argument(
@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("fill", "fit", "crop"),
         help="bring pictures to the size that the model wants: fill (stretch), fit (black borders), crop (centre)",
     )
+    if not precision:
+        return
     parser.add_argument(
         "--precision",
         choices=("float32", "float64", "float16"),

@@ -84,7 +84,7 @@ class Interface:
             if count > 1:
                 raise self._invalid(f"{count} {noun} have the name {name!r}")
         self._check_inputs()
-        self._preprocessing = self._read_preprocessing(network)
+        self.preprocessing = self._read_preprocessing(network)
         self._classes = (
             self._read_classes(description, network) if isinstance(network, schema.NeuralNetworkClassifier) else None
         )
@@ -151,9 +151,9 @@ class Interface:
         if found.kind not in kinds:
             raise self._invalid(f"the predicted feature {name!r} is {found.describe()}, expected {' or '.join(kinds)}")
 
-    def _read_preprocessing(self, network: NetworkMessage) -> dict[str, list[_Scaler | _MeanImage]]:
+    def _read_preprocessing(self, network: NetworkMessage) -> dict[str, list[Scaler | MeanImage]]:
         images = {feature.name: feature for feature in self._inputs if feature.kind == "image"}
-        steps: dict[str, list[_Scaler | _MeanImage]] = {name: [] for name in images}
+        steps: dict[str, list[Scaler | MeanImage]] = {name: [] for name in images}
         for index, message in enumerate(network.preprocessing):
             where = f"{self._where}.preprocessing[{index}]"
             name = message.featureName
@@ -174,9 +174,9 @@ class Interface:
                 name = only
             kind = message.WhichOneof("preprocessor")
             if kind == "scaler":
-                steps[name].append(_Scaler.of(message.scaler, images[name], where))
+                steps[name].append(Scaler.of(message.scaler, images[name], where))
             elif kind == "meanImage":
-                steps[name].append(_MeanImage.of(message.meanImage, images[name], where))
+                steps[name].append(MeanImage.of(message.meanImage, images[name], where))
             else:
                 raise InvalidModelError("there is neither a scaler nor a mean image", where=where)
         return steps
@@ -230,7 +230,7 @@ class Interface:
     def _to_blob(self, feature: Feature, value: Any) -> Array:
         if feature.kind == "image":
             image: Array = np.asarray(value, self._dtype)
-            for step in self._preprocessing[feature.name]:
+            for step in self.preprocessing[feature.name]:
                 image = step.apply(image, feature)
             return image.reshape(self._image_shape(image.shape))
         array = convert(np.asarray(value), self._dtype, feature)
@@ -293,7 +293,7 @@ class Interface:
         for feature in self._inputs:
             if feature.kind == "image":
                 terms = ["x"] * feature.channels
-                for step in self._preprocessing[feature.name]:
+                for step in self.preprocessing[feature.name]:
                     terms = [step.formula(term, channel) for channel, term in enumerate(terms)]
                 names = _CHANNELS[feature.element]
                 formulas[feature.name] = [f"{name} = {term}" for name, term in zip(names, terms, strict=True)]
@@ -333,7 +333,7 @@ class Interface:
     def _from_blobs(self, feature: Feature, blobs: Mapping[str, Array]) -> Any:
         role = self._role(feature)
         if self._classes is None or role == "blob":
-            return self._from_blob(feature, blobs[feature.name])
+            return self.from_blob(feature, blobs[feature.name])
         labels, scores = self._classes.labels, self._scores(self._classes, blobs)
         if role == "scores":
             return dict(zip(labels, scores.tolist(), strict=True)) if feature.kind == "dictionary" else scores
@@ -353,7 +353,14 @@ class Interface:
             raise self._invalid(f"blob {classes.blob!r} holds {blob.size} scores for {len(classes.labels)} labels")
         return blob.reshape(-1)
 
-    def _from_blob(self, feature: Feature, blob: Array) -> Array:
+    def source_of(self, feature: Feature) -> tuple[str, tuple[str | int, ...]]:
+        """The blob that an output is made of; with the labels of its scores, if it comes from a classifier's."""
+        if self._classes is None or self._role(feature) == "blob":
+            return feature.name, ()
+        return self._classes.blob, self._classes.labels
+
+    def from_blob(self, feature: Feature, blob: Array) -> Array:
+        """An output that is no classifier's, in its shape; see `from_blobs`."""
         if feature.kind == "image":
             if blob.ndim < 3 or math.prod(blob.shape[:-3]) != 1:
                 raise InvalidModelError(
@@ -430,14 +437,14 @@ class _Classes:
 
 
 @dataclass(frozen=True)
-class _Scaler:
+class Scaler:
     """y = scale * x + bias, with a bias for each channel in their order."""
 
     scale: float
     biases: tuple[float, ...]
 
     @classmethod
-    def of(cls, message: schema.NeuralNetworkImageScaler, feature: Feature, where: str) -> _Scaler:
+    def of(cls, message: schema.NeuralNetworkImageScaler, feature: Feature, where: str) -> Scaler:
         if message.channelScale == 0:
             warnings.warn(
                 f"{where}.scaler: channelScale is 0 or was never set, so that the network sees no image",
@@ -461,13 +468,13 @@ class _Scaler:
 
 
 @dataclass(frozen=True)
-class _MeanImage:
+class MeanImage:
     """y = x - mean, with a mean for each pixel of each channel, stored as [C, H, W]."""
 
     mean: Array
 
     @classmethod
-    def of(cls, message: schema.NeuralNetworkMeanImage, feature: Feature, where: str) -> _MeanImage:
+    def of(cls, message: schema.NeuralNetworkMeanImage, feature: Feature, where: str) -> MeanImage:
         mean = np.array(message.meanImage, np.float32)
         shape, fixed = feature.default_shape, not (feature.shapes.listed or feature.shapes.ranges)
         if fixed and shape is not None and mean.size != math.prod(shape):

@@ -13,7 +13,7 @@ from refcoreml.neuralnetwork.registry import Blobs, Node, Op, RunBody, layer, sa
 LOOP_LIMIT = 100_000
 
 #: A condition is true if it is farther from 0 than this.
-_TRUE_BEYOND = 1e-6
+TRUE_BEYOND = 1e-6
 
 
 class _Break(Exception):  # noqa: N818 (a signal, no error)
@@ -133,7 +133,7 @@ def _number(node: Node, blobs: Blobs, name: str) -> float:
 
 
 def _holds(node: Node, blobs: Blobs, name: str) -> bool:
-    return abs(_number(node, blobs, name)) > _TRUE_BEYOND
+    return abs(_number(node, blobs, name)) > TRUE_BEYOND
 
 
 def _rounds(node: Node, blobs: Blobs) -> int:

@@ -45,6 +45,18 @@ def _activations(node: Node, field: str, roles: str) -> list[Activation]:
     return [_activation(node, message, f"{field}[{index}]") for index, message in enumerate(messages)]
 
 
+def recurrent_functions(node: Node) -> list[Activation]:
+    """The functions of a recurrent layer in the order of its formula; of a bidirectional one, forward then backward."""
+    if node.kind == "simpleRecurrent":
+        return [_activation(node, node.params.activation, "activation")]
+    if node.kind == "gru":
+        return _activations(node, "activations", "f, g")
+    if node.kind == "uniDirectionalLSTM":
+        return _activations(node, "activations", "f, g, h")
+    fields = ("activationsForwardLSTM", "activationsBackwardLSTM")
+    return [function for field in fields for function in _activations(node, field, "f, g, h")]
+
+
 @dataclass(frozen=True)
 class _Sizes:
     """What blobs of a layer look like.

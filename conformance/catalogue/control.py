@@ -1,0 +1,136 @@
+"""branch, loop, loopBreak, loopContinue, and copies over blobs that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from conformance.catalogue.data import Source, draw
+from conformance.catalogue.plan import Plan, family, network
+from refcoreml import build
+
+_FAMILY = "control flow"
+family(_FAMILY, "branch loop loopBreak loopContinue copy")
+
+
+def _layers(*items: tuple[str, Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    net = build.Network({}, [], exact=True)
+    for kind, inputs, outputs, fields in items:
+        net.add(kind, inputs=inputs, outputs=outputs, name=f"{kind}-{'-'.join(outputs) or len(net.layers)}", **fields)
+    return {"layers": net.layers}
+
+
+def _add(a: str, b: str, y: str) -> tuple[str, Any, Any, dict[str, Any]]:
+    return "addBroadcastable", [a, b], [y], {}
+
+
+def _copy(x: str, y: str) -> tuple[str, Any, Any, dict[str, Any]]:
+    return "copy", [x], [y], {}
+
+
+def _number(y: str, value: float) -> tuple[str, Any, Any, dict[str, Any]]:
+    return "fillStatic", [], [y], {"value": value, "target_shape": [1]}
+
+
+def plans() -> Iterator[Plan]:
+    yield from _branches()
+    yield from _loops()
+
+
+def _branches() -> Iterator[Plan]:
+    conditions = {"true": 1.0, "false": 0.0, "negative": -2.0, "tiny": 5e-7, "small": 2e-6}
+    for label, value in conditions.items():
+        name = f"branch/{label}"
+        net = build.Network({"c": (1,), "x": (3, 5)}, ["y"], exact=True)
+        net.add(
+            "branch",
+            inputs=["c"],
+            outputs=[],
+            if_branch=_layers(("multiply", ["x"], ["y"], {"alpha": 2})),
+            else_branch=_layers(("add", ["x"], ["y"], {"alpha": 1})),
+        )
+        yield network(name, _FAMILY, net, {"c": np.array([value]), "x": draw(Source(name), "integers", (3, 5))})
+    name = "branch/no-else"
+    net = build.Network({"c": (1,), "x": (3, 5)}, ["y"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add(
+        "branch", inputs=["c"], outputs=[], if_branch=_layers(("multiply", ["x"], ["t"], {"alpha": 2}), _copy("t", "y"))
+    )
+    for value in (0.0, 1.0):
+        yield network(
+            f"{name}-{value:g}", _FAMILY, net, {"c": np.array([value]), "x": draw(Source(name), "integers", (3, 5))}
+        )
+
+
+def _loops() -> Iterator[Plan]:
+    x = draw(Source("loop"), "integers", (3, 5))
+    body = [_add("y", "x", "sum"), _copy("sum", "y")]
+
+    def started(*inputs: str) -> build.Network:
+        net = build.Network({"x": (3, 5), **dict.fromkeys(inputs, (1,))}, ["y"], exact=True)
+        net.add("copy", inputs=["x"], outputs=["y"])
+        return net
+
+    net = started()
+    net.add("loop", inputs=[], outputs=[], max_loop_iterations=5, body_network=_layers(*body))
+    yield network("loop/count", _FAMILY, net, {"x": x})
+
+    net = started("n")
+    net.add("loop", inputs=["n"], outputs=[], max_loop_iterations=9, body_network=_layers(*body))
+    for count in (0, 1, 4):
+        yield network(f"loop/count-as-input-{count}", _FAMILY, net, {"x": x, "n": np.array([count])})
+
+    # i runs from 0 while i < n.
+    counting = [_number("one", 1), _add("i", "one", "next"), _copy("next", "i")]
+    net = started("n")
+    net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
+    net.add(
+        "loop",
+        inputs=[],
+        outputs=[],
+        condition_var="go",
+        condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})),
+        body_network=_layers(*body, *counting),
+    )
+    for count in (0, 3):
+        yield network(f"loop/condition-{count}", _FAMILY, net, {"x": x, "n": np.array([count])})
+    net = started("n")
+    net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
+    net.add(
+        "loop",
+        inputs=[],
+        outputs=[],
+        max_loop_iterations=2,
+        condition_var="go",
+        condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})),
+        body_network=_layers(*body, *counting),
+    )
+    yield network("loop/condition-and-count", _FAMILY, net, {"x": x, "n": np.array([5])})
+
+    for kind in ("loopBreak", "loopContinue"):
+        for limit in (1, 3, 6, 9):
+            net = started("n")
+            net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
+            leave = ("branch", ["late"], [], {"if_branch": _layers((kind, [], [], {}))})
+            # One round that is left early, and others after it.
+            net.add(
+                "loop",
+                inputs=[],
+                outputs=[],
+                max_loop_iterations=6,
+                body_network=_layers(*counting, ("equal", ["i", "n"], ["late"], {}), leave, *body),
+            )
+            yield network(f"{kind}/round-{limit}", _FAMILY, net, {"x": x, "n": np.array([limit])})
+    inner = ("loop", [], [], {"max_loop_iterations": 4, "body_network": _layers(*body, ("loopBreak", [], [], {}))})
+    net = started()
+    net.add("loop", inputs=[], outputs=[], max_loop_iterations=3, body_network=_layers(inner))
+    yield network("loopBreak/innermost", _FAMILY, net, {"x": x})
+
+    net = build.Network({"x": (3, 5)}, ["y", "z"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("add", inputs=["y"], outputs=["z"], alpha=1)
+    net.add("multiply", inputs=["z"], outputs=["t"], alpha=3)
+    net.add("copy", inputs=["t"], outputs=["y"])
+    yield network("copy/over", _FAMILY, net, {"x": x})

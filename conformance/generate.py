@@ -1,0 +1,261 @@
+"""Writes the conformance cases: the catalogue, with references and bounds from the oracle.
+
+    python -m conformance.generate                            the committed set, to conformance/cases
+    python -m conformance.generate --only "convolution/*"     some of it
+    python -m conformance.generate --check                    compares with what is there, within float64 rounding
+    python -m conformance.generate --sets 20 --out /tmp/large twenty sets of numbers for each case
+
+Inputs and weights are the same on every machine; references may differ in the last bits of double precision, so that
+regenerated files are compared by numbers, never by bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import hashlib
+import io
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance import catalogue
+from conformance.catalogue import data
+from conformance.catalogue.plan import Plan
+from refcoreml.conformance.cases import Case, Expected, read_case
+from refcoreml.errors import InputError
+from refcoreml.oracle import PROFILES, oracle
+from refcoreml.spec import schema
+
+CASES = Path(__file__).resolve().parent / "cases"
+Array = NDArray[Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=CASES, metavar="FOLDER", help="where cases go (conformance/cases)")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="cases whose id fits")
+    parser.add_argument("--sets", type=int, default=1, metavar="N", help="sets of numbers for each case (1)")
+    parser.add_argument("--check", action="store_true", help="write nothing, compare with what is there")
+    options = parser.parse_args(arguments)
+    if not options.check and options.only == "*" and options.out.exists():
+        shutil.rmtree(options.out)
+    count, different = 0, 0
+    for plan in plans(options.sets):
+        if not fnmatch.fnmatch(plan.id, options.only):
+            continue
+        count += 1
+        if options.check:
+            for problem in differences(plan, options.out / plan.id):
+                different += 1
+                print(f"{plan.id}: {problem}")
+        else:
+            write(plan, options.out / plan.id)
+    print(f"{count} cases {'compared' if options.check else f'in {options.out}'}")
+    return 1 if different or not count else 0
+
+
+def plans(sets: int = 1) -> Iterator[Plan]:
+    """The catalogue, with further sets of numbers under names that end in -2, -3, ..."""
+    for number in range(1, sets + 1):
+        with data.salted("" if number == 1 else f"#{number}"):
+            for plan in catalogue.plans():
+                plan.id += "" if number == 1 else f"-{number}"
+                yield plan
+
+
+class Arrays:
+    """A file of arrays in the .npy format, one behind the other; equal ones are written once."""
+
+    def __init__(self) -> None:
+        self.content = io.BytesIO()
+        self._known: dict[bytes, int] = {}
+
+    def add(self, array: Array) -> dict[str, int]:
+        one = io.BytesIO()
+        np.lib.format.write_array(one, np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"))), (1, 0), False)
+        if one.getvalue() not in self._known:
+            self._known[one.getvalue()] = self.content.tell()
+            self.content.write(one.getvalue())
+        return {"at": self._known[one.getvalue()]}
+
+
+def answers_of(plan: Plan) -> dict[str, dict[str, tuple[Array, Array, str]]]:
+    """Reference, bound and class of each output, by output and profile."""
+    if plan.verdict in ("malformed", "invalid") or (not plan.inputs and plan.family == "files"):
+        return {}
+    if plan.family == "files":
+        return {}
+    if plan.expected:
+        return {
+            name: {profile: (value, radius, "random") for profile in PROFILES}
+            for name, (value, radius, _) in plan.expected.items()
+        }
+    result: dict[str, dict[str, tuple[Array, Array, str]]] = {}
+    dynamic = _dynamic_range(plan)
+    for profile in PROFILES:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                answers = oracle(plan.model, plan.inputs, profile)
+        except InputError as error:
+            if "rounding may turn" not in str(error):
+                raise
+            continue
+        for name, answer in answers.items():
+            value, radius, check = answer.value, answer.bound, answer.check
+            if dynamic is not None:
+                radius, check = np.broadcast_to(dynamic, value.shape), "dynamic int8"
+            result.setdefault(name, {})[profile] = (value, radius, check)
+    return result
+
+
+def _dynamic_range(plan: Plan) -> Array | None:
+    """For layers that quantize their input at run time: one step of eight bits in each number of the input.
+
+    How the input is quantized is not specified. A step is at most max |x| / 127, and no rounding is off by more.
+    """
+    model = schema.Model.FromString(plan.model) if plan.verdict == "returns" else schema.Model()
+    layers = model.neuralNetwork.layers
+    if len(layers) != 1:
+        return None
+    params = getattr(layers[0], str(layers[0].WhichOneof("layer")))
+    if not getattr(params, "int8DynamicQuantize", False):
+        return None
+    x = plan.inputs["x0"]
+    scale = np.array(params.weights.quantization.linearQuantization.scale).reshape(-1, 1)
+    weights = np.frombuffer(params.weights.int8RawValue, np.int8).reshape(-1, x.shape[-1]) * scale
+    return np.asarray(1.01 * np.abs(weights).sum(axis=1) * np.abs(x).max() / 127)
+
+
+def described(plan: Plan) -> tuple[dict[str, Any], bytes]:
+    """``case.json`` and the file of arrays."""
+    arrays = Arrays()
+    inputs = [
+        {"name": name, "dtype": "float32", "shape": list(array.shape), "values": arrays.add(array)}
+        for name, array in plan.inputs.items()
+    ]
+    outputs = []
+    for name, profiles in answers_of(plan).items():
+        checks = {check for _, _, check in profiles.values()}
+        item: dict[str, Any] = {"name": name, "shape": list(next(iter(profiles.values()))[0].shape)}
+        if plan.free_ones:
+            item["free_ones"] = True
+        bounds = {profile: radius for profile, (_, radius, _) in profiles.items()}
+        item["check"] = "exact" if not any(radius.any() for radius in bounds.values()) else min(checks)
+        if plan.expected and plan.expected[name][2]:
+            item["moments"] = [
+                {"power": power, "reference": value, "bound": bound} for power, value, bound in plan.expected[name][2]
+            ]
+        item["profiles"] = {
+            profile: {
+                "reference": arrays.add(_narrow(value)),
+                "bound": arrays.add(_rounded_up(radius)) if radius.any() else 0,
+            }
+            for profile, (value, radius, _) in profiles.items()
+        }
+        outputs.append(item)
+    content = arrays.content.getvalue()
+    description: dict[str, Any] = {
+        "format": 1,
+        "id": plan.id,
+        "family": plan.family,
+        "layers": plan.layers,
+        "data": plan.data,
+        "clauses": plan.clauses,
+        "requires": {"specification": plan.specification, "features": plan.features},
+        "verdict": plan.verdict,
+        **({"rule": plan.rule} if plan.rule else {}),
+        "model": {"file": "model.mlmodel", "sha256": hashlib.sha256(plan.model).hexdigest()},
+        **({"arrays": {"file": "arrays.npy", "sha256": hashlib.sha256(content).hexdigest()}} if content else {}),
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+    return description, content
+
+
+def write(plan: Plan, folder: Path) -> None:
+    """Writes a case."""
+    description, content = described(plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.mlmodel").write_bytes(plan.model)
+    if content:
+        (folder / "arrays.npy").write_bytes(content)
+    (folder / "case.json").write_text(_json(description) + "\n", encoding="utf-8", newline="\n")
+
+
+def _json(description: dict[str, Any]) -> str:
+    """One line a field, so that changes can be read."""
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in description.items()]
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _narrow(value: Array) -> Array:
+    """Float32 where that loses nothing, but for the sign of zeros, which nobody judges."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        short = value.astype(np.float32)
+    return short if np.array_equal(short.astype(np.float64), value, equal_nan=True) else value
+
+
+def _rounded_up(radius: Array) -> Array:
+    with np.errstate(over="ignore"):
+        short = radius.astype(np.float32)
+    return np.where(short < radius, np.nextafter(short, np.float32(np.inf)), short)
+
+
+def differences(plan: Plan, folder: Path) -> Iterator[str]:
+    """How a case on disk differs from what the catalogue and the oracle say, beyond float64 rounding.
+
+    A bound of single precision is at least K 2^-24 M for sums of K terms of the magnitude M in all, whatever the order;
+    in double precision the order changes less than K 2^-52 M, which is 2^-28 of it. Four times that are allowed.
+    """
+    case = read_case(folder)
+    description, _ = described(plan)
+    written = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    for key, value in description.items():
+        if key not in ("model", "arrays", "outputs") and written[key] != value:
+            yield f"{key} is {written[key]!r}, now {value!r}"
+    if case.check_model().read_bytes() != plan.model and schema.Model.FromString(
+        case.model.read_bytes()
+    ) != schema.Model.FromString(plan.model):
+        yield "the model differs"
+    for name, array in case.read_inputs().items():
+        if not np.array_equal(array, plan.inputs[name], equal_nan=True):
+            yield f"input {name} differs"
+    now = answers_of(plan)
+    if [output.name for output in case.outputs] != list(now):
+        yield f"outputs are {[output.name for output in case.outputs]}, now {list(now)}"
+        return
+    for output in case.outputs:
+        if sorted(output.profiles) != sorted(now[output.name]):
+            yield f"output {output.name} has the profiles {sorted(output.profiles)}"
+            continue
+        for profile, expected in output.profiles.items():
+            yield from _differences(case, f"{output.name}, {profile}", expected, *now[output.name][profile][:2])
+
+
+def _differences(case: Case, place: str, expected: Expected, value: Array, radius: Array) -> Iterator[str]:
+    reference = expected.reference.read().astype(np.float64)
+    bound = expected.bound if isinstance(expected.bound, float) else expected.bound.read().astype(np.float64)
+    bound = np.broadcast_to(np.asarray(bound), reference.shape)
+    if reference.shape != value.shape:
+        yield f"{place}: the reference has the shape {reference.shape}, now {value.shape}"
+        return
+    with np.errstate(invalid="ignore"):
+        close = (reference == value) | (np.abs(reference - value) <= 2.0**-26 * bound) | np.isinf(bound)
+        same = (bound == radius) | (np.abs(bound - radius) <= 2.0**-20 * bound)
+    if not (close | (np.isnan(reference) & np.isnan(value))).all():
+        yield f"{place}: references differ by {np.nanmax(np.abs(reference - value)):.3g}"
+    if not same.all():
+        yield f"{place}: bounds differ, up to {np.nanmax(bound):.3g} and now {np.nanmax(radius):.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""``refcoreml oracle``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refcoreml.cli.console import out, print_json, shape_text, table
+from refcoreml.cli.values import add_arguments, read_inputs
+from refcoreml.errors import UsageError
+from refcoreml.model import load
+from refcoreml.oracle import PROFILES, Answer, oracle
+
+_EPILOG = """\
+examples:
+  refcoreml oracle Net.mlmodel --input x=x.npy
+  refcoreml oracle Net.mlmodel --input x=x.npy --profile fp16/acc32 -o answers.npz
+
+the .npz holds for each output NAME its value, NAME.bound, NAME.check and of classifiers NAME.labels: an implementation
+is right where it equals the value, infinities and NaN included, or is not farther away than the bound
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "oracle",
+        help="compute golden outputs with a bound for every number",
+        description="Computes a network in double precision, and for every number of its outputs how far an honest "
+        "implementation may be away.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser, precision=False)
+    parser.add_argument(
+        "--profile",
+        choices=tuple(PROFILES),
+        default="fp32",
+        help="the implementation's numbers: fp32 (default), or blobs and weights in half precision with sums in single "
+        "(fp16/acc32) or half precision (fp16/acc16)",
+    )
+    parser.add_argument("--json", action="store_true", help="print values and bounds in full as JSON")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the answers to a .npz file")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    if options.output and Path(options.output).suffix.lower() != ".npz":
+        raise UsageError("the name must end in .npz", where=options.output)
+    if options.output and not Path(options.output).parent.is_dir():
+        raise UsageError("there is no such folder", where=str(Path(options.output).parent))
+    model = load(options.model, precision="float64", prepare=False)
+    answers = oracle(model, read_inputs(model, options.input, options.resize), options.profile)
+    if options.json:
+        print_json({name: _plain(answer) for name, answer in answers.items()})
+    else:
+        _show(answers, options.profile)
+    if options.output:
+        arrays: dict[str, Any] = {}
+        for name, answer in answers.items():
+            arrays |= {name: answer.value, f"{name}.bound": answer.bound, f"{name}.check": np.array(answer.check)}
+            if answer.labels:
+                arrays[f"{name}.labels"] = np.array(answer.labels)
+        np.savez(options.output, **arrays)
+    return 0
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    labels = {"labels": list(answer.labels)} if answer.labels else {}
+    return {"check": answer.check, "value": answer.value, "bound": answer.bound, **labels}
+
+
+def _show(answers: dict[str, Answer], profile: str) -> None:
+    numbers = ("greatest value", "greatest bound", "undetermined")
+    columns = table(profile, "shape", "check", *numbers, right=numbers)
+    for name, answer in answers.items():
+        sure = np.isfinite(answer.bound) & np.isfinite(answer.value)
+        value, bound = (f"{np.abs(part[sure]).max(initial=0):.6g}" for part in (answer.value, answer.bound))
+        open_places = int(np.isinf(answer.bound).sum())
+        columns.add_row(name, shape_text(answer.value.shape), answer.check, value, bound, str(open_places or "none"))
+    out.print(columns)

@@ -1,0 +1,259 @@
+"""Reads conformance cases: a folder with ``case.json``, a model, and a file with inputs, references and bounds.
+
+Needs NumPy alone, and imports nothing of refcoreml, so that this file and ``verify.py`` can be copied into any project.
+The format is described in ``docs/conformance.md`` and, formally, in ``conformance/case.schema.json``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The version of the format that this file reads.
+FORMAT = 1
+
+VERDICTS = ("returns", "malformed", "invalid", "unsupported-ok")
+
+
+class CaseError(Exception):
+    """The case itself is damaged: a file is missing, or is not what ``case.json`` says."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One of the arrays in a case's file of arrays, in which each stands in the ``.npy`` format behind the other.
+
+    Attributes:
+        path, sha256: the file and its checksum.
+        offset: where the array begins in it, in bytes.
+        shape: the shape it must have.
+    """
+
+    path: Path
+    sha256: str
+    offset: int
+    shape: tuple[int, ...]
+
+    def read(self) -> NDArray[Any]:
+        """The array; raises `CaseError` if the file is not the one that was written."""
+        content = io.BytesIO(checked_file(self.path, self.sha256))
+        content.seek(self.offset)
+        try:
+            array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)
+        except Exception as error:  # a wrong offset can make NumPy raise almost anything
+            raise CaseError(f"{self.path.name} has no array at {self.offset}: {error}") from error
+        if array.shape != self.shape or array.dtype.kind not in "fiub":
+            raise CaseError(f"{self.path.name} at {self.offset} holds {array.dtype} {array.shape}, not {self.shape}")
+        return array
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An output under one profile: references and bounds, float64, of one shape.
+
+    Attributes:
+        reference: the exact value of each element.
+        bound: how far an honest implementation may be from it; a number stands for all elements.
+    """
+
+    reference: Stored
+    bound: Stored | float
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input; ``dtype`` is what the model declares."""
+
+    name: str
+    dtype: str
+    values: Stored
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output.
+
+    Attributes:
+        free_ones: whether dimensions of length 1 may be more or fewer, as networks of rank 5 leave it open.
+        check: which kind of bound it is, for reports.
+        profiles: what is expected, by profile.
+        moments: for random numbers: (power, the mean of this power of all elements, how far it may be off).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    free_ones: bool
+    check: str
+    profiles: Mapping[str, Expected]
+    moments: Sequence[tuple[int, float, float]] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case, as read by `read_case`.
+
+    Attributes:
+        id: its name, such as ``convolution/stride/integers``, unique in the suite.
+        family, layers, data: a group of layers, for reports; the types in the model; the kind of data.
+        clauses: labels of the specification's clauses that it tests.
+        specification, features: the version that the model needs, and what else, such as ``float16 weights``.
+        verdict, rule: one of `VERDICTS`; for an invalid model, the rule that it breaks.
+    """
+
+    folder: Path
+    id: str
+    family: str
+    layers: Sequence[str]
+    data: str
+    clauses: Sequence[str]
+    specification: int
+    features: Sequence[str]
+    verdict: str
+    rule: str
+    model: Path
+    model_sha256: str
+    inputs: Sequence[Input] = field(default_factory=list)
+    outputs: Sequence[Output] = field(default_factory=list)
+
+    def supports(self, profile: str) -> bool:
+        """Whether the case says something about the profile."""
+        return all(profile in output.profiles for output in self.outputs)
+
+    def read_inputs(self) -> dict[str, NDArray[Any]]:
+        """The inputs by name, in the types that the model declares."""
+        return {item.name: item.values.read().astype(item.dtype) for item in self.inputs}
+
+    def check_model(self) -> Path:
+        """The model's path; raises `CaseError` if the file is not the one that was written."""
+        checked_file(self.model, self.model_sha256)
+        return self.model
+
+
+def find_cases(root: Path, patterns: Sequence[str] = ()) -> list[Path]:
+    """The folders of all cases below ``root`` whose path from there fits one of the patterns, sorted.
+
+    Args:
+        root: a folder.
+        patterns: with ``*`` for any text; ``convolution`` fits everything below a folder of that name, too.
+    """
+    folders = sorted(path.parent for path in root.rglob("case.json"))
+    names = {folder: folder.relative_to(root).as_posix() for folder in folders}
+    wanted = [form for pattern in patterns for form in (pattern, f"{pattern.rstrip('/')}/*")]
+    return [folder for folder in folders if not wanted or any(fnmatch.fnmatch(names[folder], p) for p in wanted)]
+
+
+def read_case(folder: Path) -> Case:
+    """Reads ``case.json``; files are read when they are asked for.
+
+    Raises:
+        CaseError: the file is missing, is no JSON, lacks something, or is of another format.
+    """
+    try:
+        text = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        if text["format"] != FORMAT:
+            raise CaseError(f"case.json is of format {text['format']!r}, this reader knows {FORMAT}")
+        if text["verdict"] not in VERDICTS:
+            raise CaseError(f"the verdict is {text['verdict']!r}, expected one of {', '.join(VERDICTS)}")
+        arrays = (Path(), "")
+        if text["inputs"] or text["outputs"]:
+            arrays = _inside(folder, text["arrays"]["file"]), str(text["arrays"]["sha256"])
+        return Case(
+            folder=folder,
+            id=str(text["id"]),
+            family=str(text["family"]),
+            layers=[str(name) for name in text["layers"]],
+            data=str(text["data"]),
+            clauses=[str(label) for label in text["clauses"]],
+            specification=int(text["requires"]["specification"]),
+            features=[str(name) for name in text["requires"]["features"]],
+            verdict=text["verdict"],
+            rule=str(text.get("rule", "")),
+            model=_inside(folder, text["model"]["file"]),
+            model_sha256=str(text["model"]["sha256"]),
+            inputs=[_input(arrays, item) for item in text["inputs"]],
+            outputs=[_output(arrays, item) for item in text["outputs"]],
+        )
+    except CaseError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise CaseError(f"case.json cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _input(arrays: tuple[Path, str], item: Any) -> Input:
+    dtype = str(item["dtype"])
+    if dtype not in ("float32", "float64", "int32", "float16"):
+        raise CaseError(f"input {item['name']!r} has the type {dtype!r}")
+    return Input(str(item["name"]), dtype, _stored(arrays, item["values"], _shape(item)))
+
+
+def _output(arrays: tuple[Path, str], item: Any) -> Output:
+    shape = _shape(item)
+    profiles = {
+        str(profile): Expected(
+            _stored(arrays, given["reference"], shape),
+            float(given["bound"])
+            if isinstance(given["bound"], (int, float))
+            else _stored(arrays, given["bound"], shape),
+        )
+        for profile, given in item["profiles"].items()
+    }
+    return Output(
+        str(item["name"]),
+        shape,
+        bool(item.get("free_ones", False)),
+        str(item["check"]),
+        profiles,
+        [(int(m["power"]), float(m["reference"]), float(m["bound"])) for m in item.get("moments", [])],
+    )
+
+
+def _shape(item: Any) -> tuple[int, ...]:
+    return tuple(int(length) for length in item["shape"])
+
+
+def _stored(arrays: tuple[Path, str], item: Any, shape: tuple[int, ...]) -> Stored:
+    return Stored(*arrays, int(item["at"]), shape)
+
+
+def _inside(folder: Path, name: Any) -> Path:
+    """A file of the case; names that lead elsewhere are refused."""
+    path = Path(str(name))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise CaseError(f"the file name {name!r} leads out of the case")
+    return folder / path
+
+
+def checked_file(path: Path, sha256: str) -> bytes:
+    """The file's content; raises `CaseError` unless the file exists and has the checksum."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CaseError(f"{path.name} cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise CaseError(f"{path.name} is damaged: its SHA-256 is not the one in case.json")
+    return content
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """An array of numbers from a ``.npy`` file; raises `CaseError` for anything else.
+
+    The file is mapped first, so that a header that promises more than the file holds is refused without being believed.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+            raise CaseError(f"{path.name} does not hold an array of numbers")
+        return np.array(array)
+    except CaseError:
+        raise
+    except Exception as error:  # a garbled header can make NumPy raise almost anything
+        raise CaseError(f"{path.name} is no .npy file: {type(error).__name__}: {str(error)[:200]}") from error

@@ -1,0 +1,127 @@
+"""Reports of a run: counts by family, JSON, JUnit XML, and a page with the worst cases."""
+
+from __future__ import annotations
+
+import fnmatch
+import html
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from xml.etree import ElementTree
+
+from refcoreml.conformance.expectations import Expectation
+from refcoreml.conformance.runner import Result
+
+#: All statuses, in the order of columns.
+STATUSES = ("pass", "fail", "crash", "timeout", "unsupported", "damaged", "expected failure", "unexpected pass")
+
+_WORST_SHOWN = 30
+
+
+def by_family(results: Sequence[Result]) -> Iterator[tuple[str, Counter[str], float]]:
+    """(family, cases by status, the greatest error in bounds of those that passed), and a last line for all."""
+    for name in [*sorted({result.family for result in results}), "all"]:
+        group = [result for result in results if name in ("all", result.family)]
+        worst = max((result.worst for result in group if result.status == "pass"), default=0.0)
+        yield name, Counter(result.status for result in group), worst
+
+
+def unused_expectations(results: Sequence[Result], expectations: Sequence[Expectation]) -> list[str]:
+    """Patterns of the implementer's list that fit no case."""
+    return [item.pattern for item in expectations if not any(fnmatch.fnmatchcase(r.id, item.pattern) for r in results)]
+
+
+def as_json(results: Sequence[Result], about: Mapping[str, str]) -> str:
+    """The whole run."""
+    families = [
+        {"family": name, "worst": _finite(worst), **{status: counts[status] for status in STATUSES}}
+        for name, counts, worst in by_family(results)
+    ]
+    cases = [{**asdict(result), "layers": list(result.layers), "worst": _finite(result.worst)} for result in results]
+    return json.dumps({**about, "families": families, "cases": cases}, indent=1) + "\n"
+
+
+def _finite(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def as_junit(results: Sequence[Result], about: Mapping[str, str]) -> str:
+    """JUnit's XML, as continuous integration reads it: a suite a family."""
+    top = ElementTree.Element("testsuites", name=f"refcoreml conformance, {about['profile']}")
+    for family in sorted({result.family for result in results}):
+        group = [result for result in results if result.family == family]
+        suite = ElementTree.SubElement(
+            top,
+            "testsuite",
+            name=family,
+            tests=str(len(group)),
+            failures=str(sum(result.bad for result in group)),
+            skipped=str(sum(result.status in ("unsupported", "expected failure") for result in group)),
+        )
+        for result in group:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=family, name=result.id, time=f"{result.seconds:.3f}"
+            )
+            if result.bad:
+                ElementTree.SubElement(case, "failure", type=result.status, message=_printable(result.message))
+            elif result.status != "pass":
+                ElementTree.SubElement(case, "skipped", message=_printable(f"{result.status}: {result.message}"))
+    return ElementTree.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _printable(text: str) -> str:
+    """Without the characters that XML 1.0 does not know; an implementation may print anything."""
+    return "".join(c if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" else "\ufffd" for c in text)
+
+
+_STYLE = """
+body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .2em .7em; text-align: left; vertical-align: top }
+th { border-bottom: 1px solid #999 } td.n { text-align: right; font-variant-numeric: tabular-nums }
+tr:last-child.sum td { border-top: 1px solid #999; font-weight: 600 }
+.bad { color: #b00020 } .bar { background: #3b74c4; height: .7em; display: inline-block; min-width: 1px }
+.message { font-size: 13px; color: #555; overflow-wrap: anywhere }
+"""
+
+
+def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
+    """A page of its own: counts by family, what failed, and the cases that came nearest to their bounds."""
+    e = html.escape
+    shown = [status for status in STATUSES if any(result.status == status for result in results)]
+    rows = []
+    for name, counts, worst in by_family(results):
+        cells = "".join(
+            f'<td class="n{" bad" if status in ("fail", "crash", "timeout", "unexpected pass") else ""}">'
+            f"{counts[status] or ''}</td>"
+            for status in shown
+        )
+        rows.append(
+            f'<tr{" class=sum" if name == "all" else ""}><td>{e(name)}</td>{cells}<td class="n">{worst:.3g}</td></tr>'
+        )
+    failed = [result for result in results if result.bad]
+    near = sorted((r for r in results if r.status == "pass" and r.worst > 0), key=lambda r: -r.worst)[:_WORST_SHOWN]
+    failures = "".join(
+        f'<tr><td class="bad">{e(r.status)}</td><td>{e(r.id)}</td>'
+        f'<td class="message">{e(_printable(r.message))}</td></tr>'
+        for r in sorted(failed, key=lambda r: -r.worst)
+    )
+    nearest = "".join(
+        f'<tr><td>{e(r.id)}</td><td>{e(r.where)}</td><td class="n">{r.worst:.3g}</td>'
+        f'<td style="width:14em"><span class="bar" style="width:{min(r.worst, 1) * 100:.1f}%"></span></td></tr>'
+        for r in near
+    )
+    columns = "".join(f"<th>{e(status)}</th>" for status in shown)
+    title = f"Conformance, {e(about['profile'])}"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>
+<body><h1>Conformance to Core ML</h1>
+<p><b>{e(about["implementation"])}</b>, profile <b>{e(about["profile"])}</b>:
+{len(results)} cases, {len(failed)} bad.</p>
+<table><tr><th>family</th>{columns}<th>worst error / bound</th></tr>{"".join(rows)}</table>
+<h2>What failed</h2>{f"<table>{failures}</table>" if failed else "<p>Nothing.</p>"}
+<h2>Nearest to their bounds</h2>
+<p>Of the cases that passed, those with the greatest error, as a fraction of what is allowed at that element.</p>
+<table><tr><th>case</th><th>where</th><th>error / bound</th><th></th></tr>{nearest}</table></body></html>
+"""

@@ -1,0 +1,140 @@
+"""Judges what an implementation made of a case.
+
+Needs NumPy alone, and imports nothing of refcoreml (the names of types apart), so that this file and ``cases.py`` can
+be copied into any project. The whole rule, for an output y with reference r and bound b, element by element:
+
+1. y has the shape of r (where the case says so, up to dimensions of length 1) and holds real numbers;
+2. where b is infinite, anything goes;
+3. where r is NaN, y is NaN; where r is infinite, y is the same infinity;
+4. elsewhere abs(y - r) <= b, where two things count as within the bound: an infinity with the sign of r, if abs(r) + b
+   exceeds the largest number of the profile's storage type; and 0, if abs(r) is below its smallest normal number.
+
+So 0 and -0 are equal. A bound of 0 demands the very number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from refcoreml.conformance.cases import Case, Output
+
+#: What an implementation did with a case, by the exit code of its command; any other code is a ``crash``.
+OUTCOMES = {0: "returned", 1: "rejected", 2: "unsupported"}
+
+#: (smallest normal number, largest number) of a profile's storage type, by the start of the profile's name.
+_STORAGE = {"fp32": (2.0**-126, (2 - 2.0**-23) * 2.0**127), "fp16": (2.0**-14, 65504.0)}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a case, or of one output.
+
+    Attributes:
+        status: ``pass``, ``fail``, ``unsupported``, ``timeout``, ``crash``; from the runner also ``damaged``.
+        message: why it did not pass.
+        worst, where: the greatest abs(y - r) / b, infinite where a bound of 0 is missed; its output and index.
+    """
+
+    status: str
+    message: str = ""
+    worst: float = 0.0
+    where: str = ""
+
+
+def judge(case: Case, outcome: str, read_output: Callable[[str], Any], profile: str) -> Judgement:
+    """Judges a case by what the implementation did and, if it returned, by its outputs.
+
+    Args:
+        case: the case.
+        outcome: one of `OUTCOMES`, or ``crash`` or ``timeout``.
+        read_output: gives the array of the output of a name; whatever it raises is the implementation's failure.
+        profile: the arithmetic that the implementation claims.
+
+    Raises:
+        CaseError: a file of the case is damaged.
+    """
+    if outcome in ("crash", "timeout"):
+        return Judgement(outcome)
+    if case.verdict == "unsupported-ok" and outcome != "returned":
+        return Judgement("pass")
+    if outcome == "unsupported":
+        return Judgement("unsupported")
+    if case.verdict in ("malformed", "invalid"):
+        if outcome == "rejected":
+            return Judgement("pass")
+        rule = f": {case.rule}" if case.rule else ""
+        return Judgement("fail", f"returned something for a model that is {case.verdict}{rule}")
+    if outcome == "rejected":
+        return Judgement("fail", "rejected a valid model or valid inputs")
+    results = [_judge_output(output, read_output, profile) for output in case.outputs]
+    failed = [result for result in results if result.status != "pass"]
+    return max(failed or results, key=lambda result: result.worst, default=Judgement("pass"))
+
+
+def _judge_output(output: Output, read_output: Callable[[str], Any], profile: str) -> Judgement:
+    expected = output.profiles[profile]
+    reference = expected.reference.read().astype(np.float64)
+    bound = expected.bound if isinstance(expected.bound, float) else expected.bound.read()
+    try:
+        y = np.asarray(read_output(output.name))
+    except Exception as error:
+        return Judgement("fail", f"output {output.name!r}: {error}", np.inf, output.name)
+    result = compare(y, reference, bound, profile, free_ones=output.free_ones)
+    for power, expected_mean, tolerance in output.moments if result.status == "pass" else ():
+        mean = float(np.mean(y.astype(np.float64) ** power))
+        if not abs(mean - expected_mean) <= tolerance:
+            what = f"the mean of its values to the power {power} is {mean:.6g}, expected {expected_mean:.6g}"
+            result = Judgement("fail", f"{what} +- {tolerance:.2g}", np.inf)
+    where = f"{output.name}{result.where}"
+    return Judgement(result.status, result.message and f"output {where}: {result.message}", result.worst, where)
+
+
+def compare(
+    y: NDArray[Any], reference: NDArray[Any], bound: NDArray[Any] | float, profile: str, *, free_ones: bool = False
+) -> Judgement:
+    """Holds an array against its reference; see the head of this file for the rule.
+
+    Args:
+        y: any real type, any byte order.
+        reference: float64.
+        bound: float64 of the same shape, or one number.
+        profile: ``fp32``, ``fp16/acc32`` or ``fp16/acc16``.
+        free_ones: whether dimensions of length 1 may be more or fewer.
+    """
+    if y.dtype.kind not in "fiub":
+        return Judgement("fail", f"is of type {y.dtype}, expected real numbers", np.inf)
+    if y.shape != reference.shape:
+        if not free_ones or _without_ones(y.shape) != _without_ones(reference.shape):
+            return Judgement("fail", f"has the shape {y.shape}, expected {reference.shape}", np.inf)
+        y = y.reshape(reference.shape)
+    y, bound = y.astype(np.float64), np.broadcast_to(np.asarray(bound, np.float64), reference.shape)
+    smallest, largest = _STORAGE[profile[:4]]
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.abs(y - reference)
+        special = ~np.isfinite(reference)
+        met = np.isnan(y) & np.isnan(reference) | (y == reference)
+        flushed = (y == 0) & (np.abs(reference) < smallest)
+        overflow = np.isinf(y) & (np.sign(y) == np.sign(reference)) & (np.abs(reference) + bound > largest)
+        good = np.isinf(bound) | np.where(special, met, (distance <= bound) | flushed | overflow)
+    ratio = np.where(good, 0.0, np.inf)
+    np.divide(distance, bound, out=ratio, where=(bound > 0) & np.isfinite(bound) & np.isfinite(distance))
+    ratio = np.where(good, np.minimum(ratio, 1), np.maximum(ratio, 1))
+    worst = int(np.argmax(np.where(good, ratio, ratio + 1)))
+    where = f"[{', '.join(str(int(i)) for i in np.unravel_index(worst, y.shape))}]"
+    if good.all():
+        return Judgement("pass", "", float(ratio.flat[worst]), where)
+    message = (
+        f"got {y.flat[worst]:.9g}, expected {reference.flat[worst]:.9g} +- {bound.flat[worst]:.3g}"
+        f" ({int((~good).sum())} of {y.size} elements are out of bounds)"
+    )
+    return Judgement("fail", message, float(ratio.flat[worst]), where)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(length for length in shape if length != 1)

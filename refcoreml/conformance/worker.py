@@ -1,0 +1,90 @@
+"""Hosts a session written in Python, in a process of its own, for `refcoreml.conformance.runner`.
+
+    python -m refcoreml.conformance.worker SESSION
+
+SESSION is a file or a module with ``prepare(model: str) -> session``, called with a model's path; ``session(inputs)``
+takes arrays by name and returns outputs by name. Either raises `NotImplementedError` for what it cannot run and
+`ValueError` for what it refuses; any other exception is a crash.
+
+Standard input holds a case's folder and an output folder a line, separated by a tab; the answer is a line of JSON. What
+the session prints goes to standard error, so that it cannot garble the answers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refcoreml.conformance.cases import Case, CaseError, read_case
+
+#: What ``prepare`` returns.
+Session: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
+Prepare: TypeAlias = Callable[[str], Session]
+
+
+def load_prepare(name: str) -> Prepare:
+    """The function ``prepare`` of a file (a name that ends in .py) or of a module."""
+    if name.endswith(".py"):
+        spec = importlib.util.spec_from_file_location("conformance_session", name)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"cannot import {name}")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["conformance_session"] = module
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(name)
+    prepare: Prepare = module.prepare
+    return prepare
+
+
+def run_case(prepare: Prepare, case: Case) -> tuple[str, str, dict[str, Any]]:
+    """What became of it, why, and the outputs."""
+    path, inputs = str(case.check_model()), case.read_inputs()
+    try:
+        return "returned", "", dict(prepare(path)(inputs))
+    except NotImplementedError as error:
+        return "unsupported", str(error), {}
+    except ValueError as error:
+        return "rejected", str(error), {}
+    except Exception as error:
+        return "crash", f"{type(error).__name__}: {error}", {}
+
+
+def _answer(prepare: Prepare, folder: Path, out: Path) -> dict[str, str]:
+    try:
+        outcome, message, outputs = run_case(prepare, read_case(folder))
+    except CaseError as error:
+        return {"outcome": "damaged", "message": str(error)}
+    for name, value in outputs.items():
+        if Path(name).name != name:  # leads out of the folder; the verifier will miss it
+            continue
+        try:
+            np.save(out / f"{name}.npy", np.asarray(value), allow_pickle=False)
+        except (ValueError, OSError):  # not an array: the verifier will miss it
+            traceback.print_exc()
+    return {"outcome": outcome, "message": message}
+
+
+def main() -> int:
+    """Answers until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    prepare = load_prepare(sys.argv[1])
+    for line in sys.stdin:
+        folder, _, out = line.rstrip("\n").partition("\t")
+        print(json.dumps(_answer(prepare, Path(folder), Path(out))), file=answers, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

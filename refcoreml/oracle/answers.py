@@ -1,0 +1,187 @@
+"""The oracle: outputs in double precision, and how far an honest implementation may be from each number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from refcoreml import features
+from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml.features import Feature
+from refcoreml.model import Model
+from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
+from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
+from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
+from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds, trace_layers
+from refcoreml.oracle.inputs import stored_inputs
+from refcoreml.oracle.profiles import Profile, profile_named
+from refcoreml.oracle.rules.order import extreme_place
+from refcoreml.oracle.storage import round_weights
+from refcoreml.spec import schema
+from refcoreml.spec.files import read_model
+
+__all__ = ["Answer", "LayerAnswer", "blob_answers", "layer_answers", "oracle"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One output.
+
+    An implementation y of the profile is right where y == value (infinities and NaN included) or
+    |y - value| <= bound.
+
+    Attributes:
+        value: in double precision, from inputs and weights in the profile's storage type. Arrays have the shape of the
+            output; images are [C, H, W] with channels as declared; numbers have no dimensions; dictionaries are the
+            scores in the order of ``labels``; a predicted label is its place among them.
+        bound: of the same shape; 0: exact; infinite: undetermined.
+        check: the class of the bound: ``exact``, ``ulp``, ``dot``, ``func``, ``interval``, ``either``, the name of a
+            layer that is a composite, or ``composite`` where several inexact layers follow one another.
+        labels: the classes, of dictionaries of scores and predicted labels.
+        deviation: of sums of exact numbers the standard deviation of an honest error, for the statistical criterion by
+            `refcoreml.oracle.deviation.spread` where the bound is too wide; else None.
+    """
+
+    value: Doubles
+    bound: Doubles
+    check: str
+    labels: tuple[str | int, ...] = ()
+    deviation: Doubles | None = None
+
+
+def oracle(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> dict[str, Answer]:
+    """Computes each output of a network with a bound on what rounding may change.
+
+    Args:
+        model: anything that `refcoreml.load` takes, or a loaded model.
+        inputs: as for `refcoreml.Model.predict`; they are rounded to the profile's storage type first.
+        profile: one of `PROFILES`.
+
+    Returns:
+        Answers by output name.
+
+    Raises:
+        UnsupportedModelError: no network, or one that draws random numbers.
+        InputError: inputs that do not fit; or at which rounding may turn a branch or loop either way.
+    """
+    spec = _spec(model)
+    chosen = profile_named(profile)
+    evaluator = _evaluator(spec, chosen)
+    bounds = _blobs(spec, evaluator, inputs, chosen, evaluator.network.outputs)
+    outputs = [Feature.of(feature) for feature in spec.description.output]
+    found = {feature.name: _answer(feature, evaluator, bounds) for feature in outputs}
+    return {name: answer for name, answer in found.items() if answer is not None}
+
+
+def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> dict[str, BlobBound]:
+    """As `oracle`, for every blob; of a blob written several times, the last time."""
+    spec, chosen = _spec(model), profile_named(profile)
+    return _blobs(spec, _evaluator(spec, chosen), inputs, chosen)
+
+
+@dataclass(frozen=True)
+class LayerAnswer:
+    """A layer by itself: the inputs to give it, in the profile's storage type, and bounds of its outputs."""
+
+    name: str
+    kind: str
+    inputs: dict[str, Doubles]
+    outputs: dict[str, BlobBound]
+
+
+def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> Iterator[LayerAnswer]:
+    """Yields each layer as it runs, with inputs of its own: to judge a network layer by layer.
+
+    The bounds of `oracle` grow along a network as the worst case does; these do not. Arguments and errors are those of
+    `oracle`.
+    """
+    spec, chosen = _spec(model), profile_named(profile)
+    evaluator = _evaluator(spec, chosen)
+    given = _given(spec, evaluator, inputs, chosen)
+    traced = trace_layers(evaluator.network, given, chosen.arithmetic, chosen, chosen.narrow_storage)
+    for step, arguments, bounds in traced:
+        named = dict(zip(step.inputs, arguments, strict=True))
+        yield LayerAnswer(step.name, step.kind, named, dict(zip(step.outputs, bounds, strict=True)))
+
+
+def _spec(model: Any) -> schema.Model:
+    return model.spec if isinstance(model, Model) else read_model(model).spec
+
+
+def _evaluator(spec: schema.Model, profile: Profile) -> NeuralNetworkEvaluator:
+    kind = str(spec.WhichOneof("Type"))
+    if kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
+        raise UnsupportedModelError(f"bounds are known for networks, not for models of type {kind}")
+    if profile.storage.format != np.float32:
+        spec = schema.Model.FromString(spec.SerializeToString())
+        round_weights(getattr(spec, kind), profile.storage)
+    return NeuralNetworkEvaluator(spec, ARITHMETICS["float64"])
+
+
+def _given(
+    spec: schema.Model, evaluator: NeuralNetworkEvaluator, inputs: Mapping[str, Any], profile: Profile
+) -> dict[str, Ball]:
+    declared = [Feature.of(feature) for feature in spec.description.input]
+    checked = features.check_inputs(declared, inputs, legacy_ranks=evaluator.legacy_ranks)
+    return stored_inputs(evaluator.interface, checked, profile)
+
+
+def _blobs(
+    spec: schema.Model,
+    evaluator: NeuralNetworkEvaluator,
+    inputs: Mapping[str, Any],
+    profile: Profile,
+    wanted: Sequence[str] | None = None,
+) -> dict[str, BlobBound]:
+    given = _given(spec, evaluator, inputs, profile)
+    bounds = {name: BlobBound("", "", ball.mid, ball.rad) for name, ball in given.items()}
+    try:
+        traced = trace_bounds(evaluator.network, given, profile.arithmetic, profile, profile.narrow_storage)
+        for name, bound, _ in traced:
+            if wanted is None or name in wanted:
+                bounds[name] = bound
+    except Undetermined as error:
+        raise InputError(
+            "rounding may turn this decision either way, so that nothing can be said about what follows",
+            where=str(error),
+            remedy="Choose inputs for which the condition is clear",
+        ) from None
+    return bounds
+
+
+def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping[str, BlobBound]) -> Answer | None:
+    interface = evaluator.interface
+    blob, labels = interface.source_of(feature)
+    if blob not in bounds:
+        return None
+    bound = bounds[blob]
+    if labels:
+        ball = Ball(bound.value.reshape(-1), bound.radius.reshape(-1))
+        if feature.kind in ("dictionary", "array"):
+            return Answer(ball.mid, ball.rad, bound.check, labels)
+        place = np.asarray(float(ball.mid.argmax()))
+        return Answer(place, extreme_place(ball, 0, False).reshape(()), "either", labels)
+    value, radius = (interface.from_blob(feature, values) for values in (bound.value, bound.radius))
+    ball = Ball(np.asarray(value, np.float64), np.asarray(radius, np.float64))
+    answer = _finished(feature, ball, bound.check)
+    if bound.deviation is None or answer.check != bound.check:
+        return answer
+    return replace(answer, deviation=np.reshape(bound.deviation, answer.value.shape))
+
+
+def _finished(feature: Feature, ball: Ball, check: str) -> Answer:
+    """What the conversion to the output's type makes of the interval."""
+    shape = () if feature.kind in ("int64", "double") else ball.mid.shape or (1,)
+    ball = ball.map(lambda v: v.reshape(shape))
+    if feature.kind == "image" and feature.element != "Grayscale Float16":
+        convert: Any = lambda v: np.rint(np.clip(v, 0, 255))  # noqa: E731
+    elif feature.kind == "int64" or feature.element in ("Int32", "Int8"):
+        convert = np.trunc
+    else:
+        if feature.element in ("Float16", "Grayscale Float16"):
+            ball = Rounding.of(np.float16).stored(ball)
+        return Answer(ball.mid, ball.rad, check)
+    return Answer(convert(ball.mid), ends(convert, ball), "interval" if check != "exact" or ball.rad.any() else check)

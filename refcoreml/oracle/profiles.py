@@ -1,0 +1,63 @@
+"""Profiles: in which numbers an implementation computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import UsageError
+from refcoreml.oracle.balls import Ball, Doubles, Rounding
+from refcoreml.oracle.storage import weight_radius
+
+__all__ = ["PROFILES", "Profile", "profile_named"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How blobs and weights are stored, and in which type layers compute.
+
+    Attributes:
+        name: ``fp32``, ``fp16/acc32`` or ``fp16/acc16``.
+        storage: rounding of inputs, weights and blobs.
+        arithmetic: rounding of each operation within a layer, sums included, in any order.
+    """
+
+    name: str
+    storage: Rounding
+    arithmetic: Rounding
+
+    @property
+    def narrow_storage(self) -> Rounding | None:
+        """The storage, if it is narrower than the arithmetic."""
+        return None if self.storage is self.arithmetic else self.storage
+
+    def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
+        """How exactly weights are known; see `weight_radius`."""
+        return weight_radius(values, message, channel_axis, self.storage, self.arithmetic)
+
+    def scalar(self, value: Any) -> Ball:
+        """Plain numbers of the model, which the model file holds in single precision, in the arithmetic's type."""
+        return self.arithmetic.stored(Ball.exact(value))
+
+
+_SINGLE, _HALF = Rounding.of(np.float32), Rounding.of(np.float16)
+
+#: The profiles by name.
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("fp32", _SINGLE, _SINGLE),
+        Profile("fp16/acc32", _HALF, _SINGLE),
+        Profile("fp16/acc16", _HALF, _HALF),
+    )
+}
+
+
+def profile_named(name: str) -> Profile:
+    """Looks a profile up; raises `UsageError` for an unknown one."""
+    try:
+        return PROFILES[name]
+    except KeyError:
+        raise UsageError(f"unknown profile {name!r}, choose one of {', '.join(PROFILES)}") from None

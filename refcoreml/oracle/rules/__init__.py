@@ -1,0 +1,6 @@
+"""How rounding moves the results of each layer: one rule a layer, by families. Importing them fills the table."""
+
+from refcoreml.oracle.rules import elementwise, linear, movement, normalization, order, recurrent
+from refcoreml.oracle.rules.table import CHECKS, CLASSES, RULES
+
+__all__ = ["CHECKS", "CLASSES", "RULES", "elementwise", "linear", "movement", "normalization", "order", "recurrent"]

@@ -1,0 +1,147 @@
+"""Sums of products, judged by the sum of their magnitudes: class ``dot``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, Rounding, quantum
+from refcoreml.oracle.rules.movement import at_ends, enum_name, whole
+from refcoreml.oracle.rules.table import Layer, bounded
+
+
+def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
+    """How many products or numbers go into a sum at most; None for layers that are no sums."""
+    kind, params, x = layer.step.kind, layer.params, balls[0].mid
+    match kind:
+        case "convolution" if len(balls) == 2:
+            return int(np.prod(balls[1].mid.shape[1:]))
+        case "convolution" if params.isDeconvolution:
+            return int(x.shape[-3] * np.prod(params.kernelSize or (3, 3)))
+        case "convolution":
+            return int(params.kernelChannels * np.prod(params.kernelSize or (3, 3)))
+        case "convolution3d":
+            return int(x.shape[-4] * params.kernelDepth * params.kernelHeight * params.kernelWidth)
+        case "innerProduct":
+            return int(params.inputChannels)
+        case "batchedMatmul" if len(balls) == 2:
+            return int(x.shape[-2 if params.transposeA and x.ndim > 1 else -1])
+        case "batchedMatmul":
+            return int(params.weightMatrixFirstDimension)
+        case "pooling" | "pooling3d" | "globalPooling3d" if enum_name(layer, "type") == "AVERAGE":
+            return int(np.prod(_window(layer, balls[0])))
+        case "reduceSum" | "reduceMean":
+            axes = range(x.ndim) if params.reduceAll or not len(params.axes) else params.axes
+            return int(np.prod([x.shape[axis] for axis in axes]))
+    return None
+
+
+def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
+    """How far the radii of inputs and weights move a sum of products.
+
+    |W| r + dW (|x| + r) + db, or of two inputs |a| db + da (|b| + db), by the layer itself with changed weights.
+    """
+    x, *others = balls
+    if layer.step.kind in ("reduceSum", "reduceMean", "cumSum", "pooling", "pooling3d", "globalPooling3d"):
+        return np.asarray(layer.run(x.rad, *(ball.mid for ball in others)))
+
+    def without_bias(name: str, w: Doubles, radius: Doubles) -> Doubles:
+        return np.zeros_like(w) if name.startswith("bias") else np.abs(w)
+
+    def run(*arrays: Doubles) -> Doubles:
+        return np.asarray(layer.run_variant("linear", without_bias, *arrays))
+
+    if others:
+        return np.asarray(run(np.abs(x.mid), others[0].rad) + run(x.rad, others[0].size))
+    if 0.0 not in layer.quanta():
+        return run(x.rad)
+    size = 0 * x.size if layer.step.kind == "bias" else x.size
+    return np.asarray(run(x.rad) + layer.run_variant("radius", lambda name, w, radius: radius, size))
+
+
+@bounded("dot", "convolution", "convolution3d", "innerProduct", "batchedMatmul", "scale", "bias")
+def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """W x + b, off by n u (|W| (|x| + r) + |b|) and what `moved` gives."""
+    if getattr(layer.params, "int8DynamicQuantize", False):  # the quantization of the input is not specified
+        return [np.inf]
+    size = layer.run_variant("absolute", lambda name, w, radius: np.abs(w) + radius, *(ball.size for ball in balls))
+    weights, biases = layer.quanta()
+    second = quantum(balls[1]) if len(balls) == 2 else 1.0 if layer.step.kind == "bias" else weights
+    product = quantum(balls[0]) * second
+    total = Ball(results[0], moved(layer, balls))
+    terms = number_of_terms(layer, balls) or 1
+    return [layer.rounding.summed(total, terms + 1, np.asarray(size), min(product, biases)).rad]
+
+
+@bounded("dot", "dot")
+def _dot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """The sum of products along the channels; as cosine, divided by both lengths."""
+    r, axis = layer.rounding, -3 if balls[0].mid.ndim >= 3 else -1
+
+    def sum_of(a: Ball, b: Ball) -> Ball:
+        product = Ball(a.mid * b.mid, np.abs(a.mid) * b.rad + a.rad * b.size)
+        total = Ball(product.mid.sum(axis, keepdims=True), product.rad.sum(axis, keepdims=True))
+        size = (a.size * b.size).sum(axis, keepdims=True)
+        return r.summed(total, a.mid.shape[axis], size, quantum(a) * quantum(b))
+
+    a, b = balls
+    y = sum_of(a, b)
+    if layer.params.cosineSimilarity:
+        y = r.divide(y, r.multiply(r.root(sum_of(a, a)), r.root(sum_of(b, b))))
+    return [np.broadcast_to(y.rad.reshape(results[0].shape), results[0].shape)]
+
+
+@bounded("dot", "reduceSum", "reduceMean", "cumSum")
+def _summed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    x, kind, r = balls[0], layer.step.kind, layer.rounding
+    if len(balls) > 1 and not whole(balls[1]):
+        return [np.inf]
+    y, rest = results[0], [ball.mid for ball in balls[1:]]
+    rad, size = (np.asarray(layer.run(part, *rest)) for part in (x.rad, x.size))
+    if kind == "cumSum":
+        return [r.summed(Ball(y, rad), max(x.mid.shape) - 1, size, quantum(x)).rad]
+    count = number_of_terms(layer, balls) or 1
+    if kind == "reduceSum":
+        return [r.summed(Ball(y, rad), count - 1, size, quantum(x)).rad]
+    total = r.summed(Ball(y * count, rad * count), count - 1, size * count, quantum(x))
+    return [r.shared(total, count).rad]
+
+
+@bounded("dot", "pooling", "pooling3d", "globalPooling3d")
+def _pooled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Maxima move values; means are sums of at most as many terms as a window has pixels; L2 is the root of one."""
+    (x,), params, r, y = balls, layer.params, layer.rounding, results[0]
+    kind = enum_name(layer, "type")
+    if kind == "MAX":
+        return at_ends(layer, balls, 1)
+    window = _window(layer, x)
+    terms = int(np.prod(window))
+    rad, size = layer.run(x.rad), layer.run(x.size)
+    if kind == "L2":  # sqrt(sum x^2) is a norm: it changes by at most the norm of the change
+        return [root_of_squares(r, x, Ball(y, rad), terms, size)]
+    # The greatest divisor is the window; where padding is excluded the sum is not above this either.
+    total = r.summed(Ball(y * terms, rad * terms), terms - 1, size * terms, quantum(x))
+    share = r.shared(total, terms)
+    excluded = getattr(params, "avgPoolExcludePadding", False) or getattr(params, "countExcludePadding", False)
+    if excluded:  # other divisors, so that even a sum that is exact rounds when it is divided
+        share = r.rounded(Ball(y, total.rad / terms), 2.0)
+    return [share.rad]
+
+
+def root_of_squares(r: Rounding, x: Ball, y: Ball, terms: int, size: Doubles) -> Doubles:
+    """The radius of sqrt(sum x^2), moved as given: sqrt(1 - n u) >= 1 - n u; squares that underflow count as well."""
+    floor = np.where(size > 0, np.sqrt(terms * r.tiny), 0.0) if quantum(x) ** 2 < r.tiny else 0.0
+    found = r.rounded(Ball(y.mid, y.rad + floor), terms + FUNCTIONS["sqrt"], size).rad
+    return np.where(size**2 > r.largest, np.inf, found)
+
+
+def _window(layer: Layer, x: Ball) -> tuple[int, ...]:
+    """The pixels of a window; all of them if pooling is global."""
+    params, kind = layer.params, layer.step.kind
+    if kind == "globalPooling3d" or getattr(params, "globalPooling", False):
+        return x.mid.shape[-2 if kind == "pooling" else -3 :]
+    if kind == "pooling":
+        return tuple(params.kernelSize or (3, 3))
+    return params.kernelDepth, params.kernelHeight, params.kernelWidth

@@ -1,0 +1,208 @@
+"""Values moved about, chosen, compared or written as they stand in the model: class ``exact``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refcoreml.oracle.balls import Ball, Doubles, farther, quantum
+from refcoreml.oracle.rules.table import Layer, bounded, unbounded
+
+unbounded("control", "branch", "loop", "loopBreak", "loopContinue")
+unbounded(
+    "random",
+    *("randomNormalLike", "randomNormalStatic", "randomNormalDynamic", "randomUniformLike", "randomUniformStatic"),
+    *("randomUniformDynamic", "randomBernoulliLike", "randomBernoulliStatic", "randomBernoulliDynamic"),
+    "categoricalDistribution",
+)
+
+
+def at_ends(layer: Layer, balls: Sequence[Ball], count: int) -> list[Doubles]:
+    """How far each output moves when all inputs move to either end; the first ``count`` inputs hold values.
+
+    The bound of any layer that rises in all of its inputs, or falls in all of them.
+    """
+
+    def at(move: Callable[[Ball], Doubles]) -> tuple[Any, ...]:
+        outputs = layer.run(*(move(ball) if i < count else ball.mid for i, ball in enumerate(balls)))
+        return outputs if isinstance(outputs, tuple) else (outputs,)
+
+    middle = at(lambda ball: ball.mid)
+    if all(ball.certain for ball in balls[:count]):
+        return [np.zeros(np.shape(output)) for output in middle]
+    low, high = at(lambda ball: ball.mid - ball.rad), at(lambda ball: ball.mid + ball.rad)
+    found = [farther(*outputs) for outputs in zip(middle, low, high, strict=True)]
+    if all(np.isfinite(ball.rad).all() for ball in balls[:count]):
+        return found
+    # What is open may be NaN as well.
+    spoilt = at(lambda ball: np.where(np.isinf(ball.rad), np.nan, ball.mid))
+    return [np.where(np.isnan(other), np.inf, rad) for other, rad in zip(spoilt, found, strict=True)]
+
+
+def corners(a: Ball, b: Ball) -> Iterator[tuple[Doubles, Doubles]]:
+    """The four combinations of the ends of two balls."""
+    for s in (-1, 1):
+        for t in (-1, 1):
+            yield a.mid + s * a.rad, b.mid + t * b.rad
+
+
+def enum_name(layer: Layer, name: str) -> str:
+    """The name of an enumeration's value in the layer's message."""
+    values = layer.params.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
+    return str(values[getattr(layer.params, name)].name)
+
+
+@bounded(
+    "exact",
+    *("reshape", "flatten", "permute", "concat", "split", "sequenceRepeat", "slice", "crop", "copy"),
+    *("reshapeStatic", "rankPreservingReshape", "flattenTo2D", "expandDims", "squeeze", "transpose"),
+    *("concatND", "stack", "splitND", "tile", "broadcastToStatic", "sliceStatic", "slidingWindows", "reverse"),
+    *("reorganizeData", "matrixBandPart", "lowerTriangular", "upperTriangular"),
+    *("reduceMax", "reduceMin", "max", "min", "maxBroadcastable", "minBroadcastable"),
+)
+def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    return at_ends(layer, balls, len(balls))
+
+
+@bounded("interval", "ceil", "floor", "round", "sign")
+def _steps(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Steps, all of which rise: exact where both ends of the interval lie on the same one."""
+    return at_ends(layer, balls, 1)
+
+
+@bounded("exact", "clip")
+def _clip(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (y,), rad = results, at_ends(layer, balls, 1)[0]
+    for limit in (layer.params.minVal, layer.params.maxVal):
+        rad = np.maximum(rad, np.where(np.abs(y - limit) <= rad, rad + layer.stored(limit).rad, rad))
+    return [rad]
+
+
+@bounded(
+    "exact",
+    *("reshapeLike", "reshapeDynamic", "broadcastToLike", "broadcastToDynamic", "sliceDynamic", "sliceBySize"),
+    *("gather", "gatherND", "gatherAlongAxis", "reverseSeq"),
+)
+def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Values moved about according to shapes or indices, which must be certain."""
+    shapes = layer.step.kind in ("reshapeLike", "broadcastToLike")
+    if not shapes and not all(whole(ball) for ball in balls[1:]):
+        return [np.inf] * len(results)
+    return at_ends(layer, balls, 1)
+
+
+def whole(ball: Ball) -> bool:
+    """Whether all members of a ball have the same whole part."""
+    return bool((np.trunc(ball.mid - ball.rad) == np.trunc(ball.mid + ball.rad)).all())
+
+
+@bounded("exact", "constantPad", "padding")
+def _padded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Values moved about, and a number put around them."""
+    if len(balls) > 1 and not whole(balls[1]):
+        return [np.inf]
+    value = layer.params.value if layer.step.kind == "constantPad" else layer.params.constant.value
+    return [at_ends(layer, balls, 1)[0] + np.where(results[0] == value, layer.stored(value).rad, 0.0)]
+
+
+@bounded("ulp", "scatter", "scatterND", "scatterAlongAxis")
+def _scattered(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Updates at certain places: moved, added up, multiplied, or compared."""
+    container, indices, updates = balls
+    if not whole(indices):
+        return [np.inf]
+    mode, middle = enum_name(layer, "mode").removeprefix("SCATTER_"), results[0]
+    ends = [layer.run(c, indices.mid, u) for c, u in corners(container, updates)]
+    if mode in ("UPDATE", "MAX", "MIN"):
+        return [farther(middle, *ends)]
+    if mode in ("ADD", "SUB"):
+        size = layer.run(container.size, indices.mid, updates.size if mode == "ADD" else -updates.size)
+        total = Ball(middle, farther(middle, *ends))
+        terms = min(quantum(container), quantum(updates))
+        return [layer.rounding.summed(total, indices.mid.size, size, terms).rad]
+    # Products and quotients: each factor known within its relative error, the magnitudes at their worst.
+    least = np.abs(updates.mid) - updates.rad if mode == "DIV" else updates.size
+    size = layer.run(container.size, indices.mid, least)
+    rad = np.where((least > 0).all(), size - np.abs(middle), np.inf) if mode == "DIV" else size - np.abs(middle)
+    return [layer.rounding.rounded(Ball(middle, rad), 2 * indices.mid.size, size).rad]
+
+
+@bounded("exact", "getShape", "fillLike", "fillStatic", "fillDynamic", "loadConstant", "loadConstantND")
+def _constant(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Numbers of the model, or made of shapes."""
+    kind = layer.step.kind
+    if kind.startswith("load"):
+        return [layer.run_variant("radius", lambda name, values, radius: radius)]
+    if kind == "fillDynamic" and not whole(balls[0]):
+        return [np.inf]
+    if kind.startswith("fill"):
+        return [layer.stored(layer.params.value).rad]
+    return [layer.keep(Ball.exact(results[0])).rad]
+
+
+@bounded("ulp", "rangeStatic", "rangeDynamic")
+def _range(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Start + i * step, with one rounding for the product and one for the sum."""
+    if not all(ball.certain for ball in balls):
+        return [np.inf]
+    i = np.arange(results[0].size, dtype=np.float64)
+    given = [ball.map(np.ravel) for ball in balls[1:]]
+    start = given[0] if given else layer.scalar("startValue")
+    step = given[1] if len(given) > 1 else layer.scalar("stepSizeValue")
+    return [layer.rounding.add(start, layer.rounding.multiply(Ball.exact(i), step)).rad]
+
+
+@bounded("exact", "equal", "notEqual", "lessThan", "lessEqual", "greaterThan", "greaterEqual")
+def _compared(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """0 or 1: open where the intervals touch."""
+    a, b = balls if len(balls) == 2 else (balls[0], layer.scalar("alpha"))
+    rad = a.rad + b.rad
+    return [np.where((rad > 0) & ~(np.abs(a.mid - b.mid) > rad), 1.0, 0.0)]
+
+
+def certainly(ball: Ball) -> NDArray[np.bool_]:
+    """Where it is certain whether a value is 0."""
+    return np.asarray((np.abs(ball.mid) > ball.rad) | (ball.rad == 0))
+
+
+@bounded("exact", "logicalAnd", "logicalOr", "logicalXor", "logicalNot")
+def _logical(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    certain = np.ones(results[0].shape, bool)
+    for ball in balls:
+        certain = certain & certainly(ball)
+    return [np.where(certain, 0.0, 1.0)]
+
+
+@bounded("exact", "whereNonZero")
+def _where_non_zero(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    return [layer.keep(Ball.exact(results[0])).rad if certainly(balls[0]).all() else np.inf]
+
+
+@bounded("exact", "oneHot")
+def _one_hot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    if not all(map(whole, balls)):
+        return [np.inf]
+    on, off = layer.params.onValue, layer.params.offValue
+    return [np.where(results[0] == on, layer.stored(on).rad, layer.stored(off).rad)]
+
+
+@bounded("exact", "whereBroadcastable")
+def _where(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    condition, a, b = balls
+    chosen = np.where(condition.mid != 0, a.rad, b.rad)
+    return [np.where(certainly(condition), chosen, np.abs(a.mid - b.mid) + np.maximum(a.rad, b.rad))]
+
+
+@bounded("exact", "embedding", "embeddingND")
+def _embedding(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Rows of a table at certain places, plus a bias."""
+    if not whole(balls[0]):
+        return [np.inf]
+    rad = layer.run_variant("radius", lambda name, values, radius: radius, balls[0].mid)
+    if not layer.params.hasBias:
+        return [rad]
+    y = layer.rounding.rounded(Ball(results[0], np.asarray(rad)))
+    return [layer.keep(y).rad]

@@ -1,0 +1,145 @@
+"""Normalizations and reductions other than sums: composites, by ball arithmetic on their formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refcoreml.neuralnetwork.registry import channel_axis
+from refcoreml.oracle.balls import ARGUMENT, FUNCTIONS, Ball, Doubles, quantum
+from refcoreml.oracle.rules.elementwise import logarithm, power
+from refcoreml.oracle.rules.linear import root_of_squares
+from refcoreml.oracle.rules.movement import at_ends, enum_name
+from refcoreml.oracle.rules.order import extreme_place
+from refcoreml.oracle.rules.table import Layer, bounded
+
+
+@bounded("composite", "softmax", "softmaxND")
+def _softmax(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    axis = layer.params.axis if layer.step.kind == "softmaxND" else (-3 if balls[0].mid.ndim >= 4 else -1)
+    return [layer.rounding.softmax(balls[0], axis).rad]
+
+
+@bounded("composite", "batchnorm")
+def _batchnorm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """(x - mean) * gamma / sqrt(variance + epsilon) + beta."""
+    (x,), params, r = balls, layer.params, layer.rounding
+    axis = channel_axis(x.mid.ndim)
+    shape = (-1, *(1,) * (-1 - axis))
+    gamma, beta = (
+        layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta")
+    )
+    epsilon = layer.scalar("epsilon", 1e-5)
+    if params.computeMeanVar:
+        leading = () if params.instanceNormalization else tuple(range(-x.mid.ndim, axis))
+        return [r.standardize(x, (*leading, *range(axis + 1, 0)), epsilon, gamma, beta).rad]
+    mean, variance = (
+        layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("mean", "variance")
+    )
+    y = r.normalize(x, mean, r.root(r.add(variance, epsilon)), gamma, beta)
+    return [np.where(variance.mid + epsilon.mid < 0, 0.0, y.rad)]
+
+
+@bounded("composite", "mvn")
+def _mvn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), r = balls, layer.rounding
+    axes = (-3, -2, -1) if layer.params.acrossChannels else (-2, -1)
+    if layer.params.normalizeVariance:
+        return [r.standardize(x, axes, layer.scalar("epsilon", 1e-6)).rad]
+    return [r.subtract(x, r.mean(x, axes)).rad]
+
+
+@bounded("composite", "layerNormalization")
+def _layer_norm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    shape = tuple(layer.params.normalizedShape)
+    gamma, beta = (layer.weights(name, shape) for name in ("gamma", "beta"))
+    return [layer.rounding.standardize(balls[0], tuple(range(-len(shape), 0)), layer.scalar("eps"), gamma, beta).rad]
+
+
+@bounded("composite", "l2normalize")
+def _l2_normalize(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), r = balls, layer.rounding
+    total = r.add(r.sum(r.square(x), (-3, -2, -1)), layer.scalar("epsilon", 1e-6))
+    return [r.divide(x, r.root(total)).rad]
+
+
+@bounded("composite", "lrn")
+def _lrn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), r, params = balls, layer.rounding, layer.params
+    size = int(params.localSize)
+    squares = r.square(x)
+    channels = x.mid.shape[-3]
+
+    def windows(values: Doubles) -> Doubles:
+        moved = np.moveaxis(values, -3, 0)
+        sums = [moved[max(0, c - size // 2) : c + (size - 1) // 2 + 1].sum(0) for c in range(channels)]
+        return np.moveaxis(np.stack(sums), 0, -3)
+
+    total = r.summed(squares.map(windows), min(size, channels), windows(squares.size), quantum(squares))
+    factor = r.divide(layer.scalar("alpha"), Ball.exact(float(size)))
+    scaled = r.affine(total, factor, layer.scalar("k", 1.0))
+    return [r.divide(x, power(layer, scaled, layer.scalar("beta"))).rad]
+
+
+@bounded("composite", "reduceL1", "reduceL2", "reduceSumSquare", "reduceProd", "reduceLogSum", "reduceLogSumExp")
+def _reduced(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), params = balls, layer.params
+    every = params.reduceAll or not len(params.axes)
+    axes = tuple(range(x.mid.ndim)) if every else tuple(params.axes)
+    return [_reduction(layer, layer.step.kind.removeprefix("reduce").upper(), x, results[0], axes)]
+
+
+@bounded("composite", "reduce")
+def _legacy(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), (y,), r = balls, results, layer.rounding
+    mode = enum_name(layer, "mode")
+    if mode in ("MAX", "MIN"):
+        return at_ends(layer, balls, 1)
+    axes = {"CHW": (-3, -2, -1), "HW": (-2, -1), "C": (-3,), "H": (-2,), "W": (-1,)}[enum_name(layer, "axis")]
+    if mode == "ARGMAX":
+        return [extreme_place(x, axes[0], False)]
+    if mode == "SUM":
+        return [r.sum(x, axes).rad]
+    if mode == "AVG":
+        return [r.mean(x, axes).rad]
+    if mode == "LOGSUM":
+        return [r.sum(logarithm(layer, r.add(x, layer.scalar("epsilon", 1e-6))), axes).rad]
+    return [_reduction(layer, mode, x, y, axes)]
+
+
+def _reduction(layer: Layer, mode: str, x: Ball, y: Doubles, axes: tuple[int, ...]) -> Doubles:
+    """One of the reductions that are no plain sums."""
+    r, terms = layer.rounding, int(np.prod([x.mid.shape[axis] for axis in axes]))
+
+    def run(v: Doubles) -> Doubles:
+        return np.asarray(layer.run(v))
+
+    size: Doubles = run(x.size) if mode != "LOGSUM" else np.abs(y)
+    if mode == "L1":  # norms change by at most the norm of the change
+        return r.summed(Ball(y, run(x.rad)), terms - 1, size, quantum(x)).rad
+    if mode == "L2":
+        return root_of_squares(r, x, Ball(y, run(x.rad)), terms, size)
+    if mode == "SUMSQUARE":
+        return r.summed(Ball(y, size - run(np.abs(x.mid))), terms, size, quantum(x) ** 2).rad
+    if mode == "PROD":  # prod (|x| + r) - prod |x|; in some order, partial products may overflow or underflow
+        logs = np.log2(np.where(x.size > 0, x.size, 1.0))
+        most, least = (function(logs, 0).sum(axes, keepdims=True) for function in (np.maximum, np.minimum))
+        whole = x.certain & (x.mid == np.rint(x.mid)).all(axes, keepdims=True) & (most <= -np.log2(r.unit))
+        inside = (most < np.log2(r.largest)) & (least > np.log2(r.tiny))
+        whole, inside = whole.reshape(y.shape), inside.reshape(y.shape)
+        rounded = r.rounded(Ball(y, size - run(np.abs(x.mid))), terms, size).rad
+        return np.where(whole, 0.0, np.where(inside | (size == 0), rounded, np.inf))
+    if mode == "LOGSUMEXP":
+        # Each exponent is off by d_i, so that the logarithm is off by max d_i; the sum is off by a factor 1 + n u, and
+        # the maximum, which is subtracted before and added after, by a rounding each.
+        finite = np.isfinite(x.mid)
+        top = np.where(finite, x.mid, -np.inf).max(axes, keepdims=True)
+        reach = top - np.where(finite, x.mid, np.inf).min(axes, keepdims=True) + 2 * x.rad.max(axes, keepdims=True)
+        off = x.rad.max(axes, keepdims=True) + r.unit * (
+            (1 + ARGUMENT) * reach + FUNCTIONS["exp"] + FUNCTIONS["log"] * np.log(terms) + ARGUMENT + np.abs(top)
+        )
+        off = off - np.log1p(-min(terms * r.unit, 1.0))
+        return np.where(np.isinf(y) & x.certain, 0.0, r.rounded(Ball(y, off.reshape(y.shape)), 2.0).rad)
+    return logarithm(layer, r.sum(x, axes)).rad.reshape(y.shape)  # LOGSUM

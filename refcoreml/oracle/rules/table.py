@@ -1,0 +1,151 @@
+"""The table of rules: for each layer the class of its bound, and the function that computes it.
+
+Classes:
+
+* ``exact``: values moved about, chosen or compared; no rounding;
+* ``ulp``: one or a few rounded operations a value;
+* ``dot``: sums of n terms in any order, judged by the sum of their magnitudes;
+* ``func``: elementary functions;
+* ``interval``: results that jump, such as rounding to whole numbers: all that the argument's interval gives;
+* ``either``: one of several answers where rounding may exchange candidates, such as the order of nearly equal numbers;
+* ``random``: no bound, since only a distribution is specified; ``control``: branches and loops, whose layers count;
+* a layer's own name: a composite of the above, by ball arithmetic on its formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from refcoreml.neuralnetwork.network import Step
+from refcoreml.neuralnetwork.registry import LAYERS, Node, Op
+from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
+
+CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "control")
+
+
+class Constants(Protocol):
+    """How far an implementation's copy of a network's own numbers may be from those of the reference."""
+
+    def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
+        """The radii of a tensor of weights that was decoded from a ``WeightParams`` message."""
+
+    def scalar(self, value: Any) -> Ball:
+        """Plain numbers of the model, such as epsilon or alpha."""
+
+
+#: From the name of a field of weights, their values and radii to other values.
+Change: TypeAlias = Callable[[str, Doubles, Doubles], Doubles]
+
+
+@dataclass(frozen=True)
+class _Variant(Node):
+    """A node whose weights are changed as they are decoded."""
+
+    change: Change = field(default=lambda name, values, radius: values)
+    constants: Constants | None = None
+
+    def weights(self, field_name: str, shape: Any, *, channel_axis: int = 0, message: Any = None) -> Any:
+        """As the node's own, changed."""
+        values = np.asarray(super().weights(field_name, shape, channel_axis=channel_axis, message=message), np.float64)
+        assert self.constants is not None
+        stored = getattr(self.params if message is None else message, field_name)
+        return self.change(field_name, values, self.constants.radius(values, stored, channel_axis))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a rule sees: the layer, the arithmetic, and how far its constants may be off."""
+
+    step: Step
+    rounding: Rounding
+    constants: Constants
+    storage: Rounding | None
+    variants: dict[str, Any]
+
+    @property
+    def params(self) -> Any:
+        """The layer's message."""
+        return self.step.node.params
+
+    def run(self, *arrays: Any) -> Any:
+        """The layer itself."""
+        return self.step.op.run(*arrays)  # type: ignore[misc]
+
+    def run_variant(self, name: str, change: Change, *arrays: Any) -> Any:
+        """The layer with changed weights; prepared once for each name."""
+        if name not in self.variants:
+            self.variants[name] = self._prepare(change)
+        return self.variants[name].run(*arrays)
+
+    def _prepare(self, change: Change) -> Op:
+        node = self.step.node
+        common = {f.name: getattr(node, f.name) for f in fields(Node)}
+        return LAYERS[node.kind].prepare(_Variant(**common, change=change, constants=self.constants))
+
+    def quanta(self) -> tuple[float, float]:
+        """`quantum` of the weights and of the biases."""
+        if "quanta" not in self.variants:
+            found = {False: np.inf, True: np.inf}
+
+            def look(name: str, values: Doubles, radius: Doubles) -> Doubles:
+                bias = name.startswith("bias")
+                found[bias] = min(found[bias], quantum(Ball(values, radius)))
+                return values
+
+            self._prepare(look)
+            self.variants["quanta"] = found[False], found[True]
+        quanta: tuple[float, float] = self.variants["quanta"]
+        return quanta
+
+    def scalar(self, name: str, default: float = 0.0) -> Ball:
+        """A plain number of the message; a value of 0 stands for the default."""
+        return self.constants.scalar(float(getattr(self.params, name)) or default)
+
+    def keep(self, ball: Ball) -> Ball:
+        """A ball as it is stored in a blob."""
+        return (self.storage or self.rounding).stored(ball)
+
+    def stored(self, value: float) -> Ball:
+        """A plain number of the message as it stands in a blob."""
+        ball = self.constants.scalar(value)
+        return ball if self.storage is None else self.storage.stored(ball)
+
+    def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
+        """Decoded weights, as far as they are known."""
+        values = np.asarray(self.step.node.weights(name, tuple(shape), message=message), np.float64)
+        stored = getattr(self.params if message is None else message, name)
+        return Ball(values, self.constants.radius(values, stored))
+
+
+#: From a layer, its inputs and its results in double precision to the radii of the results.
+Rule: TypeAlias = Callable[[Layer, list[Ball], list[Doubles]], Sequence[Any]]
+
+RULES: dict[str, Rule] = {}
+CHECKS: dict[str, str] = {}
+
+
+def bounded(check: str, *kinds: str) -> Callable[[Rule], Rule]:
+    """Registers the class and the rule of some layers; the class ``composite`` stands for the layer's own name."""
+    if check not in (*CLASSES, "composite"):
+        raise ValueError(f"{check!r} is no class of bounds")
+
+    def register(function: Rule) -> Rule:
+        for kind in kinds:
+            if kind in CHECKS or kind not in LAYERS:
+                raise ValueError(f"{kind!r} has a rule, or is no layer")
+            RULES[kind], CHECKS[kind] = function, kind if check == "composite" else check
+        return function
+
+    return register
+
+
+def unbounded(check: str, *kinds: str) -> None:
+    """Registers layers of a class that has no bounds."""
+    for kind in kinds:
+        if kind in CHECKS or kind not in LAYERS:
+            raise ValueError(f"{kind!r} has a rule, or is no layer")
+        CHECKS[kind] = check

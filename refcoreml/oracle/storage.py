@@ -1,0 +1,71 @@
+"""What storage does to the numbers of a model: it rounds weights and inputs; how exactly quantized ones are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from refcoreml.oracle.balls import Ball, Doubles, Rounding
+from refcoreml.spec import schema
+from refcoreml.spec.weights import weight_encoding
+
+__all__ = ["flushed", "round_weights", "weight_radius"]
+
+
+def flushed(values: Doubles, storage: Rounding) -> Doubles:
+    """The radii of exact numbers: subnormal ones may count as 0."""
+    size = np.abs(values)
+    return np.where((size > 0) & (size < storage.tiny), size, 0.0)
+
+
+def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rounding, arithmetic: Rounding) -> Doubles:
+    """How far an honest decoder may be from weights R in double precision.
+
+    Floating-point weights and tables are stored rounded, so that they are exact but for subnormal numbers. Linear codes
+    become R = scale * code + bias: |fl(fl(code * scale) + bias) - R| <= u (|code * scale| + |R|), then a rounding to
+    the storage type; where the arithmetic is half precision, scale and bias are first rounded to it.
+    """
+    rad = flushed(values, storage)
+    if message is None or not isinstance(message, schema.WeightParams):
+        return rad
+    kind = weight_encoding(message).kind
+    if kind not in ("linear", "int8"):
+        return rad
+    linear = message.quantization.linearQuantization
+    scale, bias = np.array(linear.scale, np.float64), np.array(linear.bias, np.float64)
+    shape = [1] * values.ndim
+    if bias.size > 1:
+        shape[channel_axis] = -1
+    bias = (bias if bias.size else np.zeros(1)).reshape(shape)
+    product, unit = values - bias, arithmetic.unit
+    exact = (
+        arithmetic.holds(product) & arithmetic.holds(bias) & arithmetic.holds(values) & arithmetic.holds(scale).all()
+    )
+    off = unit * np.abs(product)
+    if arithmetic.format == np.float16:  # scale, product and bias
+        off = (off * (2 + unit) + unit * np.abs(bias)) * (1 + unit)
+    decoded = arithmetic.rounded(Ball(values, off))
+    decoded = Ball(values, np.where(exact, 0.0, decoded.rad))
+    return np.maximum(rad, decoded.rad if storage is arithmetic else storage.stored(decoded).rad)
+
+
+def round_weights(message: Any, storage: Rounding) -> None:
+    """Rounds every floating-point weight and lookup table inside a message, in place."""
+    if isinstance(message, schema.WeightParams):
+        _round(message, storage)
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for item in value if hasattr(value, "append") or hasattr(value, "add") else (value,):
+            round_weights(item, storage)
+
+
+def _round(weights: Any, storage: Rounding) -> None:
+    for holder in (weights, weights.quantization.lookupTableQuantization):
+        if len(holder.floatValue):
+            with np.errstate(over="ignore"):
+                rounded = np.array(holder.floatValue, np.float32).astype(storage.format)
+            del holder.floatValue[:]
+            holder.floatValue.extend(rounded.astype(np.float32))

@@ -1,0 +1,59 @@
+"""Tools for tests: is a converted model what its source is, and does refcoreml keep its own promises?
+
+::
+
+    from refcoreml.testing import assert_equivalent
+
+    def test_conversion():
+        assert_equivalent("Net.mlmodel", torch_module, {"x": x})
+
+`torch_networks` and `networks` are Hypothesis strategies for random networks; ``python -m refcoreml.testing`` runs many.
+Everything here beyond `assert_equivalent` needs the extra ``testing`` and, for torch networks, ``oracles``; packages are
+imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from refcoreml.testing.bounds import BlobBound, Constants, blob_bounds
+from refcoreml.testing.equivalence import Equivalence, EquivalenceError, assert_equivalent
+
+if TYPE_CHECKING:
+    from refcoreml.testing.conversion import Outcome, check
+    from refcoreml.testing.networks import SpecNetwork, check_network, networks
+    from refcoreml.testing.torch_networks import TorchNetwork, torch_networks
+
+__all__ = [
+    "BlobBound",
+    "Constants",
+    "Equivalence",
+    "EquivalenceError",
+    "Outcome",
+    "SpecNetwork",
+    "TorchNetwork",
+    "assert_equivalent",
+    "blob_bounds",
+    "check",
+    "check_network",
+    "networks",
+    "torch_networks",
+]
+
+_LAZY = {
+    "Outcome": "conversion",
+    "check": "conversion",
+    "SpecNetwork": "networks",
+    "check_network": "networks",
+    "networks": "networks",
+    "TorchNetwork": "torch_networks",
+    "torch_networks": "torch_networks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"refcoreml.testing.{_LAZY[name]}"), name)

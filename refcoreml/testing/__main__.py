@@ -1,0 +1,97 @@
+"""``python -m refcoreml.testing``: random networks from torch through coremltools' converter, compared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from refcoreml.errors import RefCoreMLError
+
+_EPILOG = """\
+examples:
+  python -m refcoreml.testing --networks 100
+  python -m refcoreml.testing --networks 5000 --seed 7 --json report.json
+  python -m refcoreml.testing --networks 50 --shape U-Net --shape attention
+
+exit codes: 0 nothing unexplained, 1 a network differs or fails, 2 wrong arguments or a missing package
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m refcoreml.testing",
+        description="Draws random torch networks, converts them with coremltools, and compares refcoreml with torch.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--networks", type=int, default=100, metavar="N", help="how many (100)")
+    parser.add_argument("--seed", type=int, default=0, help="where the draws start (0)")
+    parser.add_argument("--shape", action="append", default=[], metavar="NAME", help="only this network shape")
+    parser.add_argument("--json", metavar="FILE", help="write the summary there too")
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    try:
+        return _run(options, console)
+    except RefCoreMLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    from refcoreml.testing import campaign
+    from refcoreml.testing._extras import coremltools
+    from refcoreml.testing.torch_networks import SHAPES
+
+    coremltools.load()
+    unknown = [name for name in options.shape if name not in SHAPES]
+    if unknown or options.networks < 1:
+        wrong = f"no shape {unknown[0]!r}, there are {', '.join(SHAPES)}" if unknown else "--networks must be 1 or more"
+        print(f"error: {wrong}", file=sys.stderr)
+        return 2
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("networks", total=options.networks)
+
+        def advance(network: Any, outcome: Any) -> None:
+            progress.advance(task)
+            if outcome.kind in campaign.UNEXPLAINED:
+                console.print(f"{outcome.kind}: {network}\n{outcome.message}\n", markup=False)
+
+        summary = campaign.run(options.networks, seed=options.seed, shapes=options.shape, advance=advance)
+    report = summary.as_dict()
+    for title in "shapes", "operators":
+        console.print(_table(title, report[title], campaign.KINDS))
+    console.print(f"{report['networks']} networks: {_listed(report['kinds'])}")
+    if report["known"]:
+        console.print(f"known: {_listed(report['known'])}")
+    for name, values in report["quantiles"].items():
+        if name != "of":
+            figures = ", ".join(f"{p} {', '.join(f'{v:.2g}' for v in values[p])}" for p in values)
+            console.print(f"{name} (median, 90 %, 99 %): {figures}")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1)
+            file.write("\n")
+    return 1 if report["unexplained"] else 0
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, int]], kinds: Sequence[str]) -> Table:
+    table = Table(title, *kinds, box=None, pad_edge=False)
+    for name, counts in rows.items():
+        table.add_row(name, *(str(counts.get(kind, 0) or "") for kind in kinds))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

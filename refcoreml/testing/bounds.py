@@ -1,0 +1,103 @@
+"""Bounds for a converted network against its source, by the rules of `refcoreml.oracle`.
+
+What differs from the oracle: the network runs with the numbers that it stores, and these may be rounded copies of those
+of the source; see `Constants`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import UsageError
+from refcoreml.model import Model
+from refcoreml.neuralnetwork.network import Step
+from refcoreml.oracle import bounds
+from refcoreml.oracle.balls import Ball, Doubles, Rounding
+from refcoreml.oracle.bounds import BlobBound, Undetermined
+from refcoreml.oracle.inputs import known_inputs
+
+__all__ = ["UNIT32", "UNIT64", "BlobBound", "Constants", "Doubles", "Undetermined", "blob_bounds", "trace_bounds"]
+
+#: Unit roundoff of single precision, rounding to nearest.
+UNIT32 = 2.0**-24
+#: Stands for that of double precision, 2^-53, times 8: two computations are compared, and a bound's own arithmetic, in
+#: double precision too, moves both ends of an interval.
+UNIT64 = 2.0**-50
+
+
+@dataclass(frozen=True)
+class Constants:
+    """How far the numbers stored in a network may be from those of its source.
+
+    Attributes:
+        known: values that the source holds, sorted: a tensor made of these alone is exact. None: all tensors are.
+        roundings: how many roundings to single precision a tensor with other values has seen. A batch norm folded into
+            weights takes: variance + epsilon, root, quotient, product, and the storing; 8 are allowed.
+        terms: the greatest magnitude among the terms of a folded bias, whose roundings remain when the terms cancel.
+        scalars: whether plain numbers in the model (epsilon, alpha, ...) were rounded when they were stored.
+    """
+
+    known: Doubles | None = None
+    roundings: int = 8
+    terms: float = 0.0
+    scalars: bool = True
+
+    def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
+        """The radii of a tensor of weights."""
+        if self.known is None or _are_among(values, self.known):
+            return np.zeros_like(values)
+        size: Doubles = np.abs(values) + (self.terms if values.ndim <= 1 else 0.0)
+        return self.roundings * UNIT32 * size
+
+    def scalar(self, value: Any) -> Ball:
+        """Plain numbers of the model: off by one rounding, unless they are small multiples of 2^-10."""
+        ball = Ball.exact(value)
+        rounded = self.scalars & (ball.mid * 1024 != np.rint(ball.mid * 1024))
+        return Ball(ball.mid, np.where(rounded, np.abs(ball.mid) * UNIT32, 0.0))
+
+
+#: A network as it stands: its own numbers are the truth.
+AS_STORED = Constants(scalars=False)
+
+
+def _are_among(values: Doubles, known: Doubles) -> bool:
+    """Whether all values are multiples of 2^-10 (zeros, ones, sizes, indices) or among the known ones."""
+    flat_values = values.reshape(-1)
+    plain = flat_values * 1024 == np.rint(flat_values * 1024)
+    if not len(known):
+        return bool(plain.all())
+    places = np.minimum(np.searchsorted(known, flat_values), len(known) - 1)
+    return bool((plain | (known[places] == flat_values)).all())
+
+
+def blob_bounds(
+    model: Model, inputs: Mapping[str, Any], *, unit: float = UNIT32, constants: Constants = AS_STORED
+) -> dict[str, BlobBound]:
+    """Bounds for all blobs of a network; of a blob written several times, those of the last time.
+
+    Args:
+        model: a network loaded with ``precision="float64"``.
+        inputs: its inputs, taken as exact.
+        unit: the unit roundoff of the computation that is bounded.
+        constants: how far the network's own numbers may be off.
+
+    Raises:
+        UnsupportedModelError: a layer has no rule.
+    """
+    return {name: bound for name, bound, _ in trace_bounds(model, inputs, unit=unit, constants=constants)}
+
+
+def trace_bounds(
+    model: Model, inputs: Mapping[str, Any], *, unit: float = UNIT32, constants: Constants = AS_STORED
+) -> Iterator[tuple[str, BlobBound, Step]]:
+    """Yields (blob, bound, step) as layers run; see `blob_bounds`."""
+    if model.precision != "float64":
+        raise UsageError(f"bounds need the network in float64, this is {model.precision}")
+    evaluator: Any = model.prepare()
+    rounding = Rounding.of(np.float32) if unit >= UNIT32 else Rounding(unit, 2.0**-1000)
+    inputs = known_inputs(evaluator.interface, model._checked(evaluator, inputs), rounding, constants)
+    return bounds.trace_bounds(evaluator.network, inputs, rounding, constants)

@@ -1,0 +1,207 @@
+"""Converts a torch network with coremltools, runs it here, and compares the two within bounds that follow from the network.
+
+The network in torch runs in double precision. The converted one runs in double and in single precision; how far either
+may be away is derived by `refcoreml.testing.bounds`. In double precision little is allowed but the rounding of what the
+converter stored, so that a wrong epsilon or a swapped gate has nowhere to hide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import RefCoreMLError, UnsupportedModelError
+from refcoreml.model import Model, load
+from refcoreml.testing._extras import coremltools, torch
+from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Doubles, Undetermined, blob_bounds
+from refcoreml.testing.compare import Difference, compare_outputs, first_divergence, record_torch
+from refcoreml.testing.defects import DEFECTS, refusal
+from refcoreml.testing.torch_networks import TorchNetwork
+
+__all__ = ["Outcome", "check", "convert", "source_constants"]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the converter's progress bars, warnings and log lines to itself."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        level = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(level)
+
+
+def convert(module: Any, inputs: Sequence[Any], *, scripted: bool = False, without: Sequence[str] = ()) -> Any:
+    """The specification that coremltools' converter writes for a torch module: a neural network, version 4 or later.
+
+    Args:
+        module: the network, in evaluation mode.
+        inputs: sample tensors; the inputs of the model are called ``x0``, ``x1``, ...
+        scripted: whether to script the module (its children are traced) rather than trace it.
+        without: passes of the converter to leave out, such as ``common::fuse_conv_bias``.
+    """
+    with _quiet(), torch.no_grad():
+        if scripted:
+            program = copy.deepcopy(module)
+            for name, child in module.named_children():
+                setattr(program, name, torch.jit.trace(child, tuple(inputs), check_trace=False))
+            program = torch.jit.script(program)
+        else:
+            program = torch.jit.trace(module, tuple(inputs), check_trace=False)
+        types = [
+            coremltools.TensorType(name=f"x{i}", shape=tuple(x.shape), dtype=_numpy_type(x)) for i, x in enumerate(inputs)
+        ]
+        options: dict[str, Any] = {}
+        if without:
+            options["pass_pipeline"] = coremltools.PassPipeline.DEFAULT
+            options["pass_pipeline"].remove_passes(set(without))
+        model = coremltools.convert(
+            program, convert_to="neuralnetwork", inputs=types, skip_model_load=True, **options
+        )
+        return model.get_spec()
+
+
+def _numpy_type(x: Any) -> Any:
+    return np.float32 if x.is_floating_point() else np.int32
+
+
+def source_constants(module: Any) -> Constants:
+    """How far the constants of a converted network may be from the parameters of its source (see `Constants`).
+
+    A bias that a batch norm was folded into is (b - mean) * f + beta, f = weight / sqrt(variance + eps): its terms are
+    below 2 * P * F + P, P the greatest parameter, F the greatest f.
+    """
+    tensors = [t.detach().double().reshape(-1).numpy() for t in module.state_dict().values() if t.is_floating_point()]
+    known: Doubles = np.unique(np.concatenate([np.zeros(1), *tensors]))
+    greatest, factor = float(np.abs(known).max()), 1.0
+    for part in module.modules():
+        variance = getattr(part, "running_var", None)
+        if variance is not None:
+            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (variance.min() + part.eps) ** 0.5
+            factor = max(factor, float(scale))
+    return Constants(known, terms=2 * greatest * factor + greatest)
+
+
+def in_double(module: Any, inputs: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+    """The module and its inputs in double precision."""
+    return copy.deepcopy(module).double().eval(), tuple(x.double() if x.is_floating_point() else x for x in inputs)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a network.
+
+    Attributes:
+        kind: ``agrees``; ``known`` (differs because of defects of the converter that are listed, and agrees without
+            them); ``undetermined`` (rounding may change a decision, nothing can be said); ``refused`` by the converter
+            for a listed reason; ``failed`` (conversion, loading or running, for no listed reason); ``differs``.
+        message: why.
+        difference: the outputs that differ, for ``differs``.
+        tightness: for ``agrees`` the bounds in double and in single precision, each relative to the greatest output.
+        used: the largest part of the bounds that was used, likewise.
+    """
+
+    kind: str
+    message: str = ""
+    difference: Difference | None = None
+    tightness: tuple[float, float] = (0.0, 0.0)
+    used: tuple[float, float] = (0.0, 0.0)
+
+
+def check(network: TorchNetwork, spec: Any = None) -> Outcome:
+    """Converts a network and compares.
+
+    Args:
+        network: the network.
+        spec: what it was converted to; by default it is converted here.
+    """
+    if spec is not None:
+        return _check(network, spec)
+    try:
+        spec = convert(network.module, network.inputs, scripted=network.scripted)
+    except Exception as error:  # whatever a converter may raise
+        message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        reason = refusal(message)
+        return Outcome("refused", reason) if reason else Outcome("failed", f"the converter raises {message}")
+    outcome = _check(network, spec)
+    if outcome.kind != "differs":
+        return outcome
+    every = tuple(DEFECTS)
+    for defects in (*((name,) for name in every), every):
+        if _check(network, mended(network, defects)).kind in ("agrees", "undetermined"):
+            return Outcome("known", ", ".join(defects), outcome.difference)
+    return outcome
+
+
+def mended(network: TorchNetwork, defects: Sequence[str]) -> Any:
+    """What the converter would write without some of its `DEFECTS`."""
+    entries = [DEFECTS[name] for name in defects]
+    passes = [entry.converter_pass for entry in entries if entry.converter_pass]
+    spec = convert(network.module, network.inputs, scripted=network.scripted, without=passes)
+    for entry in entries:
+        if entry.mend is not None:
+            entry.mend(spec)
+    return spec
+
+
+def _check(network: TorchNetwork, spec: Any) -> Outcome:
+    module, inputs = in_double(network.module, network.inputs)
+    with torch.no_grad():
+        results = module(*inputs)
+    expected = [_double(t) for t in (results if isinstance(results, tuple) else (results,))]
+    values = {f"x{i}": x.numpy() for i, x in enumerate(network.inputs)}
+    try:
+        double, single = load(spec, precision="float64"), load(spec)
+        return _compare(double, single, values, expected, source_constants(network.module), module, inputs)
+    except Undetermined as error:
+        return Outcome("undetermined", f"a branch or loop hangs on rounding: {error}")
+    except UnsupportedModelError as error:
+        return Outcome("failed", f"{type(error).__name__}: {error}")
+    except RefCoreMLError as error:
+        return Outcome("failed", f"{type(error).__name__}: {error}")
+
+
+def _double(tensor: Any) -> Doubles:
+    return np.asarray(tensor.detach().double().numpy())
+
+
+def _compare(
+    double: Model,
+    single: Model,
+    values: Mapping[str, Any],
+    expected: Sequence[Doubles],
+    constants: Constants,
+    module: Any,
+    inputs: Sequence[Any],
+) -> Outcome:
+    names = [feature.name for feature in double.outputs]
+    if len(names) != len(expected):
+        return Outcome("differs", f"{len(expected)} outputs became {len(names)}")
+    tightness, used = [], []
+    for model, unit in ((double, UNIT64), (single, UNIT32)):
+        bounds = blob_bounds(double, values, unit=unit, constants=constants)
+        if model is double:
+            actual = {name: bounds[name].value for name in names if name in bounds}
+        else:
+            actual = single.predict(values)
+        radii = {name: bounds[name].radius if name in bounds else np.zeros(()) for name in names}
+        difference, size, part = compare_outputs(names, actual, expected, radii)
+        if difference is not None:
+            divergence = first_divergence(double, values, record_torch(module, inputs), constants)
+            message = f"{model.precision}: {difference.message}"
+            return Outcome("differs", f"{message}; {divergence}", difference)
+        tightness.append(size)
+        used.append(part)
+    kind = "undetermined" if np.isinf(tightness).any() else "agrees"
+    return Outcome(kind, "", None, (tightness[0], tightness[1]), (used[0], used[1]))

@@ -1,0 +1,141 @@
+"""What is known to go wrong between torch and the neural networks that coremltools 9.0 writes.
+
+A difference counts as known only if it vanishes when exactly the named defect is taken away: the model is mended, or
+converted again without the pass of the converter that is at fault, and must then agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from refcoreml.testing._extras import torch
+
+__all__ = ["DEFECTS", "REFUSALS", "Defect", "refusal"]
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A defect of the converter.
+
+    Attributes:
+        title: what goes wrong, in a line.
+        why: where it comes from.
+        example: a minimal module and its input, made anew at each call.
+        converter_pass: the pass to leave out.
+        mend: changes a specification into what it should have been.
+    """
+
+    title: str
+    why: str
+    example: Callable[[], tuple[Any, Any]]
+    converter_pass: str = ""
+    mend: Callable[[Any], None] | None = None
+
+
+def _layers(network: Any) -> Iterator[Any]:
+    for layer in network.layers:
+        yield layer
+        kind = layer.WhichOneof("layer")
+        if kind == "branch":
+            yield from _layers(layer.branch.ifBranch)
+            yield from _layers(layer.branch.elseBranch)
+        elif kind == "loop":
+            yield from _layers(layer.loop.conditionNetwork)
+            yield from _layers(layer.loop.bodyNetwork)
+
+
+#: As good as no epsilon; 0 itself would stand for the default.
+_NO_EPSILON = 1e-38
+
+
+def _without_epsilon(kind: str, written: float) -> Callable[[Any], None]:
+    def mend(spec: Any) -> None:
+        for layer in _layers(spec.neuralNetwork):
+            if layer.WhichOneof("layer") == "unary":
+                unary = layer.unary
+                name = unary.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number[unary.type].name
+                if name == kind and abs(unary.epsilon - written) < 1e-3 * written:
+                    unary.epsilon = _NO_EPSILON
+
+    return mend
+
+
+def _reciprocal() -> tuple[Any, Any]:
+    class Reciprocal(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return torch.reciprocal(x)
+
+    return Reciprocal().eval(), torch.tensor([[0.25, 0.5, 2.0]])
+
+
+def _rsqrt() -> tuple[Any, Any]:
+    class InverseRoot(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return torch.rsqrt(x)
+
+    return InverseRoot().eval(), torch.tensor([[2.0**-40, 0.25, 2.0]])
+
+
+def _subtracted() -> tuple[Any, Any]:
+    convolution, norm = torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2, affine=False, eps=0.0)
+    with torch.no_grad():
+        convolution.weight.copy_(torch.ones(2, 1, 1, 1))
+        convolution.bias.zero_()
+        norm.running_mean.copy_(torch.tensor([1.0, 2.0]))
+    return torch.nn.Sequential(convolution, norm).eval(), torch.tensor([[[[3.0, 5.0]]]])
+
+
+DEFECTS: dict[str, Defect] = {
+    "reciprocal": Defect(
+        "torch.reciprocal(x), and with it c / x, becomes 1 / (x + 1e-4)",
+        "the converter calls its operator inverse without an epsilon, whose default is 1e-4",
+        _reciprocal,
+        mend=_without_epsilon("INVERSE", 1e-4),
+    ),
+    "rsqrt": Defect(
+        "torch.rsqrt(x) becomes 1 / sqrt(x + 1e-12)",
+        "the converter calls its operator rsqrt without an epsilon, whose default is 1e-12",
+        _rsqrt,
+        mend=_without_epsilon("RSQRT", 1e-12),
+    ),
+    "convolution minus constant": Defect(
+        "a constant that is subtracted after a convolution, such as the mean of a batch norm without parameters, is added",
+        "the pass fuse_conv_bias negates the constant in place and is tried more than once",
+        _subtracted,
+        converter_pass="common::fuse_conv_bias",
+    ),
+}
+
+def _scaled() -> tuple[Any, Any]:
+    class Affine(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor([1.0, 2.0]).reshape(1, 2, 1, 1))
+            self.shift = torch.nn.Parameter(torch.tensor([0.5, 0.25]).reshape(1, 2, 1, 1))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.scale + self.shift
+
+    return Affine().eval(), torch.tensor([[[[1024.0]], [[4096.0]]]])
+
+
+DEFECTS["scale and shift"] = Defect(
+    "x * scale + shift with a number a channel, also inside a group norm, is multiplied by 1 / sqrt(1 + 1e-5)",
+    "the pass fuse_elementwise_to_batchnorm makes it a batch norm of mean 0 and variance 1, and leaves epsilon at 1e-5",
+    _scaled,
+    converter_pass="common::fuse_elementwise_to_batchnorm",
+)
+
+#: What the converter says no to, and what that means.
+REFUSALS: dict[str, str] = {
+    r"prelu op: rank 3 or rank 5 input": "PReLU with a slope a channel, on a matrix or sequence",
+    r"Layer with name .* has already been added": "two operators derive the same name for a helper of the same input",
+}
+
+
+def refusal(message: str) -> str:
+    """The reason that belongs to an error of the converter, or nothing."""
+    return next((reason for pattern, reason in REFUSALS.items() if re.search(pattern, message)), "")

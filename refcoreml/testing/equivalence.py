@@ -1,0 +1,199 @@
+"""`assert_equivalent`: one model against its source, for test suites of conversions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import InputError, UsageError
+from refcoreml.model import Model, load
+from refcoreml.testing.bounds import AS_STORED, UNIT32, UNIT64, Constants, Doubles, Undetermined, blob_bounds
+from refcoreml.testing.compare import compare_outputs, first_divergence, record_torch
+
+__all__ = ["Equivalence", "EquivalenceError", "assert_equivalent"]
+
+
+class EquivalenceError(AssertionError):
+    """The model and its reference differ by more than rounding explains.
+
+    Attributes:
+        output: the output that differs.
+        divergence: the first layer that diverges, in a sentence; empty where the reference cannot be looked into.
+    """
+
+    def __init__(self, message: str, output: str = "", divergence: str = "") -> None:
+        super().__init__(f"{message}\n{divergence}" if divergence else message)
+        self.output, self.divergence = output, divergence
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """What was shown.
+
+    Attributes:
+        outputs: the outputs that were compared.
+        width: the widest bound, relative to the greatest value of its output, in single precision.
+        used: the largest part of a bound that was used.
+    """
+
+    outputs: tuple[str, ...]
+    width: float
+    used: float
+
+
+def assert_equivalent(
+    model: Any,
+    reference: Any,
+    inputs: Mapping[str, Any],
+    *,
+    reference_inputs: Sequence[Any] | None = None,
+    folded: float | None = None,
+) -> Equivalence:
+    """Asserts that a model computes what its source does, up to rounding.
+
+    How far the two may be apart is derived from the network and these inputs (`refcoreml.testing.bounds`), not chosen.
+    A torch module runs in double precision and is compared in double precision as well, where hardly anything but a
+    real difference is left.
+
+    Args:
+        model: anything that `refcoreml.load` takes: a path, a message, coremltools' ``MLModel``, a loaded model.
+        reference: a torch module; or a function of the inputs in the model's order; or the outputs themselves: a
+            dictionary by name, a sequence in the model's order, or an array. Functions and modules may return any of
+            these. Arrays in float64 are taken as exact, others as rounded as often as the model's.
+        inputs: the model's inputs by name.
+        reference_inputs: arguments of the reference; by default the arrays among the inputs, in the model's order.
+            Needed for images, whose preprocessing the model holds and the reference does not.
+        folded: the greatest magnitude among terms that the converter has folded into biases; by default taken from the
+            module's parameters (see `refcoreml.testing.conversion.source_constants`), 0 for other references.
+
+    Returns:
+        How sharp the comparison was.
+
+    Raises:
+        EquivalenceError: an ``AssertionError``: values, shapes or the number of outputs differ; it names the output, the
+            place, the bound, and for a torch module the first layer that diverges.
+        UsageError: names that the model does not have, or a reference of another type.
+        InputError: the inputs do not fit the model, or they decide nothing: rounding may change what a branch does.
+    """
+    double, single = _loaded(model, "float64"), _loaded(model, "float32")
+    if double.kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
+        raise UsageError(f"bounds can be derived for neural networks, this model is a {double.kind}")
+    module, arguments, given = _run_reference(double, reference, inputs, reference_inputs)
+    expected = _by_name(double, given)
+    constants = _constants(module, folded)
+    exact = all(value.dtype == np.float64 for value in expected.values())
+    names = list(expected)
+    runs = [(double, UNIT64), (single, UNIT32)] if exact else [(single, 2 * UNIT32)]
+    width = used = 0.0
+    for run, unit in runs:
+        try:
+            bounds = blob_bounds(double, inputs, unit=unit, constants=constants)
+        except Undetermined as error:
+            raise InputError(f"rounding may turn a branch or loop: {error}", remedy="Choose other inputs") from error
+        missing = [name for name in names if name not in bounds]
+        if missing:
+            raise UsageError(f"output {missing[0]!r} is no blob of the network, so that it has no bound")
+        actual = {name: b.value for name, b in bounds.items()} if run is double else _blobs(run, inputs, names)
+        radii = {name: bounds[name].radius for name in names}
+        values = [np.asarray(expected[name], np.float64) for name in names]
+        difference, width, used = compare_outputs(names, actual, values, radii)
+        if difference is not None:
+            divergence = ""
+            if module is not None:
+                divergence = first_divergence(double, inputs, record_torch(module, arguments), constants)
+            raise EquivalenceError(f"in {run.precision}, {difference.message}", difference.name, divergence)
+    return Equivalence(tuple(names), width, used)
+
+
+def _loaded(model: Any, precision: str) -> Model:
+    return load(model.spec if isinstance(model, Model) else model, precision=precision)
+
+
+def _is_module(reference: Any) -> bool:
+    return any(kind.__module__.startswith("torch.") and kind.__name__ == "Module" for kind in type(reference).__mro__)
+
+
+def _run_reference(
+    model: Model, reference: Any, inputs: Mapping[str, Any], given: Sequence[Any] | None
+) -> tuple[Any, Sequence[Any], Any]:
+    """(the torch module in double precision or None, its arguments, the outputs)."""
+    if not callable(reference):
+        return None, (), reference
+    if given is None:
+        unknown = [name for name in inputs if name not in {feature.name for feature in model.inputs}]
+        if unknown:
+            known = ", ".join(feature.name for feature in model.inputs)
+            raise UsageError(f"the model has no input {unknown[0]!r}", remedy=f"Its inputs are {known}")
+        given = [inputs[feature.name] for feature in model.inputs if feature.name in inputs]
+        if any(hasattr(value, "getbands") for value in given):
+            raise UsageError(
+                "an input is a picture, which the model preprocesses",
+                remedy="Give reference_inputs: what the reference is to be called with",
+            )
+    if not _is_module(reference):
+        return None, (), reference(*given)
+    from refcoreml.testing._extras import torch
+    from refcoreml.testing.conversion import in_double
+
+    tensors = [value if isinstance(value, torch.Tensor) else _tensor(value) for value in given]
+    module, arguments = in_double(reference, tensors)
+    with torch.no_grad():
+        return module, arguments, module(*arguments)
+
+
+def _tensor(value: Any) -> Any:
+    """As the model sees it: numbers in single precision, whole numbers as they are."""
+    from refcoreml.testing._extras import torch
+
+    array = np.array(value)
+    return torch.from_numpy(array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int64))
+
+
+def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
+    """The reference's outputs as arrays by the model's names."""
+    names = [feature.name for feature in model.outputs if feature.kind in ("array", "image", "dictionary")]
+    if isinstance(outputs, Mapping):
+        unknown = [name for name in outputs if name not in names]
+        if unknown:
+            raise UsageError(f"the model has no output {unknown[0]!r}", remedy=f"Its outputs are {', '.join(names)}")
+        return {name: _array(value, name) for name, value in outputs.items()}
+    listed = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+    if len(listed) != len(names):
+        raise EquivalenceError(
+            f"the reference has {len(listed)} outputs, the model {len(names)}: {', '.join(names)}; give a dictionary "
+            "by name to compare some of them"
+        )
+    return {name: _array(value, name) for name, value in zip(names, listed, strict=True)}
+
+
+def _array(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):  # probabilities by label, in the order of the classes
+        value = np.array(list(value.values()))
+    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"an array of {array.dtype}")
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected an array of numbers, got {error}", where=f"reference output {name!r}") from error
+    return array.astype(np.float64) if array.dtype.kind in "biu" else array
+
+
+def _constants(module: Any, folded: float | None) -> Constants:
+    if module is None:
+        return AS_STORED if folded is None else Constants(np.zeros(1), terms=folded)
+    from refcoreml.testing.conversion import source_constants
+
+    found = source_constants(module)
+    return found if folded is None else Constants(found.known, terms=folded)
+
+
+def _blobs(model: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
+    """The outputs as the network's last layers leave them."""
+    blobs: dict[str, Doubles] = {}
+    for layer in model.trace(inputs):
+        blobs.update({name: np.array(value, np.float64) for name, value in layer.outputs.items() if name in names})
+    return blobs

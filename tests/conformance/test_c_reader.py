@@ -1,0 +1,101 @@
+"""The reader in C: the format needs no Python."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refcoreml.conformance.cases import find_cases, read_case
+from refcoreml.model import load
+
+ROOT = Path(__file__).resolve().parents[2] / "conformance"
+CASES = ROOT / "cases"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        pytest.skip("needs a C compiler: cc, gcc or clang")
+    program = tmp_path_factory.mktemp("reader") / "reader"
+    source = ROOT / "readers/reader.c"
+    subprocess.run([compiler, "-std=c99", "-Wall", "-Werror", "-O1", "-o", program, source, "-lm"], check=True)
+
+    def run(case, out, profile="fp32"):
+        return subprocess.run([program, case, out, profile], capture_output=True, text=True, check=False)
+
+    return run
+
+
+def outputs(case, folder, precision="float32", change=lambda y: y):
+    folder.mkdir(exist_ok=True)
+    for name, y in load(str(case.model), precision=precision).predict(case.read_inputs()).items():
+        np.save(folder / f"{name}.npy", change(y))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_it_agrees_with_the_verifier_on_many_cases(reader, tmp_path):
+    count = 0
+    for number, folder in enumerate(find_cases(CASES)):
+        case = read_case(folder)
+        if number % 7 or case.verdict != "returns":
+            continue
+        count += 1
+        for precision, profile in (("float32", "fp32"), ("float16", "fp16/acc32")):
+            if case.supports(profile):
+                outputs(case, tmp_path / "out", precision)
+                done = reader(folder, tmp_path / "out", profile)
+                assert done.returncode == 0, f"{case.id}: {done.stdout}{done.stderr}"
+                assert done.stdout.count("pass") == len(case.outputs)
+        shutil.rmtree(tmp_path / "out")
+    assert count > 150
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", "<i2", "<i8", "|i1"])
+def test_it_reads_the_types_of_outputs(reader, tmp_path, dtype):
+    case = read_case(CASES / "ceil/plain/halves")
+    outputs(case, tmp_path / "out", change=lambda y: y.astype(dtype))
+    assert reader(case.folder, tmp_path / "out").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda y: y + (np.arange(y.size).reshape(y.shape) == 7), "1 of 60, element 7"),
+        (lambda y: y[0], "shape"),
+        (lambda y: y.astype(complex), "no array"),
+        (lambda y: y.astype(">f4"), "no array"),
+        (lambda y: y * np.nan, "60 of 60"),
+    ],
+)
+def test_it_sees_faults(reader, tmp_path, change, message):
+    case = read_case(CASES / "ceil/plain/halves")
+    outputs(case, tmp_path / "out", change=change)
+    done = reader(case.folder, tmp_path / "out")
+    assert (done.returncode, message in done.stdout) == (1, True)
+
+
+def test_it_reads_special_values_and_bounds(reader, tmp_path):
+    case = read_case(CASES / "batchnorm/stored/zero-mean")
+    outputs(case, tmp_path / "out", change=lambda y: y * np.float32(1 + 2e-5))
+    assert reader(case.folder, tmp_path / "out", "fp32").returncode == 1
+    assert reader(case.folder, tmp_path / "out", "fp16/acc16").returncode == 0
+    case = read_case(CASES / "divideBroadcastable/special/nan")
+    outputs(case, tmp_path / "out")
+    assert reader(case.folder, tmp_path / "out").returncode == 0
+    outputs(case, tmp_path / "out", change=np.nan_to_num)
+    assert reader(case.folder, tmp_path / "out").returncode == 1
+
+
+def test_what_cannot_be_read(reader, tmp_path):
+    assert reader(tmp_path, tmp_path).returncode == 3
+    (tmp_path / "case.json").write_text('{"format": 9')
+    assert reader(tmp_path, tmp_path).returncode == 3
+    (tmp_path / "out").mkdir()
+    done = reader(CASES / "ceil/plain/halves", tmp_path / "out")
+    assert (done.returncode, "no array was written" in done.stdout) == (1, True)
+    assert reader(CASES / "ceil/plain/halves", tmp_path / "out", "fp8").returncode == 3

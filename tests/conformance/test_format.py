@@ -1,0 +1,271 @@
+"""The case format: the committed cases, the reader, and what it says of damaged ones."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refcoreml.conformance import cases as reader
+from refcoreml.conformance.cases import CaseError, find_cases, read_case, read_npy
+from refcoreml.neuralnetwork import network  # noqa: F401 (fills the table of layers)
+from refcoreml.neuralnetwork.graph import inner_networks
+from refcoreml.neuralnetwork.registry import LAYERS
+from refcoreml.spec import schema
+
+ROOT = Path(__file__).resolve().parents[2] / "conformance"
+CASES = ROOT / "cases"
+FOLDERS = find_cases(CASES)
+
+
+@pytest.fixture
+def case(tmp_path):
+    """A copy of a case, to be spoiled."""
+    return Path(shutil.copytree(CASES / "convolution/valid/wide", tmp_path / "case"))
+
+
+def change(folder, **fields):
+    path = folder / "case.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def test_every_case_fits_the_schema():
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json.loads((ROOT / "case.schema.json").read_text()))
+    for folder in FOLDERS:
+        errors = list(validator.iter_errors(json.loads((folder / "case.json").read_text())))
+        assert not errors, f"{folder}: {errors[0].message}"
+
+
+def test_every_case_can_be_read_whole_and_is_named_by_its_folder():
+    assert len(FOLDERS) > 1500
+    for folder in FOLDERS:
+        case = read_case(folder)
+        assert case.id == folder.relative_to(CASES).as_posix()
+        case.check_model()
+        case.read_inputs()
+        for output in case.outputs:
+            for expected in output.profiles.values():
+                reference = expected.reference.read()
+                bound = expected.bound if isinstance(expected.bound, float) else expected.bound.read()
+                assert np.all(np.asarray(bound) >= 0), case.id
+                assert reference.shape == output.shape
+
+
+def test_no_case_leaves_everything_open():
+    for folder in FOLDERS:
+        case = read_case(folder)
+        bounds = [output.profiles["fp32"].bound for output in case.outputs]
+        if case.verdict == "returns":
+            assert all(np.isfinite(b if isinstance(b, float) else b.read()).any() for b in bounds), case.id
+
+
+def test_every_layer_has_at_least_four_cases_that_return():
+    counts = Counter(kind for folder in FOLDERS for kind in _returning(folder))
+    assert set(counts) == set(LAYERS) - {"custom"}
+    assert {kind: count for kind, count in counts.items() if count < 4} == {}
+
+
+def _returning(folder):
+    description = json.loads((folder / "case.json").read_text())
+    return set(description["layers"]) if description["verdict"] == "returns" else set()
+
+
+#: Activations that recurrent layers do not take.
+_NOT_RECURRENT = {"leakyReLU", "thresholdedReLU", "PReLU", "ELU", "softsign", "softplus", "parametricSoftplus"}
+
+
+def test_every_enum_value_flag_and_choice_of_every_layer_is_seen():
+    seen = defaultdict(set)
+    for folder in FOLDERS:
+        if _returning(folder):
+            model = schema.Model.FromString((folder / "model.mlmodel").read_bytes())
+            for layer in _all_layers(model.neuralNetwork.layers):
+                kind = layer.WhichOneof("layer")
+                _note(getattr(layer, kind), kind, seen)
+    missing = {}
+    for field in schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields:
+        if field.name != "custom":
+            missing |= {
+                place: values - seen[place]
+                for place, values in _possible(field.message_type, field.name)
+                if values - seen[place] - (_NOT_RECURRENT if "activation" in place.split(".", 1)[-1] else set())
+            }
+    assert missing == {}
+
+
+def _all_layers(layers):
+    for layer in layers:
+        yield layer
+        for _, inner in inner_networks(layer):
+            yield from _all_layers(inner)
+
+
+def _note(message, place, seen):
+    """Adds the values of enums, flags and choices of a message and those in it."""
+    for field in message.DESCRIPTOR.fields:
+        if field.enum_type is not None or field.cpp_type == field.CPPTYPE_BOOL:
+            value = getattr(message, field.name)
+            seen[f"{place}.{field.name}"] |= {int(value)} if isinstance(value, (int, bool)) else set(map(int, value))
+    for oneof in message.DESCRIPTOR.oneofs:
+        seen[f"{place}.{oneof.name}"].add(message.WhichOneof(oneof.name))
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.name not in ("WeightParams", "NeuralNetwork"):
+            for item in [value] if hasattr(value, "DESCRIPTOR") else value:
+                _note(item, f"{place}.{field.name}", seen)
+
+
+def _possible(descriptor, place):
+    """(place, values) of enums, flags and choices of a message type and those in it."""
+    for field in descriptor.fields:
+        here = f"{place}.{field.name}"
+        if field.enum_type is not None:
+            yield here, {value.number for value in field.enum_type.values}
+        elif field.cpp_type == field.CPPTYPE_BOOL:
+            yield here, {0, 1}
+        elif field.message_type is not None and field.message_type.name not in ("WeightParams", "NeuralNetwork"):
+            yield from _possible(field.message_type, here)
+    for oneof in descriptor.oneofs:
+        yield f"{place}.{oneof.name}", {field.name for field in oneof.fields}
+
+
+def test_weights_of_every_width_and_scheme_are_seen():
+    features = {feature for folder in FOLDERS for feature in read_case(folder).features}
+    for bits in range(1, 9):
+        assert {f"linear quantization, {bits} bits", f"lookup table, {bits} bits"} <= features
+    assert {"float16 weights", "int8 weights"} <= features
+
+
+def test_dimensions_of_inputs_differ_but_for_ones():
+    # Two axes of one length could be exchanged without notice. Networks have the shapes that they have.
+    same = []
+    for folder in FOLDERS:
+        case = read_case(folder)
+        for item in case.inputs:
+            lengths = [length for length in item.values.shape if length != 1]
+            if case.verdict == "returns" and case.family != "networks" and len(set(lengths)) != len(lengths):
+                same.append((case.id, item.values.shape))
+    assert same == []
+
+
+def test_most_layers_have_cases_that_are_exact_in_any_order():
+    exact, kinds = set(), set()
+    for folder in FOLDERS:
+        description = json.loads((folder / "case.json").read_text())
+        if description["verdict"] == "returns" and len(description["layers"]) == 1:
+            kinds |= set(description["layers"])
+            if description["outputs"] and all(output["check"] == "exact" for output in description["outputs"]):
+                exact |= set(description["layers"])
+    sums = {"convolution", "convolution3d", "innerProduct", "batchedMatmul", "dot", "reduceSum", "pooling", "reduce"}
+    assert sums <= exact
+    assert len(exact) > 110
+
+
+def test_the_committed_set_is_small():
+    files = [path for path in CASES.rglob("*") if path.is_file()]
+    assert len(files) < 6000
+    assert sum(path.stat().st_size for path in files) < 25e6
+
+
+def test_reader_and_verifier_are_short_and_need_numpy_alone(tmp_path):
+    folder = Path(reader.__file__).parent
+    files = [folder / "cases.py", folder / "verify.py"]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) < 400
+    for path in files:
+        shutil.copy(path, tmp_path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                node.body.clear()
+    code = (
+        "import sys, pathlib, numpy as np, cases, verify\n"
+        f"case = cases.read_case(pathlib.Path({str(CASES / 'ceil/plain/halves')!r}))\n"
+        "x = case.read_inputs()['x0']\n"
+        "print(verify.judge(case, 'returned', lambda name: np.ceil(x), 'fp32').status)\n"
+        "print(verify.judge(case, 'returned', lambda name: np.floor(x), 'fp32').status)\n"
+        "print([m for m in sys.modules if m.startswith(('refcoreml', 'google'))])\n"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["pass", "fail", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"format": 2}, "format"),
+        ({"verdict": "perhaps"}, "verdict"),
+        ({"inputs": 3}, "cannot be read"),
+        ({"inputs": [{"name": "x"}]}, "cannot be read"),
+        ({"model": {"file": "../model.mlmodel", "sha256": ""}}, "leads out"),
+        ({"model": {"file": "/etc/passwd", "sha256": ""}}, "leads out"),
+        ({"outputs": [{"name": "y0", "shape": [4], "check": "dot", "profiles": {"fp32": {}}}]}, "cannot be read"),
+    ],
+)
+def test_a_damaged_description_is_told(case, fields, problem):
+    change(case, **fields)
+    with pytest.raises(CaseError, match=problem):
+        read_case(case)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
+def test_a_description_that_is_none_is_told(case, text):
+    (case / "case.json").write_text(text)
+    with pytest.raises(CaseError, match="cannot be read"):
+        read_case(case)
+
+
+def test_damaged_files_are_told(case):
+    model, arrays = case / "model.mlmodel", case / "arrays.npy"
+    model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(CaseError, match="damaged"):
+        read_case(case).check_model()
+    model.unlink()
+    with pytest.raises(CaseError, match="cannot be read"):
+        read_case(case).check_model()
+    arrays.write_bytes(arrays.read_bytes()[:-1])
+    with pytest.raises(CaseError, match="damaged"):
+        read_case(case).read_inputs()
+
+
+def test_a_wrong_offset_or_shape_is_told(case):
+    inputs = json.loads((case / "case.json").read_text())["inputs"]
+    change(case, inputs=[{**inputs[0], "values": {"at": 5}}])
+    with pytest.raises(CaseError, match="no array at 5"):
+        read_case(case).read_inputs()
+    change(case, inputs=[{**inputs[0], "shape": [7, 3, 9]}])
+    with pytest.raises(CaseError, match="holds"):
+        read_case(case).read_inputs()
+
+
+def test_files_that_are_no_arrays_of_numbers_are_told(tmp_path):
+    path = tmp_path / "y.npy"
+    np.save(path, np.array(["text"]))
+    with pytest.raises(CaseError, match="numbers"):
+        read_npy(path)
+    np.save(path, np.array([{}], object), allow_pickle=True)
+    with pytest.raises(CaseError):
+        read_npy(path)
+    path.write_bytes(b"\x93NUMPY\x01\x00garbage")
+    with pytest.raises(CaseError):
+        read_npy(path)
+    # A header that promises terabytes is not believed.
+    np.save(path, np.zeros((3, 5)))
+    path.write_bytes(path.read_bytes().replace(b"(3, 5), }         ", b"(30000000000, 5), }")[:200])
+    with pytest.raises(CaseError):
+        read_npy(path)
+
+
+def test_patterns_choose_cases():
+    assert len(find_cases(CASES, ["convolution/valid"])) == 4
+    assert [path.name for path in find_cases(CASES, ["convolution/valid/w*"])] == ["wide"]
+    assert find_cases(CASES, ["nothing"]) == []

@@ -1,0 +1,81 @@
+"""The generator: its random source, and that it would write the committed cases again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance import generate
+from conformance.catalogue.data import Source, draw, fnv1a
+
+CASES = Path(__file__).resolve().parents[2] / "conformance/cases"
+
+
+def test_the_source_is_splitmix64_from_fnv1a():
+    # The published first outputs of SplitMix64 for the seed 1234567, and FNV-1a of "a" and of nothing.
+    assert fnv1a("") == 0xCBF29CE484222325
+    assert fnv1a("a") == 0xAF63DC4C8601EC8C
+    source = Source("any")
+    source._state = np.uint64(1234567)
+    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
+    assert source.bits(2).tolist() + source.bits(2).tolist() == expected
+
+
+def test_kinds_of_data():
+    source = Source("kinds")
+    whole = draw(source, "integers", (3, 50))
+    assert set(whole.ravel()) == set(range(-4, 5))
+    cancelling = draw(source, "cancellation", (400,)).reshape(-1, 2)
+    assert (np.abs(cancelling.sum(axis=1)) < 0.04).all()
+    assert np.abs(cancelling).max() > 25
+    assert np.isnan(draw(source, "nan", (60,))).any()
+    assert not np.isnan(draw(source, "special", (60,))).any()
+    with pytest.raises(ValueError, match="no kind"):
+        draw(source, "nothing", (3,))
+
+
+def test_further_sets_have_other_numbers():
+    first, second = [], []
+    for plan in generate.plans(2):
+        if plan.id.startswith("innerProduct/vector/"):
+            (second if plan.id.endswith("-2") else first).append(plan)
+    assert [plan.id + "-2" for plan in first] == [plan.id for plan in second]
+    for one, other in zip(first, second, strict=True):
+        assert not np.array_equal(one.inputs["x0"], other.inputs["x0"])
+        assert one.model != other.model
+
+
+def test_the_catalogue_has_the_committed_cases():
+    assert sorted(plan.id for plan in generate.plans()) == sorted(
+        path.parent.relative_to(CASES).as_posix() for path in CASES.rglob("case.json")
+    )
+
+
+def test_regenerated_cases_agree():
+    for number, plan in enumerate(generate.plans()):
+        if number % 23 == 0 or plan.family in ("random", "networks"):
+            assert list(generate.differences(plan, CASES / plan.id)) == [], plan.id
+
+
+def test_a_difference_is_seen(tmp_path):
+    plan = next(plan for plan in generate.plans() if plan.id == "convolution/valid/zero-mean")
+    generate.write(plan, tmp_path / plan.id)
+    assert list(generate.differences(plan, tmp_path / plan.id)) == []
+    plan.inputs["x0"][0, 0, 0] += 1
+    problems = list(generate.differences(plan, tmp_path / plan.id))
+    assert any("input x0 differs" in problem for problem in problems)
+    assert any("references differ" in problem for problem in problems)
+
+
+def test_written_cases_are_the_same_in_every_run(tmp_path):
+    assert generate.main(["--only", "dot/*", "--out", str(tmp_path)]) == 0
+    for path in tmp_path.rglob("case.json"):
+        name = path.parent.relative_to(tmp_path)
+        written, committed = (json.loads((root / name / "case.json").read_text()) for root in (tmp_path, CASES))
+        for key in ("id", "inputs", "requires", "layers"):
+            assert written[key] == committed[key]
+    assert generate.main(["--only", "dot/*", "--out", str(tmp_path), "--check"]) == 0
+    assert generate.main(["--only", "nothing", "--out", str(tmp_path)]) == 1

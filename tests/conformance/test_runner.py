@@ -1,0 +1,328 @@
+"""The runner against implementations that are right, wrong, slow, dead, or mad."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from refcoreml.cli.main import main
+from refcoreml.conformance.expectations import Expectation, expected, read_expectations
+from refcoreml.conformance.runner import Command, PythonSession, run_cases
+from refcoreml.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[2] / "conformance"
+CASES = ROOT / "cases"
+CEIL = CASES / "ceil/plain/halves"
+
+#: Acts on what it is told; computes ceil.
+ACTOR = """
+import os, sys, time
+import numpy as np
+act, case, inputs, out = sys.argv[1:]
+x = np.load(os.path.join(inputs, "x0.npy"))
+y = os.path.join(out, "y0.npy")
+def save(value): np.save(y, value)
+print("garbage \\x00 \\xff" * 1000)
+{
+    "right": lambda: save(np.ceil(x)),
+    "wrong": lambda: save(np.ceil(x) + 1),
+    "shape": lambda: save(np.ceil(x)[0]),
+    "text": lambda: save(np.ceil(x).astype(str)),
+    "pickle": lambda: np.save(y, np.array([{}]), allow_pickle=True),
+    "nothing": lambda: None,
+    "bytes": lambda: open(y, "wb").write(b"\\x93NUMPY garbage"),
+    "folder": lambda: os.mkdir(y),
+    "hang": lambda: time.sleep(60),
+    "reject": lambda: sys.exit(1),
+    "unsupported": lambda: sys.exit(2),
+    "crash": lambda: sys.exit(77),
+    "abort": lambda: os.abort(),
+}[act]()
+"""
+
+STATUSES = {
+    "right": ("pass", ""),
+    "wrong": ("fail", "out of bounds"),
+    "shape": ("fail", "has the shape"),
+    "text": ("fail", "numbers"),
+    "pickle": ("fail", "y0"),
+    "nothing": ("fail", "was not written"),
+    "bytes": ("fail", "y0"),
+    "folder": ("fail", "was not written"),
+    "reject": ("fail", "rejected a valid model"),
+    "unsupported": ("unsupported", ""),
+    "crash": ("crash", "exit code 77"),
+    "abort": ("crash", "exit code"),
+}
+
+
+@pytest.fixture
+def actor(tmp_path):
+    path = tmp_path / "actor.py"
+    path.write_text(ACTOR)
+    return lambda act: f'"{sys.executable}" "{path}" {act} {{case}} {{inputs}} {{out}}'.replace("\\", "/")
+
+
+@pytest.mark.parametrize("act", STATUSES)
+def test_commands(actor, act):
+    (result,) = run_cases([CEIL], lambda: Command(actor(act)), "fp32")
+    status, message = STATUSES[act]
+    assert result.status == status
+    assert message in result.message
+    assert len(result.message) < 5000
+    assert result.bad == (act not in ("right", "unsupported"))
+
+
+def test_what_hangs_is_ended_and_the_run_goes_on(actor, tmp_path):
+    for make in (
+        lambda: Command(actor("hang")),
+        lambda: PythonSession(session(tmp_path, "import time; time.sleep(60)")),
+    ):
+        results = list(run_cases([CEIL, CASES / "ceil/plain/wide"], make, "fp32", timeout=2, jobs=2))
+        assert [result.status for result in results] == ["timeout"] * 2
+        assert all(result.seconds < 20 for result in results)
+
+
+def test_a_command_that_does_not_exist():
+    (result,) = run_cases([CEIL], lambda: Command("/no/such/program {case} {out}"), "fp32")
+    assert (result.status, "cannot be started" in result.message) == ("crash", True)
+    with pytest.raises(UsageError, match="case"):
+        Command("myimpl")
+
+
+def session(folder, line, prepare=""):
+    """A session in Python that runs a line before it computes ceil."""
+    path = folder / "session.py"
+    path.write_text(
+        "import os, sys, numpy as np\n"
+        "def prepare(model):\n"
+        f"    {prepare or 'pass'}\n"
+        "    def session(inputs):\n"
+        f"        {line}\n"
+        "        return {'y0': np.ceil(inputs['x0'])}\n"
+        "    return session\n"
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("pass", "pass"),
+        ('print(\'{"outcome": "returned"}\')', "pass"),
+        ("os.write(1, b'garbage\\n')", "pass"),
+        ("raise NotImplementedError('not yet')", "unsupported"),
+        ("raise ValueError('refused')", "fail"),
+        ("raise KeyError('oops')", "crash"),
+        ("return {}", "fail"),
+        ("return {'y0': 'text'}", "fail"),
+        ("return {'y0': [[1, 2], [3]]}", "fail"),
+        ("return None", "crash"),
+        ("return {'../y0': inputs['x0']}", "fail"),
+        ("inputs['x0'] = inputs['x0'] + 1", "fail"),
+        ("os._exit(3)", "crash"),
+        ("sys.exit(0)", "crash"),
+        ("os.abort()", "crash"),
+    ],
+)
+def test_sessions(tmp_path, line, status):
+    name = session(tmp_path, line)
+    results = list(run_cases([CEIL, CASES / "ceil/plain/wide"], lambda: PythonSession(name), "fp32", jobs=1))
+    assert [result.status for result in results] == [status] * 2
+
+
+def test_a_session_that_cannot_be_imported(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("import no_such_module_anywhere\n")
+    (result,) = run_cases([CEIL], lambda: PythonSession(str(path)), "fp32")
+    assert result.status == "crash"
+
+
+def test_a_session_cannot_write_elsewhere_by_the_name_of_an_output(tmp_path):
+    name = session(tmp_path, "return {'../' + os.path.basename(model) + 'stray': inputs['x0']}", prepare="global os")
+    (result,) = run_cases([CEIL], lambda: PythonSession(name), "fp32")
+    assert result.message == "output 'y0': was not written"
+    assert not list(Path(tempfile.gettempdir()).glob("*stray*"))
+
+
+def test_a_damaged_case_is_told_and_the_run_goes_on(tmp_path):
+    for name in ("json", "arrays"):
+        shutil.copytree(CEIL, tmp_path / name)
+    (tmp_path / "json/case.json").write_text("{")
+    (tmp_path / "arrays/arrays.npy").write_bytes(b"")
+    name = session(tmp_path, "pass")
+    folders = [tmp_path / "json", tmp_path / "arrays", CEIL]
+    statuses = sorted(r.status for r in run_cases(folders, lambda: PythonSession(name), "fp32"))
+    assert statuses == ["damaged", "damaged", "pass"]
+
+
+# ---- Known failures ----
+
+
+def test_the_list_of_known_failures_is_strict(tmp_path):
+    path = tmp_path / "known.txt"
+    path.write_text("# ours\n\nceil/plain/w* | rounds wrongly, https://example.org/1\nceil/plain/halves|also\n")
+    known = read_expectations(path)
+    assert known == [
+        Expectation("ceil/plain/w*", "rounds wrongly, https://example.org/1"),
+        Expectation("ceil/plain/halves", "also"),
+    ]
+    assert expected("ceil/plain/wide", known) is known[0]
+    assert expected("floor/plain/wide", known) is None
+    good, bad = session(tmp_path, "pass"), "inputs['x0'] = inputs['x0'] + 1"
+    (result,) = run_cases([CEIL], lambda: PythonSession(good), "fp32", expectations=known)
+    assert (result.status, result.bad) == ("unexpected pass", True)
+    wrong = session(tmp_path, bad)
+    (result,) = run_cases([CEIL], lambda: PythonSession(wrong), "fp32", expectations=known)
+    assert (result.status, result.bad) == ("expected failure", False)
+    assert result.message.startswith("also (")
+
+
+@pytest.mark.parametrize("line", ["ceil", "ceil |", "| why"])
+def test_lines_that_are_none(tmp_path, line):
+    (tmp_path / "known.txt").write_text(line)
+    with pytest.raises(UsageError, match="line 1"):
+        read_expectations(tmp_path / "known.txt")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_expectations(tmp_path / "missing.txt")
+
+
+# ---- The command line and its reports ----
+
+
+def run(*arguments):
+    return main(["conformance", "run", "--cases", str(CASES), *map(str, arguments)])
+
+
+def test_a_run_with_all_reports(tmp_path, capsys):
+    name = session(tmp_path, "inputs['x0'] = inputs['x0'] + (inputs['x0'].max() > 30)")
+    files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
+    code = run("ceil/plain", "--python", name, *(part for kind, path in files.items() for part in (f"--{kind}", path)))
+    assert code == 1
+    table = capsys.readouterr()
+    assert "functions" in table.out
+    assert "fail: ceil/plain/special" in table.err
+    report = json.loads(files["json"].read_text())
+    statuses = {case["id"].split("/")[-1]: case["status"] for case in report["cases"]}
+    assert statuses == {"halves": "pass", "integers": "pass", "special": "fail", "wide": "fail", "zero-mean": "pass"}
+    assert report["families"][-1]["pass"] == 3
+    assert report["profile"] == "fp32"
+    suite = ElementTree.parse(files["junit"]).getroot().find("testsuite")
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("functions", "5", "2")
+    page = files["html"].read_text()
+    assert "ceil/plain/wide" in page
+    assert page.count("<table") == page.count("</table>") == 3
+
+
+def test_a_run_by_command(actor, capsys):
+    assert run("ceil/plain/halves", "--command", actor("right"), "--profile", "fp16/acc32") == 0
+    assert run("ceil/plain/halves", "--command", actor("unsupported")) == 0
+    assert run("ceil/plain/halves", "--command", actor("wrong")) == 1
+
+
+def test_messages_with_anything_in_them_make_valid_reports(tmp_path):
+    name = session(tmp_path, "raise ValueError('<b>\\x00\\x1b & \\ud800]]>')")
+    assert run("ceil/plain/halves", "--python", name, "--junit", tmp_path / "r.xml", "--html", tmp_path / "r.html") == 1
+    ElementTree.parse(tmp_path / "r.xml")
+    assert "<b>\x00" not in (tmp_path / "r.html").read_text(errors="replace")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing-fits", "--command", "x {case}"],
+        ["--command", "no placeholder"],
+        ["--python", "missing.py"],
+        ["--command", "x {case}", "--jobs", "0"],
+        ["--command", "x {case}", "--expected", "missing.txt"],
+        ["--command", "x {case}", "--json", "no/such/folder/r.json"],
+    ],
+)
+def test_wrong_arguments(arguments):
+    assert run(*arguments) == 2
+
+
+def test_a_known_failure_that_fits_no_case_fails_a_whole_run(tmp_path, capsys):
+    folder = tmp_path / "cases/one"
+    folder.parent.mkdir()
+    shutil.copytree(CEIL, folder)
+    (tmp_path / "known.txt").write_text("gone/* | was removed\n")
+    arguments = ["--cases", str(tmp_path / "cases"), "--python", session(tmp_path, "pass")]
+    assert main(["conformance", "run", *arguments]) == 0
+    assert main(["conformance", "run", *arguments, "--expected", str(tmp_path / "known.txt")]) == 1
+    assert "gone/*" in capsys.readouterr().err
+
+
+# ---- Honest implementations ----
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("refcoreml_float32", "fp32"), ("refcoreml_float16", "fp16/acc32"), ("refcoreml_float16", "fp16/acc16")],
+)
+def test_refcoreml_passes_the_whole_suite(name, profile, tmp_path):
+    session = ROOT / "sessions" / f"{name}.py"
+    assert run("--python", session, "--profile", profile, "--json", tmp_path / "r.json") == 0
+    cases = json.loads((tmp_path / "r.json").read_text())["cases"]
+    assert {case["status"] for case in cases} == {"pass"}
+    assert len(cases) > 1500
+
+
+@pytest.mark.parametrize(("name", "module", "least"), [("torch", "torch", 300), ("onnxruntime", "onnxruntime", 270)])
+def test_others_pass_what_they_share(name, module, least, tmp_path):
+    pytest.importorskip(module)
+    if name == "onnxruntime":
+        pytest.importorskip("onnx")
+    session = ROOT / "sessions" / f"{name}_layers.py"
+    assert run("--python", session, "--json", tmp_path / "r.json", "--timeout", 120) == 0
+    statuses = [case["status"] for case in json.loads((tmp_path / "r.json").read_text())["cases"]]
+    assert set(statuses) == {"pass", "unsupported"}
+    assert statuses.count("pass") >= least
+
+
+HALF = """
+import numpy as np
+from refcoreml.spec.files import read_model
+
+def prepare(model):
+    layers = read_model(model).spec.neuralNetwork.layers
+    if len(layers) != 1 or layers[0].WhichOneof("layer") != "innerProduct":
+        raise NotImplementedError
+    p = layers[0].innerProduct
+    if not p.weights.floatValue or p.hasBias:
+        raise NotImplementedError
+    w = np.array(p.weights.floatValue, np.float16).reshape(p.outputChannels, p.inputChannels)
+
+    def session(inputs):
+        x = inputs["x0"].astype(np.float16)
+        if x.shape[-1] != p.inputChannels:
+            raise NotImplementedError
+        y = np.zeros((*x.shape[:-1], p.outputChannels), np.float16)
+        for k in range(p.inputChannels - DROPPED):
+            y = y + x[..., k, None] * w[:, k]
+        return {"y0": y}
+
+    return session
+"""
+
+
+@pytest.mark.parametrize("dropped", [0, 1])
+def test_sums_in_half_precision(tmp_path, dropped):
+    # Products and sums one after the other in float16: honest, and with the last product forgotten.
+    path = tmp_path / "half.py"
+    path.write_text(HALF.replace("DROPPED", str(dropped)))
+    folders = [folder for kind in ("vector", "deep") for folder in sorted((CASES / "innerProduct" / kind).iterdir())]
+    results = list(run_cases(folders, lambda: PythonSession(str(path)), "fp16/acc16"))
+    statuses = {result.id: result.status for result in results}
+    assert len(statuses) == 7
+    if not dropped:
+        assert set(statuses.values()) == {"pass"}
+        assert max(result.worst for result in results) > 0
+    else:
+        assert statuses["innerProduct/vector/integers"] == statuses["innerProduct/deep/integers"] == "fail"

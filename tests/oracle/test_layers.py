@@ -1,0 +1,222 @@
+"""Honest computations stay within the bounds, layer by layer and in networks; integers are exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layer_examples import EXAMPLES, Source
+
+import refcoreml
+from refcoreml import build
+from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml.neuralnetwork.arithmetic import Arithmetic
+from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
+from refcoreml.neuralnetwork.registry import LAYERS
+from refcoreml.oracle import CHECKS, PROFILES, oracle
+from refcoreml.oracle.storage import round_weights
+from refcoreml.spec import schema
+
+PRECISIONS = {"fp32": "float32", "fp16/acc32": "float16"}
+
+
+def run(spec, inputs, profile):
+    """An honest implementation of a profile: refcoreml itself, for half precision sums with kernels in float16."""
+    if profile in PRECISIONS:
+        return refcoreml.load(spec, precision=PRECISIONS[profile]).predict(inputs)
+    spec = schema.Model.FromString(spec.SerializeToString())
+    round_weights(spec.neuralNetwork, PROFILES[profile].storage)
+    with np.errstate(over="ignore"):
+        return NeuralNetworkEvaluator(spec, Arithmetic("half", np.float16)).predict(inputs)
+
+
+def misses(actual, answer):
+    """How many numbers are farther away than the bound."""
+    y = np.asarray(actual, np.float64)
+    assert y.shape == answer.value.shape == answer.bound.shape
+    with np.errstate(invalid="ignore"):
+        near = (y == answer.value) | (np.abs(y - answer.value) <= answer.bound) | np.isinf(answer.bound)
+    return int((~near & ~(np.isnan(y) & np.isnan(answer.value))).sum())
+
+
+def check(spec, inputs, profile):
+    """Asserts that an honest run is within the bounds; returns the answers."""
+    answers = oracle(spec, inputs, profile)
+    outputs = run(spec, inputs, profile)
+    for name, answer in answers.items():
+        assert misses(outputs[name], answer) == 0, (profile, name, outputs[name], answer)
+    return answers
+
+
+def test_every_layer_has_a_class_and_examples():
+    assert set(LAYERS) - {"custom"} == set(CHECKS)
+    without = {kind for kind, check in CHECKS.items() if check in ("random", "control")}
+    assert set(EXAMPLES) == set(CHECKS) - without
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), style=st.sampled_from(Source.STYLES))
+def test_honest_layers(kind, seed, style):
+    example = EXAMPLES[kind](Source(seed, style))
+    for profile in PROFILES:
+        check(example.model(), example.features(), profile)
+
+
+@st.composite
+def networks(draw):
+    """A few layers, one after the other, that start from [1, C, H, W]."""
+    s = Source(draw(st.integers(0, 2**32 - 1)), "normal")
+    channels, height, width = (draw(st.integers(2, 6)) for _ in range(3))
+    net = build.Network({"x": (1, channels, height, width)}, ["y"], exact=True)
+    x, blob = s(1, channels, height, width), "x"
+    kinds = draw(st.lists(st.sampled_from(list(_PARTS)), min_size=2, max_size=5))
+    for index, kind in enumerate(kinds):
+        fields = _PARTS[kind](s, channels)
+        channels = fields.get("outputChannels", channels)
+        output = "y" if index == len(kinds) - 1 else f"b{index}"
+        inputs = [blob, blob] if kind == "multiply" else [blob]
+        net.add(kind.split(".")[0], inputs=inputs, outputs=output, **fields)
+        blob = output
+    return net.spec(), {"x": x}
+
+
+def _convolution(s, c):
+    return {
+        **{"outputChannels": 5, "kernelChannels": c, "nGroups": 1, "kernelSize": (3, 3), "stride": (1, 1), "same": {}},
+        **{"weights": s(5, c, 3, 3) / 4, "hasBias": True, "bias": s(5)},
+    }
+
+
+_PARTS = {
+    "convolution": _convolution,
+    "activation.relu": lambda s, c: {"ReLU": {}},
+    "activation.sigmoid": lambda s, c: {"sigmoid": {}},
+    "activation.elu": lambda s, c: {"ELU": {"alpha": 1.0}},
+    "activation.softplus": lambda s, c: {"softplus": {}},
+    "pooling.average": lambda s, c: {"type": "AVERAGE", "kernelSize": (2, 3), "stride": (1, 1), "same": {}},
+    "pooling.max": lambda s, c: {"type": "MAX", "kernelSize": (2, 3), "stride": (1, 1), "same": {}},
+    "batchnorm": lambda s, c: {
+        **{"channels": c, "gamma": s(c), "beta": s(c), "mean": s(c), "variance": s.positive(c), "epsilon": 1e-3}
+    },
+    "mvn": lambda s, c: {"normalizeVariance": True, "epsilon": 0.1},
+    "lrn": lambda s, c: {"localSize": 3, "alpha": 0.5, "beta": 0.75, "k": 1.0},
+    "softmax": lambda s, c: {},
+    "scale": lambda s, c: {"shapeScale": (c,), "scale": s(c)},
+    "multiply": lambda s, c: {},
+    "unary": lambda s, c: {"type": "EXP", "scale": 0.25},
+    "upsample": lambda s, c: {"scalingFactor": (2, 2), "mode": "BILINEAR"},
+}
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(networks())
+def test_honest_networks(network):
+    for profile in PROFILES:
+        answer = check(*network, profile)["y"]
+        if profile == "fp32" and "lrn" not in str(network[0]):
+            assert np.isfinite(answer.bound).all()
+
+
+@pytest.mark.parametrize(
+    "kind", ["convolution", "convolution3d", "innerProduct", "batchedMatmul", "reduceSum", "cumSum"]
+)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_integers_are_exact(kind, profile):
+    for seed in range(4):
+        example = EXAMPLES[kind](Source(seed, "integers"))
+        answer = check(example.model(), example.features(), profile)["y0"]
+        assert not answer.bound.any()
+        np.testing.assert_array_equal(answer.value, np.rint(answer.value))
+
+
+#: For data without cancellation, the greatest median of bound / |value| in units of roundoff, by class: a few
+#: operations; sums of at most 60 terms; functions of at most 32 units, and two more for the argument; composites, such
+#: as 5 steps of a recurrence, or norms, in which a mean is subtracted.
+LIMITS = {"ulp": 5, "dot": 80, "func": 80}
+COMPOSITE = 500
+#: Interpolation at positions that are themselves computed: 4 roundings times the length of an axis times the slope.
+POSITIONS = {"cropResize": 400, "resizeBilinear": 150}
+
+
+@pytest.mark.parametrize("profile", ["fp32", "fp16/acc32"])
+def test_bounds_are_tight(profile):
+    unit = PROFILES[profile].storage.unit
+    medians = {}
+    for kind, make in EXAMPLES.items():
+        if CHECKS[kind] in ("exact", "interval", "either"):
+            continue
+        example = make(_Positive(Source(0, "normal")))
+        for answer in oracle(example.model(), example.features(), profile).values():
+            some = np.isfinite(answer.value) & (np.abs(answer.value) > 2.0**-10)
+            if some.any():
+                ratio = float(np.median(answer.bound[some] / np.abs(answer.value[some]))) / unit
+                medians[kind] = max(medians.get(kind, 0.0), ratio)
+    print(profile, {kind: round(ratio, 1) for kind, ratio in sorted(medians.items())})
+    assert len(medians) > 60
+    for kind, ratio in medians.items():
+        assert ratio <= POSITIONS.get(kind, LIMITS.get(CHECKS[kind], COMPOSITE)), (kind, ratio)
+
+
+class _Positive:
+    """A source whose numbers all are from 0.25 to 1, so that nothing cancels."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __call__(self, *shape):
+        return np.minimum(self.source.positive(*shape) / 4, np.float32(0.95)) + np.float32(0.03)
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+
+def test_random_layers_have_no_bounds():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("randomNormalLike", inputs="x", outputs="y", seed=1, stdDev=1.0)
+    with pytest.raises(UnsupportedModelError, match="random numbers") as error:
+        oracle(net.spec(), {"x": np.zeros(3)})
+    assert "randomNormalLike" in str(error.value)
+
+
+def branching(offset):
+    """1 + x if x > offset, else x - 1, with x a number."""
+    net = build.Network({"x": (1,)}, ["y"], exact=True)
+    net.add("activation", inputs="x", outputs="s", sigmoid={})
+    net.add("greaterThan", inputs="s", outputs="c", alpha=offset)
+    bodies = []
+    for alpha in (1.0, -1.0):
+        body = build.Network({"x": (1,)}, ["y"], exact=True)
+        body.add("add", inputs="x", outputs="y", alpha=alpha)
+        bodies.append(body.spec().neuralNetwork)
+    net.add("branch", inputs="c", outputs=[], ifBranch=bodies[0], elseBranch=bodies[1])
+    return net.spec()
+
+
+def test_branches():
+    x = {"x": np.float32([0.3])}
+    assert oracle(branching(0.5), x)["y"].value == pytest.approx(1.3)
+    assert oracle(branching(0.7), x)["y"].value == pytest.approx(-0.7)
+    with pytest.raises(InputError, match="either way"):
+        oracle(branching(float(1 / (1 + np.exp(-np.float32(0.3))))), x)
+
+
+def counting(rounds):
+    """y = x / 3 / 3 / ..., ``rounds`` times."""
+    net = build.Network({"x": (2,)}, ["y"], exact=True)
+    net.add("multiply", inputs="x", outputs="y", alpha=1.0)
+    body = build.Network({"y": (2,)}, ["z"], exact=True)
+    body.add("multiply", inputs="y", outputs="z", alpha=1 / 3)
+    body.add("copy", inputs="z", outputs="y")
+    net.add("loop", inputs=[], outputs=[], maxLoopIterations=rounds, bodyNetwork=body.spec().neuralNetwork)
+    return net.spec()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_loops(profile):
+    x = {"x": np.float32([1.0, 0.7])}
+    found = [check(counting(rounds), x, profile)["y"] for rounds in (1, 4)]
+    assert all(answer.check == "composite" or answer.check == "ulp" for answer in found)
+    relative = [float((answer.bound / np.abs(answer.value)).max()) for answer in found]
+    assert 2 * relative[0] < relative[1] < 8 * relative[0]
