@@ -18,8 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 WITHOUT = {
     "activation", "pooling", "linear", "normalization", "padding", "resize", "elementwise", "shape",
     "recurrent", "reduce", "join", "constant", "custom", "control",
-    "broadcastable", "detection", "functions", "gather", "logic", "mask", "matmul", "normalization_nd", "padding_nd",
-    "random", "reduce_nd", "reshape_nd", "sort", "volume",
 }  # fmt: skip
 
 

@@ -149,11 +149,15 @@ def test_comparison_with_alpha(kind, rank):
     np.testing.assert_array_equal(run_layer(kind, x), run_layer(kind, x, alpha=0))
 
 
-def test_alpha_is_single_precision():
+@pytest.mark.clause("equal.S2", "notEqual.S2", "lessThan.S2", "lessEqual.S2", "greaterThan.S2", "greaterEqual.S2")
+@pytest.mark.parametrize("kind", COMPARISONS)
+def test_alpha_is_single_precision(kind):
     # The field is a float: 0.1 is stored as the nearest single, in every arithmetic.
-    x = [0.1, float(np.float32(0.1))]
-    np.testing.assert_array_equal(run_layer("equal", x, precision="float32", alpha=0.1), [1, 1])
-    np.testing.assert_array_equal(run_layer("equal", x, precision="float64", alpha=0.1), [0, 1])
+    single = float(np.float32(0.1))
+    y = run_layer(kind, [0.1, single], precision="float64", alpha=0.1)
+    np.testing.assert_array_equal(y, [COMPARISONS[kind](v, single) for v in (0.1, single)])
+    y = run_layer(kind, [0.1, single], precision="float32", alpha=0.1)
+    np.testing.assert_array_equal(y, [COMPARISONS[kind](single, single)] * 2)
 
 
 @pytest.mark.clause("logicalNot.S1")

@@ -111,7 +111,7 @@ def test_items_of_a_batch_do_not_meet():
             np.testing.assert_array_equal(ours[item : item + 1], theirs)
 
 
-@pytest.mark.clause("NonMaximumSuppression.S5")
+@pytest.mark.clause("NonMaximumSuppression.S5", "NonMaximumSuppression.U4")
 def test_one_box_comes_back_where_none_passes():
     boxes, scores = a_batch(batch=1, count=4, classes=2)
     scores[0] = [[-5, np.nan], [-7, -4], [-3, -6], [-9, -3]]

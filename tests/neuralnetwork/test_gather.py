@@ -338,6 +338,8 @@ def test_embedding_nd_errors():
             InvalidModelError, match=f"{'vocabSize' if 'vocab_size' in wrong else 'embeddingSize'} is 0"
         ):
             run_layer("embeddingND", [[0]], **{**options, **wrong})
+    with pytest.raises(InvalidModelError, match=r"bias.*holds 2 values"):
+        run_layer("embeddingND", [[0]], has_bias=True, bias=[1, 2], **options)
     with pytest.raises(InvalidModelError, match="holds 21 values"):
         run_layer("embeddingND", [[0]], **{**options, "vocab_size": 2**20})
 

@@ -92,6 +92,7 @@ def test_errors():
         run_layer("constantPad", x, [3, 4, 0, 0], padToGivenOutputSizeMode=True)
 
 
+@pytest.mark.clause("constantPad.C3")
 def test_hostile_amounts():
     with pytest.raises(InvalidModelError, match="bytes, limit"):
         run_layer("constantPad", np.ones((2, 3)), padAmounts=[2**63, 2**63, 2**63, 0])

@@ -19,7 +19,7 @@ def batched_matmul(node: Node) -> Op:
     [X1, X2], stored column by column; ``bias`` [X2] if ``hasBias``; the transpositions are not read.
     Errors: sizes that do not fit; weights of another size; a bias or int8DynamicQuantize with two inputs.
     Source: ``BatchedMatMulLayerParams``.
-    Chosen: the transposition of a vector changes nothing, as in the operator from which converters write the layer.
+    Chosen: the transposition of a vector changes nothing; coremltools' converter refuses that of a.
     ``int8DynamicQuantize`` as in `refcoreml.neuralnetwork.layers.linear.inner_product`.
     """
     return _of_two_inputs(node) if len(node.inputs) == 2 else _with_weights(node)

@@ -70,7 +70,7 @@ def normal_like(node: Node) -> Op:
 def normal_static(node: Node) -> Op:
     """Y ~ N(mean, stdDev^2), in the shape ``outputShape``.
 
-    Otherwise as `normal_like`. Errors: an invalid shape. Source: ``RandomNormalStaticLayerParams``.
+    Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalStaticLayerParams``.
     """
     return _static(node, _normal(node))
 
@@ -79,7 +79,7 @@ def normal_static(node: Node) -> Op:
 def normal_dynamic(node: Node) -> Op:
     """Y ~ N(mean, stdDev^2), in the shape that the input holds.
 
-    Otherwise as `normal_like`. Errors: an invalid shape. Source: ``RandomNormalDynamicLayerParams``.
+    Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalDynamicLayerParams``.
     """
     return _dynamic(node, _normal(node))
 
@@ -109,7 +109,7 @@ def uniform_like(node: Node) -> Op:
 def uniform_static(node: Node) -> Op:
     """Y ~ U[minVal, maxVal), in the shape ``outputShape``.
 
-    Otherwise as `uniform_like`. Errors: an invalid shape. Source: ``RandomUniformStaticLayerParams``.
+    Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformStaticLayerParams``.
     """
     return _static(node, _uniform(node))
 
@@ -118,7 +118,7 @@ def uniform_static(node: Node) -> Op:
 def uniform_dynamic(node: Node) -> Op:
     """Y ~ U[minVal, maxVal), in the shape that the input holds.
 
-    Otherwise as `uniform_like`. Errors: an invalid shape. Source: ``RandomUniformDynamicLayerParams``.
+    Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformDynamicLayerParams``.
     """
     return _dynamic(node, _uniform(node))
 
@@ -146,7 +146,7 @@ def bernoulli_like(node: Node) -> Op:
 def bernoulli_static(node: Node) -> Op:
     """Y = 1 with the probability ``prob``, else 0, in the shape ``outputShape``.
 
-    Otherwise as `bernoulli_like`. Errors: an invalid shape. Source: ``RandomBernoulliStaticLayerParams``.
+    Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliStaticLayerParams``.
     """
     return _static(node, _bernoulli(node))
 
@@ -155,7 +155,7 @@ def bernoulli_static(node: Node) -> Op:
 def bernoulli_dynamic(node: Node) -> Op:
     """Y = 1 with the probability ``prob``, else 0, in the shape that the input holds.
 
-    Otherwise as `bernoulli_like`. Errors: an invalid shape. Source: ``RandomBernoulliDynamicLayerParams``.
+    Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliDynamicLayerParams``.
     """
     return _dynamic(node, _bernoulli(node))
 
