@@ -60,7 +60,7 @@ def _normal(node: Node) -> Draw:
 def normal_like(node: Node) -> Op:
     """Y ~ N(mean, stdDev^2), in the shape of the input.
 
-    Parameters: ``seed``, see above; ``mean``, ``stdDev``, 0 if unset. Errors: a negative stdDev.
+    Parameters: ``seed``; ``mean``, ``stdDev``, 0 if unset. Errors: a negative stdDev.
     Source: ``RandomNormalLikeLayerParams``.
     """
     return _like(_normal(node))
@@ -99,7 +99,7 @@ def _uniform(node: Node) -> Draw:
 def uniform_like(node: Node) -> Op:
     """Y ~ U[minVal, maxVal), in the shape of the input.
 
-    Parameters: ``seed``, see above; ``minVal``, ``maxVal``, 0 if unset. Errors: minVal above maxVal.
+    Parameters: ``seed``; ``minVal``, ``maxVal``, 0 if unset. Errors: minVal above maxVal.
     Source: ``RandomUniformLikeLayerParams``.
     """
     return _like(_uniform(node))
@@ -136,7 +136,7 @@ def _bernoulli(node: Node) -> Draw:
 def bernoulli_like(node: Node) -> Op:
     """Y = 1 with the probability ``prob``, else 0, in the shape of the input.
 
-    Parameters: ``seed``, see above; ``prob``, 0 if unset. Errors: a prob outside of 0 to 1.
+    Parameters: ``seed``; ``prob``, 0 if unset. Errors: a prob outside of 0 to 1.
     Source: ``RandomBernoulliLikeLayerParams``.
     """
     return _like(_bernoulli(node))
@@ -169,7 +169,7 @@ def categorical_distribution(node: Node) -> Op:
 
     Input: x [*D, C]. Output: [*D, numSamples], whole numbers of 0 to C - 1. The logits l are x if ``isLogits``, else
     ln(x + eps) of the probabilities x.
-    Parameters: ``seed``, see above; ``numSamples``, 1 or more; ``eps`` 1e-10 if 0 or unset; ``temperature`` 1 if 0 or
+    Parameters: ``seed``; ``numSamples``, 1 or more; ``eps`` 1e-10 if 0 or unset; ``temperature`` 1 if 0 or
     unset.
     Errors: numSamples below 1, a negative eps or temperature; C above 2^24 (float32); `InputError` where x is no
     distribution: a probability below 0, NaN, logits that are Inf or all -Inf.
