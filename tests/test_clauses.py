@@ -16,8 +16,6 @@ from refcoreml.neuralnetwork.registry import LAYERS
 ROOT = Path(__file__).resolve().parents[1]
 #: Families that have no clauses yet.
 WITHOUT = {
-    "activation", "pooling", "linear", "normalization", "padding", "resize", "elementwise", "shape",
-    "recurrent", "reduce", "join", "constant", "custom", "control",
     "broadcastable", "detection", "functions", "gather", "logic", "mask", "matmul", "normalization_nd", "padding_nd",
     "random", "reduce_nd", "reshape_nd", "sort", "volume",
 }  # fmt: skip
