@@ -32,12 +32,12 @@ import numpy as np
 
 import refcoreml.neuralnetwork.network  # noqa: F401 (fills the table of layers)
 from refcoreml.neuralnetwork.registry import LAYERS
-from refcoreml.spec import schema
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+from specification import FIELDS, layers, since  # noqa: E402
+
 PAGE, RECORDED, APPLE = HERE / "coverage.md", HERE / "coverage.json", HERE / "apple-coverage.json"
-SCHEMA = HERE.parent / "proto" / "NeuralNetwork.proto"
-FIELDS = schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields
 LAYER_MODULES = "refcoreml.neuralnetwork.layers."
 SET, ENCODINGS = ("set",), ("float32", "float16", "linear", "lookup table", "int8")
 
@@ -58,22 +58,20 @@ They include settings that a layer refuses, such as most functions of `activatio
   models. **Apple's tests**: how many of those that ship inside coremltools do, and pass
   (see `conformance/apple`).
 - **weights**: the encodings that are accepted; those in bold are reached by our tests.
+- **clauses**: how many the [specification](specification/README.md) of the layer has; each has a test.
 """
-HEADER = ("layer", "since", "ranks", "kernels", "own tests", "Apple's tests", "weights", "open points", "not reached")
-
-
-def since() -> dict[str, str]:
-    """The version that brought each layer: from the comments in the schema, on a group of layers or on a single one."""
-    text = SCHEMA.read_text(encoding="utf-8")
-    versions, group = {}, ""
-    for line in text[text.index("oneof layer {") :].splitlines():
-        if heading := re.match(r"\s*// v(\d)", line):
-            group = heading[1]
-        elif member := re.match(r"\s*\w+ (\w+) = \d+;(?:  // v(\d))?", line):
-            versions[member[1]] = member[2] or group
-        elif line == "  }":
-            break
-    return versions
+HEADER = (
+    "layer",
+    "since",
+    "ranks",
+    "kernels",
+    "own tests",
+    "Apple's tests",
+    "weights",
+    "clauses",
+    "open points",
+    "not reached",
+)
 
 
 def reached(layer: Any) -> list[Any]:
@@ -178,11 +176,12 @@ def weights(message: Any, seen: Mapping[str, Sequence[str]], found: Iterable[Any
 def page(recorded: Mapping[str, Any], apple: Mapping[str, int] | None) -> str:
     """The whole page."""
     rows, sections, gap_counts, versions = [HEADER, ("---",) * len(HEADER)], [], [], since()
+    specified = layers()
     for field in FIELDS:
         kind, record = field.name, recorded.get(field.name, {"tests": 0, "ranks": [], "fields": {}})
         by_apple = "-" if apple is None else str(apple.get(kind, 0))
         if kind not in LAYERS:
-            rows.append((kind, versions[kind], "", "", "no", by_apple, "", "", ""))
+            rows.append((kind, versions[kind], "", "", "no", by_apple, "", "", "", ""))
             continue
         prepare = LAYERS[kind].prepare
         uses = reached(prepare)
@@ -190,8 +189,9 @@ def page(recorded: Mapping[str, Any], apple: Mapping[str, int] | None) -> str:
         gaps = unreached(field.message_type, record["fields"])
         gap_counts += [len(gaps)] if gaps else []
         links = (f"[{len(texts)}](#{kind.lower()})" if texts else "" for texts in (chosen, gaps))
+        clauses = f"[{len(specified[kind].clauses)}](specification/{kind}.md)" if kind in specified else ""
         ranks, tests = " ".join(record["ranks"]), str(record["tests"])
-        rows.append((kind, versions[kind], ranks, kernels(uses), tests, by_apple, stored, *links))
+        rows.append((kind, versions[kind], ranks, kernels(uses), tests, by_apple, stored, clauses, *links))
         if chosen or gaps:
             items = [*map(escaped, chosen), *([f"Not reached: {', '.join(gaps)}."] if gaps else [])]
             sections.append("\n".join([f"### {kind}\n", *(f"- {item}" for item in items)]))

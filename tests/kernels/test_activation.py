@@ -78,6 +78,7 @@ SMOOTH = {
 
 
 @pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.clause("activation.S3")
 def test_within_few_units_in_the_last_place(name):
     kernel, formula = SMOOTH[name]
     x = _grid()
@@ -115,6 +116,7 @@ LIMITS = [
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("name", "kernel", "low", "high"), LIMITS)
+@pytest.mark.clause("activation.U1")
 def test_infinities_and_nan(name, kernel, low, high, dtype):
     with np.errstate(over="raise", divide="raise"):
         y = kernel(np.array([-np.inf, np.inf, np.nan, 1], dtype))

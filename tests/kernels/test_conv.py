@@ -96,6 +96,7 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("biased", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.clause("convolution.S1", "convolution.S4")
 def test_convolution_follows_its_formula(case: Any, biased: bool) -> None:
     ins, outs, kernel, stride, padding, dilation, groups = case
     x, weight = integers((2, ins, 9, 8), 1), integers((outs, ins // groups, *kernel), 2)
@@ -118,6 +119,7 @@ def test_convolution_follows_its_formula(case: Any, biased: bool) -> None:
 @pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("biased", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.clause("convolution.S5", "convolution.U1")
 def test_deconvolution_follows_its_formula(case: Any, biased: bool) -> None:
     ins, outs, kernel, stride, _, dilation, groups = case
     x, weight = integers((2, ins, 5, 4), 1), integers((ins, outs // groups, *kernel), 2)

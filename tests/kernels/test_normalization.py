@@ -125,6 +125,7 @@ def test_torch_agrees_on_lrn(size):
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=16 * 2**-53)
 
 
+@pytest.mark.clause("softmax.S2")
 def test_softmax():
     x = integers((2, 3, 4))
     y = kernels.softmax(x, -2)
@@ -151,6 +152,7 @@ SHIFTS = {
 
 @pytest.mark.parametrize("axis", [-3, -2, -1])
 @pytest.mark.parametrize("shift", SHIFTS)
+@pytest.mark.clause("softmax.S2")
 def test_softmax_in_single_precision(shift, axis):
     x = (np.random.default_rng(0).normal(0, 3, (5, 11, 17)) + SHIFTS[shift]).astype(np.float32)
     exact = _exact_softmax(x, axis)

@@ -115,6 +115,7 @@ def test_average_is_within_the_bound_of_summation(kernel):
     assert (np.abs(average_pool(x, windows) - exact) <= additions * 2.0**-24 * magnitude).all()
 
 
+@pytest.mark.clause("pooling.U2")
 def test_special_values():
     x = np.array([[np.nan, 1, -np.inf, np.inf, 2]], np.float32)
     y = max_pool(x, [global_windows(1), valid_windows(5, 2)])

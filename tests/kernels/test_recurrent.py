@@ -239,6 +239,7 @@ def test_one_state_for_the_whole_batch_and_strides(case):
     same_numbers(run(gaps, *spread, sequence=True), expected, np.float32)
 
 
+@pytest.mark.clause("simpleRecurrent.S1")
 def test_pre_activations_are_clipped_before_the_function():
     """sigmoid(-50) is still a number of its own; sigmoid(-60) is smaller."""
     x, h, one = np.array([[[60.0]]]), np.zeros((1, 1)), np.ones((1, 1))

@@ -61,6 +61,7 @@ def test_log_sum(axes):
 
 
 @pytest.mark.parametrize("axis", [-3, -2, -1])
+@pytest.mark.clause("reduce.U1")
 def test_arg_maximum_takes_the_first_of_equals(axis):
     x = integers((2, 5, 6, 7), low=0, high=3).astype(np.float32)
     y = kernels.arg_maximum(x, axis)
@@ -68,6 +69,7 @@ def test_arg_maximum_takes_the_first_of_equals(axis):
     np.testing.assert_array_equal(y, _loop(x, (axis,), lambda values: values.index(max(values))))
 
 
+@pytest.mark.clause("reduce.U2")
 def test_nan_propagates():
     x = np.zeros((3, 4, 5), np.float32)
     x[1, 2, 3] = np.nan

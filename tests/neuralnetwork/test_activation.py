@@ -37,6 +37,7 @@ def test_the_table_is_complete():
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.clause("activation.S1", "activation.S2", "activation.S3")
 def test_members_without_weights(name, shape, precision):
     fields, formula = MEMBERS[name]
     x = integers(shape)
@@ -48,6 +49,7 @@ def test_members_without_weights(name, shape, precision):
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES[:2])
+@pytest.mark.clause("activation.S4")
 def test_prelu(shape, precision):
     x, alpha = integers(shape), integers((shape[-3],), 1)
     y = run_layer("activation", x, rank5=len(shape) == 5, precision=precision, PReLU={"alpha": alpha})
@@ -69,6 +71,7 @@ def test_prelu_with_weights_in_other_encodings():
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("lengths", [(4, 4), (4, 1), (1, 4), (1, 1)])
+@pytest.mark.clause("activation.S4")
 def test_parametric_softplus(lengths, precision):
     x = integers((2, 3, 4, 5, 6))
     alpha, beta = integers((lengths[0],), 1), 0.5 * integers((lengths[1],), 2)
@@ -81,6 +84,7 @@ def test_parametric_softplus(lengths, precision):
         assert abs(y[index] - expected) <= 4 * unit * abs(expected)
 
 
+@pytest.mark.clause("activation.S6")
 def test_unset_numbers_read_zero():
     x = integers((1, 1, 2, 3, 4))
     np.testing.assert_array_equal(run_layer("activation", x, leakyReLU={}), np.maximum(x, 0))
@@ -89,6 +93,7 @@ def test_unset_numbers_read_zero():
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((4,), 0), ((3, 4), 1), ((4, 3, 5), 0), ((2, 4, 3, 5), 1)])
+@pytest.mark.clause("activation.S5", "activation.U2")
 def test_prelu_of_any_rank(shape, axis):
     x, alpha = integers(shape), integers((4,), 1)
     along = np.moveaxis(np.broadcast_to(alpha, np.moveaxis(x, axis, -1).shape), -1, axis)
@@ -96,6 +101,7 @@ def test_prelu_of_any_rank(shape, axis):
     np.testing.assert_array_equal(y, np.where(x < 0, along * x, x))
 
 
+@pytest.mark.clause("activation.C2")
 def test_prelu_wants_channels():
     with pytest.raises(InvalidModelError, match="alpha has 3 values, expected 1 or 4"):
         run_layer("activation", integers((2, 3, 4, 5, 6)), PReLU={"alpha": [1, 2, 3]})
@@ -103,11 +109,13 @@ def test_prelu_wants_channels():
         run_layer("activation", integers((2, 3, 4, 5, 6)), parametricSoftplus={"alpha": [1.0]})
 
 
+@pytest.mark.clause("activation.C1")
 def test_no_function():
     with pytest.raises(InvalidModelError, match=r"no activation function is chosen.*ReLU"):
         run_layer("activation", integers((1, 1, 2, 3, 4)))
 
 
+@pytest.mark.clause("activation.C2")
 def test_weights_of_unknown_number():
     codes = schema.WeightParams(rawValue=bytes([0x12, 0x34]))
     codes.quantization.numberOfBits = 4
@@ -117,5 +125,6 @@ def test_weights_of_unknown_number():
 
 
 @pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.clause("activation.S7")
 def test_nan_propagates(name):
     assert np.isnan(run_layer("activation", np.full((1, 1, 2, 3, 4), np.nan), **{name: MEMBERS[name][0]})).all()

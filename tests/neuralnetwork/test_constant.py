@@ -19,6 +19,7 @@ SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=5).map(tuple)
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 1, 3, 4, 5)])
+@pytest.mark.clause("loadConstantND.S1")
 def test_load_constant(shape, precision):
     data = integers(shape)
     y = run_layer("loadConstantND", precision=precision, shape=shape, data=data)
@@ -36,6 +37,7 @@ def test_load_constant(shape, precision):
         ((2**62, 2**62), "holds 6 values"),
     ],
 )
+@pytest.mark.clause("loadConstantND.C1")
 def test_load_constant_errors(shape, message):
     with pytest.raises(InvalidModelError, match=rf"\(loadConstantND\).*{message}"):
         one_layer("loadConstantND", 0, shape=shape, data=np.ones(6))
@@ -43,6 +45,7 @@ def test_load_constant_errors(shape, message):
 
 @settings(max_examples=20)
 @given(SHAPES, st.sampled_from(["float32", "float64"]))
+@pytest.mark.clause("fillLike.S1", "fillStatic.S1", "fillDynamic.S1")
 def test_fills(shape, precision):
     expected = np.full(shape, np.float32(0.1))
     for inputs, kind, fields in [
@@ -65,6 +68,7 @@ def broadcasts(draw):
 
 @settings(max_examples=20)
 @given(broadcasts())
+@pytest.mark.clause("broadcastToLike.S1", "broadcastToStatic.S1", "broadcastToDynamic.S1")
 def test_broadcasts(shapes):
     shape, target = shapes
     x = integers(shape)
@@ -75,6 +79,7 @@ def test_broadcasts(shapes):
 
 
 @pytest.mark.parametrize(("shape", "target"), [((2, 3), (2, 4)), ((2, 3), (3,)), ((2, 3), (1, 3)), ((2, 2, 3), (2, 3))])
+@pytest.mark.clause("broadcastToLike.C1", "broadcastToStatic.C2", "broadcastToDynamic.C2")
 def test_shapes_that_do_not_broadcast(shape, target):
     x = np.ones(shape)
     with pytest.raises(InvalidModelError, match="does not broadcast to"):
@@ -94,6 +99,14 @@ def test_shapes_that_do_not_broadcast(shape, target):
         ("randomUniformDynamic", 0),
         ("randomBernoulliDynamic", 0),
     ],
+)
+@pytest.mark.clause(
+    "fillDynamic.C1",
+    "fillDynamic.C2",
+    "fillDynamic.U1",
+    "broadcastToDynamic.C1",
+    "broadcastToDynamic.C2",
+    "broadcastToDynamic.U1",
 )
 def test_dynamic_shapes(kind, inputs):
     run = partial(run_layer, kind, *[np.ones(1)] * inputs)
@@ -122,6 +135,7 @@ def test_dynamic_shapes(kind, inputs):
         ("randomBernoulliStatic", "outputShape"),
     ],
 )
+@pytest.mark.clause("fillStatic.C1", "broadcastToStatic.C1")
 def test_static_shapes(kind, field):
     inputs = [np.ones(1)] * (kind == "broadcastToStatic")
     assert run_layer(kind, *inputs, **{field: [2, 3]}).shape == (2, 3)
@@ -137,6 +151,7 @@ RANGES = [(-10.4, 23, 12.2), (0, 1000, 1), (50.5, 90.5, 1.5), (5, 8, 2), (5, 8, 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize(("start", "end", "step"), RANGES)
+@pytest.mark.clause("rangeStatic.S1", "rangeDynamic.S1")
 def test_ranges(start, end, step, precision):
     expected = np.arange(start, end, step)
     single = [float(np.float32(v)) for v in (start, step)]
@@ -150,6 +165,7 @@ def test_ranges(start, end, step, precision):
         assert len(y) == len(expected)
 
 
+@pytest.mark.clause("rangeDynamic.S2")
 def test_inputs_of_a_range_win_over_parameters():
     y = run_layer("rangeDynamic", [5], [1], [2], static=False, startValue=77, stepSizeValue=78)
     np.testing.assert_array_equal(y, [1, 3])
@@ -158,6 +174,7 @@ def test_inputs_of_a_range_win_over_parameters():
 @pytest.mark.parametrize(
     ("start", "end", "step"), [(0, 5, 0), (0, 5, -1), (5, 5, 1), (0, np.inf, 1), (np.nan, 5, 1), (-3e38, 3e38, 1)]
 )
+@pytest.mark.clause("rangeStatic.C1", "rangeDynamic.C2")
 def test_ranges_without_numbers(start, end, step):
     with pytest.raises(InvalidModelError, match=r"\(rangeStatic\).*holds no numbers"):
         one_layer("rangeStatic", 0, startValue=start, endValue=end, stepSizeValue=step)
@@ -165,6 +182,7 @@ def test_ranges_without_numbers(start, end, step):
         run_layer("rangeDynamic", [end], [start], [step])
 
 
+@pytest.mark.clause("rangeStatic.C1", "rangeDynamic.C1", "rangeDynamic.C2")
 def test_hostile_ranges():
     with pytest.raises(InvalidModelError, match="bytes, limit"):
         run_layer("rangeStatic", endValue=1e30, stepSizeValue=1)
@@ -176,10 +194,12 @@ def test_hostile_ranges():
 
 @settings(max_examples=20)
 @given(SHAPES, st.sampled_from(["float32", "float64"]))
+@pytest.mark.clause("getShape.S1")
 def test_get_shape(shape, precision):
     np.testing.assert_array_equal(run_layer("getShape", np.ones(shape), precision=precision), shape)
 
 
+@pytest.mark.clause("getShape.C1")
 def test_get_shape_of_a_length_that_is_no_single():
     length = 2**24 + 1
     network = one_layer("getShape", rank5=False)

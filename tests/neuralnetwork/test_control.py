@@ -61,23 +61,27 @@ def run(net, **blobs):
 @pytest.mark.parametrize(
     ("condition", "expected"), [(1.0, 20), (-1.0, 20), (2e-6, 20), (1e-6, 3), (-5e-7, 3), (0.0, 3), (np.inf, 20)]
 )
+@pytest.mark.clause("branch.S1")
 def test_branch_chooses_by_distance_from_zero(condition, expected):
     net = network(branch("c", [linear("x", "y", 10, 0)], [linear("x", "y", 1, 1)]), inputs=("c", "x"))
     assert run(net, c=condition, x=2) == {"y": [expected]}
 
 
+@pytest.mark.clause("branch.S2")
 def test_a_branch_without_else_changes_what_exists():
     net = network(copy("x", "y"), branch("c", [linear("x", "z", 10, 0), copy("z", "y")]), inputs=("c", "x"))
     assert run(net, c=1, x=2) == {"y": [20]}
     assert run(net, c=0, x=2) == {"y": [2]}
 
 
+@pytest.mark.clause("loop.S1")
 def test_a_loop_runs_as_often_as_it_says():
     layers = [copy("x", "y"), loop([linear("y", "t", 2, 1), copy("t", "y")], most=5)]
     assert run(network(*layers), x=1) == {"y": [63]}
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, 1), (1, 3), (2.9, 7), (-4, 1)])
+@pytest.mark.clause("loop.S1")
 def test_a_loop_may_be_told_how_often(count, expected):
     layers = [copy("x", "y"), loop([linear("y", "t", 2, 1), copy("t", "y")], most=9, count="n")]
     assert run(network(*layers, inputs=("x", "n")), x=1, n=count) == {"y": [expected]}
@@ -100,15 +104,18 @@ def doubling(most=0, count=None):
 @pytest.mark.parametrize(
     ("x", "most", "expected"), [(1, 0, 128), (1, 3, 8), (1, 50, 128), (100, 0, 100), (99.5, 0, 199)]
 )
+@pytest.mark.clause("loop.S2")
 def test_a_loop_ends_by_condition_or_count(x, most, expected):
     assert run(network(*doubling(most)), x=x) == {"y": [expected]}
 
 
+@pytest.mark.clause("loop.S2")
 def test_a_condition_and_an_input_of_zero_rounds():
     assert run(network(*doubling(count="n"), inputs=("x", "n")), x=1, n=0) == {"y": [1]}
     assert run(network(*doubling(count="n"), inputs=("x", "n")), x=1, n=2) == {"y": [4]}
 
 
+@pytest.mark.clause("loopBreak.S1")
 def test_break_leaves_the_innermost_loop():
     inner = loop(
         [linear("y", "t", 1, 1), copy("t", "y"), linear("y", "d", 1, -3), clip("d", "big"), branch("big", [BREAK])],
@@ -119,6 +126,7 @@ def test_break_leaves_the_innermost_loop():
     assert run(net, x=0) == {"y": [205]}
 
 
+@pytest.mark.clause("loopContinue.S1")
 def test_continue_skips_the_rest_of_a_round():
     layers = [
         copy("x", "y"),
@@ -140,6 +148,7 @@ def test_continue_skips_the_rest_of_a_round():
     assert run(network(*layers, outputs=("y", "n")), x=0) == {"y": [30], "n": [7]}
 
 
+@pytest.mark.clause("copy.S2", "loop.S3")
 def test_a_shape_may_change_from_round_to_round():
     layers = [copy("x", "y"), loop([("concatND", ["y", "x"], ["t"], {"axis": 0}), copy("t", "y")], most=4)]
     net = network(*layers)
@@ -161,6 +170,7 @@ def test_an_observer_sees_every_round():
     assert seen == ["copy"] + ["activation", "copy"] * 3
 
 
+@pytest.mark.clause("copy.S1", "copy.S2")
 def test_copies_do_not_share_what_is_written_later():
     net = network(
         copy("x", "a"), linear("a", "b", 2, 0), copy("b", "a"), ("add", ["a", "x"], ["y"], {}), outputs=("y", "b")
@@ -170,7 +180,9 @@ def test_copies_do_not_share_what_is_written_later():
     assert x.tolist() == [3]
 
 
+@pytest.mark.clause("loop.C2")
 def test_a_loop_without_end_is_stopped(monkeypatch):
+    assert control.LOOP_LIMIT == 100_000
     monkeypatch.setattr(control, "LOOP_LIMIT", 50)
     layers = [copy("x", "y"), loop([copy("x", "y")], condition=[copy("x", "go")], variable="go")]
     with pytest.raises(InputError, match=r"layers\[1\] 'loop_1' \(loop\): still runs after 50 rounds"):
@@ -181,6 +193,7 @@ def test_a_loop_without_end_is_stopped(monkeypatch):
 
 
 @pytest.mark.parametrize("value", [np.nan, [1, 2]])
+@pytest.mark.clause("branch.C2")
 def test_a_condition_must_be_one_number(value):
     net = network(branch("c", [linear("x", "y", 10, 0)], [linear("x", "y", 1, 1)]), inputs=("c", "x"))
     with pytest.raises(InputError, match=r"branch_0.*blob 'c' must be a single number, got"):
@@ -202,6 +215,7 @@ def test_a_condition_must_be_one_number(value):
         ([BREAK], r"\(loopBreak\): must be inside the body of a loop"),
         ([CONTINUE], r"\(loopContinue\): must be inside the body of a loop"),
         ([loop([copy("x", "y")], condition=[copy("x", "go"), BREAK], variable="go")], "must be inside the body"),
+        ([loop([copy("x", "y")], condition=[copy("x", "go"), CONTINUE], variable="go")], "must be inside the body"),
         ([copy("x", "y"), copy("x", "x")], "copies blob 'x' to itself"),
         ([branch("x", [copy("q", "y")])], r"layers\[0\].ifBranch.layers\[0\] 'copy_0' \(copy\): uses blob 'q'"),
         ([branch("x", [copy("x", "y")])], "no layer produces 'y'"),
@@ -210,6 +224,7 @@ def test_a_condition_must_be_one_number(value):
         ([branch("x", [("custom", ["x"], ["y"], {"className": "Inner"})])], "custom layer of class 'Inner'"),
     ],
 )
+@pytest.mark.clause("copy.C1", "copy.S1", "branch.C1", "loop.C1", "loopBreak.C1", "loopContinue.C1")
 def test_networks_that_break_a_rule_are_refused(layers, message):
     with pytest.raises(RefCoreMLError, match=message):
         network(*layers)
@@ -229,6 +244,7 @@ def test_branches_may_be_nested():
     assert run(Network(nested(20).layers, inputs=["x"], outputs=["y"], rank5=False), x=3) == {"y": [3]}
 
 
+@pytest.mark.clause("branch.C1")
 def test_branches_too_deep_are_refused():
     with pytest.raises(InvalidModelError, match="more than 24 deep"):
         Network(nested(26).layers, inputs=["x"], outputs=["y"], rank5=False)
@@ -248,6 +264,7 @@ def test_a_file_with_branches_thousands_deep_is_refused():
         parse_model(head + wrapped(schema.Model, "neuralNetwork", data))
 
 
+@pytest.mark.clause("loop.S3")
 def test_a_blob_of_a_loop_that_never_ran_does_not_exist():
     net = network(loop([copy("x", "y")], most=3, count="n"), inputs=("x", "n"))
     assert run(net, x=5, n=1) == {"y": [5]}

@@ -81,12 +81,14 @@ DECONVOLUTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("fields", "options"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 @pytest.mark.parametrize("precision", ["float32", "float64", "float16"])
+@pytest.mark.clause("convolution.S1", "convolution.S2", "convolution.S3", "convolution.S4", "convolution.S7")
 def test_convolution(fields: dict[str, Any], options: dict[str, Any], precision: str) -> None:
     y = run_layer("convolution", X, precision=precision, **_merged(FIELDS, fields))
     np.testing.assert_array_equal(y, convolve(X, **{"weight": WEIGHTS, **options}))
 
 
 @pytest.mark.parametrize(("fields", "options"), DECONVOLUTIONS.values(), ids=DECONVOLUTIONS)
+@pytest.mark.clause("convolution.S5", "convolution.U1", "convolution.U2")
 def test_deconvolution(fields: dict[str, Any], options: dict[str, Any]) -> None:
     y = run_layer("convolution", X, **_merged(DECONVOLUTION, fields))
     np.testing.assert_array_equal(y, deconvolve(X, **{"weight": DECONVOLUTION["weights"], **options}))
@@ -106,6 +108,7 @@ def test_weights_from_an_input() -> None:
 
 
 @pytest.mark.parametrize("deconvolves", [False, True])
+@pytest.mark.clause("convolution.S6")
 def test_scales_of_quantized_weights_run_along_the_output_channels(deconvolves: bool) -> None:
     shape = (4, 6, 3, 2) if deconvolves else (6, 4, 3, 2)
     codes = np.random.default_rng(0).integers(0, 256, shape)
@@ -153,6 +156,7 @@ def test_fused_with_the_next_layer_it_gives_the_same_bits(deconvolves: bool) -> 
         ({"isDeconvolution": True, "outputShape": [5]}, "outputShape has 1 numbers"),
     ],
 )
+@pytest.mark.clause("convolution.C1", "convolution.C2", "convolution.C3")
 def test_invalid_parameters(fields: dict[str, Any], message: str) -> None:
     merged = {name: value for name, value in {**FIELDS, **fields}.items() if value is not None}
     with pytest.raises(InvalidModelError, match=message):
@@ -170,12 +174,14 @@ def test_invalid_parameters(fields: dict[str, Any], message: str) -> None:
         ({"isDeconvolution": True, "stride": [2**31 - 1] * 2}, (2, 3, 4, 9, 7), "limit"),
     ],
 )
+@pytest.mark.clause("convolution.C4")
 def test_inputs_that_do_not_fit(fields: dict[str, Any], shape: tuple[int, ...], message: str) -> None:
     network = one_layer("convolution", **{**FIELDS, **fields})
     with pytest.raises(InvalidModelError, match=message):
         network.run({"x0": np.zeros(shape, np.float32)})
 
 
+@pytest.mark.clause("convolution.C5")
 def test_weights_from_an_input_are_limited_as_specified() -> None:
     fields = {name: value for name, value in FIELDS.items() if name != "weights"}
     with pytest.raises(InvalidModelError, match="a deconvolution cannot"):
@@ -187,6 +193,7 @@ def test_weights_from_an_input_are_limited_as_specified() -> None:
         network.run({"x0": np.zeros((3, 4, 9, 7), np.float32), "x1": np.zeros((6, 4, 3, 3), np.float32)})
 
 
+@pytest.mark.clause("convolution.U2")
 def test_a_deconvolution_keeps_padding_that_gives_the_wanted_shape():
     x, w = integers((1, 1, 2, 4, 5)), integers((2, 3, 3, 2), 1)
     fields = {"isDeconvolution": True, "outputChannels": 3, "kernelChannels": 2, "kernelSize": [3, 2], "weights": w}

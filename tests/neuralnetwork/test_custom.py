@@ -40,6 +40,7 @@ def run(code, *arrays, outputs=1, precision="float32", exact=True, **fields):
 # --- what the code is given ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("custom.S1")
 def test_a_function_gets_inputs_and_parameters_by_name():
     x, y = integers((2, 3, 5), seed=1), integers((2, 3, 5), seed=2)
 
@@ -53,6 +54,7 @@ def test_a_function_gets_inputs_and_parameters_by_name():
     np.testing.assert_array_equal(run(combine, x, y, parameters=fields), x + 2.5 * y)
 
 
+@pytest.mark.clause("custom.S1")
 def test_a_class_is_made_once_a_layer_and_gets_everything_in_order():
     calls = []
 
@@ -108,6 +110,7 @@ def test_the_base_class_will_do_as_a_base():
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("float32", np.float32), ("float64", np.float64), ("float16", np.float32)]
 )
+@pytest.mark.clause("custom.S2")
 def test_numbers_are_those_of_the_arithmetic(precision, dtype):
     third, seen = 1 / 3, []
 
@@ -133,6 +136,7 @@ def test_numbers_are_those_of_the_arithmetic(precision, dtype):
     assert result[1] == stored(1 / 3)
 
 
+@pytest.mark.clause("custom.S2")
 def test_quantized_weights_arrive_decoded_and_raw():
     table = schema.WeightParams(rawValue=bytes([0b00011011]))
     table.quantization.numberOfBits = 2
@@ -165,6 +169,7 @@ def test_quantized_weights_arrive_decoded_and_raw():
     np.testing.assert_array_equal(decode_weights(seen["raw"][1], (2, 3)), [[2, 4, 6], [41, 51, 61]])
 
 
+@pytest.mark.clause("custom.U1")
 def test_shapes_that_the_class_tells_decode_weights_exactly():
     packed = schema.WeightParams(rawValue=bytes([0b01101100, 0b11011000]))  # 3 x 5 codes of one bit, and one bit more
     packed.quantization.numberOfBits = 1
@@ -194,6 +199,7 @@ def test_shapes_that_the_class_tells_decode_weights_exactly():
         run(Shaped, integers((2,)), weights=[packed, packed])
 
 
+@pytest.mark.clause("custom.S1")
 def test_weights_of_a_function_come_as_a_list():
     weights = [schema.WeightParams(floatValue=[2, 3, 5])]
     x = integers((2, 3))
@@ -203,6 +209,7 @@ def test_weights_of_a_function_come_as_a_list():
 # --- where it runs ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("custom.C2")
 def test_in_the_rank_5_world_blobs_have_five_dimensions():
     x, ranks = integers((3, 4, 5)), []
 
@@ -249,6 +256,7 @@ def test_among_layers_that_are_fused():
     np.testing.assert_array_equal(traced["same"].outputs["same"], -outputs["z"])
 
 
+@pytest.mark.clause("custom.S4")
 def test_in_a_branch_and_a_loop():
     """Fibonacci numbers: the loop's body is a custom layer of two outputs."""
     net = build.Network({"rounds": (1,), "a": (1,), "b": (1,)}, ["a_now", "choice"], exact=True)
@@ -289,6 +297,7 @@ def test_in_a_branch_and_a_loop():
     assert never.met
 
 
+@pytest.mark.clause("custom.S3")
 def test_shapes_that_nobody_tells_are_not_known_before_the_run():
     net = build.Network({"x": (2, 3)}, ["y"], exact=True)
     net.add("custom", class_name="Mine", name="mine")
@@ -300,6 +309,7 @@ def test_shapes_that_nobody_tells_are_not_known_before_the_run():
     assert told.shapes() == {"x": (2, 3)}
 
 
+@pytest.mark.clause("custom.S3")
 def test_a_number_without_dimensions_has_one():
     assert run(lambda x: x.sum(), integers((2, 3))).shape == (1,)
 
@@ -380,6 +390,7 @@ def test_misuse_of_the_decorator_and_of_load_is_told():
         net_of((2,)).model(custom_layers=[len])
 
 
+@pytest.mark.clause("custom.C1")
 def test_a_missing_class_is_described_with_the_lines_to_write():
     net = net_of(
         (2, 3),
@@ -422,6 +433,7 @@ def test_many_missing_classes_do_not_fill_the_screen():
     assert "custom layer of class 'C8' (1 x)" in str(caught.value)
 
 
+@pytest.mark.clause("custom.C1")
 def test_a_layer_without_a_class_name_is_invalid():
     with pytest.raises(InvalidModelError, match="has no className"):
         net_of((2,), class_name="").model()
@@ -458,11 +470,13 @@ def mine(evaluate, shapes=None):
         (lambda inputs: inputs[0].__iadd__(1), "read-only"),
     ],
 )
+@pytest.mark.clause("custom.C2", "custom.C3", "custom.S2")
 def test_results_that_do_not_fit_are_told_with_the_layer(evaluate, message):
     with pytest.raises(CallbackError, match=rf"(?s)neuralNetwork.layers\[0\] 'mine' \(custom\): .*{message}"):
         run(mine(evaluate), integers((2, 3)))
 
 
+@pytest.mark.clause("custom.C3")
 def test_exceptions_are_chained_also_those_of_refcoreml():
     def fail(inputs):
         raise refcoreml.InputError("inner")
@@ -484,6 +498,7 @@ def test_exceptions_are_chained_also_those_of_refcoreml():
         (lambda shapes: {}["x"], "output_shapes raised KeyError"),
     ],
 )
+@pytest.mark.clause("custom.C2")
 def test_what_output_shapes_tells_is_checked(shapes, message):
     with pytest.raises(CallbackError, match=message):
         run(mine(lambda inputs: inputs, shapes), integers((2, 3)))

@@ -26,6 +26,7 @@ UNARY = {
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (3, 4, 5), (7,)])
 @pytest.mark.parametrize("kind", UNARY)
+@pytest.mark.clause("unary.S1", "unary.S2")
 def test_unary_with_defaults(kind, shape, precision):
     x = integers(shape, low=1, high=9)
     y = run_layer("unary", x, rank5=len(shape) == 5, precision=precision, type=kind)
@@ -33,6 +34,7 @@ def test_unary_with_defaults(kind, shape, precision):
     np.testing.assert_allclose(y, expected, rtol=4 * np.finfo(y.dtype).eps / 2)
 
 
+@pytest.mark.clause("unary.S1")
 def test_unary_scale_shift_epsilon_alpha():
     x = integers((1, 2, 3, 4, 5), low=0, high=6)
     for kind, formula in {
@@ -50,17 +52,20 @@ def test_unary_scale_shift_epsilon_alpha():
     np.testing.assert_array_equal(run_layer("unary", x, type="ABS", shift=-3), abs(x - 3))
 
 
+@pytest.mark.clause("unary.S2")
 def test_unary_inverse_of_zero_is_finite():
     y = run_layer("unary", np.zeros((1, 1, 2, 3, 4)), type="INVERSE")
     np.testing.assert_allclose(y, 1e6, rtol=4 * 2**-24)
 
 
 @pytest.mark.parametrize("fields", [{"type": "SQRT"}, {"type": "LOG"}, {"type": "POWER", "alpha": 0.5}])
+@pytest.mark.clause("unary.S3")
 def test_unary_of_negative_numbers(fields):
     with np.errstate(invalid="ignore"):
         assert np.isnan(run_layer("unary", -integers((1, 1, 2, 3, 4), low=1), **fields)).all()
 
 
+@pytest.mark.clause("unary.C1")
 def test_unary_of_unknown_type():
     with pytest.raises(InvalidModelError, match=r"\(unary\): type is 42"):
         run_layer("unary", integers((1, 1, 2, 3, 4)), type=42)
@@ -78,6 +83,7 @@ SEVERAL = {
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("count", [2, 3, 4])
 @pytest.mark.parametrize("kind", SEVERAL)
+@pytest.mark.clause("add.S1", "multiply.S1", "average.S1", "max.S1", "min.S1")
 def test_several_inputs(kind, count, precision):
     shapes = [(2, 3, 4, 5, 6), (2, 3, 4, 1, 1), (1, 1, 4, 1, 1), (1, 1, 1, 5, 6)]
     xs = [integers(shape, seed) for seed, shape in enumerate(shapes[:count])]
@@ -88,6 +94,7 @@ def test_several_inputs(kind, count, precision):
 
 
 @pytest.mark.parametrize("kind", SEVERAL)
+@pytest.mark.clause("add.U1", "multiply.U1", "average.U1", "max.U1", "min.U1")
 def test_broadcasting_between_ranks(kind):
     xs = [integers((4, 1), 0), integers((2, 3, 1, 5), 1), integers((1,), 2)]
     y = run_layer(kind, *xs, rank5=False)
@@ -96,6 +103,7 @@ def test_broadcasting_between_ranks(kind):
     assert y[1, 2, 3, 4] == np.float32(SEVERAL[kind]([a[1, 2, 3, 4], b[1, 2, 3, 4], c[1, 2, 3, 4]]))
 
 
+@pytest.mark.clause("add.S2", "multiply.S2", "average.S1", "max.S1", "min.S1")
 def test_one_input():
     x = integers((1, 2, 3, 4, 5))
     np.testing.assert_array_equal(run_layer("add", x, alpha=2.5), x + 2.5)
@@ -106,18 +114,22 @@ def test_one_input():
         np.testing.assert_array_equal(run_layer(kind, x), x)
 
 
+@pytest.mark.clause("add.S1", "multiply.S1")
 def test_alpha_is_ignored_for_several_inputs():
     x = integers((1, 2, 3, 4, 5))
     np.testing.assert_array_equal(run_layer("add", x, x, alpha=9), 2 * x)
+    np.testing.assert_array_equal(run_layer("multiply", x, x, alpha=9), x * x)
 
 
 @pytest.mark.parametrize("kind", SEVERAL)
+@pytest.mark.clause("add.C1", "multiply.C1", "average.C1", "max.C1", "min.C1")
 def test_shapes_that_do_not_fit(kind):
     with pytest.raises(InvalidModelError, match=rf"\({kind}\).*\(1, 2, 3, 4, 5\), \(1, 2, 4, 4, 5\) do not fit"):
         run_layer(kind, np.ones((1, 2, 3, 4, 5)), np.ones((1, 2, 4, 4, 5)))
 
 
 @pytest.mark.parametrize("kind", ["max", "min"])
+@pytest.mark.clause("max.U2", "min.U2")
 def test_extrema_keep_nan(kind):
     x = integers((1, 1, 2, 3, 4))
     y = x.copy()
@@ -138,6 +150,7 @@ def _at(values, index):
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (3, 4, 5, 6)])
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.clause("scale.S1", "scale.S2", "bias.S1")
 def test_scale_and_bias(form, shape, precision):
     x, w, b = integers(shape), integers(form, 1), integers(FORMS[-FORMS.index(form)], 2)
     options = {"rank5": len(shape) == 5, "precision": precision}
@@ -151,11 +164,13 @@ def test_scale_and_bias(form, shape, precision):
         assert moved[index] == x[index] + _at(w, place)
 
 
+@pytest.mark.clause("scale.S1")
 def test_scale_without_has_bias_ignores_the_bias():
     x = integers((1, 2, 3, 4, 5))
     np.testing.assert_array_equal(run_layer("scale", x, shapeScale=[1], scale=[2], shapeBias=[1], bias=[7]), 2 * x)
 
 
+@pytest.mark.clause("scale.U1", "bias.U1")
 def test_one_number_a_channel_on_rank_3():
     x = integers((4, 5, 6))
     channels = x.shape[channel_axis(3)]
@@ -165,6 +180,7 @@ def test_one_number_a_channel_on_rank_3():
     np.testing.assert_array_equal(run_layer("bias", x, rank5=False, shape=[channels, 1, 1], bias=w), x + along)
 
 
+@pytest.mark.clause("scale.U1")
 def test_scale_of_a_layer_norm_on_rank_3():
     # As converters write the end of a layer norm over the rows of a matrix [4, 6].
     x, w = integers((4, 1, 6)), integers((1, 1, 6), 1)
@@ -184,16 +200,36 @@ def test_scale_of_a_layer_norm_on_rank_3():
         ({"shape": [1, 6, 5], "bias": np.zeros(30)}, r"bias of shape \(1, 6, 5\) does not fit"),
     ],
 )
+@pytest.mark.clause("bias.C1")
 def test_bias_errors(fields, message):
     with pytest.raises(InvalidModelError, match=message):
         run_layer("bias", integers((2, 3, 4, 5, 6)), **fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shapeScale": [4, 5], "scale": np.zeros(20)}, r"shape of scale is \(4, 5\), expected"),
+        ({"shapeScale": [4], "scale": np.zeros(3)}, "holds 3 values, the declared shape 4 needs 4"),
+        ({"shapeScale": [5], "scale": np.zeros(5)}, r"scale of shape \(5,\) does not fit the input \(2, 3, 4, 5, 6\)"),
+        ({"shapeScale": [1], "scale": [2], "hasBias": True, "shapeBias": [4]}, "holds 0 values"),
+        ({"shapeScale": [1], "scale": [2], "hasBias": True, "shapeBias": [0]}, r"shape of bias is \(0,\), expected"),
+        ({"shapeScale": [1], "scale": [2], "hasBias": True, "shapeBias": [5], "bias": np.zeros(5)}, "bias of shape"),
+    ],
+)
+@pytest.mark.clause("scale.C1")
+def test_scale_errors(fields, message):
+    with pytest.raises(InvalidModelError, match=message):
+        run_layer("scale", integers((2, 3, 4, 5, 6)), **fields)
+
+
+@pytest.mark.clause("scale.C1")
 def test_scale_wants_rank_3():
     with pytest.raises(InvalidModelError, match=r"rank 3 or more, got \(4, 5\)"):
         run_layer("scale", integers((4, 5)), rank5=False, shapeScale=[1], scale=[2])
 
 
+@pytest.mark.clause("unary.U1")
 def test_log_adds_epsilon_where_it_is_set():
     x = integers((2, 3, 5, 4, 7), low=1, high=9)
     np.testing.assert_array_equal(run_layer("unary", x, type="LOG", precision="float64"), np.log(x))

@@ -25,6 +25,7 @@ def _replaced(shape, axis, length):
 
 @settings(max_examples=50)
 @given(SHAPES, st.lists(st.integers(1, 5), min_size=2, max_size=4), st.data(), st.booleans())
+@pytest.mark.clause("concatND.S1", "splitND.S1", "splitND.S2")
 def test_concat_and_split_are_inverse(shape, lengths, data, equal):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     if equal:
@@ -46,6 +47,7 @@ def test_concat_and_split_are_inverse(shape, lengths, data, equal):
 
 @settings(max_examples=50)
 @given(SHAPES, st.integers(2, 4), st.data())
+@pytest.mark.clause("concatND.S2")
 def test_interleave(shape, count, data):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     xs = [integers(shape, seed) for seed in range(count)]
@@ -61,8 +63,10 @@ def test_interleave(shape, count, data):
         ([(2, 3), (2, 3, 1)], {"axis": 1}, "cannot join"),
         ([(2, 3), (2, 3)], {"axis": 2}, "axis is 2, expected -2 to 1"),
         ([(2, 3), (2, 4)], {"axis": 1, "interleave": True}, "cannot interleave"),
+        ([(2, 3)], {"axis": 1}, "has 1 inputs, expected at least 2"),
     ],
 )
+@pytest.mark.clause("concatND.C1", "concatND.C2")
 def test_concat_errors(shapes, fields, message):
     with pytest.raises(InvalidModelError, match=rf"\(concatND\).*{message}"):
         run_layer("concatND", *map(np.ones, shapes), **fields)
@@ -81,12 +85,14 @@ def test_concat_errors(shapes, fields, message):
         ({"numSplits": 2, "axis": 2}, r"the parts \(1, 0\) do not divide an axis of 1"),
     ],
 )
+@pytest.mark.clause("splitND.C1", "splitND.C2")
 def test_split_errors(fields, message):
     with pytest.raises(InvalidModelError, match=rf"\(splitND\).*{message}"):
         run_layer("splitND", np.ones((4, 5, 1)), outputs=2, **fields)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4, 5, 7])
+@pytest.mark.clause("splitND.U1")
 def test_parts_that_are_not_equal(parts):
     x = integers((2, 7))
     for y, expected in zip(
@@ -97,6 +103,7 @@ def test_parts_that_are_not_equal(parts):
 
 @settings(max_examples=50)
 @given(SHAPES.filter(lambda shape: len(shape) < 5), st.integers(2, 4), st.data())
+@pytest.mark.clause("stack.S1")
 def test_stack(shape, count, data):
     axis = data.draw(st.integers(-len(shape) - 1, len(shape)))
     xs = [integers(shape, seed) for seed in range(count)]
@@ -106,7 +113,10 @@ def test_stack(shape, count, data):
         np.testing.assert_array_equal(np.take(y, k, axis), x)
 
 
+@pytest.mark.clause("stack.C1", "stack.C2")
 def test_stack_errors():
+    with pytest.raises(InvalidModelError, match="has 1 inputs, expected at least 2"):
+        run_layer("stack", np.ones((2, 3)))
     with pytest.raises(InvalidModelError, match=r"cannot stack \(2, 3\) and \(3, 2\)"):
         run_layer("stack", np.ones((2, 3)), np.ones((3, 2)))
     with pytest.raises(InvalidModelError, match="axis is 3, expected -3 to 2"):
@@ -117,6 +127,7 @@ def test_stack_errors():
 
 @settings(max_examples=50)
 @given(SHAPES, st.data())
+@pytest.mark.clause("tile.S1", "tile.S2", "tile.S3")
 def test_tile(shape, data):
     reps = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=len(shape)))
     x = integers(shape)
@@ -124,6 +135,7 @@ def test_tile(shape, data):
     np.testing.assert_array_equal(run_layer("tile", x, reps, static=False, reps=[9]), np.tile(x, reps))
 
 
+@pytest.mark.clause("tile.S2")
 def test_tile_as_the_specification_shows_it():
     x = integers((2, 4, 2))
     assert run_layer("tile", x, reps=[1, 2, 6]).shape == (2, 8, 12)
@@ -131,6 +143,7 @@ def test_tile_as_the_specification_shows_it():
 
 
 @pytest.mark.parametrize("reps", [[], [0], [1, 1, 2]])
+@pytest.mark.clause("tile.C1")
 def test_tile_errors(reps):
     x = np.ones((2, 3))
     with pytest.raises(InvalidModelError, match="expected"):

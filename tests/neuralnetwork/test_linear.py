@@ -32,6 +32,7 @@ def _product(rows, w, b):
     ],
 )
 @pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.clause("innerProduct.S1", "innerProduct.S2")
 def test_inner_product(shape, made, has_bias, precision):
     x, w, b = integers(shape), integers((7, 24), 1), integers((7,), 2)
     fields = {"weights": w, "hasBias": has_bias, "bias": b, "inputChannels": 24, "outputChannels": 7}
@@ -41,6 +42,7 @@ def test_inner_product(shape, made, has_bias, precision):
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.clause("innerProduct.U1", "innerProduct.U2")
 def test_inner_product_with_dynamic_quantization_is_the_float_product(has_bias):
     codes, x = integers((3, 5), 1).astype(np.int8), integers((2, 4, 5, 1, 1))
     weights = schema.WeightParams(int8RawValue=codes.tobytes())
@@ -54,6 +56,7 @@ def test_inner_product_with_dynamic_quantization_is_the_float_product(has_bias):
     np.testing.assert_array_equal(y.reshape(-1, 3), expected)
 
 
+@pytest.mark.clause("innerProduct.S3")
 def test_inner_product_with_a_scale_for_each_output():
     weights = schema.WeightParams(rawValue=bytes(range(6)))
     weights.quantization.numberOfBits = 8
@@ -76,6 +79,7 @@ def test_inner_product_with_a_scale_for_each_output():
         ({"inputChannels": 5, "outputChannels": 3, "weights": np.zeros(15)}, r"\(1, 2, 4, 1, 1\) has 4 x 1 x 1 values"),
     ],
 )
+@pytest.mark.clause("innerProduct.C1", "innerProduct.C2")
 def test_inner_product_errors(fields, message):
     with pytest.raises(InvalidModelError, match=rf"\(innerProduct\).*{message}"):
         run_layer("innerProduct", integers((1, 2, 4, 1, 1)), **fields)
@@ -84,6 +88,7 @@ def test_inner_product_errors(fields, message):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("lead", [(3, 2), (5,)])
 @pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.clause("embedding.S1")
 def test_embedding(lead, has_bias, precision):
     x = integers((*lead, 1, 1, 1), low=0, high=7)
     w, b = integers((4, 7), 1), integers((4,), 2)
@@ -96,18 +101,21 @@ def test_embedding(lead, has_bias, precision):
 
 
 @pytest.mark.parametrize("index", [-1, 7, 1e30, np.nan, np.inf, -np.inf])
+@pytest.mark.clause("embedding.C3")
 def test_embedding_index_out_of_range(index):
     x = np.array([0, 6, index]).reshape(3, 1, 1, 1, 1)
     with pytest.raises(InputError, match=r"\(embedding\): input 'x0' holds .* at \(2, 0, .* in \[0, 6\]"):
         run_layer("embedding", x, inputDim=7, outputChannels=4, weights=np.zeros((4, 7)))
 
 
+@pytest.mark.clause("embedding.U1")
 def test_embedding_cuts_fractions_off():
     x = np.array([1.9, 0.2, -0.9]).reshape(3, 1, 1, 1, 1)
     y = run_layer("embedding", x, inputDim=3, outputChannels=1, weights=[10, 20, 30])
     np.testing.assert_array_equal(y.reshape(-1), [20, 10, 10])
 
 
+@pytest.mark.clause("embedding.C1", "embedding.C2")
 def test_embedding_errors():
     fields = {"inputDim": 3, "outputChannels": 1, "weights": [1, 2, 3]}
     with pytest.raises(InvalidModelError, match=r"takes blobs .* got \(1, 1, 2, 1, 1\)"):
@@ -120,6 +128,7 @@ def test_embedding_errors():
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("lead", [(2, 3), (3,), ()])
+@pytest.mark.clause("dot.S1", "dot.S2")
 def test_dot(lead, precision):
     x1, x2 = integers((*lead, 5, 1, 1)), integers((*lead, 5, 1, 1), 1)
     y = run_layer("dot", x1, x2, rank5=len(lead) == 2, precision=precision)
@@ -135,6 +144,7 @@ def test_dot(lead, precision):
 
 
 @pytest.mark.parametrize("shapes", [((1, 1, 4, 1, 1), (1, 1, 5, 1, 1)), ((1, 1, 4, 2, 1), (1, 1, 4, 2, 1))])
+@pytest.mark.clause("dot.C1")
 def test_dot_errors(shapes):
     with pytest.raises(InvalidModelError, match=r"\(dot\): takes two equal shapes"):
         run_layer("dot", *(np.ones(shape) for shape in shapes))
@@ -142,6 +152,7 @@ def test_dot_errors(shapes):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("rank5", [False, True])
+@pytest.mark.clause("loadConstant.S1")
 def test_load_constant(rank5, precision):
     data = integers((2, 3, 4))
     y = run_layer("loadConstant", rank5=rank5, precision=precision, shape=[2, 3, 4], data=data)
@@ -164,6 +175,7 @@ def test_load_constant_cannot_be_overwritten():
         ({"shape": [2**60, 3, 4], "data": np.zeros(6)}, "data: holds 6 values"),
     ],
 )
+@pytest.mark.clause("loadConstant.C1")
 def test_load_constant_errors(fields, message):
     with pytest.raises(InvalidModelError, match=message):
         run_layer("loadConstant", **fields)

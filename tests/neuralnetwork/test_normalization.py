@@ -26,6 +26,7 @@ def _parameters(count, **fields):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("epsilon", [0, 0.75])
+@pytest.mark.clause("batchnorm.S1", "batchnorm.S3")
 def test_batchnorm(shape, epsilon, precision):
     x, mean, variance = integers(shape), integers((4,), 3), np.array([0.25, 1.0, 3.25, 8.25])
     p = _parameters(4, mean=mean, variance=variance, epsilon=epsilon)
@@ -41,6 +42,7 @@ def test_batchnorm(shape, epsilon, precision):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("instance", [False, True])
 @pytest.mark.parametrize("epsilon", [0, 0.5])
+@pytest.mark.clause("batchnorm.S2", "batchnorm.S3")
 def test_batchnorm_with_computed_statistics(shape, instance, epsilon, precision):
     x = integers(shape)
     p = _parameters(4, computeMeanVar=True, instanceNormalization=instance, epsilon=epsilon)
@@ -80,6 +82,7 @@ def test_torch_agrees_on_batchnorm():
         ((5, 4), {"computeMeanVar": True}, "rank 3 or more"),
     ],
 )
+@pytest.mark.clause("batchnorm.C1")
 def test_batchnorm_errors(shape, fields, message):
     with pytest.raises(InvalidModelError, match=rf"\(batchnorm\).*{message}"):
         run_layer("batchnorm", integers(shape), rank5=len(shape) == 5, **_parameters(4, **fields))
@@ -90,6 +93,7 @@ def test_batchnorm_errors(shape, fields, message):
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize("variance", [False, True])
 @pytest.mark.parametrize("epsilon", [0, 0.5])
+@pytest.mark.clause("mvn.S1", "mvn.S2", "mvn.S3", "mvn.U1")
 def test_mvn(shape, across, variance, epsilon, precision):
     x = integers(shape)
     fields = {"acrossChannels": across, "normalizeVariance": variance, "epsilon": epsilon}
@@ -104,6 +108,7 @@ def test_mvn(shape, across, variance, epsilon, precision):
         np.testing.assert_allclose(y[index].reshape(-1), expected, rtol=70 * unit(y), atol=8 * unit(y))
 
 
+@pytest.mark.clause("mvn.U2")
 def test_mvn_as_layer_norm_of_a_matrix():
     x = integers((4, 1, 6))
     y = run_layer("mvn", x, rank5=False, precision="float64", normalizeVariance=True)
@@ -114,6 +119,7 @@ def test_mvn_as_layer_norm_of_a_matrix():
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("shape", [*SHAPES, (4, 5, 6)])
 @pytest.mark.parametrize("epsilon", [0, 5.75])
+@pytest.mark.clause("l2normalize.S1", "l2normalize.S2")
 def test_l2_normalize(shape, epsilon, precision):
     x = integers(shape)
     y = run_layer("l2normalize", x, rank5=len(shape) == 5, precision=precision, epsilon=epsilon)
@@ -122,6 +128,7 @@ def test_l2_normalize(shape, epsilon, precision):
         np.testing.assert_allclose(y[index], x[index] / norm, rtol=4 * unit(y))
 
 
+@pytest.mark.clause("l2normalize.S2")
 def test_l2_normalize_of_zeros():
     np.testing.assert_array_equal(run_layer("l2normalize", np.zeros((1, 1, 2, 3, 4))), 0)
 
@@ -130,6 +137,7 @@ def test_l2_normalize_of_zeros():
 @pytest.mark.parametrize("shape", [*SHAPES, (4, 5, 6)])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 2**60])
 @pytest.mark.parametrize("k", [0, 2.5])
+@pytest.mark.clause("lrn.S1", "lrn.S2", "lrn.S3")
 def test_lrn(shape, size, k, precision):
     x = integers(shape)
     fields = {"localSize": size, "alpha": 0.5, "beta": 0.75, "k": k}
@@ -144,12 +152,14 @@ def test_lrn(shape, size, k, precision):
 
 
 @pytest.mark.parametrize(("fields", "message"), [({}, "localSize is 0"), ({"localSize": 3, "k": -1}, "k is -1.0")])
+@pytest.mark.clause("lrn.C1")
 def test_lrn_errors(fields, message):
     with pytest.raises(InvalidModelError, match=message):
         run_layer("lrn", integers((1, 1, 2, 3, 4)), **fields)
 
 
 @pytest.mark.parametrize(("kind", "fields"), [("mvn", {}), ("l2normalize", {}), ("lrn", {"localSize": 3})])
+@pytest.mark.clause("mvn.C1", "l2normalize.C1", "lrn.C1")
 def test_rank_3_is_needed(kind, fields):
     with pytest.raises(InvalidModelError, match=rf"\({kind}\): takes blobs of rank 3 or more, got \(3, 4\)"):
         run_layer(kind, integers((3, 4)), rank5=False, **fields)
@@ -176,6 +186,7 @@ def test_rank_3_is_needed(kind, fields):
         ),
     ],
 )
+@pytest.mark.clause("l2normalize.S1", "lrn.S1", "lrn.S3")
 def test_apples_values_for_rank_3(kind, fields, expected):
     x = [[[1.0, -7.0], [5.0, -6.0], [-3.0, -5.0]]]
     y = run_layer(kind, x, rank5=False, **fields)
@@ -183,6 +194,7 @@ def test_apples_values_for_rank_3(kind, fields, expected):
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((2, 3, 4, 5, 6), -3), ((3, 4, 5, 6), -3), ((4, 5, 6), -1), ((5, 6), -1)])
+@pytest.mark.clause("softmax.S1", "softmax.U1")
 def test_softmax(shape, axis):
     x = integers(shape)
     y = run_layer("softmax", x, rank5=len(shape) == 5, precision="float64")

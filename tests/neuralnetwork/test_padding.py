@@ -29,6 +29,7 @@ def amounts(top, bottom, left, right):
 )
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize(("shape", "rank5"), [((1, 1, 1), True), ((1, 1, 1), False), ((1, 1), False), ((), False)])
+@pytest.mark.clause("padding.S1", "padding.S2", "padding.S3")
 def test_the_example_of_the_schema(kind, expected, precision, shape, rank5):
     x = X.reshape(*shape, 3, 4)
     y = run_layer("padding", x, paddingAmounts=amounts(2, 0, 2, 0), precision=precision, rank5=rank5, **kind)
@@ -37,6 +38,7 @@ def test_the_example_of_the_schema(kind, expected, precision, shape, rank5):
     )
 
 
+@pytest.mark.clause("padding.S4")
 def test_bottom_and_right():
     x = integers((2, 3, 4, 5, 6), seed=1)
     y = run_layer("padding", x, paddingAmounts=amounts(0, 1, 2, 3), constant={"value": 7})
@@ -46,6 +48,7 @@ def test_bottom_and_right():
     assert (y == 7).all()
 
 
+@pytest.mark.clause("padding.S4")
 def test_no_amounts_are_no_border():
     x = integers((2, 3, 4, 5, 6))
     np.testing.assert_array_equal(run_layer("padding", x, reflection={}), x)
@@ -70,11 +73,13 @@ def test_what_apple_expects():
         ({"replication": {}, "paddingAmounts": amounts(2**63, 2**63, 0, 0)}, "bytes, limit"),
     ],
 )
+@pytest.mark.clause("padding.C1", "padding.C2")
 def test_errors_of_padding(fields, message):
     with pytest.raises(InvalidModelError, match=r"layers\[0\] 'padding0' \(padding\).*" + message):
         run_layer("padding", X, **fields)
 
 
+@pytest.mark.clause("padding.C2")
 def test_padding_needs_two_axes():
     with pytest.raises(InvalidModelError, match=r"expected an input \[\*, H, W\], came \(4,\)"):
         run_layer("padding", np.zeros(4), constant={}, rank5=False)
@@ -82,6 +87,7 @@ def test_padding_needs_two_axes():
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize(("rank", "rank5"), [(5, True), (5, False), (4, False), (3, False)])
+@pytest.mark.clause("crop.S1")
 def test_crop_by_amounts(precision, rank, rank5):
     x = integers((2, 3, 4, 7, 9)[-rank:], seed=2)
     y = run_layer("crop", x, cropAmounts=amounts(1, 2, 3, 0), precision=precision, rank5=rank5)
@@ -89,6 +95,7 @@ def test_crop_by_amounts(precision, rank, rank5):
 
 
 @pytest.mark.parametrize(("rank", "rank5"), [(5, True), (5, False), (4, False), (3, False)])
+@pytest.mark.clause("crop.S2")
 def test_crop_to_a_reference(rank, rank5):
     x, reference = integers((2, 3, 4, 7, 9)[-rank:], seed=2), np.zeros((2, 3, 6, 4, 5)[-rank:])
     y = run_layer("crop", x, reference, offset=[3, 2], cropAmounts=amounts(9, 9, 9, 9), rank5=rank5)
@@ -115,6 +122,7 @@ def test_crop_of_apple():
         ([(1, 3, 4), (1, 1, 2, 2)], {"offset": [0, 0]}, "different ranks"),
     ],
 )
+@pytest.mark.clause("crop.C1", "crop.C2", "crop.C3")
 def test_errors_of_crop(shapes, fields, message):
     with pytest.raises(InvalidModelError, match=r"layers\[0\] 'crop0' \(crop\).*" + message):
         run_layer("crop", *map(np.zeros, shapes), rank5=False, **fields)

@@ -63,12 +63,14 @@ BLOBS = [(X, True), (X, False), (X[0], False)]
 
 
 @pytest.mark.parametrize(("x", "rank5"), BLOBS)
+@pytest.mark.clause("pooling.S1", "pooling.S2", "pooling.S3")
 def test_valid(x, rank5):
     check(x, (2, 3), (3, 2), (0, 0), (3, 5), rank5=rank5)
     check(x, (4, 3), (1, 2), (3, 0), (12, 6), rank5=rank5, valid=amounts(3, 3, 0, 2))
 
 
 @pytest.mark.parametrize(("x", "rank5"), BLOBS)
+@pytest.mark.clause("pooling.S2", "pooling.S4")
 def test_same(x, rank5):
     # H: 9, stride 2, kernel 4: ceil(9 / 2) = 5, pads 4 * 2 + 4 - 9 = 3. W: 11, stride 3, kernel 3: 4, pads 1.
     check(x, (4, 3), (2, 3), (1, 0), (5, 4), rank5=rank5, same={})
@@ -76,6 +78,7 @@ def test_same(x, rank5):
 
 
 @pytest.mark.parametrize(("x", "rank5"), BLOBS)
+@pytest.mark.clause("pooling.S5")
 def test_include_last_pixel(x, rank5):
     # H: ceil((9 - 2) / 4) + 1 = 3, the last window starts at 8. W: ceil((11 - 4) / 3) + 1 = 4.
     check(x, (2, 4), (4, 3), (0, 0), (3, 4), rank5=rank5, includeLastPixel={})
@@ -84,6 +87,7 @@ def test_include_last_pixel(x, rank5):
     check(x, (2, 4), (4, 3), (1, 0), (3, 4), rank5=rank5, includeLastPixel=padding)
 
 
+@pytest.mark.clause("pooling.S2", "pooling.S5")
 def test_padding_of_one_axis_trims_the_other():
     x = integers((1, 2, 3, 4, 5), seed=2)
     # W: ceil((5 - 1) / 6) + 1 = 2; the second window would start at 6 >= 5.
@@ -100,6 +104,7 @@ def test_a_kernel_of_the_whole_image_gives_one_pixel():
     np.testing.assert_array_equal(y, x.mean(axis=(-2, -1), keepdims=True).astype(np.float32))
 
 
+@pytest.mark.clause("pooling.U1")
 def test_what_overflows_counts_as_padding():
     x = np.arange(1.0, 6).reshape(1, 1, 1, 1, 5)  # windows of 3 at 0, 2 and, beyond the end by one, ... 4
     fields = {"kernel_size": [1, 4], "stride": [1, 2], "includeLastPixel": {}}
@@ -107,12 +112,14 @@ def test_what_overflows_counts_as_padding():
     np.testing.assert_array_equal(pool(x, "AVERAGE", avgPoolExcludePadding=True, **fields).ravel(), [10 / 4, 12 / 3])
 
 
+@pytest.mark.clause("pooling.S7")
 def test_defaults_are_3x3_and_stride_1():
     x = integers((1, 2, 3, 5, 7), seed=4)
     np.testing.assert_array_equal(pool(x), transcription("MAX", x, (3, 3), (1, 1), (0, 0), (3, 5)))
 
 
 @pytest.mark.parametrize("rank5", [True, False])
+@pytest.mark.clause("pooling.C2", "pooling.S6")
 def test_global_pooling_reads_no_sizes(rank5):
     x = integers((2, 3, 4, 5, 8), seed=5)
     fields = {
@@ -134,6 +141,7 @@ def test_global_pooling_reads_no_sizes(rank5):
 A, B = [[-10.80291205, -6.42076184], [-7.07910997, 9.1913279]], [[-3.18181497, 0.9132147], [11.9785544, 7.92449539]]
 
 
+@pytest.mark.clause("pooling.S1")
 def test_what_apple_expects():
     """The figures of coremltools' tests of 1-D and 2-D pooling."""
     line = np.arange(1.0, 8).reshape(1, 1, 1, 7)
@@ -217,6 +225,7 @@ BLOB = np.zeros((1, 1, 2, 5, 7))
         ({"valid": {}, "blob": np.zeros((2, 5, 7)), "rank5": False}, "rank 4 or more"),
     ],
 )
+@pytest.mark.clause("pooling.C1", "pooling.C2", "pooling.C3")
 def test_errors_name_the_layer_and_the_field(fields, message):
     blob = fields.pop("blob", BLOB) if "blob" in fields else BLOB
     fields = {key: value for key, value in fields.items() if key != "blob"}

@@ -101,6 +101,7 @@ class TestNumbers:
     """Small integers, so that results are exact: what `loops` computes must come out."""
 
     @given(seeds, flags, flags, flags, functions_of_integers)
+    @pytest.mark.clause("simpleRecurrent.S1", "simpleRecurrent.S2", "simpleRecurrent.S3", "simpleRecurrent.U1")
     def test_simple_recurrent(self, precision, rank5, seed, biases, sequence, reverse, f):
         rng = np.random.default_rng(seed)
         weights = draw("simpleRecurrent", rng, biases=biases)
@@ -110,6 +111,7 @@ class TestNumbers:
         expect(actual, loops.simple_recurrent(x, h, weights, f, sequence=sequence, reverse=reverse))
 
     @given(seeds, flags, flags, flags, flags, functions_of_integers, functions_of_integers)
+    @pytest.mark.clause("gru.S1", "gru.S2", "gru.S3", "gru.S4", "gru.U1")
     def test_gru(self, precision, rank5, seed, biases, sequence, reverse, given_state, f, g):
         rng = np.random.default_rng(seed)
         weights = draw("gru", rng, biases=biases)
@@ -129,6 +131,16 @@ class TestNumbers:
         flags,
         st.integers(0, 2),
         st.tuples(*[functions_of_integers] * 3),
+    )
+    @pytest.mark.clause(
+        "uniDirectionalLSTM.S1",
+        "uniDirectionalLSTM.S2",
+        "uniDirectionalLSTM.S3",
+        "uniDirectionalLSTM.S4",
+        "uniDirectionalLSTM.S5",
+        "uniDirectionalLSTM.S6",
+        "uniDirectionalLSTM.U1",
+        "uniDirectionalLSTM.U4",
     )
     def test_unidirectional_lstm(
         self, precision, rank5, seed, parts, options, reverse, forget_bias, given_states, names
@@ -161,6 +173,15 @@ class TestNumbers:
         st.tuples(*[functions_of_integers] * 3),
         st.tuples(*[functions_of_integers] * 3),
     )
+    @pytest.mark.clause(
+        "biDirectionalLSTM.S1",
+        "biDirectionalLSTM.S2",
+        "biDirectionalLSTM.S3",
+        "biDirectionalLSTM.S4",
+        "biDirectionalLSTM.S5",
+        "biDirectionalLSTM.U1",
+        "biDirectionalLSTM.U4",
+    )
     def test_bidirectional_lstm(
         self, precision, rank5, seed, parts, options, forget_bias, given_states, names, names_back
     ):
@@ -187,6 +208,7 @@ class TestNumbers:
         expect(actual, [np.concatenate([y, y_back], axis=2), h, c, h_back, c_back])
 
 
+@pytest.mark.clause("simpleRecurrent.S4")
 def test_empty_messages_of_functions_mean_the_supported_numbers():
     """What converters write: sigmoidHard, scaledTanh and linear without their numbers."""
     rng = np.random.default_rng(0)
@@ -211,6 +233,7 @@ def test_empty_messages_of_functions_mean_the_supported_numbers():
             assert (np.abs(got - blob(wanted)) <= bound).all()
 
 
+@pytest.mark.clause("simpleRecurrent.S4")
 def test_other_numbers_of_functions_are_taken_as_written():
     fields = fields_of("simpleRecurrent", draw("simpleRecurrent", np.random.default_rng(0)), ["tanh"], sequence=True)
     fields["activation"] = {"linear": {"beta": 3.0}}
@@ -219,6 +242,7 @@ def test_other_numbers_of_functions_are_taken_as_written():
     np.testing.assert_array_equal(y, np.full((LENGTH, BATCH, HIDDEN, 1, 1), 3.0))
 
 
+@pytest.mark.clause("uniDirectionalLSTM.S4")
 def test_coupled_gates_need_no_forget_gate():
     rng = np.random.default_rng(0)
     weights = draw("uniDirectionalLSTM", rng, peepholes=True)
@@ -230,6 +254,7 @@ def test_coupled_gates_need_no_forget_gate():
     expect(actual, loops.lstm(x, *states, weights, names, coupled=True, sequence=True))
 
 
+@pytest.mark.clause("uniDirectionalLSTM.S3")
 def test_vectors_are_read_with_their_flag_only():
     rng = np.random.default_rng(0)
     weights = draw("uniDirectionalLSTM", rng, peepholes=True)
@@ -252,6 +277,7 @@ def case(kind, seed=0, **options):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.clause("simpleRecurrent.U2", "gru.U2", "uniDirectionalLSTM.U2", "biDirectionalLSTM.U2")
 def test_a_state_of_batch_one_serves_every_item(kind):
     fields, x, states = case(kind)
     outputs = KINDS[kind][1]
@@ -266,6 +292,7 @@ def test_a_state_of_batch_one_serves_every_item(kind):
 
 
 @pytest.mark.parametrize("kind", ["simpleRecurrent", "gru", "uniDirectionalLSTM"])
+@pytest.mark.clause("simpleRecurrent.S2", "gru.S3", "uniDirectionalLSTM.S5")
 def test_states_carry_a_sequence_over_its_parts(kind):
     """Running a sequence in two parts, the second with the states of the first, equals one run."""
     fields, x, states = case(kind)
@@ -317,12 +344,14 @@ def refused(kind, match, *blobs, outputs=None, rank5=True, **fields):
 class TestErrors:
     @pytest.mark.parametrize("field", ["inputVectorSize", "outputVectorSize"])
     @pytest.mark.parametrize("size", [0, 1, 2**31, 2**60, 2**64 - 1])
+    @pytest.mark.clause("simpleRecurrent.C1", "gru.C1", "uniDirectionalLSTM.C1", "biDirectionalLSTM.C1")
     def test_sizes(self, kind, field, size):
         fields = {**case(kind)[0], field: size}
         message = f"{field} is 0, expected 1 or more" if size == 0 else r"holds \d+ values, the declared shape .* needs"
         refused(kind, message, **fields)
 
     @pytest.mark.parametrize("count", [0, 1, 2, 4])
+    @pytest.mark.clause("simpleRecurrent.C2", "gru.C2", "uniDirectionalLSTM.C2", "biDirectionalLSTM.C2")
     def test_number_of_activations(self, kind, count):
         fields = case(kind)[0]
         if kind == "simpleRecurrent":
@@ -334,6 +363,7 @@ class TestErrors:
                 refused(kind, f"has {count} {name}, expected {KINDS[kind][2]}: f, g", **wrong)
 
     @pytest.mark.parametrize("name", ["softsign", "leakyReLU", "PReLU", None])
+    @pytest.mark.clause("simpleRecurrent.C2", "gru.C2", "uniDirectionalLSTM.C2", "biDirectionalLSTM.C2")
     def test_other_activations(self, kind, name):
         fields = case(kind)[0]
         wrong = {name: {}} if name else {}
@@ -343,6 +373,16 @@ class TestErrors:
             place = rf"{field}\[{KINDS[kind][2] - 1}\]" if many else field
             refused(kind, f"{place} is {name or 'not set'}, recurrent layers take", **{**fields, field: value})
 
+    @pytest.mark.clause(
+        "simpleRecurrent.C3",
+        "gru.C3",
+        "uniDirectionalLSTM.C3",
+        "biDirectionalLSTM.C3",
+        "simpleRecurrent.U1",
+        "gru.U1",
+        "uniDirectionalLSTM.U1",
+        "biDirectionalLSTM.U1",
+    )
     def test_shape_of_x(self, kind):
         fields, _, states = case(kind)
         for shape in [
@@ -356,6 +396,7 @@ class TestErrors:
             match = rf"input 'x0' has the shape .*, expected \[Seq, Batch, {INPUTS}, 1, 1\]"
             refused(kind, match, np.zeros(shape), *map(blob, states), rank5=False, **fields)
 
+    @pytest.mark.clause("simpleRecurrent.C3", "gru.C3", "uniDirectionalLSTM.C3", "biDirectionalLSTM.C3")
     def test_shape_of_states(self, kind):
         fields, x, states = case(kind)
         for index in range(len(states)):
@@ -371,6 +412,7 @@ class TestErrors:
                 match = rf"input 'x{index + 1}', the \w+ state.*, expected \(1, {BATCH}, {HIDDEN}, 1, 1\)"
                 refused(kind, match, blob(x), *blobs, rank5=False, **fields)
 
+    @pytest.mark.clause("simpleRecurrent.C3", "gru.C3", "uniDirectionalLSTM.C3", "biDirectionalLSTM.C3")
     def test_counts(self, kind):
         fields = case(kind)[0]
         inputs, outputs, _ = KINDS[kind]
@@ -383,6 +425,7 @@ class TestErrors:
             with pytest.raises(InvalidModelError, match=r"has \d (inputs|outputs), expected"):
                 one_layer(kind, given_inputs, given_outputs, **fields)
 
+    @pytest.mark.clause("simpleRecurrent.C1", "gru.C1", "uniDirectionalLSTM.C1", "biDirectionalLSTM.C1")
     def test_every_weight_field_is_read_and_checked(self, kind):
         """Each array, one number too long, is refused at its own place."""
         fields = case(kind)[0]
@@ -403,26 +446,26 @@ class TestErrors:
                 assert error.where.endswith(f".weightParams.{name}" if kind == "uniDirectionalLSTM" else f".{name}")
 
 
-@pytest.mark.parametrize("kind", ["simpleRecurrent", "gru", "uniDirectionalLSTM"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.clause("simpleRecurrent.U3", "gru.U3", "uniDirectionalLSTM.U3", "biDirectionalLSTM.U3")
 def test_a_state_may_have_its_batch_first(kind):
     """[Batch, H, 1, 1, 1], as converters leave it, is read like [1, Batch, H, 1, 1]."""
-    rng = np.random.default_rng(3)
-    count = 2 if kind == "uniDirectionalLSTM" else 1
-    x, states = arrays_of(rng, count)
-    functions = {"simpleRecurrent": ["tanh"], "gru": ["sigmoid", "tanh"]}.get(kind, ["sigmoid", "tanh", "tanh"])
-    fields = fields_of(kind, draw(kind, rng), functions)
-    usual = run_layer(kind, blob(x), *map(blob, states), outputs=1 + count, **fields)
+    fields, x, states = case(kind)
+    outputs = KINDS[kind][1]
+    usual = run_layer(kind, blob(x), *map(blob, states), outputs=outputs, **fields)
     turned = [state[:, :, None, None, None] for state in states]
-    for got, wanted in zip(run_layer(kind, blob(x), *turned, outputs=1 + count, **fields), usual, strict=True):
+    for got, wanted in zip(run_layer(kind, blob(x), *turned, outputs=outputs, **fields), usual, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.clause("simpleRecurrent.C3")
 def test_a_simple_recurrent_layer_must_have_its_state():
     with pytest.raises(InvalidModelError, match="has 1 inputs, expected 2"):
         one_layer("simpleRecurrent", 1, 2, **case("simpleRecurrent")[0])
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.clause("biDirectionalLSTM.C1")
 def test_number_of_directions(count):
     fields = case("biDirectionalLSTM")[0]
     fields["weightParams"] = [fields["weightParams"][0]] * count
@@ -431,15 +474,18 @@ def test_number_of_directions(count):
 
 @pytest.mark.parametrize("kind", ["uniDirectionalLSTM", "biDirectionalLSTM"])
 @pytest.mark.parametrize("limit", [-1.0, float("nan"), -float("inf")])
+@pytest.mark.clause("uniDirectionalLSTM.C1", "biDirectionalLSTM.C1")
 def test_cell_clip(kind, limit):
     refused(kind, "cellClipThreshold is .*, expected 0 or more", **case(kind, cellClipThreshold=limit)[0])
 
 
+@pytest.mark.clause("uniDirectionalLSTM.C1")
 def test_peepholes_must_be_stored_where_promised():
     error = refused("uniDirectionalLSTM", "holds 0 values", **case("uniDirectionalLSTM", hasPeepholeVectors=True)[0])
     assert error.where.endswith(".weightParams.inputGatePeepholeVector")
 
 
+@pytest.mark.clause("simpleRecurrent.S5")
 def test_quantized_matrices_have_a_scale_a_row():
     """Linear quantization runs along the output units: [H, I] and [H, H] have H scales."""
     rng = np.random.default_rng(0)

@@ -34,6 +34,7 @@ CASES = [
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize(("mode", "axis", "shape"), CASES)
+@pytest.mark.clause("reduce.S1", "reduce.S2")
 def test_modes_and_axes(mode, axis, shape, precision):
     x = integers(shape, low=1, high=4) if mode == "LOGSUM" else integers(shape, low=-1, high=3)
     y = run_layer("reduce", x, rank5=len(shape) == 5, precision=precision, mode=mode, axis=axis)
@@ -45,11 +46,13 @@ def test_modes_and_axes(mode, axis, shape, precision):
     np.testing.assert_allclose(y, expected.astype(y.dtype), rtol=2 * unit if mode == "L2" else 0, atol=tolerance)
 
 
+@pytest.mark.clause("reduce.S3")
 def test_defaults_are_sum_over_chw():
     x = integers((2, 3, 4, 5, 6))
     np.testing.assert_array_equal(run_layer("reduce", x), x.sum((2, 3, 4), keepdims=True))
 
 
+@pytest.mark.clause("reduce.S4")
 def test_epsilon_of_log_sum():
     x = np.zeros((1, 1, 2, 3, 4))
     y = run_layer("reduce", x, precision="float64", mode="LOGSUM", axis="W", epsilon=0.5)
@@ -68,6 +71,7 @@ def test_epsilon_of_log_sum():
         ((6,), {"axis": "HW"}, "rank 2 or more"),
     ],
 )
+@pytest.mark.clause("reduce.C1")
 def test_errors(shape, fields, message):
     with pytest.raises(InvalidModelError, match=rf"\(reduce\).*{message}"):
         run_layer("reduce", integers(shape), rank5=len(shape) == 5, **fields)

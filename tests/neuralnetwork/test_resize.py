@@ -21,6 +21,7 @@ def line(*values):
 
 @pytest.mark.parametrize(("rank", "rank5"), [(5, True), (5, False), (4, False), (3, False)])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.clause("upsample.S1")
 def test_nearest(rank, rank5, precision):
     x = integers((2, 3, 4, 5, 6)[-rank:], seed=1)
     y = run_layer("upsample", x, scalingFactor=[3, 2], rank5=rank5, precision=precision)
@@ -29,6 +30,7 @@ def test_nearest(rank, rank5, precision):
         np.testing.assert_array_equal(y[..., i, j], x[..., i // 3, j // 2])
 
 
+@pytest.mark.clause("upsample.S5")
 def test_factors_of_zero_and_none_are_one():
     x = integers((1, 2, 3, 4, 5))
     for fields in (
@@ -41,6 +43,7 @@ def test_factors_of_zero_and_none_are_one():
 
 
 @pytest.mark.parametrize("rank5", [True, False])
+@pytest.mark.clause("upsample.S2", "upsample.S3", "upsample.S4")
 def test_bilinear_figures(rank5):
     """Those of coremltools' tests, and of the docstring's table."""
 
@@ -90,6 +93,7 @@ def test_torch_agrees(scale, size, align):
     np.testing.assert_allclose(y, expected, rtol=0, atol=40 * 2.0**-53 * 22 * 4)
 
 
+@pytest.mark.clause("upsample.U1")
 def test_fractional_sizes_are_rounded_in_single_precision():
     x = integers((1, 1, 2, 10, 5))
     y = run_layer("upsample", x, mode="BILINEAR", linearUpsampleMode=HALF, fractionalScalingFactor=[1.3, 2.2])
@@ -112,6 +116,7 @@ def test_fractional_sizes_are_rounded_in_single_precision():
         ("ROI_ALIGN_MODE", (5,), (5, 5)),
     ],
 )
+@pytest.mark.clause("resizeBilinear.S1", "resizeBilinear.S2", "resizeBilinear.S3")
 def test_figures_of_resize_bilinear(mode, x, expected):
     for blob, size in ((line(*x), (1, len(expected))), (line(*x).swapaxes(-1, -2), (len(expected), 1))):
         y = run_layer("resizeBilinear", blob, targetSize=size, mode={"samplingMethod": mode})
@@ -120,6 +125,7 @@ def test_figures_of_resize_bilinear(mode, x, expected):
 
 
 @pytest.mark.parametrize(("rank", "rank5"), [(5, True), (5, False), (4, False), (3, False)])
+@pytest.mark.clause("resizeBilinear.S4")
 def test_resize_bilinear_of_any_rank(rank, rank5):
     x = integers((2, 3, 4, 5, 6)[-rank:], seed=3)
     y = run_layer("resizeBilinear", x, targetSize=[9, 11], rank5=rank5)
@@ -127,6 +133,7 @@ def test_resize_bilinear_of_any_rank(rank, rank5):
     np.testing.assert_array_equal(y[..., 1::2, ::2], (x[..., :-1, :] + x[..., 1:, :]) / 2)
 
 
+@pytest.mark.clause("resizeBilinear.S4")
 def test_target_sizes_of_zero_and_none_are_one():
     x = integers((1, 2, 3, 4, 5))
     for fields in ({}, {"targetSize": [0, 0]}):
@@ -178,6 +185,7 @@ def test_onnxruntime_agrees(transform):
         ({"rank5": False, "shape": (4, 5)}, r"expected an input \[\*, C, H, W\], came \(4, 5\)"),
     ],
 )
+@pytest.mark.clause("upsample.C1", "upsample.C2", "upsample.C3")
 def test_errors_of_upsample(fields, message):
     shape = fields.get("shape", (1, 1, 2, 4, 5))
     fields = {key: value for key, value in fields.items() if key != "shape"}
@@ -194,6 +202,7 @@ def test_errors_of_upsample(fields, message):
         ({"rank5": False, "shape": (4, 5)}, r"expected an input \[\*, C, H, W\], came \(4, 5\)"),
     ],
 )
+@pytest.mark.clause("resizeBilinear.C1")
 def test_errors_of_resize_bilinear(fields, message):
     shape = fields.get("shape", (1, 1, 2, 4, 5))
     fields = {key: value for key, value in fields.items() if key != "shape"}
@@ -209,6 +218,7 @@ def boxes(*rows):
 
 
 @pytest.mark.parametrize("rank5", [True, False])
+@pytest.mark.clause("cropResize.S2", "cropResize.S4", "cropResize.U2")
 def test_figures_of_crop_resize(rank5):
     """Those of coremltools' test, whose normalized box names its image."""
 
@@ -228,6 +238,7 @@ X = integers((1, 3, 2, 6, 9), seed=5)
 CORNERS = np.array([[1, 2, 4, 8], [0, 3, 5, 4], [2, 2, 3, 5]], float)  # top, left, bottom, right
 
 
+@pytest.mark.clause("cropResize.S1", "cropResize.S2")
 def test_each_box_of_each_image():
     y = run_layer("cropResize", X, boxes(*CORNERS), targetSize=[2, 3], mode={"samplingMethod": "ALIGN_ENDPOINTS_MODE"})
     assert y.shape == (3, 3, 2, 2, 3)
@@ -236,6 +247,7 @@ def test_each_box_of_each_image():
     np.testing.assert_array_equal(y[1][..., 1:2], middle)
 
 
+@pytest.mark.clause("cropResize.S1")
 def test_boxes_that_name_their_image():
     numbered = np.column_stack([[2, 0, 2], CORNERS])
     fields = {"targetSize": [2, 4], "mode": {"samplingMethod": "ALIGN_ENDPOINTS_MODE"}}
@@ -257,6 +269,7 @@ SWAP = [1, 0, 3, 2]
         ("CENTER_SIZE_WIDTH_FIRST", CENTERS[:, SWAP]),
     ],
 )
+@pytest.mark.clause("cropResize.S3", "cropResize.S4")
 def test_all_notations_of_a_box(order, rows):
     expected = run_layer("cropResize", X, boxes(*CORNERS), targetSize=[3, 5])
     y = run_layer("cropResize", X, boxes(*rows), targetSize=[3, 5], boxIndicesMode={"boxMode": order})
@@ -290,6 +303,7 @@ def test_all_notations_of_a_box(order, rows):
         ("ROI_ALIGN_MODE", (2.5, 3.5, 4.5)),
     ],
 )
+@pytest.mark.clause("cropResize.S5", "cropResize.U2")
 def test_sampling_within_a_box(mode, columns):
     x = line(*range(9))
     y = run_layer("cropResize", x, boxes((0, 2, 0, 5)), targetSize=[1, 3], mode={"samplingMethod": mode})
@@ -298,6 +312,7 @@ def test_sampling_within_a_box(mode, columns):
     near(y.ravel(), 7 - np.array(columns), 9)
 
 
+@pytest.mark.clause("cropResize.U1")
 def test_outside_of_the_image_is_its_edge():
     x = line(*range(1, 10))
     y = run_layer("cropResize", x, boxes((-3, -2, 7, 10)), targetSize=[1, 4])
@@ -305,6 +320,7 @@ def test_outside_of_the_image_is_its_edge():
 
 
 @pytest.mark.parametrize("number", [-1, 3, 0.5, np.nan])
+@pytest.mark.clause("cropResize.C3")
 def test_an_image_that_does_not_exist(number):
     with pytest.raises(InputError, match=r"layers\[0\] 'cropResize0' .cropResize.: box 1 .* expected 0 to 2"):
         run_layer("cropResize", X, boxes((0, 1, 2, 3, 4), (number, 1, 2, 3, 4)))
@@ -322,6 +338,7 @@ def test_an_image_that_does_not_exist(number):
         ([(1, 3, 2, 6, 9), (1, 1, 4, 1, 1)], {"targetSize": [2**40, 2**40]}, "limit"),
     ],
 )
+@pytest.mark.clause("cropResize.C1", "cropResize.C2")
 def test_errors_of_crop_resize(shapes, fields, message):
     with pytest.raises(InvalidModelError, match=r"layers\[0\] 'cropResize0' \(cropResize\).*" + message):
         run_layer("cropResize", *map(np.zeros, shapes), **fields)

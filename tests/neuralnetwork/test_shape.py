@@ -19,6 +19,7 @@ RANKS = [(5, True), (5, False), (4, False), (3, False)]
         ("PIXEL_SHUFFLE", "1 3 2 4 5 7 6 8 9 11 10 12 13 15 14 16"),
     ],
 )
+@pytest.mark.clause("reorganizeData.S2", "reorganizeData.S3")
 def test_the_example_of_the_schema(mode, row):
     x = np.arange(1.0, 17).reshape(1, 1, 8, 1, 2)
     y = run_layer("reorganizeData", x, mode=mode, blockSize=2)
@@ -30,6 +31,7 @@ def test_the_example_of_the_schema(mode, row):
 
 @pytest.mark.parametrize(("rank", "rank5"), RANKS)
 @pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.clause("reorganizeData.S1", "reorganizeData.S2", "reorganizeData.S3")
 def test_reorganizing_any_rank(rank, rank5, precision):
     options = {"rank5": rank5, "precision": precision, "blockSize": 2}
     deep = integers((2, 3, 20, 6, 7)[-rank:], seed=1)
@@ -67,6 +69,7 @@ def channels_last(x):
 
 
 @pytest.mark.parametrize("rank5", [True, False])
+@pytest.mark.clause("reshape.S1", "reshape.S2", "reshape.U1")
 def test_reshape(rank5):
     for target, full in [((8, 5, 3), (2, 8, 5, 3)), ((4, 3, 10, 2), (4, 3, 10, 2))]:
         y = run_layer("reshape", X, targetShape=target, rank5=rank5)
@@ -84,6 +87,7 @@ def test_reshape_of_apple():
 
 
 @pytest.mark.parametrize(("rank", "rank5"), RANKS)
+@pytest.mark.clause("flatten.S1", "flatten.S2")
 def test_flatten(rank, rank5):
     x = X[(0,) * (5 - rank)]
     lead = x.shape[:-3]
@@ -93,6 +97,7 @@ def test_flatten(rank, rank5):
 
 
 @pytest.mark.parametrize("axis", list(itertools.permutations(range(4))))
+@pytest.mark.clause("permute.S1")
 def test_permute(axis):
     y = run_layer("permute", X, axis=axis)
     # An independent statement of the rule: the number at (s, c, h, w) moves to where its axes went.
@@ -107,6 +112,7 @@ def test_permute(axis):
     ("axis", "shape"),
     [([0, 3, 1, 2], (2, 3, 6, 4, 5)), ([3, 1, 2, 0], (6, 3, 4, 5, 2)), ([0, 3, 2, 1], (2, 3, 6, 5, 4)), ([], X.shape)],
 )
+@pytest.mark.clause("permute.S1")
 def test_shapes_of_the_schemas_examples(axis, shape):
     assert run_layer("permute", X, axis=axis, rank5=False).shape == shape
 
@@ -115,6 +121,7 @@ def test_shapes_of_the_schemas_examples(axis, shape):
     ("shape", "axis", "rank5"),
     [((2, 3, 4, 5, 6), 2, True), ((2, 3, 4, 5, 6), 2, False), ((3, 4, 5, 6), 1, False), ((3, 4, 5), 0, False)],
 )
+@pytest.mark.clause("concat.S1", "concat.U1", "split.S1", "split.U1")
 def test_concat_and_split_go_along_the_channels(shape, axis, rank5):
     longer = [*shape]
     longer[axis] = 7
@@ -129,6 +136,7 @@ def test_concat_and_split_go_along_the_channels(shape, axis, rank5):
 
 
 @pytest.mark.parametrize("rank5", [True, False])
+@pytest.mark.clause("concat.S2", "sequenceRepeat.S1")
 def test_concat_and_repeat_go_along_the_sequence(rank5):
     b = integers((7, 3, 4, 5, 6), seed=6)
     np.testing.assert_array_equal(run_layer("concat", X, b, sequenceConcat=True, rank5=rank5), np.concatenate([X, b]))
@@ -141,6 +149,7 @@ def test_concat_and_repeat_go_along_the_sequence(rank5):
 @pytest.mark.parametrize("start", [0, 1, 2, 5, -3, -20])
 @pytest.mark.parametrize("end", [5, 100, 7, -1, -2, -4, 0])
 @pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.clause("slice.C2", "slice.S1", "slice.U1")
 def test_slice(axis, start, end, stride):
     x = integers((2, 3, 8, 9, 7), seed=7)
     along = {"CHANNEL_AXIS": 2, "HEIGHT_AXIS": 3, "WIDTH_AXIS": 4}[axis]
@@ -153,6 +162,7 @@ def test_slice(axis, start, end, stride):
         np.testing.assert_array_equal(run_layer("slice", x, **fields), expected)
 
 
+@pytest.mark.clause("slice.C1", "slice.S2")
 def test_slice_of_low_ranks():
     x = integers((4, 7), seed=8)
     fields = {"startIndex": 1, "endIndex": -1, "stride": 2, "rank5": False}
@@ -202,6 +212,18 @@ def test_extreme_slices(extreme):
         ("slice", [(2, 3, 4)], {"endIndex": 2}, "stride is 0"),
         ("slice", [(2, 3, 4)], {"stride": 1, "axis": 3}, "axis is 3"),
     ],
+)
+@pytest.mark.clause(
+    "reorganizeData.C1",
+    "reorganizeData.C2",
+    "reshape.C1",
+    "reshape.C2",
+    "flatten.C1",
+    "permute.C1",
+    "concat.C1",
+    "split.C1",
+    "sequenceRepeat.C1",
+    "slice.C1",
 )
 def test_errors_name_the_layer(kind, shapes, fields, message):
     with pytest.raises(InvalidModelError, match=rf"layers\[0\] '{kind}0' \({kind}\).*" + message):
