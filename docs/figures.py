@@ -20,6 +20,7 @@ from refcoreml.kernels.pool import complete_windows, same_windows, valid_windows
 FOLDER = Path(__file__).resolve().parent / "specification" / "figures"
 INK, PALE, GREY, BLUE, RED = "#1f2933", "#e8f1fa", "#d5d9de", "#2f6fb0", "#c2410c"
 CELL = 34
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def text(x: float, y: float, words: str, *, size: int = 13, anchor: str = "middle", color: str = INK) -> str:
@@ -47,16 +48,15 @@ def dot(x: float, y: float, words: str = "", radius: float = 4, fill: str = RED)
 
 def picture(width: float, height: float, parts: Sequence[str]) -> str:
     """The whole file."""
-    tip = f'<marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="{INK}"/></marker>'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" font-family="Helvetica, Arial, sans-serif">'
+    tip = f'<path d="M0,0 L8,4 L0,8 z" fill="{INK}"/>'
+    size = f'width="{width:g}" height="{height:g}"'
     return "\n".join(
         [
-            head,
-            f"<defs>{tip}</defs>",
-            f'<rect width="{width:g}" height="{height:g}" fill="white"/>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="Helvetica, Arial, sans-serif">',
+            f'<marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">{tip}</marker>',
+            f'<rect {size} fill="white"/>',
             *parts,
-            "</svg>",
-            "",
+            "</svg>\n",
         ]
     )
 
@@ -152,17 +152,17 @@ def gate(x: float, y: float, name: str, function: str) -> Iterator[str]:
     yield text(x, y + 13, function, size=11, color=BLUE)
 
 
+def sub(letter: str, index: str) -> str:
+    """A letter with an index."""
+    return f'{letter}<tspan dy="4" font-size="9">{index}</tspan><tspan dy="-4">&#8203;</tspan>'
+
+
 def lstm() -> str:
     """One step of an LSTM."""
     cell, middle, gates, feed = 50, 120, 200, 262
     parts = [
-        text(14, cell + 5, "c<tspan dy='4' font-size='9'>t-1</tspan>", anchor="start"),
-        text(
-            14,
-            feed + 5,
-            "x<tspan dy='4' font-size='9'>t</tspan><tspan dy='-4'>, h</tspan><tspan dy='4' font-size='9'>t-1</tspan>",
-            anchor="start",
-        ),
+        text(14, cell + 5, sub("c", "t-1"), anchor="start"),
+        text(14, feed + 5, sub("x", "t") + sub(", h", "t-1"), anchor="start"),
         line([(44, cell), (606, cell)], arrow=True),
         line([(70, feed), (500, feed)]),
         line([(150, gates - 18), (150, cell + 12)], arrow=True),
@@ -175,14 +175,14 @@ def lstm() -> str:
         line([(90, cell), (90, gates), (122, gates)], dashed=True, arrow=True),
         line([(220, cell), (220, gates), (232, gates)], dashed=True, arrow=True),
         line([(440, cell), (440, gates), (472, gates)], dashed=True, arrow=True),
-        dot(150, cell, "×", 12, "white"),
+        dot(150, cell, TIMES, 12, "white"),
         dot(310, cell, "+", 12, "white"),
-        dot(310, middle, "×", 12, "white"),
-        dot(500, middle, "×", 12, "white"),
+        dot(310, middle, TIMES, 12, "white"),
+        dot(500, middle, TIMES, 12, "white"),
         text(384, cell - 8, "clip", size=11, color=BLUE),
         text(514, 88, "h", size=12, color=BLUE),
-        text(612, cell + 5, "c<tspan dy='4' font-size='9'>t</tspan>", anchor="start"),
-        text(612, middle + 5, "h<tspan dy='4' font-size='9'>t</tspan>", anchor="start"),
+        text(612, cell + 5, sub("c", "t"), anchor="start"),
+        text(612, middle + 5, sub("h", "t"), anchor="start"),
     ]
     for x, name, function in ((150, "forget", "f"), (260, "i", "f"), (360, "z", "g"), (500, "o", "f")):
         parts += [line([(x, feed), (x, gates + 18)], arrow=True), *gate(x, gates, name, function)]
@@ -193,8 +193,8 @@ def gru() -> str:
     """One step of a GRU."""
     state, middle, gates, feed = 50, 120, 200, 262
     parts = [
-        text(14, state + 5, "h<tspan dy='4' font-size='9'>t-1</tspan>", anchor="start"),
-        text(14, feed + 5, "x<tspan dy='4' font-size='9'>t</tspan>", anchor="start"),
+        text(14, state + 5, sub("h", "t-1"), anchor="start"),
+        text(14, feed + 5, sub("x", "t"), anchor="start"),
         line([(44, state), (606, state)], arrow=True),
         line([(34, feed), (460, feed)]),
         line([(90, state), (90, gates), (102, gates)], arrow=True),
@@ -207,13 +207,13 @@ def gru() -> str:
         line([(460, gates - 18), (460, middle + 12)], arrow=True),
         line([(400, 160), (400, state + 12)], arrow=True),
         line([(460, 160), (400, 160)]),
-        dot(210, middle, "×", 12, "white"),
-        dot(400, state, "×", 12, "white"),
-        dot(460, middle, "×", 12, "white"),
+        dot(210, middle, TIMES, 12, "white"),
+        dot(400, state, TIMES, 12, "white"),
+        dot(460, middle, TIMES, 12, "white"),
         dot(540, state, "+", 12, "white"),
         text(476, 150, "1 - z", size=12, anchor="start", color=BLUE),
         text(388, 150, "z", size=12, anchor="end", color=BLUE),
-        text(612, state + 5, "h<tspan dy='4' font-size='9'>t</tspan>", anchor="start"),
+        text(612, state + 5, sub("h", "t"), anchor="start"),
     ]
     for x, name, function in ((130, "r", "f"), (280, "o", "g"), (460, "z", "f")):
         parts += [line([(x, feed), (x, gates + 18)], arrow=True), *gate(x, gates, name, function)]

@@ -16,8 +16,8 @@ from refcoreml.neuralnetwork.registry import LAYERS
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _load() -> Any:
-    spec = importlib.util.spec_from_file_location("docs_specification", ROOT / "docs" / "specification.py")
+def _load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -26,7 +26,7 @@ def _load() -> Any:
     return module
 
 
-specification = _load()
+specification, figures = _load("specification"), _load("figures")
 KNOWN = specification.layers()
 
 
@@ -36,6 +36,12 @@ def test_every_clause_has_a_test_and_every_label_a_clause() -> None:
 
 def test_the_pages_are_what_the_generator_writes() -> None:
     assert specification.stale(specification.pages(KNOWN, specification.labels_in_tests())) == []
+
+
+def test_the_figures_are_what_the_layers_compute() -> None:
+    assert figures.stale() == []
+    shown = {KNOWN[kind].more["figure"] for kind in KNOWN if "figure" in KNOWN[kind].more}
+    assert shown == {f"{name}.svg" for name in figures.FIGURES}
 
 
 def test_every_layer_has_clauses() -> None:

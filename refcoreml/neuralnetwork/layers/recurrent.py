@@ -166,7 +166,8 @@ def gru(node: Node) -> Op:
     last x to the first, y stays in the order of processing.
     Errors: sizes or numbers of weights that do not fit; activations other than two that recurrent layers have.
     Chosen: blobs have rank 5 in the N-D world, too (Apple's validator asks so); a state of batch 1 serves every item of
-    the batch, as the zeros of an omitted optional input have their declared shape.
+    the batch, as the zeros of an omitted optional input have their declared shape; a state may have its batch first, as
+    in ``simpleRecurrent``.
     Source: ``GRULayerParams``.
     """
     params = node.params
@@ -219,7 +220,8 @@ def unidirectional_lstm(node: Node) -> Op:
     Errors: sizes or numbers of weights that do not fit; activations other than three that recurrent layers have.
     Chosen: forgetBias is ignored: stored biases of the forget gate already hold the 1 (recorded results of converted
     models agree only so). Blobs have rank 5 in the N-D world, too (Apple's validator asks so); a state of batch 1
-    serves every item of the batch, as the zeros of an omitted optional input have their declared shape.
+    serves every item of the batch, as the zeros of an omitted optional input have their declared shape; a state may
+    have its batch first, as in ``simpleRecurrent``.
     Source: ``UniDirectionalLSTMLayerParams``, ``LSTMParams``, ``LSTMWeightParams``.
     """
     params = node.params
