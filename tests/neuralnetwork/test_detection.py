@@ -47,6 +47,8 @@ def plain(boxes, scores, iou_threshold, score_threshold, most, per_class):
     return out
 
 
+@pytest.mark.clause("NonMaximumSuppression.S1", "NonMaximumSuppression.S2", "NonMaximumSuppression.S3")
+@pytest.mark.clause("NonMaximumSuppression.S4")
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("per_class", [False, True])
 @pytest.mark.parametrize("score_threshold", [-1.0, 0.5, 1.4375, 9.0])
@@ -65,6 +67,40 @@ def test_options(iou_threshold, most, score_threshold, per_class, precision):
             np.testing.assert_array_equal(ours, theirs)
 
 
+def kept(boxes, scores, **options):
+    indices, counts = run_nms([boxes], [scores], max_boxes=len(boxes), **options)[2:]
+    return indices[0, : int(counts[0])].tolist()
+
+
+@pytest.mark.clause("NonMaximumSuppression.U1")
+def test_equality_with_the_thresholds():
+    boxes = [[0, 0, 2, 2], [1, 0, 2, 2], [9, 9, 2, 2]]  # the first two share 2 of 6
+    scores = [[0.75], [0.5], [0.25]]
+    assert kept(boxes, scores, score_threshold=0.25, iou_threshold=1) == [0, 1]
+    assert kept(boxes, scores, score_threshold=0.2, iou_threshold=1) == [0, 1, 2]
+    third = float(np.float32(1) / np.float32(3))
+    assert kept(boxes, scores, iou_threshold=third) == [0, 1, 2]
+    assert kept(boxes, scores, iou_threshold=np.nextafter(np.float32(third), np.float32(0))) == [0, 2]
+
+
+@pytest.mark.clause("NonMaximumSuppression.U2")
+def test_equal_scores_come_in_the_order_of_the_boxes():
+    boxes = [[0, 0, 1, 1], [3, 0, 1, 1], [3, 0, 1, 1], [6, 0, 1, 1]]
+    assert kept(boxes, [[1], [2], [2], [2]], iou_threshold=0.5) == [1, 3, 0]
+
+
+@pytest.mark.clause("NonMaximumSuppression.U3")
+def test_boxes_of_no_or_negative_size():
+    assert kept([[0, 0, -2, 2], [0, 0, 2, -2], [5, 0, 0, 0], [5, 0, 0, 0]], [[4], [3], [2], [1]]) == [0, 2, 3]
+
+
+@pytest.mark.clause("NonMaximumSuppression.U4")
+def test_scores_that_are_not_numbers():
+    boxes = [[0, 0, 1, 1], [3, 0, 1, 1], [6, 0, 1, 1]]
+    assert kept(boxes, [[1, 0], [np.nan, 9], [2, 0]], score_threshold=-np.inf) == [2, 0]
+
+
+@pytest.mark.clause("NonMaximumSuppression.S1")
 def test_items_of_a_batch_do_not_meet():
     boxes, scores = a_batch(batch=3)
     options = {"iou_threshold": 0.25, "score_threshold": 0.25, "max_boxes": 11, "per_class_suppression": True}
@@ -75,6 +111,7 @@ def test_items_of_a_batch_do_not_meet():
             np.testing.assert_array_equal(ours[item : item + 1], theirs)
 
 
+@pytest.mark.clause("NonMaximumSuppression.S5", "NonMaximumSuppression.U4")
 def test_one_box_comes_back_where_none_passes():
     boxes, scores = a_batch(batch=1, count=4, classes=2)
     scores[0] = [[-5, np.nan], [-7, -4], [-3, -6], [-9, -3]]
@@ -85,6 +122,14 @@ def test_one_box_comes_back_where_none_passes():
     assert y_scores[0].tolist() == [[-3, -6], [0, 0], [0, 0]]
 
 
+@pytest.mark.clause("NonMaximumSuppression.U5")
+def test_a_fraction_of_the_number_of_boxes_is_cut_off():
+    boxes, scores = a_batch()
+    indices = run_nms(boxes, scores, [1], [0], [2.9], static=False)[2]
+    assert indices.shape == (2, 2)
+
+
+@pytest.mark.clause("NonMaximumSuppression.C1", "NonMaximumSuppression.C2")
 @pytest.mark.parametrize(
     ("given", "options", "message"),
     [
@@ -106,6 +151,7 @@ def test_invalid(given, options, message):
         one_layer(KIND, len(given), 4, rank5=False, **options).shapes({f"x{i}": s for i, s in enumerate(given)})
 
 
+@pytest.mark.clause("NonMaximumSuppression.C2", "NonMaximumSuppression.C3")
 def test_invalid_values():
     boxes, scores = a_batch()
     for field in ("iou_threshold", "score_threshold"):

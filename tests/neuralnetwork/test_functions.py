@@ -43,6 +43,7 @@ def _shape(rank):
     return (2, 3, 4, 5, 6)[-rank:]
 
 
+@pytest.mark.clause("ceil.S1", "floor.S1", "round.S1", "sign.S1")
 @pytest.mark.parametrize("rank", range(1, 6))
 @pytest.mark.parametrize("kind", EXACT)
 def test_exact(kind, rank):
@@ -51,6 +52,14 @@ def test_exact(kind, rank):
     np.testing.assert_array_equal(y.ravel(), [EXACT[kind](v) for v in x.ravel().tolist()])
 
 
+@pytest.mark.clause("round.U1")
+def test_halves_go_to_the_even_number():
+    y = run_layer("round", [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5])
+    np.testing.assert_array_equal(y, [-2, -2, 0, 0, 2, 2, 4])
+
+
+@pytest.mark.clause("exp2.S1", "sin.S1", "cos.S1", "tan.S1", "asin.S1", "acos.S1", "atan.S1", "sinh.S1", "cosh.S1")
+@pytest.mark.clause("asinh.S1", "acosh.S1", "atanh.S1", "erf.S1", "tanh.S1")
 @pytest.mark.parametrize("kind", ROUNDED)
 def test_single_precision_is_rounded_once(kind):
     function, (low, high) = ROUNDED[kind]
@@ -72,12 +81,17 @@ def test_double_precision(kind):
     np.testing.assert_array_less(np.abs(y - expected), 5 * np.spacing(np.abs(expected)))
 
 
-@pytest.mark.parametrize(("kind", "outside"), [("asin", 1.5), ("acos", -1.5), ("acosh", 0.5), ("atanh", 2.0)])
-def test_outside_of_the_domain(kind, outside):
+OUTSIDE = {"asin": [1.5, -1.5], "acos": [1.5, -1.5], "acosh": [0.5, -2], "atanh": [2, -2]}
+
+
+@pytest.mark.clause("asin.S2", "acos.S2", "acosh.S2", "atanh.S2")
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_outside_of_the_domain(kind):
     with np.errstate(invalid="ignore"):
-        np.testing.assert_array_equal(run_layer(kind, [outside]), [np.nan])
+        np.testing.assert_array_equal(run_layer(kind, OUTSIDE[kind]), [np.nan, np.nan])
 
 
+@pytest.mark.clause("exp2.S2", "cosh.S2", "sinh.S2", "atanh.S3")
 @np.errstate(over="ignore", divide="ignore")
 def test_infinities():
     np.testing.assert_array_equal(run_layer("exp2", [128, -200, 127]), np.array([np.inf, 0, 2.0**127], np.float32))
@@ -86,12 +100,24 @@ def test_infinities():
     np.testing.assert_array_equal(run_layer("atanh", [1, -1]), [np.inf, -np.inf])
 
 
-@pytest.mark.parametrize("kind", [*EXACT, *ROUNDED, "gelu"])
+@pytest.mark.clause("ceil.U1", "floor.U1", "sign.U1", "exp2.U1", "sin.U1", "cos.U1", "tan.U1", "asin.U1", "acos.U1")
+@pytest.mark.clause("atan.U1", "sinh.U1", "cosh.U1", "asinh.U1", "acosh.U1", "atanh.U1", "erf.U1", "tanh.U1", "gelu.U1")
+@pytest.mark.clause("clampedReLU.U1", "round.U2")
+@pytest.mark.parametrize("kind", [*EXACT, *ROUNDED, "clip", "gelu", "clampedReLU"])
 def test_nan_stays(kind):
     x = 1 if kind == "acosh" else 0.5
     np.testing.assert_array_equal(np.isnan(run_layer(kind, [[np.nan, x]])), [[True, False]])
 
 
+@pytest.mark.clause("ceil.C1", "floor.C1", "round.C1", "sign.C1", "exp2.C1", "sin.C1", "cos.C1", "tan.C1", "asin.C1")
+@pytest.mark.clause("acos.C1", "atan.C1", "sinh.C1", "cosh.C1", "asinh.C1", "acosh.C1", "atanh.C1", "erf.C1", "tanh.C1")
+@pytest.mark.parametrize("kind", [*EXACT, *ROUNDED])
+def test_one_input(kind):
+    with pytest.raises(InvalidModelError, match=rf"\({kind}\): has 2 inputs, expected 1"):
+        one_layer(kind, 2)
+
+
+@pytest.mark.clause("clip.S1", "clip.S2", "clip.U1")
 def test_clip():
     x = integers((3, 4, 5), low=-9, high=10)
     y = run_layer("clip", x, minVal=-2, maxVal=5)
@@ -100,12 +126,14 @@ def test_clip():
     np.testing.assert_array_equal(run_layer("clip", [3, -3]), [0, 0])
 
 
+@pytest.mark.clause("clip.C1")
 @pytest.mark.parametrize(("low", "high"), [(1, 0), (np.nan, 1)])
 def test_clip_of_nothing(low, high):
     with pytest.raises(InvalidModelError, match=r"\(clip\).*expected minVal <= maxVal"):
         one_layer("clip", minVal=low, maxVal=high)
 
 
+@pytest.mark.clause("gelu.C1", "gelu.S1", "gelu.S2", "gelu.S3")
 @pytest.mark.parametrize("rank", range(1, 6))
 def test_gelu(rank):
     x = np.random.default_rng(rank).standard_normal(_shape(rank)) * 3
@@ -129,6 +157,25 @@ def test_gelu(rank):
         one_layer("gelu", mode=7)
 
 
+@pytest.mark.clause("gelu.U2")
+@pytest.mark.parametrize("mode", ["EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"])
+def test_gelu_of_infinities(mode):
+    np.testing.assert_array_equal(run_layer("gelu", [-np.inf, np.inf], mode=mode), [0, np.inf])
+
+
+@pytest.mark.clause("clampedReLU.C1")
+def test_clamped_relu_of_two():
+    with pytest.raises(InvalidModelError, match=r"\(clampedReLU\): has 2 inputs, expected 1"):
+        one_layer("clampedReLU", 2)
+
+
+@pytest.mark.clause("clampedReLU.S2")
+def test_clamped_relu_without_parameters():
+    np.testing.assert_array_equal(run_layer("clampedReLU", [-3, 0, 4]), [0, 0, 0])
+    np.testing.assert_array_equal(run_layer("clampedReLU", [-3, 4], beta=2), [0, 2])
+
+
+@pytest.mark.clause("clampedReLU.S1")
 @pytest.mark.parametrize("alpha", [0.0, 2.0, -3.0])
 @pytest.mark.parametrize("beta", [7.0, -8.0])
 def test_clamped_relu(alpha, beta):

@@ -54,6 +54,7 @@ SEEDS = st.integers(0, 99)
 # ---- Gathering ----
 
 
+@pytest.mark.clause("gather.S1", "gather.S2", "gather.U1")
 @given(shapes(), shapes(1, 3), st.data(), SEEDS, PRECISIONS)
 def test_gather(shape, index_shape, data, seed, precision):
     assume(len(shape) + len(index_shape) <= 6)
@@ -63,6 +64,7 @@ def test_gather(shape, index_shape, data, seed, precision):
     np.testing.assert_array_equal(y, np.take(x, np.trunc(indices).astype(int), axis))
 
 
+@pytest.mark.clause("gatherND.S1", "gatherND.U1", "gatherND.U2")
 @given(shapes(), shapes(1, 4), st.data(), SEEDS, PRECISIONS)
 def test_gather_nd(shape, lead, data, seed, precision):
     count = data.draw(st.integers(1, len(shape)))
@@ -74,12 +76,14 @@ def test_gather_nd(shape, lead, data, seed, precision):
     np.testing.assert_array_equal(y, expected.reshape(*lead, *shape[count:]))
 
 
+@pytest.mark.clause("gatherND.S2")
 def test_gather_nd_of_one_element():
     x = integers((2, 3))
     assert run_layer("gatherND", x, [1, 2]).tolist() == [x[1, 2]]
     assert run_layer("gatherND", x, [1]).tolist() == x[1].tolist()
 
 
+@pytest.mark.clause("gatherAlongAxis.S1", "gatherAlongAxis.S2", "gatherAlongAxis.U1")
 @given(shapes(), st.data(), SEEDS, PRECISIONS)
 def test_gather_along_axis(shape, data, seed, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -123,6 +127,7 @@ def updates_of(shape, seed):
 MODE_NAMES = st.sampled_from(["SCATTER_UPDATE", *MODES])
 
 
+@pytest.mark.clause("scatter.S1", "scatter.S2", "scatter.S3", "scatter.U2")
 @given(shapes(1, 4, 3), shapes(1, 2), MODE_NAMES, st.data(), SEEDS, PRECISIONS)
 def test_scatter(shape, index_shape, mode, data, seed, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -136,6 +141,7 @@ def test_scatter(shape, index_shape, mode, data, seed, precision):
     np.testing.assert_array_equal(y, in_order(x, targets, slices, mode))
 
 
+@pytest.mark.clause("scatterND.S1", "scatterND.S3", "scatterND.U2", "scatterND.U3")
 @given(shapes(1, 4, 3), shapes(1, 2), MODE_NAMES, st.data(), SEEDS, PRECISIONS)
 def test_scatter_nd(shape, lead, mode, data, seed, precision):
     count = data.draw(st.integers(1, len(shape)))
@@ -146,6 +152,7 @@ def test_scatter_nd(shape, lead, mode, data, seed, precision):
     np.testing.assert_array_equal(y, in_order(x, targets, updates.reshape(-1, *shape[count:]), mode))
 
 
+@pytest.mark.clause("scatterAlongAxis.S1", "scatterAlongAxis.S2", "scatterAlongAxis.S3", "scatterAlongAxis.U2")
 @given(shapes(1, 5, 3), MODE_NAMES, st.data(), SEEDS, PRECISIONS)
 def test_scatter_along_axis(shape, mode, data, seed, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -159,6 +166,38 @@ def test_scatter_along_axis(shape, mode, data, seed, precision):
     np.testing.assert_array_equal(y, in_order(x, targets, updates.ravel(), mode))
 
 
+SCATTERS = ["scatter", "scatterND", "scatterAlongAxis"]
+
+
+def addressed(kind, places):
+    return [[place] for place in places] if kind == "scatterND" else places
+
+
+@pytest.mark.clause("scatter.U1", "scatterND.U1", "scatterAlongAxis.U1")
+@pytest.mark.parametrize("kind", SCATTERS)
+def test_repeated_indices_apply_in_their_order(kind):
+    x, places, updates = [8, 1, 2], addressed(kind, [2, 0, 2, 0, 2]), [5, 2, 3, 4, 7]
+    for mode, expected in {
+        "SCATTER_UPDATE": [4, 1, 7],
+        "SCATTER_ADD": [14, 1, 17],
+        "SCATTER_SUB": [2, 1, -13],
+        "SCATTER_MUL": [64, 1, 210],
+        "SCATTER_MAX": [8, 1, 7],
+        "SCATTER_MIN": [2, 1, 2],
+    }.items():
+        assert run_layer(kind, x, places, updates, mode=mode).tolist() == expected
+    y = run_layer(kind, [8, 1], addressed(kind, [0, 0]), [2, 16], mode="SCATTER_DIV")
+    assert y.tolist() == [0.25, 1]
+
+
+@pytest.mark.clause("scatter.U4", "scatterND.U4", "scatterAlongAxis.U4")
+@pytest.mark.parametrize("mode", ["SCATTER_MAX", "SCATTER_MIN"])
+@pytest.mark.parametrize("kind", SCATTERS)
+def test_extremes_of_nan(kind, mode):
+    y = run_layer(kind, [1, np.nan, 3], addressed(kind, [0, 1]), [np.nan, 5], mode=mode)
+    np.testing.assert_array_equal(y, [np.nan, np.nan, 3])
+
+
 @given(shapes(), st.data(), SEEDS)
 def test_scatter_puts_back_what_gather_took(shape, data, seed):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -167,6 +206,7 @@ def test_scatter_puts_back_what_gather_took(shape, data, seed):
     np.testing.assert_array_equal(run_layer("scatter", x, indices, taken, axis=axis), x)
 
 
+@pytest.mark.clause("scatterND.S2")
 def test_scatter_nd_of_one_element():
     x = integers((2, 3))
     y = run_layer("scatterND", x, [1, -1], [9], mode="SCATTER_ADD")
@@ -183,6 +223,7 @@ OUT_OF_RANGE = {
 }
 
 
+@pytest.mark.clause("gather.U2", "gatherAlongAxis.U2", "scatter.U3", "scatterAlongAxis.U3")
 @pytest.mark.parametrize("wrong", [5.0, -6.0, np.nan, np.inf, -np.inf, 2.0**60, 5.5])
 @pytest.mark.parametrize("kind", OUT_OF_RANGE)
 def test_indices_out_of_range(kind, wrong):
@@ -201,6 +242,7 @@ def test_indices_out_of_range(kind, wrong):
     np.testing.assert_array_equal(lenient, run_layer(kind, *blobs, **options))
 
 
+@pytest.mark.clause("gatherND.U3", "scatterND.U5")
 @pytest.mark.parametrize("kind", ["gatherND", "scatterND"])
 def test_indices_of_several_axes_out_of_range(kind):
     x, updates = integers((2, 3, 5)), [integers((2, 5), 1)] if kind == "scatterND" else []
@@ -213,6 +255,24 @@ def test_indices_of_several_axes_out_of_range(kind):
     )
 
 
+@pytest.mark.clause(
+    "gather.C1",
+    "gather.C2",
+    "gather.C3",
+    "gatherND.C1",
+    "gatherND.C2",
+    "gatherAlongAxis.C1",
+    "gatherAlongAxis.C2",
+    "scatter.C1",
+    "scatter.C2",
+    "scatter.C3",
+    "scatterND.C1",
+    "scatterND.C2",
+    "scatterND.C3",
+    "scatterAlongAxis.C1",
+    "scatterAlongAxis.C2",
+    "scatterAlongAxis.C3",
+)
 @pytest.mark.parametrize(
     ("kind", "given", "options", "message"),
     [
@@ -229,8 +289,11 @@ def test_indices_of_several_axes_out_of_range(kind):
         ("scatter", [(2, 3), (4,), (4, 3)], {"axis": 5}, "axis is 5"),
         ("scatterND", [(2, 3), (4, 2), (4, 3)], {}, r"have the shape \(4, 3\), expected \(4,\)"),
         ("scatterND", [(2, 3), (4, 3), (4,)], {}, "address 3 axes"),
+        ("scatterND", [(2, 3), (4, 2), (4,)], {"mode": 7}, "mode is 7"),
         ("scatterAlongAxis", [(2, 3), (2, 4), (2, 3)], {"axis": 1}, r"have the shape \(2, 3\), expected \(2, 4\)"),
         ("scatterAlongAxis", [(2, 3), (4, 4), (4, 4)], {"axis": 1}, "along other axes than 1"),
+        ("scatterAlongAxis", [(2, 3), (2, 3), (2, 3)], {"axis": 2}, "axis is 2"),
+        ("scatterAlongAxis", [(2, 3), (2, 3), (2, 3)], {"mode": 7}, "mode is 7"),
         ("gather", [(2**24 + 1,), (4,)], {}, "16777217 elements, but float32 names only 16777216 exactly"),
         ("gatherND", [(2, 2**24 + 1), (4, 2)], {}, "names only 16777216 exactly"),
     ],
@@ -248,6 +311,7 @@ def test_long_axes_in_float64():
 # ---- embeddingND ----
 
 
+@pytest.mark.clause("embeddingND.S1", "embeddingND.S2", "embeddingND.U2")
 @given(shapes(1, 4, 6), SEEDS, PRECISIONS, st.booleans())
 def test_embedding_nd(lead, seed, precision, has_bias):
     weights, bias = integers((3, 7), seed), integers((3,), seed + 1)
@@ -258,6 +322,7 @@ def test_embedding_nd(lead, seed, precision, has_bias):
     np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.clause("embeddingND.C1", "embeddingND.C2", "embeddingND.U1")
 def test_embedding_nd_errors():
     options = {"vocab_size": 7, "embedding_size": 3, "weights": integers((3, 7))}
     for wrong in (-1, 7, np.nan):
@@ -273,6 +338,8 @@ def test_embedding_nd_errors():
             InvalidModelError, match=f"{'vocabSize' if 'vocab_size' in wrong else 'embeddingSize'} is 0"
         ):
             run_layer("embeddingND", [[0]], **{**options, **wrong})
+    with pytest.raises(InvalidModelError, match=r"bias.*holds 2 values"):
+        run_layer("embeddingND", [[0]], has_bias=True, bias=[1, 2], **options)
     with pytest.raises(InvalidModelError, match="holds 21 values"):
         run_layer("embeddingND", [[0]], **{**options, "vocab_size": 2**20})
 
@@ -304,6 +371,7 @@ def sliced(draw, most=5):
     return shape, settings, tuple(notation)
 
 
+@pytest.mark.clause("sliceStatic.S1", "sliceStatic.S2", "sliceStatic.S3")
 @given(sliced(), SEEDS, PRECISIONS)
 def test_slice_static(case, seed, precision):
     shape, settings, notation = case
@@ -313,6 +381,7 @@ def test_slice_static(case, seed, precision):
     assert y.ndim >= 1
 
 
+@pytest.mark.clause("sliceDynamic.S1", "sliceDynamic.S3")
 @given(sliced(), st.integers(2, 7), SEEDS)
 def test_slice_dynamic(case, inputs, seed):
     """Any number of the settings comes as inputs; the builder of coremltools writes the others for five axes."""
@@ -326,6 +395,7 @@ def test_slice_dynamic(case, inputs, seed):
     np.testing.assert_array_equal(y, np.atleast_1d(x[notation]))
 
 
+@pytest.mark.clause("sliceStatic.S2", "sliceStatic.S3")
 def test_slice_masks_of_the_specification():
     """The two examples of the original comment."""
     x = np.arange(125.0).reshape(5, 5, 5)
@@ -344,6 +414,7 @@ def test_slice_masks_of_the_specification():
     np.testing.assert_array_equal(y, x[1, 2::2, 3])
 
 
+@pytest.mark.clause("sliceDynamic.S2", "sliceDynamic.U1")
 def test_slice_dynamic_with_fractions_and_default_masks():
     x = integers((5, 7))
     y = run_layer("sliceDynamic", x, [1.9, -2.9], [4.9, -0.9 + 8], [2, 1], static=False)
@@ -363,6 +434,14 @@ def settings_of(**changes):
     }
 
 
+@pytest.mark.clause(
+    "sliceStatic.C1",
+    "sliceStatic.C2",
+    "sliceStatic.U1",
+    "sliceStatic.U2",
+    "sliceDynamic.C2",
+    "sliceDynamic.U2",
+)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -392,12 +471,14 @@ def test_invalid_slices(changes, message):
             run_layer("sliceDynamic", integers((2, 3)), *blobs, changes.get("squeeze_masks", [0, 0]), static=False)
 
 
+@pytest.mark.clause("sliceStatic.U1", "sliceStatic.U2")
 def test_slices_that_are_not_strict():
     x = integers((2, 3))
     changes = {"begin_ids": [9, 2], "end_ids": [0, -9], "strides": [1, -1], "squeeze_masks": [True, False]}
     np.testing.assert_array_equal(run_lenient("sliceStatic", x, **settings_of(**changes)), x[1, ::-1])
 
 
+@pytest.mark.clause("sliceDynamic.C1")
 def test_invalid_dynamic_slices():
     x = integers((2, 3))
     with pytest.raises(InvalidModelError, match=r"'x1' has the shape \(3,\), expected 2 element"):
@@ -414,6 +495,7 @@ def test_invalid_dynamic_slices():
         network.run({"x0": long, "x1": one, "x2": one, "x3": one})
 
 
+@pytest.mark.clause("sliceBySize.S1", "sliceBySize.U2")
 @given(shapes(1, 5, 6), st.data(), SEEDS, PRECISIONS)
 def test_slice_by_size(shape, data, seed, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -424,6 +506,7 @@ def test_slice_by_size(shape, data, seed, precision):
     np.testing.assert_array_equal(y, np.take(x, range(begin, begin + size), axis))
 
 
+@pytest.mark.clause("sliceBySize.C1", "sliceBySize.C2", "sliceBySize.U1")
 def test_slice_by_size_errors():
     x = integers((2, 5))
     for size in (0, -1, 6, HUGE):
@@ -443,6 +526,7 @@ def test_slice_by_size_errors():
 # ---- Windows, reversal ----
 
 
+@pytest.mark.clause("slidingWindows.S1", "slidingWindows.S2")
 @given(shapes(1, 4, 7), st.data(), SEEDS, PRECISIONS)
 def test_sliding_windows(shape, data, seed, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -463,6 +547,7 @@ def test_sliding_windows_agree_with_torch(axis, size, step):
     np.testing.assert_array_equal(y, theirs.numpy())
 
 
+@pytest.mark.clause("slidingWindows.C1", "slidingWindows.C2")
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
@@ -479,6 +564,7 @@ def test_invalid_sliding_windows(shape, options, message):
         run_layer("slidingWindows", np.zeros(shape), **options)
 
 
+@pytest.mark.clause("reverse.S1", "reverse.C1")
 @given(shapes(), st.data(), SEEDS, PRECISIONS)
 def test_reverse(shape, data, seed, precision):
     flags = data.draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape)))
@@ -489,6 +575,7 @@ def test_reverse(shape, data, seed, precision):
         run_layer("reverse", x, reverse_dim=[*flags, True])
 
 
+@pytest.mark.clause("reverseSeq.S1", "reverseSeq.U2")
 @given(shapes(2, 5), st.data(), SEEDS, PRECISIONS)
 def test_reverse_sequences(shape, data, seed, precision):
     rank = len(shape)
@@ -505,12 +592,14 @@ def test_reverse_sequences(shape, data, seed, precision):
     np.testing.assert_array_equal(y, np.moveaxis(expected, (0, 1), (batch, sequence)))
 
 
+@pytest.mark.clause("reverseSeq.S1")
 def test_reverse_sequences_of_the_specification():
     x = [[0, 1, 2, 3], [4, 5, 6, 7]]
     y = run_layer("reverseSeq", x, [3, 0], batch_axis=0, sequence_axis=1)
     assert y.tolist() == [[2, 1, 0, 3], [4, 5, 6, 7]]
 
 
+@pytest.mark.clause("reverseSeq.C1", "reverseSeq.C2", "reverseSeq.U1")
 def test_reverse_sequences_errors():
     x, options = integers((2, 3, 5)), {"batch_axis": 1, "sequence_axis": 2}
     for wrong in (-1, 6, np.nan):

@@ -21,6 +21,7 @@ def shapes(low, high, most=5):
     return st.lists(st.integers(1, most), min_size=low, max_size=high).map(tuple)
 
 
+@pytest.mark.clause("whereNonZero.S1", "whereNonZero.S2")
 @given(shapes(1, 5), SEEDS, PRECISIONS)
 def test_where_non_zero(shape, seed, precision):
     x = integers(shape, seed, low=-1, high=2)
@@ -29,6 +30,7 @@ def test_where_non_zero(shape, seed, precision):
     assert y.tolist() == [list(index) for index in np.ndindex(shape) if x[index]]
 
 
+@pytest.mark.clause("whereNonZero.C1", "whereNonZero.U1")
 def test_where_non_zero_errors():
     with pytest.raises(
         InputError, match=r"\(whereNonZero\): all 6 elements of 'x0' are 0, so that the output would be empty"
@@ -39,6 +41,14 @@ def test_where_non_zero_errors():
         one_layer("whereNonZero", rank5=False).run({"x0": long})
 
 
+@pytest.mark.clause("whereNonZero.U2", "whereBroadcastable.U1")
+def test_nan_is_not_zero():
+    x = [[0, np.nan, -0.0], [np.inf, 0, 0]]
+    assert run_layer("whereNonZero", x, static=False).tolist() == [[0, 1], [1, 0]]
+    assert run_layer("whereBroadcastable", [np.nan, 0, -0.0], [5], [7]).tolist() == [5, 7, 7]
+
+
+@pytest.mark.clause("whereBroadcastable.S1", "whereBroadcastable.S2")
 @given(shapes(1, 5), st.data(), SEEDS, PRECISIONS)
 def test_where_broadcastable(shape, data, seed, precision):
     """Any three shapes that broadcast to the given one."""
@@ -54,6 +64,7 @@ def test_where_broadcastable(shape, data, seed, precision):
         assert y[index] == (a[index] if condition[index] else b[index])
 
 
+@pytest.mark.clause("whereBroadcastable.C1")
 def test_where_broadcastable_errors():
     with pytest.raises(
         InvalidModelError, match=r"the shapes \(2, 3\), \(4,\) and \(1,\) of its inputs do not broadcast"
@@ -66,6 +77,7 @@ def test_where_broadcastable_errors():
 NUMBERS = st.integers(-7, 7) | st.sampled_from([-(2**63), 2**63 - 1])
 
 
+@pytest.mark.clause("matrixBandPart.S1", "matrixBandPart.S2")
 @given(shapes(2, 5), NUMBERS, NUMBERS, SEEDS, PRECISIONS)
 def test_matrix_band_part(shape, lower, upper, seed, precision):
     x = integers(shape, seed, low=1)
@@ -76,6 +88,7 @@ def test_matrix_band_part(shape, lower, upper, seed, precision):
         assert y[index] == (x[index] if kept else 0)
 
 
+@pytest.mark.clause("lowerTriangular.S1", "upperTriangular.S1")
 @given(shapes(2, 5), NUMBERS, SEEDS, PRECISIONS)
 def test_triangular(shape, k, seed, precision):
     x = integers(shape, seed, low=1)
@@ -86,12 +99,23 @@ def test_triangular(shape, k, seed, precision):
     np.testing.assert_array_equal(y, np.triu(x, near))
 
 
+@pytest.mark.clause("matrixBandPart.U1", "lowerTriangular.U1", "upperTriangular.U1")
+@pytest.mark.parametrize("kind", ["matrixBandPart", "lowerTriangular", "upperTriangular"])
+def test_what_is_left_out_is_zero_whatever_it_was(kind):
+    x = [[1, np.nan, np.inf], [np.nan, 2, -np.inf]]
+    y = run_layer(kind, x)  # without parameters the main diagonal, and what lies below or above it
+    kept = {"matrixBandPart": np.eye(2, 3), "lowerTriangular": np.tri(2, 3), "upperTriangular": np.tri(3, 2).T}[kind]
+    np.testing.assert_array_equal(y, np.where(kept, x, 0))
+
+
+@pytest.mark.clause("matrixBandPart.C1", "lowerTriangular.C1", "upperTriangular.C1")
 @pytest.mark.parametrize("kind", ["matrixBandPart", "lowerTriangular", "upperTriangular"])
 def test_matrices_need_rank_two(kind):
     with pytest.raises(InvalidModelError, match=rf"\({kind}\): takes blobs of rank 2 or more, got \(5,\)"):
         run_layer(kind, integers((5,)))
 
 
+@pytest.mark.clause("oneHot.S1", "oneHot.S2", "oneHot.U1")
 @given(shapes(1, 4), st.integers(1, 6), st.data(), SEEDS, st.booleans(), PRECISIONS)
 def test_one_hot(shape, depth, data, seed, dynamic, precision):
     axis = data.draw(st.integers(-len(shape) - 1, len(shape)))
@@ -116,6 +140,14 @@ def test_one_hot_agrees_with_torch():
     np.testing.assert_array_equal(y, theirs)
 
 
+@pytest.mark.clause("oneHot.S3", "oneHot.U1", "oneHot.U2")
+def test_one_hot_of_fractions_and_nothing():
+    y = run_layer("oneHot", [1.9, -0.5, np.nan, 3, -1], one_hot_vector_size=3, axis=-1, on_value=2)
+    assert y.tolist() == [[0, 2, 0], [2, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert run_layer("oneHot", [1], one_hot_vector_size=3).tolist() == [[0], [0], [0]]  # onValue is 0 where unset
+
+
+@pytest.mark.clause("oneHot.C1", "oneHot.C2", "oneHot.C3")
 def test_one_hot_errors():
     x = integers((2, 3))
     with pytest.raises(InvalidModelError, match="oneHotVectorSize is 0, expected 1 or more, or a second input"):

@@ -35,6 +35,7 @@ def batches(draw):
     return pair if draw(st.booleans()) else pair[::-1]
 
 
+@pytest.mark.clause("batchedMatmul.S1", "batchedMatmul.S2")
 @settings(max_examples=50)
 @given(batches(), st.booleans(), st.booleans(), st.sampled_from(["float32", "float64"]))
 def test_two_inputs(batch, transpose_a, transpose_b, precision):
@@ -50,6 +51,7 @@ def test_two_inputs(batch, transpose_a, transpose_b, precision):
     np.testing.assert_array_equal(y, _loop(a, b))
 
 
+@pytest.mark.clause("batchedMatmul.S3", "batchedMatmul.U1")
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
@@ -74,6 +76,7 @@ def test_vectors_and_ranks(a, b, expected, transpose):
     np.testing.assert_array_equal(result, z)
 
 
+@pytest.mark.clause("batchedMatmul.S4")
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 3, 7), (2, 3, 5, 7), (2, 3, 1, 5, 7)])
 def test_weights_are_stored_by_columns(shape, has_bias):
@@ -94,6 +97,7 @@ def test_weights_are_stored_by_columns(shape, has_bias):
     np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.clause("batchedMatmul.S5")
 def test_scales_of_quantized_weights_run_along_the_output():
     codes = np.random.default_rng(0).integers(0, 256, (7, 4))
     quantized = schema.WeightParams(rawValue=codes.astype(np.uint8).tobytes(order="F"))
@@ -106,6 +110,7 @@ def test_scales_of_quantized_weights_run_along_the_output():
     np.testing.assert_array_equal(y, _loop(x, codes * np.array([1, 2, 3, 4]) + np.array([-4, -3, -2, -1])))
 
 
+@pytest.mark.clause("batchedMatmul.U2")
 def test_dynamic_quantization_computes_with_dequantized_weights():
     codes = np.random.default_rng(0).integers(-127, 128, (7, 4))
     quantized = schema.WeightParams(int8RawValue=codes.astype(np.int8).tobytes(order="F"))
@@ -119,6 +124,7 @@ def test_dynamic_quantization_computes_with_dequantized_weights():
     np.testing.assert_array_equal(y, _loop(x, codes * 0.5) + bias)
 
 
+@pytest.mark.clause("batchedMatmul.C1", "batchedMatmul.C2")
 @pytest.mark.parametrize(
     ("a", "b", "fields", "message"),
     [
@@ -135,6 +141,7 @@ def test_errors_of_two_inputs(a, b, fields, message):
         run_layer("batchedMatmul", np.ones(a), np.ones(b), **fields)
 
 
+@pytest.mark.clause("batchedMatmul.C3")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -19,6 +19,7 @@ run_layer = partial(run_layer, rank5=False)
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
 
 
+@pytest.mark.clause("softmaxND.S1")
 @settings(max_examples=50)
 @given(SHAPES, st.data(), st.integers(0, 9))
 def test_softmax(shape, data, seed):
@@ -32,16 +33,19 @@ def test_softmax(shape, data, seed):
         assert abs(y[place] * total - 1) < 40 * 2**-53
 
 
+@pytest.mark.clause("softmaxND.S2")
 def test_softmax_of_large_numbers():
     np.testing.assert_array_equal(run_layer("softmaxND", [[1e8, 0, -1e8], [3e38, 3e38, 0]], axis=1)[0], [1, 0, 0])
 
 
+@pytest.mark.clause("softmaxND.C1")
 def test_softmax_errors():
     for axis in 2, -3, 2**63 - 1:
         with pytest.raises(InvalidModelError, match=rf"\(softmaxND\).*axis is {axis}, expected -2 to 1"):
             run_layer("softmaxND", np.ones((2, 3)), axis=axis)
 
 
+@pytest.mark.clause("layerNormalization.S1", "layerNormalization.U1")
 @settings(max_examples=50)
 @given(st.permutations([2, 3, 4, 5, 1]), st.integers(1, 5), st.data(), st.integers(0, 9))
 def test_layer_normalization(dims, rank, data, seed):
@@ -62,6 +66,7 @@ def test_layer_normalization(dims, rank, data, seed):
             assert abs(r - (g * (v - mean) / math.sqrt(variance + 0.25) + b)) < 120 * 80 * 2**-52
 
 
+@pytest.mark.clause("layerNormalization.S1")
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_layer_normalization_against_torch(precision):
     torch = pytest.importorskip("torch", reason="torch gives a third opinion on layer normalization")
@@ -75,11 +80,13 @@ def test_layer_normalization_against_torch(precision):
     np.testing.assert_allclose(y, expected, rtol=0, atol=35 * 4 * 4 * 1.5 * unit)
 
 
+@pytest.mark.clause("layerNormalization.S2")
 def test_unset_epsilon_is_0():
     y = run_layer("layerNormalization", [[1.0, 3.0]], normalizedShape=[2], gamma=np.ones(2), beta=np.zeros(2))
     np.testing.assert_array_equal(y, [[-1, 1]])
 
 
+@pytest.mark.clause("layerNormalization.C1", "layerNormalization.C2", "layerNormalization.C3")
 def test_layer_normalization_errors():
     def run(shape, normalized, gamma, beta=None):
         return run_layer(

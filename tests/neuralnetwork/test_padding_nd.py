@@ -25,6 +25,7 @@ def _both_ways(x, amounts, **fields):
     return y
 
 
+@pytest.mark.clause("constantPad.S1", "constantPad.S3")
 @settings(max_examples=50)
 @given(SHAPES, st.data(), st.sampled_from(["float32", "float64"]))
 def test_amounts(shape, data, precision):
@@ -35,6 +36,7 @@ def test_amounts(shape, data, precision):
     np.testing.assert_array_equal(y, np.pad(x, pairs, constant_values=7.25))
 
 
+@pytest.mark.clause("constantPad.S2", "constantPad.S4", "constantPad.U1")
 @settings(max_examples=50)
 @given(SHAPES, st.data())
 def test_given_output_size(shape, data):
@@ -48,6 +50,7 @@ def test_given_output_size(shape, data):
     np.testing.assert_array_equal(y, np.pad(x, pairs))
 
 
+@pytest.mark.clause("constantPad.S1", "constantPad.S2")
 def test_as_the_specification_shows_it():
     assert _both_ways(np.ones((20, 10)), [0, 1, 4, 0]).shape == (21, 14)
     assert _both_ways(np.ones((20, 10, 5)), [0, 0, 3, 4, 0, 9]).shape == (20, 17, 14)
@@ -58,12 +61,20 @@ def test_as_the_specification_shows_it():
     assert _both_ways(np.ones((20, 10, 5)), [0, 0, 17, 0, 0, 14], padToGivenOutputSizeMode=True).shape == (20, 17, 14)
 
 
+@pytest.mark.clause("constantPad.S3")
 def test_amounts_in_any_shape():
     x = integers((2, 3))
     y = run_layer("constantPad", x, [[0, 1], [2, 0]], static=False)
     np.testing.assert_array_equal(y, np.pad(x, [(0, 1), (2, 0)]))
 
 
+@pytest.mark.clause("constantPad.U2")
+def test_fractions_of_amounts_are_cut_off():
+    y = run_layer("constantPad", [[5, 6]], [0.9, 1.5, 2.99, 0], static=False)
+    assert y.tolist() == [[0, 0, 5, 6], [0, 0, 0, 0]]
+
+
+@pytest.mark.clause("constantPad.C1", "constantPad.C2", "constantPad.C3")
 def test_errors():
     x = np.ones((2, 3))
     for amounts in [], [1, 2], [1, 2, 3], [1] * 6:
@@ -81,6 +92,7 @@ def test_errors():
         run_layer("constantPad", x, [3, 4, 0, 0], padToGivenOutputSizeMode=True)
 
 
+@pytest.mark.clause("constantPad.C3")
 def test_hostile_amounts():
     with pytest.raises(InvalidModelError, match="bytes, limit"):
         run_layer("constantPad", np.ones((2, 3)), padAmounts=[2**63, 2**63, 2**63, 0])

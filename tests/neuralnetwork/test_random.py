@@ -28,10 +28,19 @@ def _run(kind, shape, **fields):
     if fields.get("seed", 0) >= 0:
         np.testing.assert_array_equal(y, z)
         np.testing.assert_array_equal(y, w)
+    else:
+        assert (y != z).any()
+        assert (z != w).any()
     assert y.shape == z.shape == w.shape == shape
     return y
 
 
+@pytest.mark.clause("randomNormalLike.S1", "randomNormalLike.S2", "randomUniformLike.S1", "randomUniformLike.S2")
+@pytest.mark.clause("randomBernoulliLike.S1", "randomBernoulliLike.S2", "randomNormalStatic.S1")
+@pytest.mark.clause("randomNormalStatic.S2", "randomUniformStatic.S1", "randomUniformStatic.S2")
+@pytest.mark.clause("randomBernoulliStatic.S1", "randomBernoulliStatic.S2", "randomNormalDynamic.S1")
+@pytest.mark.clause("randomNormalDynamic.S2", "randomUniformDynamic.S1", "randomUniformDynamic.S2")
+@pytest.mark.clause("randomBernoulliDynamic.S1", "randomBernoulliDynamic.S2")
 @pytest.mark.parametrize("shape", [(40000,), (200, 201), (20, 40, 51), (5, 6, 30, 41), (3, 4, 5, 25, 26)])
 @pytest.mark.parametrize("kind", DISTRIBUTIONS)
 def test_moments(kind, shape):
@@ -42,6 +51,14 @@ def test_moments(kind, shape):
     assert abs(y.var(dtype=np.float64) - variance) < 4 * np.sqrt(6 * variance**2 / y.size)
 
 
+@pytest.mark.clause("randomNormalLike.S3", "randomNormalLike.U1", "randomNormalLike.U2", "randomUniformLike.S3")
+@pytest.mark.clause("randomUniformLike.U1", "randomUniformLike.U2", "randomBernoulliLike.S3", "randomBernoulliLike.U1")
+@pytest.mark.clause("randomBernoulliLike.U2", "randomNormalStatic.S3", "randomNormalStatic.U1", "randomNormalStatic.U2")
+@pytest.mark.clause("randomUniformStatic.S3", "randomUniformStatic.U1", "randomUniformStatic.U2")
+@pytest.mark.clause("randomBernoulliStatic.S3", "randomBernoulliStatic.U1", "randomBernoulliStatic.U2")
+@pytest.mark.clause("randomNormalDynamic.S3", "randomNormalDynamic.U1", "randomNormalDynamic.U2")
+@pytest.mark.clause("randomUniformDynamic.S3", "randomUniformDynamic.U1", "randomUniformDynamic.U2")
+@pytest.mark.clause("randomBernoulliDynamic.S3", "randomBernoulliDynamic.U1", "randomBernoulliDynamic.U2")
 @pytest.mark.parametrize("kind", DISTRIBUTIONS)
 def test_seeds(kind):
     fields = DISTRIBUTIONS[kind][0]
@@ -54,12 +71,22 @@ def test_seeds(kind):
     draw(seed=-(2**63))
 
 
+@pytest.mark.clause("randomNormalStatic.S3", "randomUniformStatic.S3", "randomBernoulliStatic.S3")
 @pytest.mark.parametrize("kind", DISTRIBUTIONS)
 def test_every_prediction_draws_anew_from_the_seed(kind):
     network = one_layer(f"{kind}Static", 0, outputShape=[100], seed=3, **DISTRIBUTIONS[kind][0])
     np.testing.assert_array_equal(network.run({})["y0"], network.run({})["y0"])
 
 
+@pytest.mark.clause("randomBernoulliLike.U1", "randomBernoulliStatic.U1", "randomBernoulliDynamic.U1")
+@pytest.mark.clause(
+    "randomNormalLike.U1",
+    "randomNormalStatic.U1",
+    "randomNormalDynamic.U1",
+    "randomUniformLike.U1",
+    "randomUniformStatic.U1",
+    "randomUniformDynamic.U1",
+)
 @pytest.mark.parametrize("kind", DISTRIBUTIONS)
 def test_all_arithmetics_see_the_same_numbers(kind):
     fields = {"seed": 5, **DISTRIBUTIONS[kind][0]}
@@ -67,6 +94,9 @@ def test_all_arithmetics_see_the_same_numbers(kind):
     np.testing.assert_array_equal(_run(kind, (50, 3), **fields), double.astype(np.float32))
 
 
+@pytest.mark.clause("randomNormalLike.C1", "randomUniformLike.C1", "randomBernoulliLike.C1", "randomNormalStatic.C1")
+@pytest.mark.clause("randomUniformStatic.C1", "randomBernoulliStatic.C1", "randomNormalDynamic.C1")
+@pytest.mark.clause("randomUniformDynamic.C1", "randomBernoulliDynamic.C1")
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
@@ -85,10 +115,34 @@ def test_errors(kind, fields, message):
             one_layer(kind + form, inputs, **fields, **more)
 
 
+@pytest.mark.clause("randomNormalStatic.C2", "randomUniformStatic.C2", "randomBernoulliStatic.C2")
+@pytest.mark.clause("randomNormalDynamic.C2", "randomUniformDynamic.C2", "randomBernoulliDynamic.C2")
+@pytest.mark.parametrize("kind", DISTRIBUTIONS)
+def test_shapes_that_are_none(kind):
+    fields = DISTRIBUTIONS[kind][0]
+    for shape in [], [0, 2], [1] * 6:
+        with pytest.raises(InvalidModelError, match=rf"\({kind}Static\): outputShape is .*, expected 1 to 5 numbers"):
+            one_layer(f"{kind}Static", 0, outputShape=shape, **fields)
+    run = partial(run_layer, f"{kind}Dynamic", static=False, **fields)
+    for blob in [[2, 3]], [1] * 6:
+        with pytest.raises(InvalidModelError, match=r"expected a vector of 1 to 5 numbers"):
+            run(blob)
+    for blob, said in ([0, 2], "asks for the shape"), ([np.nan], "holds .*nan"), ([2.0**30, 2.0**30], "bytes, limit"):
+        with pytest.raises(InputError, match=said):
+            run(blob)
+
+
+@pytest.mark.clause("randomNormalDynamic.U3", "randomUniformDynamic.U3", "randomBernoulliDynamic.U3")
+@pytest.mark.parametrize("kind", DISTRIBUTIONS)
+def test_fractions_of_a_shape_are_cut_off(kind):
+    assert run_layer(f"{kind}Dynamic", [2.9, 3.5], static=False, **DISTRIBUTIONS[kind][0]).shape == (2, 3)
+
+
 def _counts(y, classes):
     return np.stack([np.bincount(row.astype(int), minlength=classes) for row in y.reshape(-1, y.shape[-1])])
 
 
+@pytest.mark.clause("categoricalDistribution.S1", "categoricalDistribution.S2", "categoricalDistribution.S3")
 @pytest.mark.parametrize("shape", [(4,), (2, 4), (1, 2, 4), (2, 1, 1, 4), (1, 2, 1, 1, 4)])
 def test_categorical(shape):
     samples = 20_000
@@ -108,6 +162,7 @@ def test_categorical(shape):
         assert (np.abs(_counts(y, 4) / samples - p) < 4 * np.sqrt(p * (1 - p) / samples)).all()
 
 
+@pytest.mark.clause("categoricalDistribution.S4")
 def test_categorical_epsilon_and_impossible_classes():
     fields = {"numSamples": 5000, "seed": 2}
     y = run_layer("categoricalDistribution", [0, 1, 0, 3], **fields)
@@ -119,12 +174,14 @@ def test_categorical_epsilon_and_impossible_classes():
     assert set(np.unique(y)) == {1, 3}
 
 
+@pytest.mark.clause("categoricalDistribution.S5", "categoricalDistribution.U1")
 def test_categorical_seeds():
     draw = partial(run_layer, "categoricalDistribution", np.ones((3, 9)), numSamples=50)
     np.testing.assert_array_equal(draw(seed=1), draw(seed=1))
     assert (draw(seed=-1) != draw(seed=-1)).any()
 
 
+@pytest.mark.clause("categoricalDistribution.C1")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -141,6 +198,7 @@ def test_categorical_errors(fields, message):
         run_layer("categoricalDistribution", np.ones((2, 3)), **fields)
 
 
+@pytest.mark.clause("categoricalDistribution.U2")
 @pytest.mark.parametrize(
     ("row", "logits"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import integers, run_layer
+from support import integers, one_layer, run_layer
 
 from refcoreml.errors import InputError, InvalidModelError
 
@@ -40,8 +40,13 @@ def _loop(x, axes, keep, formula):
     return y if keep else y.reshape([n for k, n in enumerate(x.shape) if k not in axes] or [1])
 
 
-@settings(max_examples=50)
-@given(st.sampled_from(sorted(FORMULAS)), SHAPES, st.data(), st.booleans(), st.sampled_from(["float32", "float64"]))
+@pytest.mark.clause("reduceSum.S1", "reduceSum.S2", "reduceMean.S1", "reduceMean.S2", "reduceProd.S1", "reduceProd.S2")
+@pytest.mark.clause("reduceMax.S1", "reduceMax.S2", "reduceMin.S1", "reduceMin.S2", "reduceL1.S1", "reduceL1.S2")
+@pytest.mark.clause("reduceL2.S1", "reduceL2.S2", "reduceSumSquare.S1", "reduceSumSquare.S2", "reduceLogSum.S1")
+@pytest.mark.clause("reduceLogSum.S2", "reduceLogSumExp.S1", "reduceLogSumExp.S2")
+@pytest.mark.parametrize("kind", FORMULAS)
+@settings(max_examples=10)
+@given(SHAPES, st.data(), st.booleans(), st.sampled_from(["float32", "float64"]))
 def test_against_loops(kind, shape, data, keep, precision):
     rank = len(shape)
     axes = data.draw(st.sets(st.integers(0, rank - 1), min_size=1))
@@ -56,6 +61,8 @@ def test_against_loops(kind, shape, data, keep, precision):
         np.testing.assert_array_equal(y, expected.astype(y.dtype))
 
 
+@pytest.mark.clause("reduceSum.S3", "reduceMean.S3", "reduceProd.S3", "reduceMax.S3", "reduceMin.S3", "reduceL1.S3")
+@pytest.mark.clause("reduceL2.S3", "reduceSumSquare.S3", "reduceLogSum.S3", "reduceLogSumExp.S3")
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("rank", range(1, 6))
 @pytest.mark.parametrize("kind", FORMULAS)
@@ -66,18 +73,23 @@ def test_reduce_all_wins_over_axes(kind, rank, keep):
     np.testing.assert_allclose(y.ravel(), [FORMULAS[kind](x.ravel().tolist())], rtol=8 * 2**-23)
 
 
+@pytest.mark.clause("reduceSum.U1", "reduceMean.U1", "reduceProd.U1", "reduceMax.U1", "reduceMin.U1", "reduceL1.U1")
+@pytest.mark.clause("reduceL2.U1", "reduceSumSquare.U1", "reduceLogSum.U1", "reduceLogSumExp.U1")
 @pytest.mark.parametrize("kind", FORMULAS)
 def test_nan_propagates(kind):
     y = run_layer(kind, [[1, np.nan], [1, 2]], axes=[1])
     np.testing.assert_array_equal(np.isnan(y), [True, False])
 
 
+@pytest.mark.clause("reduceLogSum.S4", "reduceLogSumExp.S4")
 def test_log_sums():
     np.testing.assert_array_equal(run_layer("reduceLogSum", [[1, -1], [1, -2]], axes=[1]), [-np.inf, np.nan])
     y = run_layer("reduceLogSumExp", [[1e8, 1e8], [-np.inf, -np.inf], [np.inf, 0]], axes=[1])
     np.testing.assert_array_equal(y, np.array([1e8, -np.inf, np.inf], np.float32))
 
 
+@pytest.mark.clause("reduceSum.C1", "reduceMean.C1", "reduceProd.C1", "reduceMax.C1", "reduceMin.C1", "reduceL1.C1")
+@pytest.mark.clause("reduceL2.C1", "reduceSumSquare.C1", "reduceLogSum.C1", "reduceLogSumExp.C1")
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
@@ -89,11 +101,13 @@ def test_log_sums():
         ([1, 1], "twice"),
     ],
 )
-def test_errors(axes, message):
-    with pytest.raises(InvalidModelError, match=rf"\(reduceSum\).*{message}"):
-        run_layer("reduceSum", np.ones((2, 3, 4)), axes=axes)
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_errors(kind, axes, message):
+    with pytest.raises(InvalidModelError, match=rf"\({kind}\).*{message}"):
+        one_layer(kind, rank5=False, axes=axes).shapes({"x0": (2, 3, 4)})
 
 
+@pytest.mark.clause("cumSum.S1", "cumSum.S2", "cumSum.S3")
 @settings(max_examples=50)
 @given(SHAPES, st.data(), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(["float32", "float64"]))
 def test_cumulative_sum(shape, data, exclusive, reverse, as_input, precision):
@@ -110,6 +124,7 @@ def test_cumulative_sum(shape, data, exclusive, reverse, as_input, precision):
         assert y[place] == total
 
 
+@pytest.mark.clause("cumSum.S1", "cumSum.S2")
 def test_cumulative_sum_as_the_specification_shows_it():
     for exclusive, reverse, expected in [
         (False, False, [4, 10, 17]),
@@ -121,6 +136,14 @@ def test_cumulative_sum_as_the_specification_shows_it():
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.clause("cumSum.U1")
+def test_a_fraction_of_an_axis_is_cut_off():
+    x = integers((2, 3))
+    for given_axis, axis in (1.9, 1), (-1.5, -1), (-0.9, 0):
+        np.testing.assert_array_equal(run_layer("cumSum", x, [given_axis]), np.cumsum(x, axis))
+
+
+@pytest.mark.clause("cumSum.C1", "cumSum.C2")
 def test_cumulative_sum_errors():
     with pytest.raises(InvalidModelError, match="axis is 2, expected -2 to 1"):
         run_layer("cumSum", np.ones((2, 3)), axis=2)

@@ -32,6 +32,15 @@ def refactored(draw):
     return deal(), deal()
 
 
+@pytest.mark.clause(
+    "reshapeStatic.S1",
+    "reshapeStatic.S2",
+    "reshapeDynamic.S1",
+    "reshapeDynamic.U1",
+    "reshapeLike.S1",
+    "reshapeLike.S2",
+    "rankPreservingReshape.S1",
+)
 @settings(max_examples=50)
 @given(refactored(), st.data())
 def test_reshapes(shapes, data):
@@ -49,6 +58,7 @@ def test_reshapes(shapes, data):
         np.testing.assert_array_equal(run_layer("rankPreservingReshape", x, targetShape=kept), expected)
 
 
+@pytest.mark.clause("reshapeStatic.C1", "reshapeStatic.C2", "reshapeDynamic.C2")
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -72,6 +82,13 @@ def test_reshape_errors(target, message):
             run_layer("reshapeDynamic", x, np.array(target))
 
 
+@pytest.mark.clause("reshapeDynamic.U2")
+def test_fractions_of_a_shape_are_cut_off():
+    x = integers((2, 3, 5))
+    np.testing.assert_array_equal(run_layer("reshapeDynamic", x, [6.9, -1.5], static=False), x.reshape(6, 5))
+
+
+@pytest.mark.clause("reshapeLike.C1", "rankPreservingReshape.C1", "rankPreservingReshape.C2", "reshapeDynamic.C1")
 def test_reshape_errors_of_shapes():
     x = np.ones((2, 3, 4))
     with pytest.raises(InvalidModelError, match="which the 24 numbers"):
@@ -87,6 +104,7 @@ def test_reshape_errors_of_shapes():
         run_layer("reshapeDynamic", x, [np.nan, 2])
 
 
+@pytest.mark.clause("rankPreservingReshape.S2")
 def test_rank_preserving_reshape_as_the_specification_shows_it():
     for shape, target, expected in [
         ((20, 10), (5, -1), (5, 40)),
@@ -97,6 +115,7 @@ def test_rank_preserving_reshape_as_the_specification_shows_it():
         np.testing.assert_array_equal(run_layer("rankPreservingReshape", x, targetShape=target), x.reshape(expected))
 
 
+@pytest.mark.clause("flattenTo2D.C1", "flattenTo2D.S1", "flattenTo2D.S2")
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
 def test_flatten_to_2d(shape):
     x = integers(shape)
@@ -109,6 +128,7 @@ def test_flatten_to_2d(shape):
             run_layer("flattenTo2D", x, axis=axis)
 
 
+@pytest.mark.clause("expandDims.S1", "squeeze.S1", "squeeze.S2")
 @settings(max_examples=50)
 @given(SHAPES, st.data())
 def test_expand_dims_and_squeeze_are_inverse(shape, data):
@@ -125,6 +145,7 @@ def test_expand_dims_and_squeeze_are_inverse(shape, data):
     np.testing.assert_array_equal(run_layer("squeeze", y, squeezeAll=True), squeezed.reshape(squeezed.shape or (1,)))
 
 
+@pytest.mark.clause("expandDims.S1")
 def test_expand_dims_as_apples_tests_have_it():
     for shape, axes, expected in [
         ((10, 5), (0, 2), (1, 10, 1, 5)),
@@ -135,12 +156,14 @@ def test_expand_dims_as_apples_tests_have_it():
         assert run_layer("expandDims", integers(shape), axes=axes).shape == expected
 
 
+@pytest.mark.clause("squeeze.S2", "squeeze.S3")
 def test_squeeze_of_the_last_axis_leaves_one():
     assert run_layer("squeeze", [7.0], axes=[0]).shape == (1,)
     assert run_layer("squeeze", [[7.0]], axes=[0, -1]).shape == (1,)
     assert run_layer("squeeze", [[7.0]], squeezeAll=True, axes=[55]).shape == (1,)
 
 
+@pytest.mark.clause("expandDims.C1", "expandDims.C2", "squeeze.C1", "squeeze.C2", "transpose.C1")
 @pytest.mark.parametrize(
     ("kind", "axes", "message"),
     [
@@ -163,6 +186,7 @@ def test_errors_of_axes(kind, axes, message):
         run_layer(kind, np.ones((2, 1, 3)), axes=axes)
 
 
+@pytest.mark.clause("transpose.S1")
 @settings(max_examples=50)
 @given(SHAPES, st.data())
 def test_transpose(shape, data):

@@ -30,6 +30,7 @@ def ranked(x, axis, *, largest):
     return places
 
 
+@pytest.mark.clause("topK.S1", "topK.S2", "topK.S3", "topK.U1", "topK.U3")
 @given(SHAPES, st.data(), SEEDS, st.booleans(), st.booleans(), PRECISIONS)
 def test_top_k(shape, data, seed, bottom, dynamic, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -45,6 +46,7 @@ def test_top_k(shape, data, seed, bottom, dynamic, precision):
     np.testing.assert_array_equal(values, np.take_along_axis(x, places, axis))
 
 
+@pytest.mark.clause("topK.C1", "topK.C2", "topK.U4")
 def test_top_k_errors():
     x = integers((2, 5))
     for k in (0, 6, 2**64 - 1):
@@ -63,6 +65,7 @@ def test_top_k_errors():
             run_layer("topK", *blobs, K=1, axis=2, outputs=2, static=False)
 
 
+@pytest.mark.clause("topK.U4")
 def test_top_k_that_is_not_strict_takes_the_nearest_k():
     @dataclass(frozen=True)
     class Lenient(Node):
@@ -75,6 +78,7 @@ def test_top_k_that_is_not_strict_takes_the_nearest_k():
     assert [run(x, np.array([k], np.float32))[0].shape for k in (-3, 0, 2, 9)] == [(2, 1), (2, 1), (2, 2), (2, 5)]
 
 
+@pytest.mark.clause("argMax.S1", "argMax.S2", "argMax.U1", "argMin.S1", "argMin.S2", "argMin.U1")
 @given(SHAPES, st.data(), SEEDS, st.booleans(), st.booleans(), PRECISIONS)
 def test_arg_extremes(shape, data, seed, smallest, remove, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -87,6 +91,7 @@ def test_arg_extremes(shape, data, seed, smallest, remove, precision):
     assert y.shape == first.shape
 
 
+@pytest.mark.clause("argSort.S1", "argSort.S2", "argSort.U1")
 @given(SHAPES, st.data(), SEEDS, st.booleans(), PRECISIONS)
 def test_argsort(shape, data, seed, descending, precision):
     axis = data.draw(st.integers(0, len(shape) - 1))
@@ -95,6 +100,19 @@ def test_argsort(shape, data, seed, descending, precision):
     np.testing.assert_array_equal(y, ranked(x, axis, largest=descending))
 
 
+@pytest.mark.clause("topK.U2", "argMax.U2", "argMin.U2", "argSort.U2")
+def test_order_of_nan():
+    x = [2, np.nan, 5, np.nan]
+    for bottom, first in (False, [5, 2]), (True, [2, 5]):
+        values, indices = run_layer("topK", x, K=3, use_bottom_k=bottom, outputs=2)
+        np.testing.assert_array_equal(values, [*first, np.nan])
+        assert indices.tolist() == [x.index(first[0]), x.index(first[1]), 1]
+    assert run_layer("argSort", x).tolist() == [0, 2, 1, 3]
+    assert run_layer("argSort", x, descending=True).tolist() == [2, 0, 1, 3]
+    assert run_layer("argMax", x).tolist() == run_layer("argMin", x).tolist() == [1]
+
+
+@pytest.mark.clause("argMax.C1", "argMin.C1", "argSort.C1")
 @pytest.mark.parametrize("kind", ["argMax", "argMin", "argSort"])
 def test_axes_out_of_range(kind):
     wrong = [2, -3, 2**63 - 1, -(2**63)] + ([-1] if kind == "argSort" else [])
@@ -105,6 +123,7 @@ def test_axes_out_of_range(kind):
             run_layer(kind, integers((2, 5)), axis=axis)
 
 
+@pytest.mark.clause("argMax.C2", "argMin.C2", "argSort.C2", "topK.C3")
 @pytest.mark.parametrize("kind", ["topK", "argMax", "argMin", "argSort"])
 def test_indices_stay_exact(kind):
     outputs, options = (2, {"K": 1}) if kind == "topK" else (1, {})

@@ -54,6 +54,7 @@ X = integers((2, 4, 5, 6, 7))
 BORDER = ((0, 1), (2, 0), (1, 3))
 
 
+@pytest.mark.clause("convolution3d.S1", "convolution3d.S2", "convolution3d.S3", "convolution3d.S4")
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_convolution(groups, precision):
@@ -71,6 +72,7 @@ def test_convolution(groups, precision):
     )
 
 
+@pytest.mark.clause("convolution3d.S5", "convolution3d.U1", "convolution3d.U2")
 @pytest.mark.parametrize("groups", [1, 2])
 def test_deconvolution(groups):
     weights, bias = integers((4, 6 // groups, 2, 3, 1), seed=1), integers((6,), seed=2)
@@ -90,6 +92,7 @@ def test_deconvolution(groups):
     )
 
 
+@pytest.mark.clause("convolution3d.S5", "convolution3d.U1")
 def test_deconvolution_against_torch():
     torch = pytest.importorskip("torch", reason="torch gives a third opinion on deconvolutions")
     weights = integers((4, 3, 2, 3, 1), seed=1)
@@ -109,6 +112,7 @@ def test_deconvolution_against_torch():
     np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.clause("convolution3d.S3")
 def test_same_padding_as_the_specification_shows_it():
     y = _convolution(np.ones((1, 3, 3, 8, 8)), np.ones((2, 3, 3, 3, 3)), stride=(2, 2, 2), paddingType="SAME")
     assert y.shape == (1, 2, 2, 4, 4)
@@ -117,6 +121,7 @@ def test_same_padding_as_the_specification_shows_it():
     assert y[0, 0, 1, 3, 3] == 3 * 2 * 2 * 2
 
 
+@pytest.mark.clause("convolution3d.C1", "convolution3d.C2", "convolution3d.C3")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -149,6 +154,7 @@ def test_convolution_errors(fields, message):
         _convolution(X, weights, **{"outputChannels": 6, **fields})
 
 
+@pytest.mark.clause("convolution3d.C2", "convolution3d.C3")
 def test_inputs_of_other_shapes():
     weights = integers((6, 4, 2, 3, 1))
     for shape in (2, 3, 5, 6, 7), (4, 5, 6, 7):
@@ -195,6 +201,7 @@ def _loop_pooling(x, kernel, stride, padding, average, exclude):
 TRIPLES = st.tuples(*[st.integers(1, 4)] * 3)
 
 
+@pytest.mark.clause("pooling3d.S1", "pooling3d.S2", "pooling3d.S4", "pooling3d.C3", "pooling3d.U1", "pooling3d.U2")
 @settings(max_examples=60)
 @given(
     TRIPLES,
@@ -223,6 +230,7 @@ def test_pooling(size, kernel, stride, padding, average, exclude):
         np.testing.assert_array_equal(valid, y)
 
 
+@pytest.mark.clause("pooling3d.S3")
 def test_same_pooling():
     x = integers((2, 3, 5, 6, 7), low=-9, high=-1)
     kernel, stride = (2, 3, 4), (1, 2, 3)
@@ -248,6 +256,7 @@ def test_pooling_as_the_specification_shows_it():
     np.testing.assert_array_equal(run_layer("globalPooling3d", x), [[[[[18]]]]])
 
 
+@pytest.mark.clause("globalPooling3d.S1")
 def test_global_pooling():
     x = integers((2, 3, 4, 5, 6)) * 120
     for kind, function in ("MAX", max), ("AVERAGE", lambda values: sum(values) / 120):
@@ -256,6 +265,18 @@ def test_global_pooling():
         np.testing.assert_array_equal(y.ravel(), [function(block.ravel().tolist()) for block in x.reshape(6, 4, 5, 6)])
 
 
+@pytest.mark.clause("pooling3d.U1", "pooling3d.U2")
+def test_windows_of_padding_alone():
+    fields = {**_triples(kernel=(1, 1, 2), stride=(1, 1, 2)), **_padding(((0, 0), (0, 0), (2, 1)))}
+    x = np.array([[[[[-3, -5, -7]]]]])
+    np.testing.assert_array_equal(run_layer("pooling3d", x, **fields), [[[[[-np.inf, -3, -7]]]]])
+    y = run_layer("pooling3d", x, type="AVERAGE", countExcludePadding=True, **fields)
+    np.testing.assert_array_equal(y, [[[[[np.nan, -4, -7]]]]])
+    y = run_layer("pooling3d", x, type="AVERAGE", **fields)
+    np.testing.assert_array_equal(y, [[[[[0, -4, -3.5]]]]])
+
+
+@pytest.mark.clause("pooling3d.C1", "pooling3d.C2", "pooling3d.C3")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -275,6 +296,7 @@ def test_pooling_errors(fields, message):
         run_layer("pooling3d", np.ones((2, 3, 2, 4, 5)), **fields)
 
 
+@pytest.mark.clause("pooling3d.C3", "globalPooling3d.C1")
 def test_pooling_of_other_ranks():
     fields = _triples(kernel=(1, 2, 1), stride=(1, 1, 1))
     with pytest.raises(InvalidModelError, match="expected an input"):

@@ -23,9 +23,9 @@ def non_maximum_suppression(node: Node) -> Op:
     Inputs: boxes [B, N, 4]; scores [B, N, C]; then, as far as listed, one element each: IoU threshold, score
     threshold, M. Outputs: boxes [B, M, 4], scores [B, M, C] and indices [B, M] of those kept, best first, filled up
     with 0, 0 and -1; their numbers [B].
-    Parameters, each in place of an input that is not listed: ``iouThreshold``; ``scoreThreshold``; ``maxBoxes`` M, 1
-    or more. ``perClassSuppression``: a box belongs to the class of its largest score (the first of several), and is
-    suppressed by boxes of that class only.
+    Parameters: ``iouThreshold``, ``scoreThreshold`` and ``maxBoxes`` M, 1 or more, each in place of an input that is
+    not listed. ``perClassSuppression``: a box belongs to the class of its largest score (the first of several), and
+    is suppressed by boxes of that class only.
     Errors: shapes that do not fit; M below 1; thresholds that are NaN; N above 2^24 (float32), as indices would not be
     exact.
     Source: ``NonMaximumSuppressionLayerParams``.

@@ -338,7 +338,7 @@ def slice_static(node: Node) -> Op:
 
     Input: x, any rank. Output: per axis ceil((end - begin) / stride) elements; squeezed axes vanish, and [1] stands
     for rank 0.
-    Parameters, one entry per axis: ``beginIds``, ``endIds`` (exclusive), negative ones count from the end, larger
+    Parameters: one entry per axis. ``beginIds``, ``endIds`` (exclusive), negative ones count from the end, larger
     ones than the axis are cut to it; ``strides``, not 0; ``beginMasks``: start where the direction of the stride
     starts, whatever beginIds says; ``endMasks``: go on to the last element; ``squeezeMasks`` (may be empty): only
     index beginIds, whatever the other settings of the axis say.

@@ -12,14 +12,16 @@ from refcoreml.neuralnetwork.registry import Node, Op, layer
 def batched_matmul(node: Node) -> Op:
     """Y = a @ b, a matrix product for each place in the leading axes; b is an input, or ``weights`` with a ``bias``.
 
-    Two inputs: a [*B, N, K], b [*B', K, M], with ``transposeA`` and ``transposeB`` [*B, K, N] and [*B', M, K]; *B and
-    *B' broadcast as in NumPy. A vector stands for [1, K] as a, for [K, 1] as b. Output: [*B'', N, M], rank 2 or more.
-    One input: a [*B, X1], rank 1 to 5. Output: [*B, X2], y = a @ weights + bias.
-    Parameters, for one input: ``weightMatrixFirstDimension`` X1; ``weightMatrixSecondDimension`` X2; ``weights``
-    [X1, X2], stored column by column; ``bias`` [X2] if ``hasBias``; the transpositions are not read.
+    Inputs: two, a [*B, N, K] and b [*B', K, M], where *B and *B' broadcast as in NumPy; a vector stands for [1, K] as
+    a, for [K, 1] as b. Or one, a [*B, X1], rank 1 to 5.
+    Output: of two inputs [*B'', N, M], rank 2 or more; of one [*B, X2], y = a @ weights + bias.
+    Parameters:
+        ``transposeA``, ``transposeB``, for two inputs: a is [*B, K, N], b [*B', M, K].
+        ``weightMatrixFirstDimension`` X1; ``weightMatrixSecondDimension`` X2; ``weights`` [X1, X2], stored column by
+        column; ``bias`` [X2] if ``hasBias``; all of them for one input.
     Errors: sizes that do not fit; weights of another size; a bias or int8DynamicQuantize with two inputs.
     Source: ``BatchedMatMulLayerParams``.
-    Chosen: the transposition of a vector changes nothing, as in the operator from which converters write the layer.
+    Chosen: the transposition of a vector changes nothing; coremltools' converter refuses that of a.
     ``int8DynamicQuantize`` as in `refcoreml.neuralnetwork.layers.linear.inner_product`.
     """
     return _of_two_inputs(node) if len(node.inputs) == 2 else _with_weights(node)

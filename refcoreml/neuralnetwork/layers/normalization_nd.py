@@ -36,7 +36,7 @@ def layer_normalization(node: Node) -> Op:
     Input: x [*B, *N]. Output: the shape of x.
     Parameters: ``gamma``, ``beta`` [*N], required, not quantized; ``eps``, 0 if unset.
     Errors: an input that does not end in N; parameters of another size.
-    Source: ``LayerNormalizationLayerParams``. (Apple's tests show that eps stands under the root.)
+    Source: ``LayerNormalizationLayerParams``. (Apple's test has eps under the root.)
     """
     normalized, epsilon = static_shape(node, "normalizedShape"), node.params.eps
     require_unquantized(node, "gamma", "beta")

@@ -60,7 +60,7 @@ def _normal(node: Node) -> Draw:
 def normal_like(node: Node) -> Op:
     """Y ~ N(mean, stdDev^2), in the shape of the input.
 
-    Parameters: ``seed``, see above; ``mean``, ``stdDev``, 0 if unset. Errors: a negative stdDev.
+    Parameters: ``seed``; ``mean``, ``stdDev``, 0 if unset. Errors: a negative stdDev.
     Source: ``RandomNormalLikeLayerParams``.
     """
     return _like(_normal(node))
@@ -70,7 +70,7 @@ def normal_like(node: Node) -> Op:
 def normal_static(node: Node) -> Op:
     """Y ~ N(mean, stdDev^2), in the shape ``outputShape``.
 
-    Otherwise as `normal_like`. Errors: an invalid shape. Source: ``RandomNormalStaticLayerParams``.
+    Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalStaticLayerParams``.
     """
     return _static(node, _normal(node))
 
@@ -79,7 +79,7 @@ def normal_static(node: Node) -> Op:
 def normal_dynamic(node: Node) -> Op:
     """Y ~ N(mean, stdDev^2), in the shape that the input holds.
 
-    Otherwise as `normal_like`. Errors: an invalid shape. Source: ``RandomNormalDynamicLayerParams``.
+    Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalDynamicLayerParams``.
     """
     return _dynamic(node, _normal(node))
 
@@ -99,7 +99,7 @@ def _uniform(node: Node) -> Draw:
 def uniform_like(node: Node) -> Op:
     """Y ~ U[minVal, maxVal), in the shape of the input.
 
-    Parameters: ``seed``, see above; ``minVal``, ``maxVal``, 0 if unset. Errors: minVal above maxVal.
+    Parameters: ``seed``; ``minVal``, ``maxVal``, 0 if unset. Errors: minVal above maxVal.
     Source: ``RandomUniformLikeLayerParams``.
     """
     return _like(_uniform(node))
@@ -109,7 +109,7 @@ def uniform_like(node: Node) -> Op:
 def uniform_static(node: Node) -> Op:
     """Y ~ U[minVal, maxVal), in the shape ``outputShape``.
 
-    Otherwise as `uniform_like`. Errors: an invalid shape. Source: ``RandomUniformStaticLayerParams``.
+    Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformStaticLayerParams``.
     """
     return _static(node, _uniform(node))
 
@@ -118,7 +118,7 @@ def uniform_static(node: Node) -> Op:
 def uniform_dynamic(node: Node) -> Op:
     """Y ~ U[minVal, maxVal), in the shape that the input holds.
 
-    Otherwise as `uniform_like`. Errors: an invalid shape. Source: ``RandomUniformDynamicLayerParams``.
+    Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformDynamicLayerParams``.
     """
     return _dynamic(node, _uniform(node))
 
@@ -136,7 +136,7 @@ def _bernoulli(node: Node) -> Draw:
 def bernoulli_like(node: Node) -> Op:
     """Y = 1 with the probability ``prob``, else 0, in the shape of the input.
 
-    Parameters: ``seed``, see above; ``prob``, 0 if unset. Errors: a prob outside of 0 to 1.
+    Parameters: ``seed``; ``prob``, 0 if unset. Errors: a prob outside of 0 to 1.
     Source: ``RandomBernoulliLikeLayerParams``.
     """
     return _like(_bernoulli(node))
@@ -146,7 +146,7 @@ def bernoulli_like(node: Node) -> Op:
 def bernoulli_static(node: Node) -> Op:
     """Y = 1 with the probability ``prob``, else 0, in the shape ``outputShape``.
 
-    Otherwise as `bernoulli_like`. Errors: an invalid shape. Source: ``RandomBernoulliStaticLayerParams``.
+    Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliStaticLayerParams``.
     """
     return _static(node, _bernoulli(node))
 
@@ -155,7 +155,7 @@ def bernoulli_static(node: Node) -> Op:
 def bernoulli_dynamic(node: Node) -> Op:
     """Y = 1 with the probability ``prob``, else 0, in the shape that the input holds.
 
-    Otherwise as `bernoulli_like`. Errors: an invalid shape. Source: ``RandomBernoulliDynamicLayerParams``.
+    Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliDynamicLayerParams``.
     """
     return _dynamic(node, _bernoulli(node))
 
@@ -169,7 +169,7 @@ def categorical_distribution(node: Node) -> Op:
 
     Input: x [*D, C]. Output: [*D, numSamples], whole numbers of 0 to C - 1. The logits l are x if ``isLogits``, else
     ln(x + eps) of the probabilities x.
-    Parameters: ``seed``, see above; ``numSamples``, 1 or more; ``eps`` 1e-10 if 0 or unset; ``temperature`` 1 if 0 or
+    Parameters: ``seed``; ``numSamples``, 1 or more; ``eps`` 1e-10 if 0 or unset; ``temperature`` 1 if 0 or
     unset.
     Errors: numSamples below 1, a negative eps or temperature; C above 2^24 (float32); `InputError` where x is no
     distribution: a probability below 0, NaN, logits that are Inf or all -Inf.

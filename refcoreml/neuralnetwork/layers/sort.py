@@ -78,7 +78,7 @@ def arg_max(node: Node) -> Op:
 
 @layer("argMin")
 def arg_min(node: Node) -> Op:
-    """Y = index of the smallest element along an axis; of several the first. Otherwise as `arg_max`.
+    """Y = index of the smallest element along an axis; of several the first. Otherwise as ``argMax``.
 
     Source: ``ArgMinLayerParams``.
     """
