@@ -101,6 +101,7 @@ def _merged(fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+@pytest.mark.clause("convolution.S8")
 def test_weights_from_an_input() -> None:
     fields = {name: value for name, value in FIELDS.items() if name != "weights"}
     y = run_layer("convolution", X[0], WEIGHTS, rank5=False, stride=[1, 2], **fields)

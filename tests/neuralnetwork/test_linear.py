@@ -124,6 +124,10 @@ def test_embedding_errors():
         run_layer("embedding", np.zeros((1, 1, 1)), rank5=False, **fields)
     with pytest.raises(InvalidModelError, match="inputDim is 0"):
         run_layer("embedding", np.zeros((1, 1, 1, 1, 1)), outputChannels=1)
+    with pytest.raises(InvalidModelError, match="outputChannels is 0"):
+        run_layer("embedding", np.zeros((1, 1, 1, 1, 1)), inputDim=3)
+    with pytest.raises(InvalidModelError, match="weights: holds 3 values"):
+        run_layer("embedding", np.zeros((1, 1, 1, 1, 1)), **{**fields, "outputChannels": 2})
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
