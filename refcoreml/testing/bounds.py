@@ -34,9 +34,9 @@ __all__ = ["RULES", "BlobBound", "Constants", "blob_bounds"]
 
 #: Unit roundoff of single precision, rounding to nearest.
 UNIT32 = 2.0**-24
-#: Stands for that of double precision: 2^9 times as much, so that the bounds' own arithmetic, itself in double
-#: precision, is covered too.
-UNIT64 = 2.0**-44
+#: Stands for that of double precision, 2^-53, times 8: two computations are compared, and a bound's own arithmetic, in
+#: double precision too, moves both ends of an interval.
+UNIT64 = 2.0**-50
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def trace_bounds(
         ]
         layer = Layer(step, rounding, constants, variants.setdefault(id(step), {}))
         with np.errstate(all="ignore"):
-            exact = step.kind in _EXACT_ON_INTEGERS and all(map(_is_counting, (*balls, *map(Ball.exact, results))))
+            exact = _counts(step.node) and all(map(_is_counting, (*balls, *map(Ball.exact, results))))
             found = [0.0] * len(results) if exact else rule(layer, balls, list(results))
         for name, value, radius in zip(step.outputs, results, found, strict=True):
             unknown = np.isnan(radius) | (np.abs(value) + radius > overflow)
@@ -183,6 +183,14 @@ _EXACT_ON_INTEGERS = {
     *("add", "addBroadcastable", "subtractBroadcastable", "multiply", "multiplyBroadcastable", "reduceSum", "cumSum"),
     *("modBroadcastable", "floorDivBroadcastable"),
 }
+
+
+def _counts(node: Node) -> bool:
+    """Whether the layer is exact on whole numbers."""
+    if node.kind == "activation" and node.params.WhichOneof("NonlinearityType") == "linear":
+        numbers = node.params.linear.alpha, node.params.linear.beta
+        return all(number == round(number) for number in numbers)
+    return node.kind in _EXACT_ON_INTEGERS
 
 
 def _is_counting(ball: Ball) -> bool:
@@ -546,6 +554,10 @@ def _absolute(layer: Layer, x: Ball, terms: int) -> Doubles:
     moved = layer.run_variant("linear", lambda name, w: np.zeros_like(w) if bias(name) else np.abs(w), x.rad)
     size = layer.run_variant("absolute", lambda _, w: np.abs(w), x.size)
     off = layer.run_variant("radius", lambda _, w: layer.constants.radius(w), x.size)
+    if _is_counting(x) and not off.any():  # whole numbers times whole numbers, as a selection or a shift has them
+        fractions = layer.run_variant("fraction", lambda _, w: np.abs(w - np.rint(w)), np.ones_like(x.mid))
+        if not fractions.any() and size.max(initial=0) < 2.0**24:
+            return np.zeros_like(size)
     return np.asarray(moved + off + terms * layer.rounding.unit * size)
 
 
@@ -574,6 +586,9 @@ def _bilinear(layer: Layer, a: Ball, b: Ball) -> Doubles:
         terms = a.mid.shape[-2 if layer.params.transposeA and a.mid.ndim > 1 else -1]
     else:
         terms = int(np.prod(b.mid.shape[1:]))
+
+    if _is_counting(a) and _is_counting(b) and terms * size_a.max(initial=0) * size_b.max(initial=0) < 2.0**24:
+        return np.zeros(())
 
     def run(x: Doubles, y: Doubles) -> Any:
         return layer.run_variant("absolute", lambda _, w: np.abs(w), x, y)
