@@ -56,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
     outputs = model.predict(inputs)
     if options.show is not None and options.show not in outputs:
         raise UsageError(f"the model has no output {options.show!r}", remedy=f"Its outputs are {', '.join(outputs)}")
-    name, preview = _first(model, outputs, [options.show] if options.show else _in_order(model, outputs), photo, options)
+    name, preview = _first(
+        model, outputs, [options.show] if options.show else _in_order(model, outputs), photo, options
+    )
     preview.image.save(target)
     if options.json:
         print_json(_facts(name, preview))

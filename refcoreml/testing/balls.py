@@ -62,19 +62,19 @@ class Rounding:
         return Ball(ball.mid, ball.rad + count * (self.unit * size + self.tiny))
 
     def add(self, a: Ball, b: Ball) -> Ball:
-        """a + b."""
+        """A + b."""
         return self.rounded(Ball(a.mid + b.mid, a.rad + b.rad))
 
     def subtract(self, a: Ball, b: Ball) -> Ball:
-        """a - b."""
+        """A - b."""
         return self.rounded(Ball(a.mid - b.mid, a.rad + b.rad))
 
     def multiply(self, a: Ball, b: Ball) -> Ball:
-        """a * b."""
+        """A * b."""
         return self.rounded(Ball(a.mid * b.mid, _product(a, b)))
 
     def divide(self, a: Ball, b: Ball) -> Ball:
-        """a / b."""
+        """A / b."""
         return self.multiply(a, self.reciprocal(b))
 
     def reciprocal(self, a: Ball) -> Ball:
@@ -109,7 +109,7 @@ class Rounding:
         return self.rounded(Ball(total.mid / count, total.rad / count))
 
     def matmul(self, a: Ball, b: Ball) -> Ball:
-        """a @ b, sums in any order; two more roundings for a bias and for a product computed in parts."""
+        """A @ b, sums in any order; two more roundings for a bias and for a product computed in parts."""
         rad = a.rad @ np.abs(b.mid) + np.abs(a.mid) @ b.rad + a.rad @ b.rad
         return self.rounded(Ball(a.mid @ b.mid, rad), a.mid.shape[-1] + 2, a.size @ b.size)
 

@@ -417,7 +417,7 @@ def _floor(layer: Layer, a: Ball, b: Ball) -> Ball:
 
 @rule("modBroadcastable")
 def _remainder(layer: Layer, balls: list[Ball], results: list[Any]) -> Sequence[Any]:
-    """a - b * floor(a / b); the floor of exact numbers is certain, fmod is exact up to one addition."""
+    """A - b * floor(a / b); the floor of exact numbers is certain, fmod is exact up to one addition."""
     a, b = balls
     if not (a.rad.any() or b.rad.any()):
         return [layer.rounding.unit * np.abs(b.mid) + np.zeros(results[0].shape)]
@@ -647,7 +647,9 @@ def _batchnorm(layer: Layer, balls: list[Ball], results: list[Any]) -> Sequence[
     (x,), params, rounding = balls, layer.params, layer.rounding
     axis = channel_axis(x.mid.ndim)
     shape = (-1, *(1,) * (-1 - axis))
-    gamma, beta = (layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta"))
+    gamma, beta = (
+        layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta")
+    )
     epsilon = layer.scalar("epsilon", 1e-5)
     if params.computeMeanVar:
         leading = () if params.instanceNormalization else tuple(range(-x.mid.ndim, axis))
@@ -811,7 +813,7 @@ class _Cell:
 
 
 def _states(layer: Layer, balls: list[Ball]) -> tuple[Ball, list[Ball]]:
-    """x [Seq, Batch, I] and the states [Batch, H] that were given."""
+    """X [Seq, Batch, I] and the states [Batch, H] that were given."""
     x, hidden = balls[0].map(lambda v: v[..., 0, 0]), int(layer.params.outputVectorSize)
     batch = (x.mid.shape[1], hidden)
     return x, [ball.map(lambda v: np.broadcast_to(v.reshape(-1, hidden), batch)) for ball in balls[1:]]
@@ -910,7 +912,5 @@ def _bidirectional(layer: Layer, balls: list[Ball], results: list[Any]) -> Seque
         )
         for i in (0, 1)
     ]
-    (forward, *last), (backward, *last_backward) = (
-        _shaped(*run, layer.params.params.sequenceOutput) for run in runs
-    )
+    (forward, *last), (backward, *last_backward) = (_shaped(*run, layer.params.params.sequenceOutput) for run in runs)
     return [recurrent.both_directions(forward[..., 0, 0], backward[..., 0, 0])[..., None, None], *last, *last_backward]

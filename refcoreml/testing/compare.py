@@ -97,6 +97,10 @@ def compare_outputs(
     return None, width, part
 
 
+#: Layers that only move what they get, so that they are as right as their inputs.
+MOVES = {"expandDims", "squeeze", "reshapeStatic", "transpose", "copy", "flattenTo2D", "rankPreservingReshape"}
+
+
 @dataclass(frozen=True)
 class Recorded:
     """A value inside a reference, with the name of what made it."""
@@ -153,6 +157,8 @@ def first_divergence(
             if blob not in matches:
                 if bound.kind.startswith("loadConstant"):
                     matches[blob] = "constant"
+                elif bound.kind in MOVES and all(source in matches for source in step.inputs):
+                    matches[blob] = f"{matches[step.inputs[0]]}, moved"
             layers.append((bound.layer, bound.kind, blob, step.inputs))
     except Undetermined:
         pass

@@ -60,15 +60,14 @@ def convert(module: Any, inputs: Sequence[Any], *, scripted: bool = False, witho
         else:
             program = torch.jit.trace(module, tuple(inputs), check_trace=False)
         types = [
-            coremltools.TensorType(name=f"x{i}", shape=tuple(x.shape), dtype=_numpy_type(x)) for i, x in enumerate(inputs)
+            coremltools.TensorType(name=f"x{i}", shape=tuple(x.shape), dtype=_numpy_type(x))
+            for i, x in enumerate(inputs)
         ]
         options: dict[str, Any] = {}
         if without:
             options["pass_pipeline"] = coremltools.PassPipeline.DEFAULT
             options["pass_pipeline"].remove_passes(set(without))
-        model = coremltools.convert(
-            program, convert_to="neuralnetwork", inputs=types, skip_model_load=True, **options
-        )
+        model = coremltools.convert(program, convert_to="neuralnetwork", inputs=types, skip_model_load=True, **options)
         return model.get_spec()
 
 
@@ -88,7 +87,9 @@ def source_constants(module: Any) -> Constants:
     for part in module.modules():
         variance = getattr(part, "running_var", None)
         if variance is not None:
-            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (variance.min() + part.eps) ** 0.5
+            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (
+                variance.min() + part.eps
+            ) ** 0.5
             factor = max(factor, float(scale))
     return Constants(known, terms=2 * greatest * factor + greatest)
 

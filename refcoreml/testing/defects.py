@@ -109,6 +109,7 @@ DEFECTS: dict[str, Defect] = {
     ),
 }
 
+
 def _scaled() -> tuple[Any, Any]:
     class Affine(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -7,7 +7,7 @@ and 5), with branches that join again by sums and concatenation. `check_network`
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -477,7 +477,9 @@ def check_network(network: SpecNetwork) -> None:
     _check_rounding(single, double, network.inputs)
     _check_shapes(single, network.inputs)
     halves = {name: array / 2 for name, array in network.inputs.items()}
-    for together, alone in zip(single.predict([network.inputs, halves]), [outputs, single.predict(halves)], strict=True):
+    for together, alone in zip(
+        single.predict([network.inputs, halves]), [outputs, single.predict(halves)], strict=True
+    ):
         _assert_same(together, alone, "a batch and a loop")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.mlmodel"
