@@ -9,6 +9,7 @@ PAGE = Path(__file__).resolve().parent / "equivalence.md"
 
 
 def lists() -> str:
+    """What the grammar has, and what is known to go wrong."""
     from refcoreml.testing.defects import DEFECTS, REFUSALS
     from refcoreml.testing.torch_networks import OPERATORS, SHAPES
 
@@ -21,6 +22,7 @@ def lists() -> str:
 
 
 def page() -> str:
+    """The page as it should be."""
     text = PAGE.read_text(encoding="utf-8")
     return re.sub(r"(<!-- lists -->\n).*(\n<!-- end -->)", lambda m: m[1] + lists() + m[2], text, flags=re.DOTALL)
 

@@ -90,7 +90,8 @@ def _first(
 def _photo(model: Model, inputs: dict[str, Any], options: argparse.Namespace) -> Any:
     """The picture below: --photo, or the file of the only image input, or what the model was given.
 
-    Stretched outputs fit the whole file; where a part was cut out or borders were added, only the model's own input fits.
+    Stretched outputs fit the whole file; where a part was cut out or borders were added, only the model's own input
+    fits.
     """
     from PIL import Image
 

@@ -7,9 +7,9 @@
     def test_conversion():
         assert_equivalent("Net.mlmodel", torch_module, {"x": x})
 
-`torch_networks` and `networks` are Hypothesis strategies for random networks; ``python -m refcoreml.testing`` runs many.
-Everything here beyond `assert_equivalent` needs the extra ``testing`` and, for torch networks, ``oracles``; packages are
-imported when they are first used.
+`torch_networks` and `networks` are Hypothesis strategies for random networks; ``python -m refcoreml.testing`` runs
+many. Everything here beyond `assert_equivalent` needs the extra ``testing`` and, for torch networks, ``oracles``;
+packages are imported when they are first used.
 """
 
 from __future__ import annotations

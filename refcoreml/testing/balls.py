@@ -1,9 +1,9 @@
 """Midpoint-radius arithmetic: numbers that are known up to a radius, and what rounding adds to it.
 
-A `Ball` stands for every array within ``rad`` of ``mid``, place by place. A `Rounding` computes with balls: the result of
-an operation holds whatever the operation could give for any members of its arguments, computed with a relative error of
-at most ``unit`` an operation (the standard model of floating-point arithmetic: fl(a o b) = (a o b)(1 + d), |d| <= unit).
-Sums of n numbers are off by at most n * unit * sum |x|, whatever the order of summation.
+A `Ball` stands for every array within ``rad`` of ``mid``, place by place. A `Rounding` computes with balls: the result
+of an operation holds whatever the operation could give for any members of its arguments, computed with a relative error
+of at most ``unit`` an operation (the standard model of floating-point arithmetic: fl(a o b) = (a o b)(1 + d), |d| <=
+unit). Sums of n numbers are off by at most n * unit * sum |x|, whatever the order of summation.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """How far rounding can move each blob of a network: a forward error bound, derived layer by layer.
 
-The network runs in double precision. Beside each blob runs a radius: what rounding in the layer itself can add, and what
-the radii of the layer's inputs become on their way through it. One rule a layer:
+The network runs in double precision. Beside each blob runs a radius: what rounding in the layer itself can add, and
+what the radii of the layer's inputs become on their way through it. One rule a layer:
 
 * layers that move values about, and those that rise in all of their inputs (pooling, means, interpolation, most
   activations): the layer is run at the ends of the interval;
-* linear layers (convolution, products): the layer is run with the absolute values of its weights, on the radii and on the
-  absolute values of its input, whose sum times n * unit bounds rounding in a sum of n terms in any order;
+* linear layers (convolution, products): the layer is run with the absolute values of its weights, on the radii and on
+  the absolute values of its input, whose sum times n * unit bounds rounding in a sum of n terms in any order;
 * products, norms, softmax, recurrent layers: ball arithmetic (`refcoreml.testing.balls`) on the layer's formula;
 * comparisons, arg max, sorting: exact where the intervals do not touch, else undetermined (an infinite radius).
 
@@ -219,7 +219,7 @@ class _Variant(Node):
 
     def weights(self, field_name: str, shape: Any, *, channel_axis: int = 0, message: Any = None) -> Any:
         """As the node's own, changed."""
-        values = super().weights(field_name, shape, channel_axis=channel_axis, message=message)
+        values: Any = super().weights(field_name, shape, channel_axis=channel_axis, message=message)
         return self.change(field_name, values)
 
 
@@ -255,7 +255,7 @@ class Layer:
 
     def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
         """Decoded weights, as far as they are known."""
-        values = self.step.node.weights(name, tuple(shape), message=message)
+        values: Any = self.step.node.weights(name, tuple(shape), message=message)
         return Ball(values, self.constants.radius(values))
 
 

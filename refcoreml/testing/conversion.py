@@ -1,4 +1,4 @@
-"""Converts a torch network with coremltools, runs it here, and compares the two within bounds that follow from the network.
+"""Converts a torch network with coremltools, runs it here, and compares the two within bounds derived from it.
 
 The network in torch runs in double precision. The converted one runs in double and in single precision; how far either
 may be away is derived by `refcoreml.testing.bounds`. In double precision little is allowed but the rounding of what the
@@ -21,7 +21,8 @@ import numpy as np
 from refcoreml.errors import RefCoreMLError, UnsupportedModelError
 from refcoreml.model import Model, load
 from refcoreml.testing._extras import coremltools, torch
-from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Doubles, Undetermined, blob_bounds
+from refcoreml.testing.balls import Doubles
+from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import Difference, compare_outputs, first_divergence, record_torch
 from refcoreml.testing.defects import DEFECTS, refusal
 from refcoreml.testing.torch_networks import TorchNetwork

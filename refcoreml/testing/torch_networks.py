@@ -809,7 +809,9 @@ class Builder:
     def finish(self, *outputs: int) -> Program:
         """The program."""
         inputs = len(self.values) - len(self.steps)
-        return Program(self.steps, inputs, outputs).eval()
+        program = Program(self.steps, inputs, outputs)
+        program.eval()
+        return program
 
 
 @dataclass
@@ -1086,7 +1088,7 @@ def torch_networks(shapes: Sequence[str] = ()) -> Any:
         shapes: names of `SHAPES`; all by default.
     """
 
-    @hypothesis.strategies.composite
+    @hypothesis.strategies.composite  # type: ignore[untyped-decorator]
     def strategy(draw: Any) -> TorchNetwork:
         return build(HypothesisDraws(draw), shapes)
 
