@@ -11,7 +11,7 @@ PAGE = Path(__file__).resolve().parent / "equivalence.md"
 def lists() -> str:
     """What the grammar has, and what is known to go wrong."""
     from refcoreml.testing.defects import DEFECTS, REFUSALS
-    from refcoreml.testing.torch_networks import OPERATORS, SHAPES
+    from refcoreml.testing.torch_grammar import OPERATORS, SHAPES
 
     lines = [f"{len(SHAPES)} network shapes: {', '.join(SHAPES)}.", ""]
     lines += [f"{len(OPERATORS)} operators: {', '.join(f'`{name}`' for name in sorted(OPERATORS))}.", ""]

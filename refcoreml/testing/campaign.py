@@ -13,7 +13,7 @@ import numpy as np
 
 from refcoreml.testing._extras import hypothesis, torch
 from refcoreml.testing.conversion import Outcome, check
-from refcoreml.testing.torch_networks import TorchNetwork, torch_networks
+from refcoreml.testing.torch_grammar import TorchNetwork, torch_networks
 
 __all__ = ["KINDS", "Summary", "run"]
 

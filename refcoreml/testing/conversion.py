@@ -25,7 +25,7 @@ from refcoreml.testing.balls import Doubles
 from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import Difference, compare_outputs, first_divergence, record_torch
 from refcoreml.testing.defects import DEFECTS, refusal
-from refcoreml.testing.torch_networks import TorchNetwork
+from refcoreml.testing.torch_grammar import TorchNetwork
 
 __all__ = ["Outcome", "check", "convert", "source_constants"]
 
