@@ -1,8 +1,8 @@
 """A segmentation network from torch to Core ML: it returns a dictionary, takes a picture, and is previewed.
 
-    pip install "refcoreml[oracles]"
-    python examples/segmentation/train.py            # writes to ./segmentation, takes two or three minutes
-    refcoreml preview segmentation/shapes.mlmodel --input segmentation/scene.png -o overlay.png
+pip install "refcoreml[oracles]"
+python examples/segmentation/train.py            # writes to ./segmentation, takes two or three minutes
+refcoreml preview segmentation/shapes.mlmodel --input segmentation/scene.png -o overlay.png
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
     outputs = model.predict(inputs)
     if options.show is not None and options.show not in outputs:
         raise UsageError(f"the model has no output {options.show!r}", remedy=f"Its outputs are {', '.join(outputs)}")
-    name, preview = _first(model, outputs, [options.show] if options.show else _in_order(model, outputs), photo, options)
+    name, preview = _first(
+        model, outputs, [options.show] if options.show else _in_order(model, outputs), photo, options
+    )
     preview.image.save(target)
     if options.json:
         print_json(_facts(name, preview))
@@ -88,7 +90,8 @@ def _first(
 def _photo(model: Model, inputs: dict[str, Any], options: argparse.Namespace) -> Any:
     """The picture below: --photo, or the file of the only image input, or what the model was given.
 
-    Stretched outputs fit the whole file; where a part was cut out or borders were added, only the model's own input fits.
+    Stretched outputs fit the whole file; where a part was cut out or borders were added, only the model's own input
+    fits.
     """
     from PIL import Image
 

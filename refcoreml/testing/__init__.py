@@ -7,9 +7,9 @@
     def test_conversion():
         assert_equivalent("Net.mlmodel", torch_module, {"x": x})
 
-`torch_networks` and `networks` are Hypothesis strategies for random networks; ``python -m refcoreml.testing`` runs many.
-Everything here beyond `assert_equivalent` needs the extra ``testing`` and, for torch networks, ``oracles``; packages are
-imported when they are first used.
+`torch_networks` and `networks` are Hypothesis strategies for random networks; ``python -m refcoreml.testing`` runs
+many. Everything here beyond `assert_equivalent` needs the extra ``testing`` and, for torch networks, ``oracles``;
+packages are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from refcoreml.testing.equivalence import Equivalence, EquivalenceError, assert_
 
 if TYPE_CHECKING:
     from refcoreml.testing.conversion import Outcome, check
-    from refcoreml.testing.networks import SpecNetwork, check_network, networks
-    from refcoreml.testing.torch_networks import TorchNetwork, torch_networks
+    from refcoreml.testing.spec_grammar import SpecNetwork, check_network, networks
+    from refcoreml.testing.torch_grammar import TorchNetwork, torch_networks
 
 __all__ = [
     "BlobBound",
@@ -43,11 +43,11 @@ __all__ = [
 _LAZY = {
     "Outcome": "conversion",
     "check": "conversion",
-    "SpecNetwork": "networks",
-    "check_network": "networks",
-    "networks": "networks",
-    "TorchNetwork": "torch_networks",
-    "torch_networks": "torch_networks",
+    "SpecNetwork": "spec_grammar",
+    "check_network": "spec_grammar",
+    "networks": "spec_grammar",
+    "TorchNetwork": "torch_grammar",
+    "torch_networks": "torch_grammar",
 }
 
 

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     from refcoreml.testing import campaign
     from refcoreml.testing._extras import coremltools
-    from refcoreml.testing.torch_networks import SHAPES
+    from refcoreml.testing.torch_grammar import SHAPES
 
     coremltools.load()
     unknown = [name for name in options.shape if name not in SHAPES]

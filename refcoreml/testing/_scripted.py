@@ -26,7 +26,7 @@ class CountedLoop(torch.nn.Module):  # type: ignore[misc]
 
     __constants__ = ("rounds",)
 
-    def __init__(self, body, rounds: int):
+    def __init__(self, body, rounds):
         super().__init__()
         self.body, self.rounds = body, rounds
 
@@ -54,15 +54,12 @@ class LoopWithBranch(torch.nn.Module):  # type: ignore[misc]
 
     __constants__ = ("rounds",)
 
-    def __init__(self, body, rounds: int):
+    def __init__(self, body, rounds):
         super().__init__()
         self.body, self.rounds = body, rounds
 
     def forward(self, x):
         for _ in range(self.rounds):
             y = self.body(x)
-            if bool(y.sum() > 0.5):
-                x = y * 0.5
-            else:
-                x = y + 0.25
+            x = y * 0.5 if bool(y.sum() > 0.5) else y + 0.25
         return x

@@ -13,7 +13,7 @@ import numpy as np
 
 from refcoreml.testing._extras import hypothesis, torch
 from refcoreml.testing.conversion import Outcome, check
-from refcoreml.testing.torch_networks import TorchNetwork, torch_networks
+from refcoreml.testing.torch_grammar import TorchNetwork, torch_networks
 
 __all__ = ["KINDS", "Summary", "run"]
 
@@ -103,8 +103,8 @@ def run(
     barren = 0
     for chunk in itertools.count(seed):
 
-        @hypothesis.seed(chunk)
-        @hypothesis.settings(
+        @hypothesis.seed(chunk)  # type: ignore[untyped-decorator]
+        @hypothesis.settings(  # type: ignore[untyped-decorator]
             max_examples=_CHUNK,
             database=None,
             deadline=None,
@@ -112,7 +112,7 @@ def run(
             phases=[hypothesis.Phase.generate],
             suppress_health_check=list(hypothesis.HealthCheck),
         )
-        @hypothesis.given(torch_networks(shapes))
+        @hypothesis.given(torch_networks(shapes))  # type: ignore[untyped-decorator]
         def draw(network: TorchNetwork) -> None:
             text = repr(network)
             if text in seen or len(seen) >= networks:

@@ -10,7 +10,8 @@ import numpy as np
 
 from refcoreml.model import Model
 from refcoreml.testing._extras import torch
-from refcoreml.testing.bounds import UNIT64, Constants, Doubles, Undetermined, trace_bounds
+from refcoreml.testing.balls import Doubles
+from refcoreml.testing.bounds import UNIT64, Constants, Undetermined, trace_bounds
 
 __all__ = ["Difference", "Recorded", "compare_outputs", "first_divergence", "record_torch"]
 
@@ -57,8 +58,8 @@ def compare_outputs(
 ) -> tuple[Difference | None, float, float]:
     """The first output that differs; how wide the bounds are (relative to the greatest value); the part of them used.
 
-    NaN equals NaN and an infinity itself, at the same places. Shapes may differ by dimensions of 1, since Core ML has no
-    blobs of rank 0 and keeps some dimensions that torch drops.
+    NaN equals NaN and an infinity itself, at the same places. Shapes may differ by dimensions of 1, since Core ML has
+    no blobs of rank 0 and keeps some dimensions that torch drops.
     """
     width = part = 0.0
     for name, wanted in zip(names, expected, strict=True):
@@ -97,6 +98,10 @@ def compare_outputs(
     return None, width, part
 
 
+#: Layers that only move what they get, so that they are as right as their inputs.
+MOVES = {"expandDims", "squeeze", "reshapeStatic", "transpose", "copy", "flattenTo2D", "rankPreservingReshape"}
+
+
 @dataclass(frozen=True)
 class Recorded:
     """A value inside a reference, with the name of what made it."""
@@ -111,7 +116,9 @@ def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
 
     found: list[Recorded] = []
 
-    class Recorder(TorchDispatchMode):  # type: ignore[misc]
+    mode: Any = TorchDispatchMode
+
+    class Recorder(mode):  # type: ignore[misc]
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = function(*args, **(kwargs or {}))
             for value in result if isinstance(result, (tuple, list)) else (result,):
@@ -119,7 +126,8 @@ def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
                     found.append(Recorded(str(function), np.asarray(value.detach().double().numpy())))
             return result
 
-    with torch.no_grad(), Recorder():
+    recorder: Any = Recorder
+    with torch.no_grad(), recorder():
         module(*inputs)
     return found
 
@@ -153,6 +161,8 @@ def first_divergence(
             if blob not in matches:
                 if bound.kind.startswith("loadConstant"):
                     matches[blob] = "constant"
+                elif bound.kind in MOVES and all(source in matches for source in step.inputs):
+                    matches[blob] = f"{matches[step.inputs[0]]}, moved"
             layers.append((bound.layer, bound.kind, blob, step.inputs))
     except Undetermined:
         pass
@@ -166,10 +176,10 @@ def first_divergence(
         if (blob in matches and blob not in plain) or any(reader in rejoins for reader in readers.get(blob, [])):
             rejoins.add(blob)
     for layer, kind, blob, sources in layers:
-        if sources and blob not in rejoins and all(source in matches for source in sources):
+        if sources and blob not in rejoins and blob not in matches and all(source in matches for source in sources):
             before = ", ".join(f"{source!r} = {matches[source]}" for source in sources)
             return f"first divergent layer: {layer!r} ({kind}), after {before}"
     for layer, kind, blob, sources in layers:
-        if sources and blob not in rejoins:
+        if sources and blob not in rejoins and blob not in matches:
             return f"first divergent layer: {layer!r} ({kind}), whose inputs are not in the reference either"
     return "every blob has a counterpart in the reference: the outputs are exchanged, or rounded on the way out"

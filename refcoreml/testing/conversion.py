@@ -1,4 +1,4 @@
-"""Converts a torch network with coremltools, runs it here, and compares the two within bounds that follow from the network.
+"""Converts a torch network with coremltools, runs it here, and compares the two within bounds derived from it.
 
 The network in torch runs in double precision. The converted one runs in double and in single precision; how far either
 may be away is derived by `refcoreml.testing.bounds`. In double precision little is allowed but the rounding of what the
@@ -21,10 +21,11 @@ import numpy as np
 from refcoreml.errors import RefCoreMLError, UnsupportedModelError
 from refcoreml.model import Model, load
 from refcoreml.testing._extras import coremltools, torch
-from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Doubles, Undetermined, blob_bounds
+from refcoreml.testing.balls import Doubles
+from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import Difference, compare_outputs, first_divergence, record_torch
 from refcoreml.testing.defects import DEFECTS, refusal
-from refcoreml.testing.torch_networks import TorchNetwork
+from refcoreml.testing.torch_grammar import TorchNetwork
 
 __all__ = ["Outcome", "check", "convert", "source_constants"]
 
@@ -60,15 +61,14 @@ def convert(module: Any, inputs: Sequence[Any], *, scripted: bool = False, witho
         else:
             program = torch.jit.trace(module, tuple(inputs), check_trace=False)
         types = [
-            coremltools.TensorType(name=f"x{i}", shape=tuple(x.shape), dtype=_numpy_type(x)) for i, x in enumerate(inputs)
+            coremltools.TensorType(name=f"x{i}", shape=tuple(x.shape), dtype=_numpy_type(x))
+            for i, x in enumerate(inputs)
         ]
         options: dict[str, Any] = {}
         if without:
             options["pass_pipeline"] = coremltools.PassPipeline.DEFAULT
             options["pass_pipeline"].remove_passes(set(without))
-        model = coremltools.convert(
-            program, convert_to="neuralnetwork", inputs=types, skip_model_load=True, **options
-        )
+        model = coremltools.convert(program, convert_to="neuralnetwork", inputs=types, skip_model_load=True, **options)
         return model.get_spec()
 
 
@@ -88,7 +88,9 @@ def source_constants(module: Any) -> Constants:
     for part in module.modules():
         variance = getattr(part, "running_var", None)
         if variance is not None:
-            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (variance.min() + part.eps) ** 0.5
+            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (
+                variance.min() + part.eps
+            ) ** 0.5
             factor = max(factor, float(scale))
     return Constants(known, terms=2 * greatest * factor + greatest)
 

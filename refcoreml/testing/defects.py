@@ -102,12 +102,13 @@ DEFECTS: dict[str, Defect] = {
         mend=_without_epsilon("RSQRT", 1e-12),
     ),
     "convolution minus constant": Defect(
-        "a constant that is subtracted after a convolution, such as the mean of a batch norm without parameters, is added",
+        "a constant subtracted after a convolution, such as the mean of a batch norm without parameters, is added",
         "the pass fuse_conv_bias negates the constant in place and is tried more than once",
         _subtracted,
         converter_pass="common::fuse_conv_bias",
     ),
 }
+
 
 def _scaled() -> tuple[Any, Any]:
     class Affine(torch.nn.Module):  # type: ignore[misc]

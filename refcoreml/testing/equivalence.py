@@ -10,7 +10,8 @@ import numpy as np
 
 from refcoreml.errors import InputError, UsageError
 from refcoreml.model import Model, load
-from refcoreml.testing.bounds import AS_STORED, UNIT32, UNIT64, Constants, Doubles, Undetermined, blob_bounds
+from refcoreml.testing.balls import Doubles
+from refcoreml.testing.bounds import AS_STORED, UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import compare_outputs, first_divergence, record_torch
 
 __all__ = ["Equivalence", "EquivalenceError", "assert_equivalent"]
@@ -35,10 +36,11 @@ class Equivalence:
 
     Attributes:
         outputs: the outputs that were compared.
-        double: the widest bound in double precision, relative to the greatest value of its output; None if the reference
-            was in single precision, so that there was nothing to compare.
+        double: the widest bound in double precision, relative to the greatest value of its output; None if the
+            reference was in single precision, so that there was nothing to compare.
         single: likewise in single precision; None where rounding may change a decision there, such as the most likely
-            word in a loop. Bounds of deep networks are wide in single precision: what they show, double precision shows.
+            word in a loop. Bounds of deep networks are wide in single precision: what they show, double precision
+            shows.
     """
 
     outputs: tuple[str, ...]
@@ -75,8 +77,8 @@ def assert_equivalent(
         How sharp the comparison was.
 
     Raises:
-        EquivalenceError: an ``AssertionError``: values, shapes or the number of outputs differ; it names the output, the
-            place, the bound, and for a torch module the first layer that diverges.
+        EquivalenceError: an ``AssertionError``: values, shapes or the number of outputs differ; it names the output,
+            the place, the bound, and for a torch module the first layer that diverges.
         UsageError: names that the model does not have, or a reference of another type.
         InputError: the inputs do not fit the model, or they decide nothing: rounding may change what a branch does.
     """

@@ -227,7 +227,7 @@ def _draw_heat(heat: NDArray[Any], photo: Image.Image | None, description: schem
         large = Image.fromarray(scaled.astype(np.float32), "F").resize(base.size, Image.Resampling.BILINEAR)
         share = np.clip(np.asarray(large), 0, 1)
         share = np.where(share > 0.1, share, 0)  # the floor of most heat maps is not quite 0
-        blended += share[..., None] * np.float32(color)
+        blended += share[..., None] * np.asarray(color, np.float32)
         opacity += share
     mixed = blended / np.maximum(opacity, 1e-6)[..., None]
     alpha = np.minimum(opacity, 1)[..., None] * 0.85

@@ -11,7 +11,7 @@ from refcoreml.errors import UnsupportedModelError, UsageError
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.testing.balls import Ball, Rounding
 from refcoreml.testing.bounds import RULES, UNIT32, blob_bounds
-from refcoreml.testing.networks import LAYERS_ND, LAYERS_RANK5, check_network, networks, random_spec_network
+from refcoreml.testing.spec_grammar import LAYERS_ND, LAYERS_RANK5, check_network, networks, random_spec_network
 
 #: Layers without a rule, beside those of random numbers: what only custom code knows, and what runs other layers.
 WITHOUT_RULE = {"custom", "branch", "loop", "loopBreak", "loopContinue"}

@@ -7,7 +7,7 @@ and 5), with branches that join again by sums and concatenation. `check_network`
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class _Writer:
         """Numbers in [0.5, 1.5]."""
         return np.asarray(self.rng.uniform(0.5, 1.5, shape), np.float32)
 
-    def add(self, kind: str, *blobs: str, outputs: int = 1, **fields: Any) -> bool:
+    def add(self, kind: str, *blobs: str, outputs: Any = 1, **fields: Any) -> bool:
         """Adds a layer unless its shapes do not fit; says whether it did."""
         names = [f"b{len(self.blobs) + i}" for i in range(outputs)]
         self.net.add(kind, inputs=list(blobs), outputs=names, **fields)
@@ -102,12 +102,20 @@ def _convolution(w: _Writer, x: str) -> None:
     size = groups * w.draws.integer(1, 3)
     kernel = [w.draws.integer(1, 3), w.draws.integer(1, 3)]
     stride, dilation = [w.draws.integer(1, 2) for _ in range(2)], [w.draws.choice([1, 1, 2]) for _ in range(2)]
-    fields = {"kernel_size": kernel, "stride": stride, "dilation_factor": dilation, "n_groups": groups, **_padding(w)}
+    fields: dict[str, Any] = {
+        "kernel_size": kernel,
+        "stride": stride,
+        "dilation_factor": dilation,
+        "n_groups": groups,
+        **_padding(w),
+    }
     weights = w.weights(size, channels // groups, *kernel)
+    bias: dict[str, Any] = {"has_bias": True, "bias": w.weights(size)} if w.draws.choice([True, False]) else {}
     w.add(
-        *("convolution", x),
+        "convolution",
+        x,
         **{**fields, "output_channels": size, "kernel_channels": channels // groups, "weights": weights},
-        **({"has_bias": True, "bias": w.weights(size)} if w.draws.choice([True, False]) else {}),
+        **bias,
     )
 
 
@@ -118,7 +126,8 @@ def _deconvolution(w: _Writer, x: str) -> None:
     if max(w.shape(x)[-2:]) > 8:
         return
     w.add(
-        *("convolution", x),
+        "convolution",
+        x,
         is_deconvolution=True,
         kernel_size=kernel,
         stride=stride,
@@ -136,7 +145,10 @@ def _pooling(w: _Writer, x: str) -> None:
     if w.draws.choice([False, False, True]):
         w.add("pooling", x, type=kind, global_pooling=True, valid={})
         return
-    fields = {"kernel_size": [w.draws.integer(1, 3) for _ in range(2)], "stride": [w.draws.integer(1, 2)] * 2}
+    fields: dict[str, Any] = {
+        "kernel_size": [w.draws.integer(1, 3) for _ in range(2)],
+        "stride": [w.draws.integer(1, 2)] * 2,
+    }
     last = {"includeLastPixel": {"paddingAmounts": [w.draws.integer(0, 1)] * 2}}
     padding = w.draws.choice([_padding(w, 0), last])
     excluded = w.draws.choice([False, True])
@@ -276,14 +288,18 @@ def _join(w: _Writer, x: str) -> None:
 def _dense(w: _Writer, x: str) -> None:
     n, size = int(np.prod(w.shape(x))), w.draws.integer(1, 5)
     w.add("flatten", x, mode=w.draws.choice(["CHANNEL_FIRST", "CHANNEL_LAST"]))
-    fields = {"inputChannels": n, "outputChannels": size, "weights": w.weights(size, n)}
+    fields: dict[str, Any] = {"inputChannels": n, "outputChannels": size, "weights": w.weights(size, n)}
     w.add("innerProduct", w.blobs[-1], hasBias=True, bias=w.weights(size), **fields)
 
 
 @_layer("dense", LAYERS_ND)
 def _dense_nd(w: _Writer, x: str) -> None:
     n, size = w.shape(x)[-1], w.draws.integer(1, 5)
-    fields = {"weightMatrixFirstDimension": n, "weightMatrixSecondDimension": size, "weights": w.weights(size, n)}
+    fields: dict[str, Any] = {
+        "weightMatrixFirstDimension": n,
+        "weightMatrixSecondDimension": size,
+        "weights": w.weights(size, n),
+    }
     w.add("batchedMatmul", x, hasBias=True, bias=w.weights(size), **fields)
 
 
@@ -367,7 +383,7 @@ def _tile(w: _Writer, x: str) -> None:
 @_layer("sliceStatic", LAYERS_ND)
 def _slice_nd(w: _Writer, x: str) -> None:
     shape = w.shape(x)
-    fields = {"beginIds": [0] * len(shape), "endIds": shape, "beginMasks": [True] * len(shape)}
+    fields: dict[str, Any] = {"beginIds": [0] * len(shape), "endIds": shape, "beginMasks": [True] * len(shape)}
     strides = [1] * (len(shape) - 1) + [w.draws.integer(1, 2)]
     w.add("sliceStatic", x, **fields, endMasks=[True] * len(shape), strides=strides, squeezeMasks=[False] * len(shape))
 
@@ -451,7 +467,7 @@ def _build(draws: Draws) -> SpecNetwork:
 def networks() -> Any:
     """A Hypothesis strategy for `SpecNetwork`."""
 
-    @hypothesis.strategies.composite
+    @hypothesis.strategies.composite  # type: ignore[untyped-decorator]
     def strategy(draw: Any) -> SpecNetwork:
         return _build(HypothesisDraws(draw))
 
@@ -477,7 +493,9 @@ def check_network(network: SpecNetwork) -> None:
     _check_rounding(single, double, network.inputs)
     _check_shapes(single, network.inputs)
     halves = {name: array / 2 for name, array in network.inputs.items()}
-    for together, alone in zip(single.predict([network.inputs, halves]), [outputs, single.predict(halves)], strict=True):
+    for together, alone in zip(
+        single.predict([network.inputs, halves]), [outputs, single.predict(halves)], strict=True
+    ):
         _assert_same(together, alone, "a batch and a loop")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.mlmodel"

@@ -412,7 +412,9 @@ for _name, _reduce in {
     "logsumexp": lambda x, axis, keep: torch.logsumexp(x, axis, keep),
     "norm": lambda x, axis, keep: torch.norm(x, 2, axis, keep),
     "norm1": lambda x, axis, keep: torch.norm(x, 1, axis, keep),
-    "std": lambda x, axis, keep: torch.std(x * 2 + torch.arange(x.shape[axis]).sum(), axis, unbiased=False, keepdim=keep),
+    "std": lambda x, axis, keep: torch.std(
+        x * 2 + torch.arange(x.shape[axis]).sum(), axis, unbiased=False, keepdim=keep
+    ),
     "var": lambda x, axis, keep: torch.var(x, axis, unbiased=False, keepdim=keep),
     "argmax": lambda x, axis, keep: torch.argmax(x, axis, keep).to(x.dtype) * 0.5,
     "argmin": lambda x, axis, keep: torch.argmin(x, axis, keep).to(x.dtype) * 0.5,
@@ -797,7 +799,7 @@ class Builder:
         return self.call(f"conv2d[{size}, kernel {kernel}, stride {stride}, groups {groups}]", module, value)
 
     def add(self, a: int, b: int) -> int:
-        """a + b."""
+        """A + b."""
         return self.call("add", torch.add, a, b)
 
     def cat(self, *values: int) -> int:
@@ -807,7 +809,9 @@ class Builder:
     def finish(self, *outputs: int) -> Program:
         """The program."""
         inputs = len(self.values) - len(self.steps)
-        return Program(self.steps, inputs, outputs).eval()
+        program = Program(self.steps, inputs, outputs)
+        program.eval()
+        return program
 
 
 @dataclass
@@ -1084,7 +1088,7 @@ def torch_networks(shapes: Sequence[str] = ()) -> Any:
         shapes: names of `SHAPES`; all by default.
     """
 
-    @hypothesis.strategies.composite
+    @hypothesis.strategies.composite  # type: ignore[untyped-decorator]
     def strategy(draw: Any) -> TorchNetwork:
         return build(HypothesisDraws(draw), shapes)
 
