@@ -10,6 +10,7 @@ import numpy as np
 
 from refcoreml import features
 from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml.evaluation import Settings
 from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
@@ -123,7 +124,7 @@ def _evaluator(spec: schema.Model, profile: Profile) -> NeuralNetworkEvaluator:
     if profile.storage.format != np.float32:
         spec = schema.Model.FromString(spec.SerializeToString())
         round_weights(getattr(spec, kind), profile.storage)
-    return NeuralNetworkEvaluator(spec, ARITHMETICS["float64"])
+    return NeuralNetworkEvaluator(spec, Settings(ARITHMETICS["float64"]))
 
 
 def _given(

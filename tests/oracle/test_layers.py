@@ -11,6 +11,7 @@ from layer_examples import EXAMPLES, Source
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml.evaluation import Settings
 from refcoreml.neuralnetwork.arithmetic import Arithmetic
 from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
 from refcoreml.neuralnetwork.registry import LAYERS
@@ -28,7 +29,7 @@ def run(spec, inputs, profile):
     spec = schema.Model.FromString(spec.SerializeToString())
     round_weights(spec.neuralNetwork, PROFILES[profile].storage)
     with np.errstate(over="ignore"):
-        return NeuralNetworkEvaluator(spec, Arithmetic("half", np.float16)).predict(inputs)
+        return NeuralNetworkEvaluator(spec, Settings(Arithmetic("half", np.float16))).predict(inputs)
 
 
 def misses(actual, answer):
