@@ -165,7 +165,7 @@ def main() -> None:
         assert np.array_equal(completed, wanted), "not the tokens of torch"
         report = assert_equivalent(spec, reference, {"tokens": tokens})
         words = [WORDS[int(token)] for token in completed[0] if token]
-        print(f"{start} -> {' '.join(words)}   (as torch; bound {report.width:.1e}, {report.used:.1%} used)")
+        print(f"{start} -> {' '.join(words)}   (as torch, scores within {report.double:.1e})")
     options.folder.mkdir(parents=True, exist_ok=True)
     model.save(options.folder / "completion.mlmodel")
 

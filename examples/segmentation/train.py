@@ -140,7 +140,7 @@ def main() -> None:
         total += mask.size
         report = assert_equivalent(spec, Scores(network), {"image": picture}, reference_inputs=[prepared(picture)])
     print(f"{right / total:.1%} of the pixels of 40 unseen scenes are right")
-    print(f"agrees with torch; the bound is {report.width:.1e} of the greatest score, {report.used:.1%} of it used")
+    print(f"agrees with torch in double precision, within {report.double:.1e} of the greatest score")
     options.folder.mkdir(parents=True, exist_ok=True)
     refcoreml.load(spec).save(options.folder / "shapes.mlmodel")
     for seed in range(1000):  # a scene in which all shapes occur

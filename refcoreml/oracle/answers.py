@@ -84,11 +84,17 @@ def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -
 
 @dataclass(frozen=True)
 class LayerAnswer:
-    """A layer by itself: the inputs to give it, in the profile's storage type, and bounds of its outputs."""
+    """A layer by itself.
+
+    Attributes:
+        name, kind: the layer and its type.
+        inputs: what to give it, in the order of its inputs: the reference's blobs in the profile's storage type.
+        outputs: bounds by the name of the blob.
+    """
 
     name: str
     kind: str
-    inputs: dict[str, Doubles]
+    inputs: list[Doubles]
     outputs: dict[str, BlobBound]
 
 
@@ -103,8 +109,7 @@ def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") 
     given = _given(spec, evaluator, inputs, chosen)
     traced = trace_layers(evaluator.network, given, chosen.arithmetic, chosen, chosen.narrow_storage)
     for step, arguments, bounds in traced:
-        named = dict(zip(step.inputs, arguments, strict=True))
-        yield LayerAnswer(step.name, step.kind, named, dict(zip(step.outputs, bounds, strict=True)))
+        yield LayerAnswer(step.name, step.kind, arguments, dict(zip(step.outputs, bounds, strict=True)))
 
 
 def _spec(model: Any) -> schema.Model:

@@ -225,7 +225,13 @@ class Rounding:
         forms = [plain, self.multiply(centered, factor)]
         if beta is not None:
             forms = [self.add(form, beta) for form in forms]
-        forms.append(self.affine(x, factor, self.subtract(beta or zero, self.multiply(mean, factor))))
+        # Folded, f times x - mean, with the roundings of f x, f mean, beta - f mean and of their sum.
+        shift = beta or zero
+        exact = Ball(x.mid - mean.mid, x.rad + mean.rad)
+        folded = Ball(exact.mid * factor.mid + shift.mid, _product(exact, factor) + shift.rad)
+        slack = 1 + 4 * self.unit
+        folded = self.rounded(folded, slack, factor.size * x.size + 2 * factor.size * mean.size + shift.size)
+        forms.append(self.rounded(folded))
         return Ball(forms[0].mid, np.maximum.reduce([form.rad for form in forms]))
 
     def softmax(self, x: Ball, axis: int) -> Ball:

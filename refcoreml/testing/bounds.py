@@ -7,7 +7,7 @@ of the source; see `Constants`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,19 @@ from refcoreml.oracle import bounds
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.bounds import BlobBound, Undetermined
 from refcoreml.oracle.inputs import known_inputs
+from refcoreml.oracle.rules import RULES
 
-__all__ = ["UNIT32", "UNIT64", "BlobBound", "Constants", "Doubles", "Undetermined", "blob_bounds", "trace_bounds"]
+__all__ = [
+    "RULES",
+    "UNIT32",
+    "UNIT64",
+    "BlobBound",
+    "Constants",
+    "Doubles",
+    "Undetermined",
+    "blob_bounds",
+    "trace_bounds",
+]
 
 #: Unit roundoff of single precision, rounding to nearest.
 UNIT32 = 2.0**-24
@@ -100,4 +111,6 @@ def trace_bounds(
     evaluator: Any = model.prepare()
     rounding = Rounding.of(np.float32) if unit >= UNIT32 else Rounding(unit, 2.0**-1000)
     inputs = known_inputs(evaluator.interface, model._checked(evaluator, inputs), rounding, constants)
-    return bounds.trace_bounds(evaluator.network, inputs, rounding, constants)
+    for name, bound, step in bounds.trace_bounds(evaluator.network, inputs, rounding, constants):
+        # What is infinite in single precision may be a number in the double precision that it is compared with.
+        yield name, replace(bound, radius=np.where(np.isinf(bound.value), np.inf, bound.radius)), step

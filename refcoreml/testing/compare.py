@@ -166,10 +166,10 @@ def first_divergence(
         if (blob in matches and blob not in plain) or any(reader in rejoins for reader in readers.get(blob, [])):
             rejoins.add(blob)
     for layer, kind, blob, sources in layers:
-        if blob not in rejoins and all(source in matches for source in sources):
-            before = ", ".join(f"{source!r} = {matches[source]}" for source in sources) or "nothing"
+        if sources and blob not in rejoins and all(source in matches for source in sources):
+            before = ", ".join(f"{source!r} = {matches[source]}" for source in sources)
             return f"first divergent layer: {layer!r} ({kind}), after {before}"
-    for layer, kind, blob, _ in layers:
-        if blob not in rejoins:
+    for layer, kind, blob, sources in layers:
+        if sources and blob not in rejoins:
             return f"first divergent layer: {layer!r} ({kind}), whose inputs are not in the reference either"
     return "every blob has a counterpart in the reference: the outputs are exchanged, or rounded on the way out"

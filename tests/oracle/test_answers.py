@@ -219,7 +219,7 @@ def test_layers_by_themselves(profile):
     assert [item.kind for item in found] == ["sinh", "tanh", "softmaxND"]
     for item in found:
         ((_, bound),) = item.outputs.items()
-        alone = answer(item.kind, *item.inputs.values(), profile=profile)
+        alone = answer(item.kind, *item.inputs, profile=profile)
         np.testing.assert_array_equal(bound.value, alone.value)
         np.testing.assert_array_equal(bound.radius, alone.bound)
     whole = oracle(net.spec(), x, profile)["y"]

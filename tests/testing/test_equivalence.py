@@ -1,0 +1,171 @@
+"""assert_equivalent: what it accepts, what it refuses, and what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refcoreml import InputError, UsageError, build
+from refcoreml.testing import EquivalenceError, assert_equivalent
+
+W = np.array([[0.5, -1.25, 2.0], [1.5, 0.75, -0.25]], np.float32)
+X = np.array([0.3, -0.7, 1.1], np.float32)
+
+
+def network(weights=W, outputs=("y",)):
+    net = build.Network({"x": (3,)}, list(outputs), exact=True)
+    net.add("innerProduct", inputs="x", outputs="t", inputChannels=3, outputChannels=2, weights=weights)
+    net.add("tanh", outputs="y")
+    if "z" in outputs:
+        net.add("unary", inputs="t", outputs="z", type="EXP")
+    return net
+
+
+def reference(x):
+    return np.tanh(W.astype(np.float64) @ np.asarray(x, np.float64))
+
+
+def test_functions_arrays_and_dictionaries_serve():
+    for given in (reference, reference(X), [reference(X)], {"y": reference(X)}):
+        report = assert_equivalent(network().spec(), given, {"x": X})
+        assert report.outputs == ("y",)
+        assert 0 < report.double < 1e-12
+        assert 0 < report.single < 1e-5
+
+
+def test_a_rounded_reference_is_allowed_its_own_rounding():
+    report = assert_equivalent(network().spec(), reference(X).astype(np.float32), {"x": X})
+    assert report.double is None
+    assert 0 < report.single < 1e-5
+
+
+def test_paths_bytes_and_models_serve(tmp_path):
+    model = network().model()
+    model.save(tmp_path / "net.mlmodel")
+    for source in (model, tmp_path / "net.mlmodel", (tmp_path / "net.mlmodel").read_bytes()):
+        assert_equivalent(source, reference, {"x": X})
+
+
+def test_one_unit_in_the_fifth_digit_is_caught():
+    wrong = W.copy()
+    wrong[1, 1] += 1e-5
+    with pytest.raises(EquivalenceError, match=r"output 'y' at \[1\] is .*, off by .*, allowed") as caught:
+        assert_equivalent(network(wrong).spec(), reference, {"x": X})
+    assert caught.value.output == "y"
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_a_dictionary_may_name_some_of_the_outputs():
+    spec = network(outputs=("y", "z")).spec()
+    assert assert_equivalent(spec, {"y": reference(X)}, {"x": X}).outputs == ("y",)
+
+
+def test_other_numbers_of_outputs_are_told():
+    with pytest.raises(EquivalenceError, match="the reference has 1 outputs, the model 2: y, z"):
+        assert_equivalent(network(outputs=("y", "z")).spec(), reference, {"x": X})
+
+
+def test_other_shapes_are_told():
+    with pytest.raises(EquivalenceError, match=r"has the shape \(2,\), expected \(3,\)"):
+        assert_equivalent(network().spec(), np.zeros(3), {"x": X})
+
+
+def test_nan_in_one_of_the_two_is_a_difference():
+    with pytest.raises(EquivalenceError, match="expected nan"):
+        assert_equivalent(network().spec(), np.array([np.nan, 0.5]), {"x": X})
+
+
+def test_nan_in_both_is_none():
+    net = build.Network({"x": (2,)}, ["y"], exact=True)
+    net.add("unary", outputs="y", type="SQRT")
+    assert_equivalent(net.spec(), np.array([np.nan, 2.0]), {"x": np.array([-1.0, 4.0])})
+
+
+@pytest.mark.parametrize(
+    ("given", "inputs", "error", "message"),
+    [
+        ({"w": np.zeros(2)}, {"x": X}, UsageError, "no output 'w'. Its outputs are y"),
+        (reference, {"q": X}, UsageError, "no input 'q'. Its inputs are x"),
+        (np.zeros(2), {"q": X}, InputError, "'q'"),
+        (np.zeros(2), {"x": X[:2]}, InputError, "shape"),
+        ("a text", {"x": X}, UsageError, "reference output 'y': expected an array of numbers"),
+    ],
+)
+def test_misuse_is_explained(given, inputs, error, message):
+    with pytest.raises(error, match=message):
+        assert_equivalent(network().spec(), given, inputs)
+
+
+def test_pictures_need_the_arguments_of_the_reference():
+    net = build.Network({"image": build.image(4, 3)}, {"y": None})
+    net.preprocess("image", channel_scale=1 / 127.5, red_bias=-1, green_bias=-0.5, blue_bias=0.25)
+    net.add("activation", outputs="y", sigmoid={})
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 3)).astype(np.uint8)
+    picture = Image.fromarray(pixels)
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    with pytest.raises(UsageError, match="Give reference_inputs"):
+        assert_equivalent(net.spec(), sigmoid, {"image": picture})
+    prepared = pixels.transpose(2, 0, 1) * np.float64(np.float32(1 / 127.5)) + np.array([-1, -0.5, 0.25])[:, None, None]
+    assert_equivalent(net.spec(), sigmoid, {"image": picture}, reference_inputs=[prepared])
+    with pytest.raises(EquivalenceError):
+        assert_equivalent(net.spec(), sigmoid, {"image": picture}, reference_inputs=[prepared + 1e-4])
+
+
+def branching(limit):
+    """sqrt(x), negated unless it is above the limit."""
+    net = build.Network({"x": (1,)}, ["y"], exact=True)
+    net.add("unary", outputs="t", type="SQRT")
+    net.add("greaterThan", outputs="c", alpha=limit)
+    spec = net.spec()
+    branch = spec.neuralNetwork.layers.add(name="branch", input=["c"]).branch
+    for body, sign in ((branch.ifBranch, 1.0), (branch.elseBranch, -1.0)):
+        inner = build.Network({"t": (1,)}, ["y"], exact=True)
+        inner.add("activation", inputs="t", outputs="y", linear={"alpha": sign})
+        body.layers.extend(inner.layers)
+    return spec
+
+
+def test_a_branch_that_hangs_on_rounding_decides_nothing():
+    def root(x):
+        return np.sqrt(np.asarray(x, np.float64))
+
+    x = {"x": np.array([4.0])}
+    with pytest.raises(InputError, match="rounding may turn a branch"):
+        assert_equivalent(branching(2.0), root, x)
+    assert assert_equivalent(branching(1.5), root, x).single is not None
+    report = assert_equivalent(branching(2.0 - 2.0**-22), root, x)
+    assert report.double is not None, "beyond the rounding of double precision"
+    assert report.single is None, "within that of single precision"
+    with pytest.raises(EquivalenceError):
+        assert_equivalent(branching(2.5), root, x)
+
+
+def test_a_torch_module_names_the_first_layer_that_diverges():
+    torch = pytest.importorskip("torch", reason="needs torch, of the extra oracles")
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.from_numpy(W))
+
+        def forward(self, x):
+            return torch.tanh(self.weight @ x).exp()
+
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("innerProduct", name="product", outputs="t", inputChannels=3, outputChannels=2, weights=W)
+    net.add("erf", name="not a tanh", outputs="u")
+    net.add("unary", name="last", outputs="y", type="EXP")
+    with pytest.raises(EquivalenceError) as caught:
+        assert_equivalent(net.spec(), Module().eval(), {"x": X})
+    assert "first divergent layer: 'not a tanh' (erf), after 't' =" in caught.value.divergence
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    from refcoreml.testing._extras import _Extra
+
+    with pytest.raises(UsageError, match=r'needs no_such_package.*pip install "refcoreml\[testing\]"'):
+        _ = _Extra("no_such_package").anything
