@@ -168,12 +168,12 @@ def assign(values: Array, centres: Array) -> NDArray[np.uint8]:
         codes[:] = np.searchsorted(limits, x)
         return codes.reshape(values.shape)
     # Equal cells: in one without a limit all values have the same code. Rounding cannot change the order of cells.
-    low, high = np.float64(x.min()), np.float64(x.max())
+    low, high = float(x.min()), float(x.max())
     cells = 1 << 14
     scale = (cells - 1) / (high - low) if high > low else 0.0
 
     def cell_of(part: Array) -> NDArray[np.int32]:
-        return np.asarray(np.clip((part - low) * scale, 0, cells - 1).astype(np.int32))
+        return np.asarray(np.clip(np.subtract(part, low, dtype=np.float64) * scale, 0, cells - 1).astype(np.int32))
 
     held = cell_of(limits)
     codes_of_cells = np.searchsorted(held, np.arange(cells)).astype(np.int16)
@@ -477,7 +477,7 @@ def _cell_sums(x: Array, w: Floats | None, cuts: Indices, middle: float) -> tupl
     while begin < len(cuts) - 1:
         end = max(int(np.searchsorted(cuts, cuts[begin] + (1 << 16), "right")) - 1, begin + 1)
         part = slice(cuts[begin], cuts[end])
-        values = x[part] - np.float64(middle)
+        values = np.subtract(x[part], middle, dtype=np.float64)
         moments = values if w is None else values * w[part]
         starts = cuts[begin:end] - cuts[begin]
         first[begin:end] = np.add.reduceat(moments, starts)
@@ -499,7 +499,7 @@ class _PrefixSums:
         lengths = places - self._cuts[cell]
         owner = np.repeat(np.arange(len(places)), lengths)
         inside = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths - self._cuts[cell], lengths)
-        values: Any = self._x[inside] - np.float64(self._middle)
+        values: Any = np.subtract(self._x[inside], self._middle, dtype=np.float64)
         weights = np.ones(len(inside)) if self._w is None else self._w[inside]
         parts = [np.bincount(owner, terms, len(places)) for terms in (weights, values * weights)]
         mass, first = (
