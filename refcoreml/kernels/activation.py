@@ -79,7 +79,8 @@ def hard_sigmoid(x: Array, alpha: float, beta: float, *, out: Array | None = Non
 def elu(x: Array, alpha: float, *, out: Array | None = None) -> Array:
     """Y = x where x >= 0, alpha * (e^x - 1) elsewhere."""
     negative = np.minimum(x, like(0, x))
-    in_double(np.expm1, negative, out=negative)
+    with np.errstate(invalid="ignore"):  # some versions of NumPy say that expm1 of NaN is NaN
+        in_double(np.expm1, negative, out=negative)
     negative *= like(alpha, x)
     y = relu(x, out=out)
     y += negative

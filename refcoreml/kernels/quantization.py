@@ -170,9 +170,16 @@ def range_parameters(low: Array, high: Array, bits: int) -> tuple[NDArray[np.flo
     """
     low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
     most = (1 << bits) - 1
-    scale = linear_scale((high - low) / most, bits)
+    # The difference of numbers far apart is rounded, and must not come out too short: by Knuth's two-sum, what is lost.
+    width = high - low
+    part = width - high
+    lost = (high - (width - part)) - (low + part)
+    width = np.where(lost > 0, np.nextafter(width, np.inf), width)
+    scale = linear_scale(width / most, bits)
+    short = scale.astype(np.float64) * most < width  # the quotient was rounded down
+    scale = np.where(short, linear_scale(np.nextafter(scale.astype(np.float64), np.inf), bits), scale)
     bias = low.astype(np.float32)
-    missing = (high - low) - scale.astype(np.float64) * most
+    missing = width - scale.astype(np.float64) * most
     bias = np.where(missing > 0, (low + missing / 2).astype(np.float32), bias)
     # Rounding the scale up must not carry the last level beyond float32; one unit less leaves it near enough.
     too_far = scale.astype(np.float64) * most + bias > _LARGEST

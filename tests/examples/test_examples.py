@@ -44,8 +44,7 @@ def test_a_segmentation_that_returns_a_dictionary_equals_torch():
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_loop_of_words_equals_torch_word_by_word():
-    import torch
-
+    torch = pytest.importorskip("torch", reason="needs torch, of the extra oracles")
     example = script("completion")
     network = example.train(150)
     spec = example.convert(network)

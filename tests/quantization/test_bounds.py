@@ -81,6 +81,7 @@ def test_no_weight_leaves_the_bound_of_any_scale_and_bias(weights, bits, scale, 
 
 @settings(max_examples=200, deadline=None)
 @given(rows, widths)
+@example(np.array([[-(2.0**-17), 2.0**36]], np.float32), 1)  # 54 bits apart
 def test_every_weight_lies_in_the_range_of_minmax(weights, bits):
     """So that no error exceeds half a step, but for ranges that float32 cannot span or end at its largest number."""
     low, high = kernels.row_ranges(weights)
