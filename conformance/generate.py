@@ -214,7 +214,8 @@ def differences(plan: Plan, folder: Path) -> Iterator[str]:
     """How a case on disk differs from what the catalogue and the oracle say, beyond float64 rounding.
 
     A bound of single precision is at least K 2^-24 M for sums of K terms of the magnitude M in all, whatever the order;
-    in double precision the order changes less than K 2^-52 M, which is 2^-28 of it. Four times that are allowed.
+    in double precision the order changes less than K 2^-52 M, which is 2^-28 of it. Four times that are allowed. Bounds
+    are written as float32, whose least step is 2^-149.
     """
     case = read_case(folder)
     description, _ = described(plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.catalogue import (
+    constraints,
     control,
     convolution,
     elementwise,
@@ -21,6 +22,7 @@ from conformance.catalogue import (
     resizing,
     weights,
 )
+from conformance.catalogue.clauses import checked_by
 from conformance.catalogue.plan import Plan
 
 _MODULES = (
@@ -39,10 +41,13 @@ _MODULES = (
     weights,
     networks,
     negative,
+    constraints,
 )
 
 
 def plans() -> Iterator[Plan]:
     """All cases, in a fixed order."""
     for module in _MODULES:
-        yield from module.plans()
+        for plan in module.plans():
+            plan.clauses = sorted({*plan.clauses, *checked_by(plan)})
+            yield plan

@@ -37,6 +37,36 @@ def _number(y: str, value: float) -> tuple[str, Any, Any, dict[str, Any]]:
 def plans() -> Iterator[Plan]:
     yield from _branches()
     yield from _loops()
+    yield from _invalid()
+
+
+def _invalid() -> Iterator[Plan]:
+    x = draw(Source("invalid"), "integers", (3, 5))
+
+    def case(kind: str, label: str, clause: str, rule: str, net: build.Network, **more: Any) -> Plan:
+        plan = network(f"{kind}/invalid-{label}", _FAMILY, net, {"x": x, **more}, verdict="invalid", rule=rule)
+        plan.clauses = [f"{kind}.{clause}"]
+        return plan
+
+    net = build.Network({"x": (3, 5)}, ["x"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["x"])
+    yield case("copy", "same", "C1", "the output must be another blob", net)
+    net = build.Network({"x": (3, 5), "c": (1,)}, ["y"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("branch", inputs=["c"], outputs=[], else_branch=_layers(_add("x", "x", "t"), _copy("t", "y")))
+    yield case("branch", "no-if", "C1", "ifBranch must have layers", net, c=np.array([0.0]))
+    net = build.Network({"x": (3, 5), "c": (1,)}, ["y"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("branch", inputs=["c"], outputs=[], if_branch=_layers(_add("x", "x", "t"), _copy("t", "y")))
+    yield case("branch", "nan", "C2", "the condition must not be NaN", net, c=np.array([np.nan]))
+    net = build.Network({"x": (3, 5)}, ["y"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("loop", inputs=[], outputs=[], max_loop_iterations=3)
+    yield case("loop", "no-body", "C1", "bodyNetwork must have layers", net)
+    net = build.Network({"x": (3, 5)}, ["y"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("loopContinue", inputs=[], outputs=[])
+    yield case("loopContinue", "outside", "C1", "loopContinue must be inside of a loop", net)
 
 
 def _branches() -> Iterator[Plan]:
@@ -134,3 +164,16 @@ def _loops() -> Iterator[Plan]:
     net.add("multiply", inputs=["z"], outputs=["t"], alpha=3)
     net.add("copy", inputs=["t"], outputs=["y"])
     yield network("copy/over", _FAMILY, net, {"x": x})
+
+    # y is written again with another shape, while z keeps what y held before.
+    net = build.Network({"x": (3, 5)}, ["y", "z"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("copy", inputs=["y"], outputs=["z"])
+    net.add("transpose", inputs=["y"], outputs=["t"], axes=[1, 0])
+    net.add("copy", inputs=["t"], outputs=["y"])
+    yield network("copy/another-shape", _FAMILY, net, {"x": x})
+
+    growing = _layers(("concatND", ["y", "x"], ["longer"], {"axis": 0}), _copy("longer", "y"))
+    net = started()
+    net.add("loop", inputs=[], outputs=[], max_loop_iterations=3, body_network=growing)
+    yield network("loop/growing", _FAMILY, net, {"x": x})

@@ -72,13 +72,15 @@ def _activations() -> Iterator[Plan]:
         "softplus": {},
     }
     for name, fields in functions.items():
-        yield from layer("activation", name, _LEGACY, data="integers zero-mean wide special", **{name: fields})
+        yield from layer("activation", name, _LEGACY, data="integers zero-mean wide special nan", **{name: fields})
     for name, fields in {
         "leakyReLU": {"alpha": -0.5},
         "ELU": {"alpha": -2},
         "linear": {"alpha": 0.3, "beta": 0.7},
     }.items():
         yield from layer("activation", f"{name}-other", _LEGACY, data="zero-mean wide", **{name: fields})
+    for name in ("linear", "leakyReLU"):
+        yield from layer("activation", f"{name}-unset", _LEGACY, data="integers", **{name: {}})
     yield from layer("activation", "leakyReLU-steep", _LEGACY, data="integers zero-mean", leakyReLU={"alpha": 1.5})
     for name in ("PReLU", "parametricSoftplus"):
         count = {"one": 1, "per-channel": 3}
@@ -89,6 +91,7 @@ def _activations() -> Iterator[Plan]:
         yield from layer("activation", f"{name}-rank-2", (4, 5), data="zero-mean", exact=True, **{name: weights})
         yield from layer("activation", f"{name}-rank-5", (2, 3, 5, 4, 6), data="zero-mean", **{name: weights})
     yield from layer("clampedReLU", "slopes", _ND, data=FUNCTION, alpha=0.25, beta=1.5)
+    yield from layer("clampedReLU", "unset", _ND, data="integers zero-mean", alpha=0.5)
     yield from layer("clampedReLU", "negative-slope", _ND, data="integers zero-mean", alpha=-0.75, beta=2)
     for mode in ("EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"):
         yield from layer("gelu", mode.lower().replace("_", "-"), _ND, data="integers zero-mean wide", mode=mode)
@@ -177,6 +180,9 @@ def _functions() -> Iterator[Plan]:
     ends = np.array([-2, -1, 0, -0.0, 1, 1.5, np.inf, -np.inf, np.nan], np.float32)
     for kind in ("asin", "acos", "acosh", "atanh", "exp2", "sinh", "cosh"):
         yield from layer(kind, "outside", ends, data="special")
+    large = np.array([130, 300, -300, -130, 2], np.float32)
+    for kind in ("exp2", "sinh", "cosh"):
+        yield from layer(kind, "overflow", large, data="special")
 
 
 def _arithmetic() -> Iterator[Plan]:
@@ -214,6 +220,8 @@ def _arithmetic() -> Iterator[Plan]:
         yield from layer(kind, "equal", _ND, _ND, data="integers zero-mean wide cancellation", domain=domain)
         yield from layer(kind, "broadcast", (4, 1, 5), (3, 1), data="integers zero-mean", domain=domain)
         yield from layer(kind, "special", _ND, (5,), data="nan")
+    zeros = np.array([0, 0, 0, 4, 0], np.float32)
+    yield from layer("divideBroadcastable", "by-zero", np.array([3, -2, 0, 8, 1], np.float32), zeros, data="special")
     for kind in ("maxBroadcastable", "minBroadcastable"):
         yield from layer(kind, "equal", _ND, _ND, data="integers zero-mean wide special")
         yield from layer(kind, "broadcast", (4, 1, 5), (3, 1), data="integers zero-mean")

@@ -46,6 +46,7 @@ def plans() -> Iterator[Plan]:
     yield from layer("gather", "negative", x, _indices(7, length=6, negative=True), data=MOVEMENT, axis=1)
     yield from layer("gather", "matrix", x, _indices(2, 3, length=6), data="integers", axis=1)
     yield from layer("gatherND", "full", x, _places(7, *x), data=MOVEMENT)
+    yield from layer("gatherND", "one", x, _distinct(1, 5, 2), data="integers")
     yield from layer("gatherND", "partial", x, _places(7, 4, 6), data="integers nan")
     yield from layer("gatherND", "negative", x, _places(7, 4, 6, negative=True), data="integers")
     for axis in (0, 1, -1):
@@ -85,6 +86,16 @@ def plans() -> Iterator[Plan]:
         )
         along = lambda source, kind: np.argsort(source.uniform(x), axis=1)[:, :3]  # noqa: E731
         yield from layer("scatterAlongAxis", name, x, along, (4, 3, 5), data=data, domain=_not_zero, axis=1, mode=mode)
+    yield from layer("scatterND", "one", x, _distinct(1, 5, 2), (1,), data="integers")
+    yield from layer(
+        "scatterAlongAxis",
+        "negative",
+        x,
+        lambda source, kind: np.argsort(source.uniform(x), axis=1)[:, :3] - 6,
+        (4, 3, 5),
+        data="integers",
+        axis=1,
+    )
     yield from layer("scatter", "update-axis0", x, _distinct(3, 1), (2, 6, 5), data="nan", axis=0)
     yield from layer(
         "scatter",

@@ -108,6 +108,7 @@ def _shapes() -> Iterator[Plan]:
     yield from layer("expandDims", "both-ends", x, data=_TWO, axes=[-1, 0])
     yield from layer("squeeze", "one", (4, 1, 3, 1, 5), data=_TWO, axes=[1])
     yield from layer("squeeze", "last", (4, 1, 3, 1), data="integers", axes=[-1])
+    yield from layer("squeeze", "nothing-left", (1, 1), data="integers", squeeze_all=True)
     yield from layer("squeeze", "all", (4, 1, 3, 1), data="integers", squeeze_all=True)
     yield from layer("getShape", "rank-3", x, data="integers nan")
     yield from layer("getShape", "rank-5", (2, 6, 3, 5, 4), data="integers")
@@ -191,6 +192,18 @@ def _slices() -> Iterator[Plan]:
     )
     yield from layer(
         "sliceDynamic",
+        "long-lists",
+        (5, 6, 8),
+        _vector(1, 0, 2),
+        data="integers",
+        end_ids=[4, 6, 8, 1, 1],
+        strides=[1, 2, 3, 1, 1],
+        begin_masks=[False] * 3 + [True] * 2,
+        end_masks=[False] * 3 + [True] * 2,
+        squeeze_masks=[False] * 3 + [True] * 2,
+    )
+    yield from layer(
+        "sliceDynamic",
         "all-inputs",
         (5, 6, 8),
         _vector(1, 3, -2),
@@ -221,6 +234,7 @@ def _slices() -> Iterator[Plan]:
         pad_amounts=[0, 7, 6, 0, 4, 0],
         pad_to_given_output_size_mode=True,
     )
+    yield from layer("constantPad", "value-unset", (4, 3), data="integers", pad_amounts=[1, 0, 2, 3])
     yield from layer("constantPad", "dynamic", (4, 3, 5), _vector(1, 0, 0, 2, 3, 1), data="integers", value=1.5)
 
 

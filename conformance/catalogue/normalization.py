@@ -13,6 +13,7 @@ _X, _DATA = (3, 5, 4), "integers zero-mean wide cancellation"
 
 def plans() -> Iterator[Plan]:
     yield from layer("softmax", "chw", _X, data=_DATA)
+    yield from layer("softmax", "overflow", _X, data="integers", domain=lambda x: 64 * x)
     yield from layer("softmax", "vector", (7,), data="integers zero-mean")
     yield from layer("softmax", "rank-4", (2, 6, 3, 4), data="zero-mean")
     yield from layer("softmax", "rank-3", (3, 4, 6), data="zero-mean", exact=True)
@@ -82,6 +83,16 @@ def plans() -> Iterator[Plan]:
             gamma=W(shape),
             beta=W(shape),
         )
+    yield from layer(
+        "layerNormalization",
+        "no-epsilon-small",
+        (2, 4, 5),
+        data="zero-mean",
+        domain=lambda x: x / 4096,
+        normalized_shape=[5],
+        gamma=W((5,)),
+        beta=W((5,)),
+    )
     yield from layer(
         "layerNormalization",
         "no-epsilon",

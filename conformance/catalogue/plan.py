@@ -41,6 +41,7 @@ class Plan:
         free_ones: whether dimensions of 1 are open.
         expected: references and bounds that the oracle cannot know, by output: (reference, bound,
             moments: power, value, bound).
+        clauses: labels of the clauses that it checks; the table in `clauses` adds more.
     """
 
     id: str
@@ -270,11 +271,15 @@ def _kinds(layers: Any) -> Iterator[str]:
             yield from _kinds(inner)
 
 
-def invalid(kind: str, label: str, rule: str, *given: Given, outputs: int = 1, **options: Any) -> Iterator[Plan]:
+def invalid(
+    kind: str, label: str, rule: str, *given: Given, outputs: int = 1, clause: str = "", **options: Any
+) -> Iterator[Plan]:
     """A model that breaks a rule, which every implementation must refuse, at the latest when it gets the inputs."""
-    return layer(
+    for plan in layer(
         kind, f"invalid-{label}", *given, data="integers", outputs=outputs, verdict="invalid", rule=rule, **options
-    )
+    ):
+        plan.clauses = [f"{kind}.{clause}"] if clause else []
+        yield plan
 
 
 #: The family of each layer, filled by `family`.

@@ -121,6 +121,16 @@ def plans() -> Iterator[Plan]:
         num_samples=200,
         expected=_expect(1, 1, 0.5, 0.65**0.5, (5, 200)),
     )
+    yield from layer(
+        "categoricalDistribution",
+        "levelled",
+        np.tile(np.array([0, 1], np.float32), (5, 1)),
+        data="zero-mean",
+        seed=7,
+        num_samples=200,
+        eps=1,
+        expected=_expect(0.5, 0.5, 2 / 3, (2 / 9) ** 0.5, (5, 200)),
+    )
     logits = np.tile(np.array([0, 2 * np.log(3)], np.float32), (5, 1))
     yield from layer(
         "categoricalDistribution",

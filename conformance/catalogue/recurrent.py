@@ -61,6 +61,34 @@ def _simple() -> Iterator[Plan]:
             **matrices,
             **_SIZES,
         )
+    for name in ("linear", "scaledTanh", "sigmoidHard"):
+        yield from layer(
+            "simpleRecurrent",
+            f"{name}-unset",
+            _X,
+            _STATE,
+            outputs=2,
+            data="zero-mean",
+            domain=small,
+            activation={name: {}},
+            sequence_output=True,
+            **matrices,
+            **_SIZES,
+        )
+    yield from layer(
+        "simpleRecurrent",
+        "linear4-per-channel",
+        _X,
+        _STATE,
+        outputs=2,
+        data="zero-mean",
+        domain=small,
+        activation={"tanh": {}},
+        sequence_output=True,
+        weight_matrix=W((_H, _I), "linear4c"),
+        recursion_matrix=W((_H, _H), "linear4c"),
+        **_SIZES,
+    )
     yield from layer(
         "simpleRecurrent",
         "linear-exact",

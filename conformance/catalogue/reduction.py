@@ -36,6 +36,7 @@ def plans() -> Iterator[Plan]:
             yield from layer(
                 "reduce", f"{mode.lower()}-{axis.lower()}", _X, data=data, domain=domain, mode=mode, axis=axis
             )
+    yield from layer("reduce", "defaults", _X, data="integers")
     yield from layer("reduce", "logsum-epsilon", _X, data="integers", domain=np.abs, mode="LOGSUM", epsilon=0.25)
     yield from layer(
         "reduce", "logsum-default-epsilon", np.zeros((2, 1, 1), np.float32), data="integers", mode="LOGSUM", axis="HW"
@@ -51,6 +52,10 @@ def plans() -> Iterator[Plan]:
         )
         yield from layer(kind, "all", (4, 6, 5), data="integers zero-mean", domain=domain, axes=[1], reduce_all=True)
         yield from layer(kind, "rank-5", (2, 4, 3, 6, 5), data="zero-mean", domain=domain, axes=[1, 3])
+    sums = np.array([[1, -1, 0, 0], [2, -3, 0.5, 0], [1, 2, 4, 1]], np.float32)
+    yield from layer("reduceLogSum", "zero-and-below", sums, data="special", axes=[1])
+    endless = np.array([[-np.inf, -np.inf], [1, np.inf], [2, -np.inf]], np.float32)
+    yield from layer("reduceLogSumExp", "infinite", endless, data="special", axes=[1])
     options: dict[str, dict[str, Any]] = {
         "plain": {},
         "exclusive": {"exclude_final_sum": True},

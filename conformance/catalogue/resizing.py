@@ -49,6 +49,7 @@ def plans() -> Iterator[Plan]:
             yield from layer(
                 "resizeBilinear", f"{_label(method)}-{label}", x, data="integers zero-mean", target_size=size, mode=mode
             )
+    yield from layer("resizeBilinear", "size-unset", x, data="integers")
     boxes = np.array([[0.5, 1, 2.5, 4], [1, 0, 3, 2], [2, 1.5, 2.5, 3.75]], np.float32)
     pixels = boxes.reshape(3, 1, 4, 1, 1)
     image = (1, 2, 6, 5, 7)

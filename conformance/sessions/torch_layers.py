@@ -121,6 +121,15 @@ def _broadcast(function):
     return run
 
 
+def _one_input(function):
+    def run(p, *x):
+        if len(x) != 1:
+            raise ValueError("the layer has one input")
+        return function(x[0])
+
+    return run
+
+
 def _softmax(p, x):
     if not -x.dim() <= p.axis < x.dim():
         raise ValueError("there is no such axis")
@@ -154,7 +163,7 @@ LAYERS = {
     "multiplyBroadcastable": _broadcast(torch.mul),
     "divideBroadcastable": _broadcast(torch.div),
     **{
-        name: lambda p, x, function=function: function(x)
+        name: _one_input(function)
         for name, function in {
             "ceil": torch.ceil, "floor": torch.floor, "round": torch.round, "sign": torch.sign, "exp2": torch.exp2,
             "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "asin": torch.asin, "acos": torch.acos,

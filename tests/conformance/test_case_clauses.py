@@ -1,0 +1,73 @@
+"""The clauses that cases claim to check exist, are claimed by cases that can show them, and the page says which."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance import catalogue, clauses
+from conformance.catalogue.plan import Plan
+from refcoreml.conformance.cases import Case, read_case
+
+CASES = Path(__file__).resolve().parents[2] / "conformance/cases"
+PLANS = list(catalogue.plans())
+LABELS = clauses.known()
+
+
+def _demands_something(case: Case) -> bool:
+    """Whether some number, in some profile, may not be just anything."""
+    for output in case.outputs:
+        if output.moments:
+            return True
+        for expected in output.profiles.values():
+            bound = expected.bound if isinstance(expected.bound, float) else expected.bound.read()
+            if np.isfinite(bound).any():
+                return True
+    return False
+
+
+def test_every_claim_is_about_a_clause_and_a_case_that_can_show_it():
+    assert clauses.mistakes(PLANS, LABELS) == []
+
+
+def test_wrong_claims_are_found():
+    one = Plan("ceil/a/b", "functions", ["ceil"], "b", b"", 4, clauses=["ceil.S9", "ceil.C1"])
+    found = clauses.mistakes([*PLANS, one], LABELS)
+    assert found == ["ceil/a/b: there is no clause ceil.S9", "ceil/a/b: a case that is returns cannot check ceil.C1"]
+    assert any("no case fits" in problem for problem in clauses.mistakes([one], LABELS))
+
+
+def test_a_case_that_demands_nothing_claims_nothing():
+    for path in CASES.rglob("case.json"):
+        case = read_case(path.parent)
+        if case.clauses and case.verdict == "returns":
+            assert _demands_something(case), case.id
+
+
+def test_the_committed_cases_carry_the_claims():
+    for plan in PLANS:
+        assert json.loads((CASES / plan.id / "case.json").read_text(encoding="utf-8"))["clauses"] == plan.clauses, (
+            plan.id
+        )
+
+
+def test_the_page_is_current():
+    assert clauses.PAGE.read_text(encoding="utf-8") == clauses.page(clauses.by_clause(PLANS), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("case", "labels"),
+    [
+        ("ceil/plain/halves", ["ceil.S1"]),
+        ("pooling/average-same/integers", ["pooling.S1", "pooling.S2", "pooling.S4"]),
+        ("activation/ReLU/nan", ["activation.S1", "activation.S7"]),
+        ("add/invalid-shapes/integers", ["add.C1"]),
+        ("files/break-outside", ["loopBreak.C1"]),
+        ("innerProduct/int8/integers", []),
+    ],
+)
+def test_claims_of_some_cases(case, labels):
+    assert next(plan.clauses for plan in PLANS if plan.id == case) == labels
