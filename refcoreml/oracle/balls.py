@@ -22,8 +22,8 @@ Doubles: TypeAlias = NDArray[np.float64]
 #: its full profile, the one public standard that both processors and graphics processors have to meet.
 FUNCTIONS = {
     **dict.fromkeys(("exp", "exp2", "log"), 6.0),
-    **dict.fromkeys(("sin", "cos", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh"), 8.0),
-    **dict.fromkeys(("tan", "atan", "tanh"), 10.0),
+    **dict.fromkeys(("sin", "cos", "asin", "acos", "sinh", "cosh", "asinh", "acosh"), 8.0),
+    **dict.fromkeys(("tan", "atan", "tanh", "atanh"), 10.0),
     **dict.fromkeys(("erf", "pow"), 32.0),
     "sqrt": 6.0,
     # e^u - 1 and ln(1 + u) count as two operations: the function and an addition to it.
