@@ -32,6 +32,7 @@ from conformance.catalogue.plan import Plan
 from refcoreml.conformance.cases import Case, Expected, read_case
 from refcoreml.errors import InputError
 from refcoreml.oracle import PROFILES, oracle
+from refcoreml.oracle.deviation import LEAST_OUTPUTS
 from refcoreml.spec import schema
 
 CASES = Path(__file__).resolve().parent / "cases"
@@ -85,6 +86,26 @@ class Arrays:
             self._known[one.getvalue()] = self.content.tell()
             self.content.write(one.getvalue())
         return {"at": self._known[one.getvalue()]}
+
+
+def deviation_of(plan: Plan) -> dict[str, Array]:
+    """Standard deviations of honest errors in fp16/acc16, of outputs that are enough sums of zero-mean data."""
+    if plan.verdict != "returns" or plan.data != "zero-mean" or plan.expected or plan.family == "networks":
+        return {}
+    model = schema.Model.FromString(plan.model)
+    if len(model.neuralNetwork.layers) != 1:
+        return {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answers = oracle(plan.model, plan.inputs, "fp16/acc16")
+    except InputError:
+        return {}
+    return {
+        name: _rounded_up(np.asarray(answer.deviation))
+        for name, answer in answers.items()
+        if answer.deviation is not None and np.count_nonzero(answer.deviation) >= LEAST_OUTPUTS
+    }
 
 
 def answers_of(plan: Plan) -> dict[str, dict[str, tuple[Array, Array, str]]]:
@@ -143,6 +164,7 @@ def described(plan: Plan) -> tuple[dict[str, Any], bytes]:
         for name, array in plan.inputs.items()
     ]
     outputs = []
+    deviations = deviation_of(plan)
     for name, profiles in answers_of(plan).items():
         checks = {check for _, _, check in profiles.values()}
         item: dict[str, Any] = {"name": name, "shape": list(next(iter(profiles.values()))[0].shape)}
@@ -161,6 +183,8 @@ def described(plan: Plan) -> tuple[dict[str, Any], bytes]:
             }
             for profile, (value, radius, _) in profiles.items()
         }
+        if name in deviations:
+            item["profiles"]["fp16/acc16"]["deviation"] = arrays.add(deviations[name])
         outputs.append(item)
     content = arrays.content.getvalue()
     description: dict[str, Any] = {
@@ -230,7 +254,7 @@ def differences(plan: Plan, folder: Path) -> Iterator[str]:
     for name, array in case.read_inputs().items():
         if not np.array_equal(array, plan.inputs[name], equal_nan=True):
             yield f"input {name} differs"
-    now = answers_of(plan)
+    now, deviations = answers_of(plan), deviation_of(plan)
     if [output.name for output in case.outputs] != list(now):
         yield f"outputs are {[output.name for output in case.outputs]}, now {list(now)}"
         return
@@ -240,6 +264,14 @@ def differences(plan: Plan, folder: Path) -> Iterator[str]:
             continue
         for profile, expected in output.profiles.items():
             yield from _differences(case, f"{output.name}, {profile}", expected, *now[output.name][profile][:2])
+            if profile == "fp16/acc16" and not _same_deviation(expected, deviations.get(output.name)):
+                yield f"output {output.name} has another deviation"
+
+
+def _same_deviation(expected: Expected, deviation: Array | None) -> bool:
+    if expected.deviation is None or deviation is None:
+        return expected.deviation is None and deviation is None
+    return np.allclose(expected.deviation.read(), deviation, rtol=2.0**-20, atol=0)
 
 
 def _differences(case: Case, place: str, expected: Expected, value: Array, radius: Array) -> Iterator[str]:

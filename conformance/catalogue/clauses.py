@@ -49,8 +49,8 @@ CHECKED: dict[str, dict[str, str]] = {
         "C2": "invalid-no-padding",
         "C3": "invalid-few-weights invalid-few-bytes",
         "C4": "invalid-channels invalid-kernel-too-large",
-        "S1": "valid* same-* stride dilation groups* depthwise pointwise deep leading-axes defaults weights-as-input "
-        "float16 linear* lut*",
+        "S1": "valid* same-* stride dilation groups* depthwise pointwise deep many leading-axes defaults "
+        "weights-as-input float16 linear* lut*",
         "S2": "valid* stride dilation pointwise defaults",
         "S3": "same-* depthwise",
         "S4": "groups* depthwise deconvolution-groups*",
@@ -119,7 +119,7 @@ CHECKED: dict[str, dict[str, str]] = {
     "batchedMatmul": {
         "C1": "invalid-sizes",
         "C2": "invalid-bias",
-        "S1": "matrices batches",
+        "S1": "matrices batches many",
         "S2": "transpose-*",
         "S3": "vector-*",
         "S4": "weights float16 linear* lut*",

@@ -18,11 +18,18 @@ def _edges(*pairs: tuple[int, int]) -> dict[str, Any]:
 
 
 def _conv(
-    label: str, x: Any = _X, *, data: str = "integers zero-mean", groups: int = 1, size: Any = (2, 3), **fields: Any
+    label: str,
+    x: Any = _X,
+    *,
+    data: str = "integers zero-mean",
+    groups: int = 1,
+    size: Any = (2, 3),
+    out: int = 0,
+    **fields: Any,
 ):
     channels = x[-3]
     deconvolves = fields.get("is_deconvolution", False)
-    out = 10 if groups == 5 else 4
+    out = out or (10 if groups == 5 else 4)
     shape = (channels, out // groups, *size) if deconvolves else (out, channels // groups, *size)
     fields.setdefault("weights", W(shape))
     if fields.setdefault("has_bias", False):
@@ -84,6 +91,10 @@ def plans() -> Iterator[Plan]:
     yield from _conv("depthwise", (5, 7, 9), groups=5, same={}, has_bias=True)
     yield from _conv("pointwise", size=(1, 1), valid={}, has_bias=True)
     yield from _conv("leading-axes", (2, 5, 3, 4, 6), valid={}, has_bias=True)
+    # Enough outputs for statistics of their errors, and sums so long that a dropped tap hides in the bound.
+    yield from _conv(
+        "many", (64, 11, 13), data="zero-mean", size=(3, 5), stride=[1, 1], valid={}, groups=1, has_bias=False, out=16
+    )
     yield from _conv("deep", (40, 4, 5), data="integers zero-mean", size=(3, 2), valid={})
     yield from layer(
         "convolution",

@@ -61,6 +61,7 @@ def plans() -> Iterator[Plan]:
         )
     yield from layer("batchedMatmul", "matrices", (4, 6), (6, 5), data=SUMS)
     yield from layer("batchedMatmul", "batches", (2, 3, 4, 6), (3, 6, 5), data="integers zero-mean")
+    yield from layer("batchedMatmul", "many", (31, 400), (400, 35), data="zero-mean")
     yield from layer("batchedMatmul", "transpose-a", (3, 6, 4), (3, 6, 5), data="integers zero-mean", transpose_a=True)
     yield from layer("batchedMatmul", "transpose-b", (3, 4, 6), (3, 5, 6), data="integers zero-mean", transpose_b=True)
     yield from layer(

@@ -63,10 +63,12 @@ class Expected:
     Attributes:
         reference: the exact value of each element.
         bound: how far an honest implementation may be from it; a number stands for all elements.
+        deviation: of many sums in half precision the standard deviation of an honest error.
     """
 
     reference: Stored
     bound: Stored | float
+    deviation: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -192,17 +194,18 @@ def _input(arrays: tuple[Path, str], item: Any) -> Input:
     dtype = str(item["dtype"])
     if dtype not in ("float32", "float64", "int32", "float16"):
         raise CaseError(f"input {item['name']!r} has the type {dtype!r}")
-    return Input(str(item["name"]), dtype, _stored(arrays, item["values"], _shape(item)))
+    return Input(str(item["name"]), dtype, _stored(arrays, item["values"], tuple(map(int, item["shape"]))))
 
 
 def _output(arrays: tuple[Path, str], item: Any) -> Output:
-    shape = _shape(item)
+    shape = tuple(map(int, item["shape"]))
     profiles = {
         str(profile): Expected(
             _stored(arrays, given["reference"], shape),
             float(given["bound"])
             if isinstance(given["bound"], (int, float))
             else _stored(arrays, given["bound"], shape),
+            _stored(arrays, given["deviation"], shape) if "deviation" in given else None,
         )
         for profile, given in item["profiles"].items()
     }
@@ -214,10 +217,6 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
         profiles,
         [(int(m["power"]), float(m["reference"]), float(m["bound"])) for m in item.get("moments", [])],
     )
-
-
-def _shape(item: Any) -> tuple[int, ...]:
-    return tuple(int(length) for length in item["shape"])
 
 
 def _stored(arrays: tuple[Path, str], item: Any, shape: tuple[int, ...]) -> Stored:

@@ -15,7 +15,17 @@ from refcoreml.conformance.expectations import Expectation
 from refcoreml.conformance.runner import Result
 
 #: All statuses, in the order of columns.
-STATUSES = ("pass", "fail", "crash", "timeout", "unsupported", "damaged", "expected failure", "unexpected pass")
+STATUSES = (
+    "pass",
+    "suspicious",
+    "fail",
+    "crash",
+    "timeout",
+    "unsupported",
+    "damaged",
+    "expected failure",
+    "unexpected pass",
+)
 
 _WORST_SHOWN = 30
 
@@ -66,6 +76,8 @@ def as_junit(results: Sequence[Result], about: Mapping[str, str]) -> str:
             )
             if result.bad:
                 ElementTree.SubElement(case, "failure", type=result.status, message=_printable(result.message))
+            elif result.status == "suspicious":
+                ElementTree.SubElement(case, "system-out").text = _printable(f"suspicious: {result.message}")
             elif result.status != "pass":
                 ElementTree.SubElement(case, "skipped", message=_printable(f"{result.status}: {result.message}"))
     return ElementTree.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
@@ -112,6 +124,11 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
         f'<td style="width:14em"><span class="bar" style="width:{min(r.worst, 1) * 100:.1f}%"></span></td></tr>'
         for r in near
     )
+    doubtful = "".join(
+        f'<tr><td>{e(r.id)}</td><td class="message">{e(_printable(r.message))}</td></tr>'
+        for r in results
+        if r.status == "suspicious"
+    )
     columns = "".join(f"<th>{e(status)}</th>" for status in shown)
     title = f"Conformance, {e(about['profile'])}"
     return f"""<!doctype html>
@@ -121,6 +138,7 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
 {len(results)} cases, {len(failed)} bad.</p>
 <table><tr><th>family</th>{columns}<th>worst error / bound</th></tr>{"".join(rows)}</table>
 <h2>What failed</h2>{f"<table>{failures}</table>" if failed else "<p>Nothing.</p>"}
+{f"<h2>Suspicious</h2><table>{doubtful}</table>" if doubtful else ""}
 <h2>Nearest to their bounds</h2>
 <p>Of the cases that passed, those with the greatest error, as a fraction of what is allowed at that element.</p>
 <table><tr><th>case</th><th>where</th><th>error / bound</th><th></th></tr>{nearest}</table></body></html>

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from refcoreml.cli.main import main
+from refcoreml.conformance import report
 from refcoreml.conformance.expectations import Expectation, expected, read_expectations
 from refcoreml.conformance.runner import Command, PythonSession, run_cases
 from refcoreml.errors import UsageError
@@ -326,3 +327,35 @@ def test_sums_in_half_precision(tmp_path, dropped):
         assert max(result.worst for result in results) > 0
     else:
         assert statuses["innerProduct/vector/integers"] == statuses["innerProduct/deep/integers"] == "fail"
+
+
+#: A matrix product whose sums run from the first term to the last in half precision, and may forget one.
+PRODUCT = """
+import numpy as np
+def prepare(model):
+    def session(inputs):
+        a, b = (inputs[name].astype(np.float16) for name in ("x0", "x1"))
+        y = np.zeros((a.shape[0], b.shape[1]), np.float16)
+        for k in range(a.shape[1]):
+            if k != {forgotten}:
+                y += a[:, k : k + 1] * b[k]
+        return {{"y0": y}}
+    return session
+"""
+
+
+@pytest.mark.parametrize(("forgotten", "status"), [(None, "pass"), (123, "suspicious")])
+def test_a_forgotten_term_that_hides_in_the_bounds_is_suspicious(forgotten, status, tmp_path):
+    path = tmp_path / "product.py"
+    path.write_text(PRODUCT.format(forgotten=forgotten))
+    folder = CASES / "batchedMatmul/many/zero-mean"
+    (result,) = run_cases([folder], lambda: PythonSession(str(path)), "fp16/acc16")
+    assert (result.status, result.worst <= 1, result.bad) == (status, True, False)
+    assert ("standard deviations of rounding" in result.message) == (status == "suspicious")
+    (known,) = run_cases(
+        [folder], lambda: PythonSession(str(path)), "fp16/acc16", expectations=[Expectation("*", "why")]
+    )
+    assert known.status == "unexpected pass"
+    about = {"profile": "fp16/acc16", "implementation": "product"}
+    assert ("suspicious: " in report.as_junit([result], about)) == (status == "suspicious")
+    assert ("<h2>Suspicious</h2>" in report.as_html([result], about)) == (status == "suspicious")
