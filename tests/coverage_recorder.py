@@ -27,7 +27,6 @@ from refcoreml.errors import RefCoreMLError
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op
 from refcoreml.spec.weights import weight_encoding
 
-
 #: Tests of random networks, which reach other layers with every change: what they reach is not counted.
 RANDOM = "tests/testing/"
 
