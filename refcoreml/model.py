@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from refcoreml import custom, features
-from refcoreml.custom_evaluator import CustomModelEvaluator
 from refcoreml.errors import InputError
-from refcoreml.evaluation import Evaluator, MakeEvaluator, Settings, make_evaluator
+from refcoreml.evaluators.base import Evaluator, MakeEvaluator, Settings, make_evaluator
+from refcoreml.evaluators.custom import CustomModelEvaluator
+from refcoreml.evaluators.linear import LinearRegressor
+from refcoreml.evaluators.network import NeuralNetworkEvaluator
+from refcoreml.evaluators.pipeline import Pipeline, inner_models
 from refcoreml.features import Feature
 from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.linear_model import LinearRegressor
 from refcoreml.neuralnetwork.arithmetic import arithmetic
-from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
 from refcoreml.neuralnetwork.network import Observer
-from refcoreml.pipeline import Pipeline, inner_models
 from refcoreml.spec import schema
 from refcoreml.spec.files import ModelFile, read_model, write_model
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from refcoreml import features
 from refcoreml.errors import InputError, UnsupportedModelError
-from refcoreml.evaluation import Settings
+from refcoreml.evaluators.base import Settings
+from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
-from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
 from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds, trace_layers
 from refcoreml.oracle.inputs import stored_inputs

@@ -11,9 +11,9 @@ from layer_examples import EXAMPLES, Source
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import InputError, UnsupportedModelError
-from refcoreml.evaluation import Settings
+from refcoreml.evaluators.base import Settings
+from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.neuralnetwork.arithmetic import Arithmetic
-from refcoreml.neuralnetwork.evaluator import NeuralNetworkEvaluator
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.oracle import CHECKS, PROFILES, oracle
 from refcoreml.oracle.storage import round_weights

@@ -12,7 +12,7 @@ from support import integers
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError
-from refcoreml.pipeline import DEEPEST_NESTING
+from refcoreml.evaluators.pipeline import DEEPEST_NESTING
 from refcoreml.spec import schema
 
 

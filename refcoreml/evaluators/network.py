@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from refcoreml.evaluation import Settings, Trace
+from refcoreml.evaluators.base import Settings, Trace
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network, Observer

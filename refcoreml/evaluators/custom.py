@@ -10,7 +10,7 @@ from typing import Any
 
 from refcoreml.custom import ModelDescription, model_lines, parameter_values
 from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError
-from refcoreml.evaluation import Settings, Trace
+from refcoreml.evaluators.base import Settings, Trace
 from refcoreml.features import Feature, check_value, given_form
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml.errors import InvalidModelError
-from refcoreml.evaluation import Settings, Trace
+from refcoreml.evaluators.base import Settings, Trace
 from refcoreml.kernels import activation, special
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.network import Observer

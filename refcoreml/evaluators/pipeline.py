@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, within
-from refcoreml.evaluation import Evaluator, Settings, Trace, make_evaluator
+from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator
 from refcoreml.features import Feature, check_inputs, check_value, given_form
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer, Step
