@@ -142,7 +142,7 @@ def _saved(picture):
         (["-i", "a=one", "-i", "b=1,2,3"], "neither a number, a list, JSON nor a file"),
         (["-i", "a=missing.npy", "-i", "b=1,2,3"], "cannot be read"),
         (["-i", "1,2,3"], "which input is '1,2,3'"),
-        (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.txt"], "must end in .npz, .png or .jpg"),
+        (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.txt"], "must end in .npz, .png, .jpg or .jpeg"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "/nowhere/y.npz"], "no such folder"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.png"], "0 image outputs"),
     ],
@@ -469,3 +469,17 @@ def test_oracle_refuses(run, linear, tmp_path):
     code, _, err = run(*given, "-o", tmp_path / "missing" / "answers.npz")
     assert code == 2
     assert "no such folder" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("quantize", "x.mlmodel"), ("oracle", "x.npz"), ("preview", "x.png"), ("predict", "x.npz")],
+)
+def test_where_to_write_is_checked_before_any_work(run, tmp_path, command, name):
+    """Even before the model is read, which is none here."""
+    (tmp_path / "none.mlmodel").write_bytes(b"")
+    more = ["--bits", "8"] if command == "quantize" else ["-i", "x=1"]
+    for target, words in ((tmp_path / "nowhere" / name, "no such folder"), (tmp_path / "x.txt", "must end in")):
+        code, _, err = run(command, tmp_path / "none.mlmodel", *more, "-o", target)
+        assert code == 2
+        assert words in err

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from refcoreml.cli.console import errors, out
+from refcoreml.cli.console import check_target, errors, out
 from refcoreml.comparison import compare_layers, compare_models
 from refcoreml.comparison.data import Source, read_labels
 from refcoreml.comparison.tables import to_json
@@ -93,8 +93,7 @@ def counting(what: str, quiet: bool = False) -> Any:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     for path in filter(None, (options.csv, options.plot)):
-        if not Path(path).parent.is_dir():
-            raise UsageError("there is no such folder", where=str(Path(path).parent))
+        check_target(path)
     if options.plot:
         from refcoreml.comparison.plots import require_matplotlib
 

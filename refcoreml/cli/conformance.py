@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.progress import Progress
 
-from refcoreml.cli.console import errors, out, table
+from refcoreml.cli.console import check_target, errors, out, table
+from refcoreml.comparison.tables import write_file
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import read_expectations
@@ -75,8 +76,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     for target in (options.json, options.junit, options.html):
-        if target is not None and not target.resolve().parent.is_dir():
-            raise UsageError("there is no such folder", where=str(target.parent))
+        check_target(target)
     if options.jobs < 1 or not options.timeout > 0:
         raise UsageError("--jobs must be 1 or more, and --timeout above 0")
     expectations = read_expectations(options.expected) if options.expected else []
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
         (options.html, report.as_html),
     ):
         if target is not None:
-            target.write_text(write(results, about), encoding="utf-8")
+            write_file(write(results, about).encode(), target)
     return 1 if unused or any(result.bad for result in results) else 0
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from refcoreml.comparison.tables import plain
+from refcoreml.errors import UsageError
 
 #: Where a file or a pipe takes the output, lines may be longer than those of a small terminal.
 _PIPE_WIDTH = 160
@@ -43,26 +46,25 @@ def table(*columns: str, right: tuple[str, ...] = (), folded: tuple[str, ...] = 
     return made
 
 
+def check_target(path: str | Path | None, *suffixes: str) -> None:
+    """Refuses a file to write to before any work is done for it.
+
+    Raises:
+        UsageError: its name ends in none of the suffixes, if there are any, or its folder does not exist.
+    """
+    if path is None:
+        return
+    target = Path(path)
+    if suffixes and target.suffix.lower() not in suffixes:
+        *most, last = suffixes
+        raise UsageError(f"the name must end in {', '.join(most)}{' or ' * bool(most)}{last}", where=str(path))
+    if not target.resolve().parent.is_dir():
+        raise UsageError("there is no such folder", where=str(target.parent))
+
+
 def print_json(value: Any) -> None:
-    """Prints a value as JSON; arrays become lists, numbers that JSON lacks become strings."""
+    """Prints a value as JSON, see `plain`."""
     out.file.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """The value in terms of JSON."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    return plain(np.asarray(value))  # an image
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:

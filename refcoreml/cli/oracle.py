@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from refcoreml.cli.console import out, print_json, shape_text, table
+from refcoreml.cli.console import check_target, out, print_json, shape_text, table
 from refcoreml.cli.values import add_arguments, read_inputs
-from refcoreml.errors import UsageError
 from refcoreml.model import load
 from refcoreml.oracle import PROFILES, Answer, oracle
 
@@ -49,10 +47,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    if options.output and Path(options.output).suffix.lower() != ".npz":
-        raise UsageError("the name must end in .npz", where=options.output)
-    if options.output and not Path(options.output).parent.is_dir():
-        raise UsageError("there is no such folder", where=str(Path(options.output).parent))
+    check_target(options.output, ".npz")
     model = load(options.model, precision="float64", prepare=False)
     answers = oracle(model, read_inputs(model, options.input, options.resize), options.profile)
     if options.json:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from refcoreml.cli.console import out, print_json, shape_text, table
+from refcoreml.cli.console import check_target, out, print_json, shape_text, table
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import UsageError
 from refcoreml.model import load
@@ -50,8 +50,7 @@ def _positive(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    if options.output:
-        _check_target(Path(options.output))
+    check_target(options.output, ".npz", ".png", ".jpg", ".jpeg")
     model = load(options.model, precision=options.precision)
     outputs = model.predict(read_inputs(model, options.input, options.resize))
     if options.json:
@@ -81,13 +80,6 @@ def _show(name: str, value: Any, top: int) -> None:
         out.print(Text.assemble((name, "bold"), f"  picture, {value.mode}, {value.width} x {value.height}"))
     else:
         out.print(Text.assemble((name, "bold"), f"  {value}"))
-
-
-def _check_target(path: Path) -> None:
-    if path.suffix.lower() not in (".npz", ".png", ".jpg", ".jpeg"):
-        raise UsageError("the name must end in .npz, .png or .jpg", where=str(path))
-    if not path.parent.is_dir():
-        raise UsageError("there is no such folder", where=str(path.parent))
 
 
 def _write(outputs: dict[str, Any], path: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from refcoreml.cli.console import out, print_json
+from refcoreml.cli.console import check_target, out, print_json
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import InputError, UsageError
 from refcoreml.model import Model, load
@@ -46,10 +46,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     target = Path(options.output)
-    if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UsageError("the name must end in .png or .jpg", where=str(target))
-    if not target.parent.is_dir():
-        raise UsageError("there is no such folder", where=str(target.parent))
+    check_target(target, ".png", ".jpg", ".jpeg")
     model = load(options.model, precision=options.precision)
     inputs = read_inputs(model, options.input, options.resize)
     photo = _photo(model, inputs, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from refcoreml.cli.console import bytes_text, errors, out, print_json, shape_text, table
+from refcoreml.cli.console import bytes_text, check_target, errors, out, print_json, shape_text, table
 from refcoreml.errors import UsageError
 from refcoreml.model import load
 from refcoreml.quantization import MODES, WeightChange, dequantize_weights, quantize_weights, selectors, weight_changes
@@ -67,6 +67,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    check_target(options.output, ".mlmodel", ".mlpackage")
     plan = _read_plan(options.plan) if options.plan else None
     if options.bits is None and plan is None:
         raise UsageError("neither --bits nor --plan is given", remedy="For example: --bits 8")

@@ -56,7 +56,7 @@ class OutputComparison:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(tables.Result):
     """What `compare_models` finds.
 
     Attributes:
@@ -99,18 +99,6 @@ class Comparison:
             }
             for output in self.outputs
         ]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        return tables.plain(self)  # type: ignore[no-any-return]
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The result as JSON (infinite and NaN numbers as strings), also written to a file if asked."""
-        return tables.to_json(self.as_dict(), path)
-
-    def to_csv(self, path: str | Path | None = None) -> str:
-        """`rows` as CSV, also written to a file if asked."""
-        return tables.to_csv(self.rows(), path)
 
     def table(self) -> str:
         """The result as text for people."""

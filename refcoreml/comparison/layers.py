@@ -52,7 +52,7 @@ class LayerDifference:
 
 
 @dataclass(frozen=True)
-class LayerComparison:
+class LayerComparison(tables.Result):
     """What `compare_layers` finds.
 
     Attributes:
@@ -82,18 +82,6 @@ class LayerComparison:
             }
             for row in self.layers
         ]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        return tables.plain(self)  # type: ignore[no-any-return]
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The result as JSON (infinite and NaN numbers as strings), also written to a file if asked."""
-        return tables.to_json(self.as_dict(), path)
-
-    def to_csv(self, path: str | Path | None = None) -> str:
-        """`rows` as CSV, also written to a file if asked."""
-        return tables.to_csv(self.rows(), path)
 
     def table(self) -> str:
         """The result as text for people."""

@@ -16,11 +16,14 @@ import numpy as np
 
 from refcoreml.errors import UsageError
 
-__all__ = ["Text", "flat", "plain", "to_csv", "to_json", "write_file", "write_text"]
+__all__ = ["Result", "Text", "flat", "plain", "to_csv", "to_json", "write_file", "write_text"]
 
 
 def plain(value: Any) -> Any:
-    """The value in terms of JSON: infinite and NaN numbers become the strings ``inf``, ``-inf``, ``nan``."""
+    """The value in terms of JSON.
+
+    Arrays and pictures become lists; infinite and NaN numbers the strings ``inf``, ``-inf``, ``nan``.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
@@ -31,12 +34,34 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return plain(np.asarray(value).tolist())
 
 
 def flat(value: Any, kind: type[Any]) -> dict[str, Any]:
     """The fields of a dataclass; empty ones if there is none, so that all rows have the same columns."""
     return {item.name: getattr(value, item.name) if value is not None else "" for item in fields(kind)}
+
+
+class Result:
+    """What can be had as JSON and CSV: a dataclass with `rows`."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Flat rows, for CSV."""
+        raise NotImplementedError
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return plain(self)  # type: ignore[no-any-return]
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The result as JSON (infinite and NaN numbers as strings), also written to a file if asked."""
+        return to_json(self.as_dict(), path)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """`rows` as CSV, also written to a file if asked."""
+        return to_csv(self.rows(), path)
 
 
 def write_text(text: str, path: str | Path | None) -> str:

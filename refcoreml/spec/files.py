@@ -189,6 +189,9 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
     Args:
         file: the model, with its weight folder if it has one.
         target: a path that ends in ``.mlmodel`` or ``.mlpackage``.
+
+    Raises:
+        UsageError: the name has another ending, or the file cannot be written there.
     """
     path = Path(target)
     if path.suffix not in (".mlmodel", ".mlpackage"):
@@ -203,6 +206,13 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
         raise UsageError(f"the model cannot be serialized: {error}", where=str(path)) from error
     if path.is_dir() != (path.suffix == ".mlpackage") and path.exists():
         raise UsageError("something of the other kind (file or folder) is in the way", where=str(path))
+    try:
+        _replace(path, data, file.weights)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+
+
+def _replace(path: Path, data: bytes, weights: Path | None) -> None:
     # A sibling of the target, because a rename is atomic within one file system only.
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -211,7 +221,7 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
                 _write_through(stream, data)
             os.replace(staging / path.name, path)
             return
-        _write_package(staging / path.name, data, file.weights)
+        _write_package(staging / path.name, data, weights)
         if path.exists():
             os.replace(path, staging / "old")
         os.replace(staging / path.name, path)

@@ -28,7 +28,7 @@ MODES = ("linear", "linear_symmetric", "linear_lut", "kmeans")
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(tables.Result):
     """What `study` finds.
 
     Attributes:
@@ -58,18 +58,14 @@ class Study:
         """The records of one kind: ``sweep``, ``only``, ``except`` or ``plan``."""
         return [record for record in self.records if record.configuration.kind == kind]
 
-    def to_csv(self, path: str | Path | None = None) -> str:
-        """A row for each record as CSV, also written to a file if asked."""
-        return tables.to_csv([record.row() for record in self.records], path)
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each record, for CSV."""
+        return [record.row() for record in self.records]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
         names = ("name", "size", "samples", "skipped", "layers", "select", "records", "plan")
         return {name: tables.plain(getattr(self, name)) for name in names}
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Everything as JSON, also written to a file if asked."""
-        return tables.to_json(self.as_dict(), path)
 
     def table(self) -> str:
         """The sweep, and the plan if there is one, as text for people."""
