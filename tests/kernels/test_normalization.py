@@ -172,6 +172,13 @@ def test_softmax_keeps_its_digits_where_it_can():
     np.testing.assert_allclose(y, _exact_softmax(x, -1), rtol=14 * unit(np.float32))
 
 
+@pytest.mark.parametrize("shift", [-88.0, -95.5, -103.2])
+def test_softmax_of_powers_below_the_least_normal_number(shift):
+    """Such e^x have lost their digits, so that e^(x - max) must stand for them."""
+    x = np.array([[0.25, -1.5, 0.0, -0.75]], np.float32) + np.float32(shift)
+    np.testing.assert_allclose(kernels.softmax(x, -1), _exact_softmax(x, -1), rtol=20 * unit(np.float32))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("shape", "axis"), [((70_001, 3), -1), ((3, 5, 20_011), 1), ((2, 200_003), -1), ((2, 3, 4), 0)]

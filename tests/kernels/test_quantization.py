@@ -177,3 +177,41 @@ def test_table(shape, dtype):
     assert (weights.shape, weights.dtype) == (shape, np.dtype(dtype))
     for index in np.ndindex(shape):
         assert weights[index] == table[int(codes[index])]
+
+
+# --- parameters -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_symmetric_levels_reach_both_ends_and_hold_zero_exactly(bits):
+    largest = np.array([1.0, 3e-7, 12345.678], np.float32)
+    scale, bias = quantization.symmetric_parameters(largest, bits)
+    rows = np.stack([-largest, 0 * largest, largest], axis=1)
+    codes = quantization.quantize_linear(rows, scale, bias, bits, least=1)
+    half = 1 << (bits - 1)
+    np.testing.assert_array_equal(codes, [[1, half, 2 * half - 1]] * 3)
+    decoded = dequantize_linear(codes, scale, bias, dtype=np.float32)
+    np.testing.assert_array_equal(decoded[:, 1], 0)
+    np.testing.assert_array_equal(decoded[:, 0], -decoded[:, 2])
+    # The step is at most 2^-15 longer than needed.
+    np.testing.assert_allclose(decoded[:, 2], largest, rtol=2.0**-15)
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_levels_lie_in_the_middle_of_a_range_that_float32_cannot_span(bits):
+    """From -Max / 2 to Max: no finite step has this width times two, so that both ends are missed, by as much."""
+    low, high = np.float32([-3.0e38]), np.float32([3.2e38])
+    scale, bias = quantization.range_parameters(low, high, bits)
+    first = float(bias[0])
+    last = first + float(scale[0]) * ((1 << bits) - 1)
+    assert np.isfinite(scale).all()
+    assert first > low[0]
+    assert last < high[0]
+    # Rounding of the bias, half a unit of 2^128 at most, twice.
+    assert abs((first - float(low[0])) - (float(high[0]) - last)) <= 2.0**104
+
+
+def test_percentiles_leave_as_much_out_below_as_above():
+    rows = np.random.default_rng(0).permutation(1001).astype(np.float32)[None] * 2 - 300
+    low, high = quantization.percentile_ranges(rows, 99.0)
+    assert (low[0], high[0]) == (-300 + 2 * 10, -300 + 2 * 990)

@@ -118,6 +118,14 @@ def test_possible_overflow_is_open():
     assert np.isfinite(answer("reduceSum", x, profile="fp16/acc32", reduceAll=True).bound).all()
 
 
+def test_squares_beyond_the_format_are_open():
+    """300 is a half, its square is none: so the root of the sum may be 300 or infinite, where sums are made in halves."""
+    open_ = answer("reduceL2", [300.0, 1.0], profile="fp16/acc16", reduceAll=True)
+    assert np.isinf(open_.bound).all()
+    for profile, x in ("fp16/acc16", [200.0, 1.0]), ("fp16/acc32", [300.0, 1.0]):
+        assert np.isfinite(answer("reduceL2", x, profile=profile, reduceAll=True).bound).all()
+
+
 def test_what_follows_an_overflow_is_open():
     net = build.Network({"x": (1,)}, ["y"], exact=True)
     net.add("multiply", inputs="x", outputs="m", alpha=4.0)

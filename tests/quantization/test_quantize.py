@@ -506,3 +506,14 @@ def test_selectors_that_cannot_be_read(text):
 def test_a_scheme_checks_itself():
     with pytest.raises(UsageError):
         Scheme(12)
+
+
+def test_what_is_left_of_a_table_repeats_its_last_centre():
+    """Three kinds of values need three of eight centres: a runtime that reads beyond them still reads a weight."""
+    net = build.Network({"x": (6,)}, ["y"])
+    weights = np.array([[1, 2, 4, 1, 2, 4]] * 30, np.float32)
+    net.add("innerProduct", outputs="y", inputChannels=6, outputChannels=30, weights=weights)
+    (tensor,) = weight_tensors(refcoreml.quantize_weights(net.spec(), 3, "kmeans"))
+    table = list(tensor.message.quantization.lookupTableQuantization.floatValue)
+    assert table == [1, 2, 4, 4, 4, 4, 4, 4]
+    np.testing.assert_array_equal(tensor.values(), weights)
