@@ -119,7 +119,7 @@ def test_possible_overflow_is_open():
 
 
 def test_squares_beyond_the_format_are_open():
-    """300 is a half, its square is none: so the root of the sum may be 300 or infinite, where sums are made in halves."""
+    """300 is a half, its square is none: where sums are made in halves, the root may be 300 or infinite."""
     open_ = answer("reduceL2", [300.0, 1.0], profile="fp16/acc16", reduceAll=True)
     assert np.isinf(open_.bound).all()
     for profile, x in ("fp16/acc16", [200.0, 1.0]), ("fp16/acc32", [300.0, 1.0]):
