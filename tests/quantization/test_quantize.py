@@ -121,6 +121,46 @@ def test_predictions_are_those_of_the_dequantized_model(model, bits, mode):
 
 
 @pytest.mark.parametrize(("bits", "mode"), list(schemes()))
+def test_every_weight_is_near_its_original(model, bits, mode):
+    """No farther than the coarsest of levels laid evenly over its tensor: half of range / (2^bits - 1), and rounding.
+
+    k-means may be farther for a few weights, but not in the mean square.
+    """
+    for before, after in zip(
+        weight_tensors(model), weight_tensors(refcoreml.quantize_weights(model, bits, mode)), strict=True
+    ):
+        w, error = before.values(), after.values() - before.values()
+        most = (1 << bits) - 1 if bits <= 8 else 2**11
+        reach = 2 * np.abs(w).max() / (most - 1 or 1) if mode == "linear_symmetric" else np.ptp(w) / most
+        if bits == 16:
+            reach = 2 * np.abs(w).max() / most
+        step = reach * (1 + 2.0**-15) + 4 * np.spacing(np.abs(w).max())
+        if mode == "kmeans":
+            assert np.sqrt(np.mean(np.square(error, dtype=np.float64))) <= step / 2
+        else:
+            assert np.abs(error).max() <= step / 2
+
+
+@pytest.mark.parametrize("mode", ["linear", "linear_symmetric"])
+@pytest.mark.parametrize("fit", ["minmax", "mse"])
+def test_scales_of_a_deconvolution_run_along_its_output_channels(mode, fit):
+    """The second axis of its weights: channels a hundred times as large must not cost the others their digits."""
+    weights = w(7, 5, 2, 3) * np.float32([1, 100, 1e-3, 10, 1e4]).reshape(1, 5, 1, 1)
+    net = build.Network({"x": (7, 4, 6)}, ["y"])
+    net.add(
+        "convolution", outputs="y", isDeconvolution=True, outputChannels=5, kernelChannels=7, nGroups=1,
+        kernelSize=[2, 3], weights=weights, valid={},
+    )  # fmt: skip
+    (tensor,) = weight_tensors(refcoreml.quantize_weights(net.spec(), 8, mode, fit=fit))
+    assert len(tensor.message.quantization.linearQuantization.scale) == 5
+    error = np.abs(tensor.values() - weights).max(axis=(0, 2, 3))
+    largest = np.abs(weights).max(axis=(0, 2, 3))
+    # Half a step of at most 2 max / 254. Least squares leave one of a channel's 42 weights no farther off than the root
+    # of their sum, which is not above that of 42 half steps.
+    assert (error <= largest / 127 / 2 * (1 + 2.0**-14) * (1 if fit == "minmax" else np.sqrt(42))).all()
+
+
+@pytest.mark.parametrize(("bits", "mode"), list(schemes()))
 def test_apples_rules_of_encodings_are_kept(model, bits, mode):
     for tensor in weight_tensors(refcoreml.quantize_weights(model, bits, mode)):
         assert tensor.encoding.kind in tensor.allowed
