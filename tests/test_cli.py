@@ -20,16 +20,6 @@ from refcoreml.spec import schema
 
 
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
 def linear(tmp_path):
     """y = 2 a + b - 1, two inputs of three numbers."""
     net = build.Network({"a": (3,), "b": (3,)}, ["y"])

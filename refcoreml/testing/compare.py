@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from refcoreml.model import Model
+from refcoreml.oracle.balls import Doubles
 from refcoreml.testing._extras import torch
-from refcoreml.testing.balls import Doubles
 from refcoreml.testing.bounds import UNIT64, Constants, Undetermined, trace_bounds
 
 __all__ = ["Difference", "Recorded", "compare_outputs", "first_divergence", "record_torch"]

@@ -20,8 +20,8 @@ import numpy as np
 
 from refcoreml.errors import RefCoreMLError, UnsupportedModelError
 from refcoreml.model import Model, load
+from refcoreml.oracle.balls import Doubles
 from refcoreml.testing._extras import coremltools, torch
-from refcoreml.testing.balls import Doubles
 from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import Difference, compare_outputs, first_divergence, record_torch
 from refcoreml.testing.defects import DEFECTS, refusal

@@ -10,7 +10,7 @@ import numpy as np
 
 from refcoreml.errors import InputError, UsageError
 from refcoreml.model import Model, load
-from refcoreml.testing.balls import Doubles
+from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.bounds import AS_STORED, UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import compare_outputs, first_divergence, record_torch
 

@@ -10,17 +10,6 @@ import pytest
 from PIL import Image
 
 from refcoreml import build
-from refcoreml.cli import main
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def classifier(path, weights):

@@ -8,19 +8,8 @@ import numpy as np
 import pytest
 
 from refcoreml import build
-from refcoreml.cli import main
 
 pytest.importorskip("matplotlib", reason="needs matplotlib, the extra plot")
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

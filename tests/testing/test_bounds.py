@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from refcoreml import build
 from refcoreml.errors import UnsupportedModelError, UsageError
 from refcoreml.neuralnetwork.registry import LAYERS
-from refcoreml.testing.balls import Ball, Rounding
+from refcoreml.oracle.balls import Ball, Rounding
 from refcoreml.testing.bounds import RULES, UNIT32, blob_bounds
 from refcoreml.testing.spec_grammar import LAYERS_ND, LAYERS_RANK5, check_network, networks, random_spec_network
 
