@@ -108,12 +108,15 @@ class Network:
         name = name or f"{kind}{len(self.layers)}"
         taken = self._last if inputs is None else inputs
         made = name if outputs is None else outputs
-        layer = schema.NeuralNetworkLayer(name=name)
-        layer.input.extend([taken] if isinstance(taken, str) else taken)
-        layer.output.extend([made] if isinstance(made, str) else made)
+        where = f"layer {name!r} ({kind})"
+        ends = {
+            "input": [taken] if isinstance(taken, str) else taken,
+            "output": [made] if isinstance(made, str) else made,
+        }
+        layer = fill(schema.NeuralNetworkLayer(), {"name": name, **ends}, where)
         params = getattr(layer, kind)
         params.SetInParent()
-        fill(params, fields, f"layer {name!r} ({kind})")
+        fill(params, fields, where)
         self.layers.append(layer)
         if layer.output:
             self._last = layer.output[0]
@@ -229,7 +232,8 @@ def _assign(message: Any, field: FieldDescriptor, value: Any, where: str) -> Non
             else:
                 fill(target.add(), item, where)
     elif hasattr(target, "extend"):
-        target.extend(_plain(field, item, where) for item in value)
+        for item in value:  # not extend, which forgets in protobuf 4.25.0 that an item before the last was refused
+            target.append(_plain(field, item, where))
     else:
         setattr(message, field.name, _plain(field, value, where))
 

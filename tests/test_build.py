@@ -147,6 +147,7 @@ def test_unknown_field_is_placed_and_named_with_the_nearest(
     [
         ("convolution", {"kernel_size": 3}),
         ("convolution", {"kernel_size": [3.5, 2]}),
+        ("convolution", {"kernel_size": [2, 3.5, 2]}),
         ("convolution", {"output_channels": -1}),
         ("convolution", {"output_channels": 2**64}),
         ("convolution", {"output_channels": "many"}),
@@ -165,6 +166,14 @@ def test_values_that_do_not_fit_are_refused(kind: str, fields: dict[str, Any]) -
     net = build.Network({"x": (3,)}, ["y"])
     with pytest.raises(UsageError, match=next(iter(fields)).replace("_s", "S").replace("_c", "C")):
         net.add(kind, **fields)
+    assert net.layers == []
+
+
+@pytest.mark.parametrize("names", [{"inputs": [3, "x"]}, {"inputs": 7}, {"outputs": ["a", None]}, {"name": 5}])
+def test_names_are_strings(names: dict[str, Any]) -> None:
+    net = build.Network({"x": (3,)}, ["y"])
+    with pytest.raises(UsageError, match=next(iter(names)).rstrip("s")):
+        net.add("softmax", **names)
     assert net.layers == []
 
 
