@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.columns import Columns
 from rich.panel import Panel
 from rich.text import Text
@@ -75,9 +76,7 @@ def _card(picture: Any, truth: Any, label: Any, probabilities: dict[Any, float])
 
 
 def _drawing(picture: Any) -> str:
-    small = picture.resize((16, 8))
-    darkest, lightest = small.getextrema()
-    pixels = list(small.getdata())
-    span = max(lightest - darkest, 1)
-    shades = [_SHADES[(value - darkest) * (len(_SHADES) - 1) // span] for value in pixels]
-    return "\n".join("".join(shades[row * 16 : row * 16 + 16]) for row in range(8))
+    brightness = np.asarray(picture.resize((16, 8)), int)
+    brightness -= brightness.min()
+    shades = brightness * (len(_SHADES) - 1) // max(brightness.max(), 1)
+    return "\n".join("".join(_SHADES[shade] for shade in row) for row in shades)
