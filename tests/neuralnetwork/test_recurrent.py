@@ -535,6 +535,19 @@ def test_quantized_matrices_of_gates_have_a_scale_a_row(kind):
             np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.clause("gru.U5")
+def test_the_reset_state_of_a_gru_is_not_bounded():
+    """z = 0, r = 1, o = r * h / 2: from h = 80 comes 40, and not the half of 50."""
+    gates = ("updateGate", "resetGate", "outputGate")
+    weights = {f"{gate}{kind}Matrix": np.zeros((1, 1)) for gate in gates for kind in ("Weight", "Recursion")}
+    weights |= {f"{gate}BiasVector": np.full(1, float(gate == "resetGate")) for gate in gates}
+    weights["outputGateRecursionMatrix"] = np.full((1, 1), 0.5)
+    sizes = {"inputVectorSize": 1, "outputVectorSize": 1, "hasBiasVectors": True}
+    state = np.full((1, 1, 1, 1, 1), 80.0)
+    y, _ = run_layer("gru", 0 * state, state, outputs=2, activations=messages(["linear"] * 2), **sizes, **weights)
+    assert y.item() == 40
+
+
 @pytest.mark.clause("biDirectionalLSTM.U6")
 def test_both_directions_run_any_number_of_steps():
     """Counted with gates of 1: c adds 1 a step. Integers up to 10001 are exact."""
