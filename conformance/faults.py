@@ -1064,7 +1064,7 @@ weights(
 parameters(
     "recurrent: a hard sigmoid with other slopes",
     "simpleRecurrent",
-    lambda p: p.activation.HasField("sigmoidHard") and setattr(p.activation.sigmoidHard, "alpha", 0.2),
+    lambda p: p.activation.HasField("sigmoidHard") and _set(alpha=0.25, beta=0.5)(p.activation.sigmoidHard),
 )
 
 

@@ -189,7 +189,6 @@ def _invalid_layers() -> Iterator[Plan]:
         )
     yield from invalid("topK", "k", "K must not exceed the axis", nd, outputs=2, axis=1, K=7)
     yield from invalid("reduceSum", "axis", "the axes must exist", nd, axes=[3])
-    yield from invalid("reduceSum", "twice", "no axis may be named twice", nd, axes=[1, -2])
     yield from invalid("transpose", "axes", "axes must be a permutation", nd, axes=[0, 2, 2])
     yield from invalid("reshapeStatic", "count", "the number of elements must stay", nd, target_shape=[4, 6, 6])
     yield from invalid("reshapeStatic", "two-rests", "only one length may be -1", nd, target_shape=[-1, -1, 5])

@@ -154,7 +154,7 @@ def _tagger(source: Source, data: str) -> tuple[build.Network, dict[str, Array],
         input_vector_size=3,
         output_vector_size=5,
         sequence_output=True,
-        activations=[{"sigmoidHard": {"alpha": 0.25, "beta": 0.5}}, {"ReLU": {}}],
+        activations=[{"sigmoidHard": {}}, {"ReLU": {}}],
         **state,
     )
     net.add("innerProduct", inputs="h", weights=draw(source, data, (2, 5)), input_channels=5, output_channels=2)

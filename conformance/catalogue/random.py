@@ -123,13 +123,13 @@ def plans() -> Iterator[Plan]:
     )
     yield from layer(
         "categoricalDistribution",
-        "levelled",
-        np.tile(np.array([0, 1], np.float32), (5, 1)),
+        "temperature-of-probabilities",
+        np.tile(np.array([0.1, 0.9], np.float32), (5, 1)),
         data="zero-mean",
         seed=7,
         num_samples=200,
-        eps=1,
-        expected=_expect(0.5, 0.5, 2 / 3, (2 / 9) ** 0.5, (5, 200)),
+        temperature=2,
+        expected=_expect(0.5, 0.5, 0.75, 0.1875**0.5, (5, 200)),
     )
     logits = np.tile(np.array([0, 2 * np.log(3)], np.float32), (5, 1))
     yield from layer(

@@ -13,13 +13,14 @@ family("recurrent", "simpleRecurrent gru uniDirectionalLSTM biDirectionalLSTM")
 #: Lengths of the sequence, the batch, the input and the state vectors.
 _S, _B, _I, _H = 4, 2, 3, 5
 _X, _STATE = (_S, _B, _I, 1, 1), (1, _B, _H, 1, 1)
+#: With the numbers that the schema calls supported.
 _FUNCTIONS: list[dict[str, Any]] = [
     {"sigmoid": {}},
     {"tanh": {}},
     {"ReLU": {}},
     {"linear": {"alpha": 0.5, "beta": 0.25}},
-    {"scaledTanh": {"alpha": 1.5, "beta": 0.75}},
-    {"sigmoidHard": {"alpha": 0.25, "beta": 0.5}},
+    {"scaledTanh": {"alpha": 1.7159, "beta": 2 / 3}},
+    {"sigmoidHard": {"alpha": 0.2, "beta": 0.5}},
 ]
 
 
@@ -31,6 +32,12 @@ def _weights(gates: list[str], bias: bool, peepholes: bool = False) -> dict[str,
     if peepholes:
         result |= {f"{gate}PeepholeVector": W((_H,)) for gate in gates if gate != "blockInput"}
     return result
+
+
+def _per_channel(gates: list[str]) -> dict[str, W]:
+    """Quantized matrices with a scale for each output unit."""
+    result = {f"{gate}WeightMatrix": W((_H, _I), "linear4c") for gate in gates}
+    return result | {f"{gate}RecursionMatrix": W((_H, _H), "linear4c") for gate in gates}
 
 
 _SIZES = {"input_vector_size": _I, "output_vector_size": _H}
@@ -178,6 +185,30 @@ def _gru() -> Iterator[Plan]:
         )
     yield from layer(
         "gru",
+        "unset",
+        _X,
+        _STATE,
+        outputs=2,
+        data="zero-mean",
+        domain=lambda x: x / 8,
+        sequence_output=True,
+        activations=[{"sigmoidHard": {}}, {"scaledTanh": {}}],
+        **plain,
+    )
+    yield from layer(
+        "gru",
+        "linear4-per-channel",
+        _X,
+        _STATE,
+        outputs=2,
+        data="zero-mean",
+        sequence_output=True,
+        **two,
+        **_per_channel(gates),
+        **_SIZES,
+    )
+    yield from layer(
+        "gru",
         "rank-5-world",
         (_S, 1, _I),
         declared=[(_I,)],
@@ -223,11 +254,7 @@ def _lstm() -> Iterator[Plan]:
             **_SIZES,
         )
         if label != "reverse":
-            functions = {
-                "activations_forward_LSTM": three["activations"],
-                "activations_backward_LSTM": three["activations"],
-            }
-            functions = {name.replace("_LSTM", "LSTM"): value for name, value in functions.items()}
+            both = {f"activations{direction}LSTM": three["activations"] for direction in ("Forward", "Backward")}
             yield from layer(
                 "biDirectionalLSTM",
                 label,
@@ -236,15 +263,13 @@ def _lstm() -> Iterator[Plan]:
                 outputs=5,
                 data="zero-mean",
                 weight_params=[weights, dict(weights)],
-                **functions,
+                **both,
                 **fields,
                 **_SIZES,
             )
     plain = _weights(_LSTM, False)
-    for label, (forward, backward) in {
-        "functions": (_FUNCTIONS[1:4], _FUNCTIONS[3:6]),
-        "functions-exchanged": (_FUNCTIONS[3:6], _FUNCTIONS[1:4]),
-    }.items():
+    # The schema asks for the same ones in both directions.
+    for label, functions in {"functions": _FUNCTIONS[1:4], "other-functions": _FUNCTIONS[3:6]}.items():
         yield from layer(
             "biDirectionalLSTM",
             label,
@@ -254,8 +279,8 @@ def _lstm() -> Iterator[Plan]:
             data="zero-mean",
             domain=lambda x: x / 8,
             params={"sequenceOutput": True},
-            activationsForwardLSTM=forward,
-            activationsBackwardLSTM=backward,
+            activationsForwardLSTM=functions,
+            activationsBackwardLSTM=functions,
             weight_params=[plain, dict(plain)],
             **_SIZES,
         )
@@ -287,6 +312,33 @@ def _lstm() -> Iterator[Plan]:
             weight_params=plain,
             **_SIZES,
         )
+    yield from layer(
+        "uniDirectionalLSTM",
+        "unset",
+        _X,
+        _STATE,
+        _STATE,
+        outputs=3,
+        data="zero-mean",
+        domain=lambda x: x / 8,
+        params={"sequenceOutput": True},
+        activations=[{"sigmoidHard": {}}, {"scaledTanh": {}}, {"linear": {}}],
+        weight_params=plain,
+        **_SIZES,
+    )
+    yield from layer(
+        "uniDirectionalLSTM",
+        "linear4-per-channel",
+        _X,
+        _STATE,
+        _STATE,
+        outputs=3,
+        data="zero-mean",
+        params={"sequenceOutput": True},
+        weight_params=_per_channel(_LSTM),
+        **three,
+        **_SIZES,
+    )
     yield from layer(
         "uniDirectionalLSTM",
         "rank-5-world",

@@ -129,7 +129,7 @@ def plans() -> Iterator[Plan]:
             domain=lambda x: x / 4,
             input_vector_size=3,
             output_vector_size=5,
-            activation={"sigmoidHard": {"alpha": 0.25, "beta": 0.5}},
+            activation={"sigmoidHard": {}},
             sequence_output=True,
             weight_matrix=W((5, 3), encoding),
             recursion_matrix=W((5, 5), encoding),

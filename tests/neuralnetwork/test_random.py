@@ -51,14 +51,14 @@ def test_moments(kind, shape):
     assert abs(y.var(dtype=np.float64) - variance) < 4 * np.sqrt(6 * variance**2 / y.size)
 
 
-@pytest.mark.clause("randomNormalLike.S3", "randomNormalLike.U1", "randomNormalLike.U2", "randomUniformLike.S3")
-@pytest.mark.clause("randomUniformLike.U1", "randomUniformLike.U2", "randomBernoulliLike.S3", "randomBernoulliLike.U1")
-@pytest.mark.clause("randomBernoulliLike.U2", "randomNormalStatic.S3", "randomNormalStatic.U1", "randomNormalStatic.U2")
-@pytest.mark.clause("randomUniformStatic.S3", "randomUniformStatic.U1", "randomUniformStatic.U2")
-@pytest.mark.clause("randomBernoulliStatic.S3", "randomBernoulliStatic.U1", "randomBernoulliStatic.U2")
-@pytest.mark.clause("randomNormalDynamic.S3", "randomNormalDynamic.U1", "randomNormalDynamic.U2")
-@pytest.mark.clause("randomUniformDynamic.S3", "randomUniformDynamic.U1", "randomUniformDynamic.U2")
-@pytest.mark.clause("randomBernoulliDynamic.S3", "randomBernoulliDynamic.U1", "randomBernoulliDynamic.U2")
+@pytest.mark.clause("randomNormalLike.U3", "randomNormalLike.U1", "randomNormalLike.U2", "randomUniformLike.U3")
+@pytest.mark.clause("randomUniformLike.U1", "randomUniformLike.U2", "randomBernoulliLike.U3", "randomBernoulliLike.U1")
+@pytest.mark.clause("randomBernoulliLike.U2", "randomNormalStatic.U3", "randomNormalStatic.U1", "randomNormalStatic.U2")
+@pytest.mark.clause("randomUniformStatic.U3", "randomUniformStatic.U1", "randomUniformStatic.U2")
+@pytest.mark.clause("randomBernoulliStatic.U3", "randomBernoulliStatic.U1", "randomBernoulliStatic.U2")
+@pytest.mark.clause("randomNormalDynamic.U4", "randomNormalDynamic.U1", "randomNormalDynamic.U2")
+@pytest.mark.clause("randomUniformDynamic.U4", "randomUniformDynamic.U1", "randomUniformDynamic.U2")
+@pytest.mark.clause("randomBernoulliDynamic.U4", "randomBernoulliDynamic.U1", "randomBernoulliDynamic.U2")
 @pytest.mark.parametrize("kind", DISTRIBUTIONS)
 def test_seeds(kind):
     fields = DISTRIBUTIONS[kind][0]
@@ -71,7 +71,7 @@ def test_seeds(kind):
     draw(seed=-(2**63))
 
 
-@pytest.mark.clause("randomNormalStatic.S3", "randomUniformStatic.S3", "randomBernoulliStatic.S3")
+@pytest.mark.clause("randomNormalStatic.U3", "randomUniformStatic.U3", "randomBernoulliStatic.U3")
 @pytest.mark.parametrize("kind", DISTRIBUTIONS)
 def test_every_prediction_draws_anew_from_the_seed(kind):
     network = one_layer(f"{kind}Static", 0, outputShape=[100], seed=3, **DISTRIBUTIONS[kind][0])
@@ -162,7 +162,7 @@ def test_categorical(shape):
         assert (np.abs(_counts(y, 4) / samples - p) < 4 * np.sqrt(p * (1 - p) / samples)).all()
 
 
-@pytest.mark.clause("categoricalDistribution.S4")
+@pytest.mark.clause("categoricalDistribution.S4", "categoricalDistribution.U3")
 def test_categorical_epsilon_and_impossible_classes():
     fields = {"numSamples": 5000, "seed": 2}
     y = run_layer("categoricalDistribution", [0, 1, 0, 3], **fields)
@@ -174,11 +174,21 @@ def test_categorical_epsilon_and_impossible_classes():
     assert set(np.unique(y)) == {1, 3}
 
 
-@pytest.mark.clause("categoricalDistribution.S5", "categoricalDistribution.U1")
+@pytest.mark.clause("categoricalDistribution.U1", "categoricalDistribution.U4", "categoricalDistribution.U5")
 def test_categorical_seeds():
     draw = partial(run_layer, "categoricalDistribution", np.ones((3, 9)), numSamples=50)
     np.testing.assert_array_equal(draw(seed=1), draw(seed=1))
     assert (draw(seed=-1) != draw(seed=-1)).any()
+    np.testing.assert_array_equal(draw(), draw(seed=0))  # an unset number reads 0
+
+
+@pytest.mark.clause("categoricalDistribution.C2")
+def test_class_numbers_stay_exact():
+    build = partial(one_layer, "categoricalDistribution", numSamples=2, rank5=False)
+    assert build().shapes({"x0": (3, 2**24)})["y0"] == (3, 2)
+    with pytest.raises(InvalidModelError, match="along an axis of 16777217 elements, but float32 names only 16777216"):
+        build().shapes({"x0": (3, 2**24 + 1)})
+    build(precision="float64").shapes({"x0": (3, 2**24 + 1)})
 
 
 @pytest.mark.clause("categoricalDistribution.C1")
@@ -190,6 +200,8 @@ def test_categorical_seeds():
         ({"numSamples": 2, "temperature": -1}, "temperature is -1"),
         ({"numSamples": 2, "eps": -1}, "eps -1"),
         ({"numSamples": 2, "eps": np.nan}, "eps nan"),
+        ({"numSamples": 2, "eps": np.inf}, "eps inf"),
+        ({"numSamples": 2, "temperature": np.inf}, "temperature is inf"),
         ({"numSamples": 2**62}, "bytes, limit"),
     ],
 )

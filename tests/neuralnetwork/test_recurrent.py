@@ -178,9 +178,9 @@ class TestNumbers:
         "biDirectionalLSTM.S2",
         "biDirectionalLSTM.S3",
         "biDirectionalLSTM.S4",
-        "biDirectionalLSTM.S5",
         "biDirectionalLSTM.U1",
         "biDirectionalLSTM.U4",
+        "biDirectionalLSTM.U5",
     )
     def test_bidirectional_lstm(
         self, precision, rank5, seed, parts, options, forget_bias, given_states, names, names_back
@@ -233,16 +233,44 @@ def test_empty_messages_of_functions_mean_the_supported_numbers():
             assert (np.abs(got - blob(wanted)) <= bound).all()
 
 
-@pytest.mark.clause("simpleRecurrent.S4")
-def test_other_numbers_of_functions_are_taken_as_written():
-    fields = fields_of("simpleRecurrent", draw("simpleRecurrent", np.random.default_rng(0)), ["tanh"], sequence=True)
-    fields["activation"] = {"linear": {"beta": 3.0}}
-    x, (h,) = arrays_of(np.random.default_rng(1), 1)
-    y, _ = run_layer("simpleRecurrent", blob(x), blob(h), outputs=2, **fields)
-    np.testing.assert_array_equal(y, np.full((LENGTH, BATCH, HIDDEN, 1, 1), 3.0))
+def with_functions(kind, fields, functions):
+    """Sets as many of the functions as the layer takes, the same in each direction."""
+    for name in [name for name in fields if name.startswith("activation")]:
+        fields[name] = functions[0] if name == "activation" else functions[: KINDS[kind][2]]
 
 
-@pytest.mark.clause("uniDirectionalLSTM.S4")
+@pytest.mark.parametrize("kind", ["gru", "uniDirectionalLSTM", "biDirectionalLSTM"])
+@pytest.mark.clause("gru.S5", "uniDirectionalLSTM.S7", "biDirectionalLSTM.S1")
+def test_empty_messages_mean_the_same_in_every_layer(kind):
+    full = [
+        {"sigmoidHard": {"alpha": 0.2, "beta": 0.5}},
+        {"scaledTanh": {"alpha": 1, "beta": 1}},
+        {"linear": {"alpha": 1}},
+    ]
+    empty = [{name: {} for name in message} for message in full]
+    fields, x, states = case(kind)
+    for turn in range(3):
+        results = []
+        for functions in empty, full:
+            with_functions(kind, fields, [*functions[turn:], *functions[:turn]])
+            results.append(run_layer(kind, blob(x), *map(blob, states), outputs=KINDS[kind][1], **fields))
+        for got, wanted in zip(*results, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.clause("simpleRecurrent.U4", "gru.U4", "uniDirectionalLSTM.U6", "biDirectionalLSTM.S1")
+def test_other_numbers_of_functions_are_taken_as_written(kind):
+    """A function that is 3 whatever its argument: alpha is 0 where only beta is set."""
+    fields, x, states = case(kind)
+    with_functions(kind, fields, [{"linear": {"beta": 3.0}}] * 3)
+    y, *_ = run_layer(kind, blob(x), *(blob(0 * state) for state in states), outputs=KINDS[kind][1], **fields)
+    # One step from zeros: h = 3; (1 - 3) * 3 + 3 * 0; 3 * 3.
+    first = {"simpleRecurrent": 3.0, "gru": -6.0}.get(kind, 9.0)
+    np.testing.assert_array_equal(y[0], np.full(y[0].shape, first))
+
+
+@pytest.mark.clause("uniDirectionalLSTM.S4", "uniDirectionalLSTM.U5", "biDirectionalLSTM.S1")
 def test_coupled_gates_need_no_forget_gate():
     rng = np.random.default_rng(0)
     weights = draw("uniDirectionalLSTM", rng, peepholes=True)
@@ -483,6 +511,55 @@ def test_cell_clip(kind, limit):
 def test_peepholes_must_be_stored_where_promised():
     error = refused("uniDirectionalLSTM", "holds 0 values", **case("uniDirectionalLSTM", hasPeepholeVectors=True)[0])
     assert error.where.endswith(".weightParams.inputGatePeepholeVector")
+
+
+@pytest.mark.parametrize("kind", ["gru", "uniDirectionalLSTM", "biDirectionalLSTM"])
+@pytest.mark.clause("gru.S6", "uniDirectionalLSTM.S8", "biDirectionalLSTM.S1")
+def test_quantized_matrices_of_gates_have_a_scale_a_row(kind):
+    """Each matrix in turn, stored as codes of 2 bits with H scales, gives what the same numbers as floats give."""
+    rng = np.random.default_rng(0)
+    fields, x, states = case(kind)
+    holder = {"gru": fields, "uniDirectionalLSTM": fields.get("weightParams")}.get(kind)
+    holder = fields["weightParams"][1] if holder is None else holder
+    for name in [name for name in holder if name.endswith("Matrix")]:
+        codes, scale = rng.integers(0, 4, holder[name].shape), [0.125, 0.25, 0.5]
+        stored = schema.WeightParams(rawValue=pack_codes(codes, 2))
+        stored.quantization.numberOfBits = 2
+        stored.quantization.linearQuantization.scale.extend(scale)
+        results = []
+        for value in stored, codes * np.array(scale)[:, None]:
+            before, holder[name] = holder[name], value
+            results.append(run_layer(kind, blob(x), *map(blob, states), outputs=KINDS[kind][1], **fields))
+            holder[name] = before
+        for got, wanted in zip(*results, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.clause("gru.U5")
+def test_the_reset_state_of_a_gru_is_not_bounded():
+    """z = 0, r = 1, o = r * h / 2: from h = 80 comes 40, and not the half of 50."""
+    gates = ("updateGate", "resetGate", "outputGate")
+    weights = {f"{gate}{kind}Matrix": np.zeros((1, 1)) for gate in gates for kind in ("Weight", "Recursion")}
+    weights |= {f"{gate}BiasVector": np.full(1, float(gate == "resetGate")) for gate in gates}
+    weights["outputGateRecursionMatrix"] = np.full((1, 1), 0.5)
+    sizes = {"inputVectorSize": 1, "outputVectorSize": 1, "hasBiasVectors": True}
+    state = np.full((1, 1, 1, 1, 1), 80.0)
+    y, _ = run_layer("gru", 0 * state, state, outputs=2, activations=messages(["linear"] * 2), **sizes, **weights)
+    assert y.item() == 40
+
+
+@pytest.mark.clause("biDirectionalLSTM.U6")
+def test_both_directions_run_any_number_of_steps():
+    """Counted with gates of 1: c adds 1 a step. Integers up to 10001 are exact."""
+    gates = ("inputGate", "forgetGate", "blockInput", "outputGate")
+    weights = {f"{gate}{kind}Matrix": np.zeros((1, 1)) for gate in gates for kind in ("Weight", "Recursion")}
+    weights |= {f"{gate}BiasVector": np.ones(1) for gate in gates}
+    params = {"hasBiasVectors": True, "cellClipThreshold": 1e6}
+    functions = messages(["linear"] * 3)
+    fields = {"inputVectorSize": 1, "outputVectorSize": 1, "params": params, "weightParams": [weights, weights]}
+    fields |= {"activationsForwardLSTM": functions, "activationsBackwardLSTM": functions}
+    y, *_ = run_layer("biDirectionalLSTM", np.zeros((10001, 1, 1, 1, 1)), outputs=5, **fields)
+    np.testing.assert_array_equal(y.ravel(), [10001, 10001])
 
 
 @pytest.mark.clause("simpleRecurrent.S5")

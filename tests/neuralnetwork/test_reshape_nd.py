@@ -88,7 +88,8 @@ def test_fractions_of_a_shape_are_cut_off():
     np.testing.assert_array_equal(run_layer("reshapeDynamic", x, [6.9, -1.5], static=False), x.reshape(6, 5))
 
 
-@pytest.mark.clause("reshapeLike.C1", "rankPreservingReshape.C1", "rankPreservingReshape.C2", "reshapeDynamic.C1")
+@pytest.mark.clause("reshapeLike.C1", "rankPreservingReshape.C1", "rankPreservingReshape.C2")
+@pytest.mark.clause("reshapeDynamic.C1", "reshapeDynamic.C2")
 def test_reshape_errors_of_shapes():
     x = np.ones((2, 3, 4))
     with pytest.raises(InvalidModelError, match="which the 24 numbers"):
@@ -100,8 +101,12 @@ def test_reshape_errors_of_shapes():
     for blob in [[[2, 12]]], [1, 1, 1, 1, 1, 24]:
         with pytest.raises(InvalidModelError, match="expected a vector of 1 to 5 numbers"):
             run_layer("reshapeDynamic", x, blob)
-    with pytest.raises(InputError, match="holds"):
-        run_layer("reshapeDynamic", x, [np.nan, 2])
+    for target in (-1, -1, 24), (-2, 3, 4):
+        with pytest.raises(InvalidModelError, match="one of which may be -1"):
+            run_layer("rankPreservingReshape", x, targetShape=target)
+    for length in (np.nan, np.inf, -np.inf):
+        with pytest.raises(InputError, match="holds"):
+            run_layer("reshapeDynamic", x, [length, 2])
 
 
 @pytest.mark.clause("rankPreservingReshape.S2")
@@ -115,7 +120,7 @@ def test_rank_preserving_reshape_as_the_specification_shows_it():
         np.testing.assert_array_equal(run_layer("rankPreservingReshape", x, targetShape=target), x.reshape(expected))
 
 
-@pytest.mark.clause("flattenTo2D.C1", "flattenTo2D.S1", "flattenTo2D.S2")
+@pytest.mark.clause("flattenTo2D.C1", "flattenTo2D.S1", "flattenTo2D.S2", "flattenTo2D.U1")
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
 def test_flatten_to_2d(shape):
     x = integers(shape)

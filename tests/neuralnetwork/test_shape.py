@@ -112,7 +112,7 @@ def test_permute(axis):
     ("axis", "shape"),
     [([0, 3, 1, 2], (2, 3, 6, 4, 5)), ([3, 1, 2, 0], (6, 3, 4, 5, 2)), ([0, 3, 2, 1], (2, 3, 6, 5, 4)), ([], X.shape)],
 )
-@pytest.mark.clause("permute.S1")
+@pytest.mark.clause("permute.S1", "permute.U1")
 def test_shapes_of_the_schemas_examples(axis, shape):
     assert run_layer("permute", X, axis=axis, rank5=False).shape == shape
 
@@ -149,7 +149,7 @@ def test_concat_and_repeat_go_along_the_sequence(rank5):
 @pytest.mark.parametrize("start", [0, 1, 2, 5, -3, -20])
 @pytest.mark.parametrize("end", [5, 100, 7, -1, -2, -4, 0])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.clause("slice.C2", "slice.S1", "slice.U1")
+@pytest.mark.clause("slice.C2", "slice.S1", "slice.U1", "slice.U2")
 def test_slice(axis, start, end, stride):
     x = integers((2, 3, 8, 9, 7), seed=7)
     along = {"CHANNEL_AXIS": 2, "HEIGHT_AXIS": 3, "WIDTH_AXIS": 4}[axis]
@@ -205,6 +205,7 @@ def test_extreme_slices(extreme):
         ("concat", [(3, 4), (3, 4)], {}, "rank 3 or more"),
         ("concat", [(2, 3, 4, 5), (2, 3, 4, 5)], {"sequenceConcat": True}, "rank 5 or more"),
         ("split", [(1, 6, 2, 3)], {"nOutputs": 3, "outputs": 2}, "nOutputs is 3, but there are 2 outputs"),
+        ("split", [(1, 6, 2, 3)], {"nOutputs": 1, "outputs": 1}, "has 1 outputs, expected at least 2"),
         ("split", [(1, 7, 2, 3)], {"nOutputs": 2, "outputs": 2}, "cannot be divided into 2 equal parts"),
         ("split", [(2, 4)], {"nOutputs": 2, "outputs": 2}, "expected an input"),
         ("sequenceRepeat", [(2, 3, 4)], {}, r"\[Seq, B, C, H, W\]"),

@@ -7,9 +7,9 @@ Three distributions, each in three forms. The shape of the output is
 - dynamic: what the input holds, a vector of 1 to 5 numbers of at least 1 (fractions are cut off; `InputError` for
   others, or for a blob above the limit of memory).
 
-``seed`` of 0 or more: every prediction draws the same numbers. They are not Core ML's, whose generator is not
-published; Apple's tests compare moments. Negative: new numbers in each prediction. Converters write -1 where no seed is
-wanted; a seed that is unset reads 0.
+``seed`` of 0 or more: every prediction draws the same numbers (the schema does not say what a seed repeats). They are
+not Core ML's, whose generator is not published; Apple's tests compare moments. Negative: new numbers in each
+prediction. Converters write -1 where no seed is wanted; a seed that is unset reads 0.
 """
 
 from __future__ import annotations
@@ -174,6 +174,7 @@ def categorical_distribution(node: Node) -> Op:
     Errors: numSamples below 1, a negative eps or temperature; C above 2^24 (float32); `InputError` where x is no
     distribution: a probability below 0, NaN, logits that are Inf or all -Inf.
     Source: ``CategoricalDistributionLayerParams``.
+    Chosen: what ``eps`` does; the schema has its default only.
     """
     params = node.params
     samples, temperature, epsilon = int(params.numSamples), params.temperature or 1.0, params.eps or 1e-10

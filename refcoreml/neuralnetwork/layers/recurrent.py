@@ -129,7 +129,7 @@ def simple_recurrent(node: Node) -> Op:
 
     Inputs: x [Seq, Batch, I, 1, 1]; the state before the first step [1, Batch, H, 1, 1].
     Outputs: y [Seq, Batch, H, 1, 1] with sequenceOutput, else [1, Batch, H, 1, 1]; the last state [1, Batch, H, 1, 1].
-    Parameters: inputVectorSize I >= 1; outputVectorSize H >= 1; activation (empty: see `_FUNCTIONS`);
+    Parameters: inputVectorSize I >= 1; outputVectorSize H >= 1; activation (without its numbers: see S4);
     sequenceOutput; hasBiasVector; weightMatrix [H, I]; recursionMatrix [H, H]; biasVector [H], read with hasBiasVector
     only; reverseInput: runs from the last x to the first, y stays in the order of processing.
     Errors: sizes or numbers of weights that do not fit; an activation that recurrent layers do not have.
@@ -160,7 +160,7 @@ def gru(node: Node) -> Op:
 
     Inputs: x [Seq, Batch, I, 1, 1]; the state before the first step [1, Batch, H, 1, 1], zero if not listed.
     Outputs: y [Seq, Batch, H, 1, 1] with sequenceOutput, else [1, Batch, H, 1, 1]; the last state [1, Batch, H, 1, 1].
-    Parameters: inputVectorSize I >= 1; outputVectorSize H >= 1; activations f, g (empty: see `_FUNCTIONS`);
+    Parameters: inputVectorSize I >= 1; outputVectorSize H >= 1; activations f, g (without their numbers: see S5);
     sequenceOutput; hasBiasVectors; of the gates update (z), reset (r) and output (o) a WeightMatrix [H, I], a
     RecursionMatrix [H, H] and a BiasVector [H], the last read with hasBiasVectors only; reverseInput: runs from the
     last x to the first, y stays in the order of processing.
@@ -213,15 +213,15 @@ def unidirectional_lstm(node: Node) -> Op:
     Outputs: y [Seq, Batch, H, 1, 1] with sequenceOutput, else [1, Batch, H, 1, 1]; the last h, the last c, both
     [1, Batch, H, 1, 1].
     Parameters: inputVectorSize I >= 1; outputVectorSize H >= 1; activations f (gates), g (block input), h (output;
-    empty: see `_FUNCTIONS`); sequenceOutput; hasBiasVectors; hasPeepholeVectors, else p = 0;
+    without their numbers: see S7); sequenceOutput; hasBiasVectors; hasPeepholeVectors, else p = 0;
     coupledInputAndForgetGate: 1 - i stands for f, whose weights are not read; cellClipThreshold >= 0, 0 for 50; of
     the gates a WeightMatrix [H, I], a RecursionMatrix [H, H], a BiasVector [H] and a PeepholeVector [H], the last two
     read with their flags only; reverseInput: runs from the last x to the first, y stays in the order of processing.
     Errors: sizes or numbers of weights that do not fit; activations other than three that recurrent layers have.
-    Chosen: forgetBias is ignored: stored biases of the forget gate already hold the 1 (recorded results of converted
-    models agree only so). Blobs have rank 5 in the N-D world, too (Apple's validator asks so); a state of batch 1
-    serves every item of the batch, as the zeros of an omitted optional input have their declared shape; a state may
-    have its batch first, as in ``simpleRecurrent``.
+    Chosen: forgetBias is ignored, against the schema: stored biases of the forget gate already hold the 1 (recorded
+    results of converted models agree only so). Blobs have rank 5 in the N-D world, too (Apple's validator asks so); a
+    state of batch 1 serves every item of the batch, as the zeros of an omitted optional input have their declared
+    shape; a state may have its batch first, as in ``simpleRecurrent``.
     Source: ``UniDirectionalLSTMLayerParams``, ``LSTMParams``, ``LSTMWeightParams``.
     """
     params = node.params
@@ -243,7 +243,8 @@ def bidirectional_lstm(node: Node) -> Op:
     Parameters: as of `unidirectional_lstm`, with activationsForwardLSTM and activationsBackwardLSTM for activations,
     and two weightParams, forward and backward.
     Errors: as there; not two weightParams.
-    Chosen: as there. Activations may differ between the directions; no bound on Seq (Apple's shaper has one of 10000).
+    Chosen: as there. Activations may differ between the directions, which the schema forbids for now; no bound on Seq
+    (Apple's shaper has one of 10000).
     Source: ``BiDirectionalLSTMLayerParams``, ``LSTMParams``, ``LSTMWeightParams``.
     """
     params = node.params

@@ -37,7 +37,7 @@ def reduce(node: Node) -> Op:
     [-3, -2, -1]; ``epsilon``, for LOGSUM, 1e-6 if 0 or unset.
     Errors: unknown ``mode`` or ``axis``; ARGMAX over more than one axis; a rank that is too small.
     Source: ``ReduceLayerParams``.
-    Chosen: of equal maxima ARGMAX takes the first (the specification is silent; seen on CPU). MAX, MIN and ARGMAX
+    Chosen: of equal maxima ARGMAX takes the first (the specification is silent). MAX, MIN and ARGMAX
     give NaN or its place if there is one.
     """
     mode, axes = enum_name(node, "mode"), _AXES[enum_name(node, "axis")]

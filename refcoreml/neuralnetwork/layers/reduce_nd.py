@@ -4,7 +4,7 @@ Every reduction takes x [*D], rank 1 to 5. Output: without the reduced axes, or 
 [1] where no axis is left.
 Parameters: ``axes``, each -rank to rank - 1, none twice; ``reduceAll``: all axes, whatever ``axes`` says;
 ``keepDims``: keep them with length 1.
-Errors: axes out of range or named twice; neither axes nor reduceAll.
+Errors: axes out of range or named twice; neither axes nor reduceAll (the schema is silent on the last two).
 (The legacy layer ``reduce`` is in ``reduce.py``; ``argMax`` and ``argMin`` are in ``sort.py``.)
 """
 

@@ -98,6 +98,7 @@ def flatten_to_2d(node: Node) -> Op:
 
     Parameters: ``axis``, -r to r for rank r; for 0 the first length is 1, for r the second.
     Errors: axis out of range. Source: ``FlattenTo2DLayerParams``.
+    Chosen: r is in range, as in the schema's example and Apple's tests; its validator ends at r - 1.
     """
     axis = node.params.axis
 

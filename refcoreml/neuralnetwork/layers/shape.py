@@ -57,10 +57,11 @@ def reshape(node: Node) -> Op:
 
     Input: x [Seq, B, C, H, W]. Output: with ``targetShape`` (C', H', W') [Seq, B, C', H', W'], with (Seq', C', H', W')
     [Seq', B, C', H', W']; as many numbers as before.
-    ``mode`` CHANNEL_FIRST keeps their order. CHANNEL_LAST takes them in the order (H, W, C), fills them in as
-    (H', W', C'), and moves the channels back to the front.
+    ``mode`` CHANNEL_FIRST keeps their order. CHANNEL_LAST takes them in the order (Seq, H, W, C), fills them in as
+    (Seq', H', W', C'), and moves the channels back before H'.
     Errors: a target of other length or with numbers below 1; another number of elements; an input of other rank.
-    Chosen: every element of the batch is reshaped by itself (the schema speaks of batches of 1 only).
+    Chosen: every element of the batch is reshaped by itself (the schema speaks of batches of 1 only;
+    Apple's shape rule keeps the batch).
     Source: ``ReshapeLayerParams``.
     """
     target, last = tuple(node.params.targetShape), enum_name(node, "mode") == "CHANNEL_LAST"
@@ -106,6 +107,7 @@ def permute(node: Node) -> Op:
     Input: x [Seq, B, C, H, W]. ``axis``: a permutation of 0, 1, 2, 3; empty for none.
     Errors: anything else in ``axis``; an input of other rank.
     Source: ``PermuteLayerParams``.
+    Chosen: the empty ``axis``, an example of the schema's comment, is no error, though Apple's validator refuses it.
     """
     order = tuple(node.params.axis) or (0, 1, 2, 3)
     node.require(sorted(order) == [0, 1, 2, 3], f"axis is {order}, expected a permutation of 0, 1, 2, 3")
@@ -127,7 +129,7 @@ def concat(node: Node) -> Op:
     Output: their shape with the sum of all C_i, or Seq_i.
     Errors: different ranks, or shapes that differ along other axes.
     Chosen: blobs of rank 3 are [C, H, W] in the N-D world too, as the schema's comment has it (axis -3); Apple's
-    converter does not use the layer below rank 4.
+    converter does not use the layer below rank 4, and softmax, with the same comment, is an exception.
     Source: ``ConcatLayerParams``.
     """
     sequence = node.params.sequenceConcat
@@ -194,9 +196,10 @@ def slice_(node: Node) -> Op:
     Input: x, for ``axis`` CHANNEL_AXIS (-3), HEIGHT_AXIS (-2) or WIDTH_AXIS (-1) of rank 3, 2 or 1 at least.
     Output: a blob of the same rank.
     Fields: ``startIndex`` and ``endIndex`` as in Python: the end is exclusive, negative numbers count from the end,
-    and an end beyond the axis is its end. ``stride``: 1 or more, without default.
+    and an index beyond the axis is cut to it. ``stride``: 1 or more, without default.
     Errors: a stride of 0; an unknown axis; an input of lower rank; nothing left.
-    Chosen: ``endIndex`` 0, which cannot be told from an unset one, is the end of the axis (as in Apple's shape rule).
+    Chosen: ``endIndex`` 0, which cannot be told from an unset one, is the end of the axis (as in Apple's shape rule);
+    a negative index before the axis is cut to its beginning, as in Python.
     Source: ``SliceLayerParams``.
     """
     params = node.params
