@@ -29,7 +29,6 @@ REASONS = {
     r"custom\.": "a custom layer is code of the application, which a case cannot bring",
     r"(random|categoricalDistribution).*\.S\d": "a seed shows in two predictions; a case has one",
     r"loop\.C2": "after how many rounds a loop is without end is a limit of this implementation",
-    r"NonMaximumSuppression\.S5": "the oracle leaves all outputs open where no box passes the threshold",
     r"(gather|topK)\.C3|arg\w+\.C2|(whereNonZero|getShape)\.C1": "more than 2^24 elements are too many to keep",
 }
 

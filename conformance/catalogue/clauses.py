@@ -65,6 +65,7 @@ CHECKED: dict[str, dict[str, str]] = {
         "S2": "*",
         "S3": "thresholds-as-inputs",
         "S4": "per-class",
+        "S5": "none-above none-above-in-one",
     },
     "unary": {
         "S1": "abs* exp* sqrt sqrt-affine rsqrt rsqrt-affine rsqrt-epsilon inverse inverse-affine inverse-epsilon "
