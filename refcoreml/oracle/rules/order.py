@@ -86,20 +86,21 @@ def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequ
     overlap_limit, score_limit = (ball.map(lambda v: v.reshape(-1)[0]) for ball in limits)
     if len(balls) > 4 and not whole(balls[4]):
         return [np.inf] * 4
-    off_boxes, off_scores, off_indices, off_counts = (np.zeros(result.shape) for result in results)
-    for item in range(len(boxes.mid)):
-        box, score = (ball.map(lambda v, item=item: v[item]) for ball in (boxes, scores))  # type: ignore[misc]
+    per_class, places = bool(layer.params.perClassSuppression), results[2].shape[-1]
+    radii = [np.zeros_like(result) for result in results]
+    for item, count in enumerate(results[3]):
+        box, score = _item(boxes, item), _item(scores, item)
         overlap = _Overlap(box, layer.rounding)
-        per_class = bool(layer.params.perClassSuppression)
-        kept, most = _certainly_kept(overlap, score, overlap_limit, score_limit, off_indices.shape[1], per_class)
-        count = int(results[3][item])
-        places = slice(0, len(kept))
-        off_boxes[item, places], off_scores[item, places] = box.rad[kept], score.rad[kept]
-        off_counts[item] = max(count - max(len(kept), 1), most - count)
-        if most > len(kept):
-            for off in (off_boxes, off_scores, off_indices):
-                off[item, len(kept) : most] = np.inf
-    return [off_boxes, off_scores, off_indices, off_counts]
+        kept, most = _certainly_kept(overlap, score, overlap_limit, score_limit, places, per_class)
+        radii[0][item, : len(kept)], radii[1][item, : len(kept)] = box.rad[kept], score.rad[kept]
+        for radius in radii[:3]:
+            radius[item, len(kept) : most] = np.inf
+        radii[3][item] = max(count - max(len(kept), 1), most - count)
+    return radii
+
+
+def _item(ball: Ball, index: Any) -> Ball:
+    return ball.map(lambda v: v[index])
 
 
 def _certainly_kept(
@@ -145,7 +146,7 @@ class _Overlap:
 
     def __init__(self, boxes: Ball, rounding: Rounding) -> None:
         self._rounding = rounding
-        part = [boxes.map(lambda v, i=i: v[:, i]) for i in range(4)]  # type: ignore[misc]
+        part = [_item(boxes, (slice(None), i)) for i in range(4)]
         half = [size.map(lambda v: v / 2) for size in part[2:]]
         # What a negative size means is not specified.
         self._open = np.logical_or(*(size.mid - size.rad < 0 for size in part[2:]))
@@ -163,7 +164,7 @@ class _Overlap:
         # Disjoint boxes overlap by 0, however small they are.
         apart = np.logical_or(*(extent.mid + extent.rad <= 0 for extent in common))
         intersection = r.multiply(*(Ball(np.maximum(extent.mid, 0), extent.rad) for extent in common))
-        union = r.subtract(r.add(self._area, self._area.map(lambda v: v[one])), intersection)
+        union = r.subtract(r.add(self._area, _item(self._area, one)), intersection)
         found = r.divide(intersection, union)
         rad = np.where(apart, 0.0, found.rad)
         return Ball(np.where(apart, 0.0, found.mid), np.where(self._open | self._open[one], np.inf, rad))
