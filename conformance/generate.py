@@ -90,7 +90,7 @@ class Arrays:
 
 def deviation_of(plan: Plan) -> dict[str, Array]:
     """Standard deviations of honest errors in fp16/acc16, of outputs that are enough sums of zero-mean data."""
-    if plan.verdict != "returns" or plan.data != "zero-mean" or plan.expected or plan.family == "networks":
+    if plan.verdict != "returns" or plan.data != "zero-mean" or plan.expected or plan.twin or plan.family == "networks":
         return {}
     model = schema.Model.FromString(plan.model)
     if len(model.neuralNetwork.layers) != 1:
@@ -125,7 +125,7 @@ def answers_of(plan: Plan) -> dict[str, dict[str, tuple[Array, Array, str]]]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                answers = oracle(plan.model, plan.inputs, profile)
+                answers = oracle(plan.twin or plan.model, plan.inputs, profile)
         except InputError as error:
             if "rounding may turn" not in str(error):
                 raise
@@ -194,7 +194,12 @@ def described(plan: Plan) -> tuple[dict[str, Any], bytes]:
         "layers": plan.layers,
         "data": plan.data,
         "clauses": plan.clauses,
-        "requires": {"specification": plan.specification, "features": plan.features},
+        "requires": {
+            "specification": plan.specification,
+            "features": plan.features,
+            **({"custom_layers": plan.custom_layers} if plan.custom_layers else {}),
+        },
+        **({"repeat": plan.repeat} if plan.repeat > 1 else {}),
         "verdict": plan.verdict,
         **({"rule": plan.rule} if plan.rule else {}),
         "model": {"file": "model.mlmodel", "sha256": hashlib.sha256(plan.model).hexdigest()},
@@ -244,9 +249,9 @@ def differences(plan: Plan, folder: Path) -> Iterator[str]:
     case = read_case(folder)
     description, _ = described(plan)
     written = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-    for key, value in description.items():
-        if key not in ("model", "arrays", "outputs") and written[key] != value:
-            yield f"{key} is {written[key]!r}, now {value!r}"
+    for key in sorted({*description, *written} - {"model", "arrays", "outputs"}):
+        if written.get(key) != description.get(key):
+            yield f"{key} is {written.get(key)!r}, now {description.get(key)!r}"
     if case.check_model().read_bytes() != plan.model and schema.Model.FromString(
         case.model.read_bytes()
     ) != schema.Model.FromString(plan.model):

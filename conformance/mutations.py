@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 import refcoreml
 from conformance.faults import MUTATIONS, Mutation
+from conformance.sessions.custom_layers import LAYERS
 from refcoreml.conformance.cases import Case, find_cases, read_case
 from refcoreml.conformance.verify import Judgement, judge
 
@@ -57,12 +58,13 @@ def run_case(case: Case, inputs: dict[str, Array]) -> Judgement:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = refcoreml.load(str(case.model)).predict(inputs)
+            model = refcoreml.load(str(case.model), custom_layers=LAYERS)
+            outputs, *again = (model.predict(inputs) for _ in range(case.repeat))
     except refcoreml.InternalError as error:
         return Judgement("crash", str(error))
     except refcoreml.RefCoreMLError as error:
         return Judgement("fail", f"rejected: {error}")
-    return judge(case, "returned", outputs.__getitem__, "fp32")
+    return judge(case, "returned", outputs.__getitem__, "fp32", *(further.__getitem__ for further in again))
 
 
 def study(mutation: Mutation, root: Path = CASES) -> Report:

@@ -2,7 +2,7 @@
 
 A case checks a semantic clause (S) if an implementation that broke it would fail the case; a case of the verdict
 ``invalid`` checks the constraint (C) that it breaks. Unspecified points (U) are no one's to be failed for, and not
-claimed. Neither are clauses that a file of one prediction cannot show, such as what a seed repeats.
+claimed.
 """
 
 from __future__ import annotations
@@ -159,14 +159,21 @@ CHECKED: dict[str, dict[str, str]] = {
         "S6": "*-global",
         "S7": "max-defaults",
     },
-    **_each("Normal Uniform Bernoulli", {"S1": "*"}, "random{}Like"),
-    **_each("Normal Uniform Bernoulli", {"S1": "*", "S2": "*"}, "random{}Static"),
-    **_each("Normal Uniform Bernoulli", {"S1": "*", "S2": "*"}, "random{}Dynamic"),
+    **_each("Normal Uniform Bernoulli", {"S1": "*", "S2": "*", "S3": "seed"}, "random{}Like"),
+    **_each("Normal Uniform Bernoulli", {"S1": "*", "S2": "*", "S3": "seed"}, "random{}Static"),
+    **_each("Normal Uniform Bernoulli", {"S1": "*", "S2": "*", "S3": "seed"}, "random{}Dynamic"),
     "categoricalDistribution": {
         "S1": "*",
         "S2": "skewed certain-logits temperature",
         "S3": "skewed",
         "S4": "certain levelled",
+        "S5": "seed",
+    },
+    "custom": {
+        "S1": "scale* parameters-*",
+        "S2": "scale scale-*",
+        "S3": "values-decide-shape total",
+        "S4": "in-*",
     },
     "simpleRecurrent": {
         "C1": "invalid-weights",
@@ -292,7 +299,6 @@ _MORE = [
     ("broadcastToStatic", "C2", "invalid-shape"),
     ("randomUniformStatic", "C1", "invalid-order"),
     ("randomBernoulliStatic", "C1", "invalid-probability"),
-    ("randomNormalLike randomUniformLike randomBernoulliLike", "S2", "*"),
 ]
 for _kinds, _clause, _patterns in _MORE:
     for _kind in _kinds.split():

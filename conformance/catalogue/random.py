@@ -46,6 +46,13 @@ def _expect(
 
 
 def plans() -> Iterator[Plan]:
+    for plan in _distributions():
+        # With a seed the same numbers come in every prediction.
+        plan.repeat = 2 if plan.id.split("/")[1] == "seed" else 1
+        yield plan
+
+
+def _distributions() -> Iterator[Plan]:
     # A normal number is beyond eight standard deviations once in 10^15.
     cases: dict[str, dict[str, tuple[dict[str, float], Any]]] = {
         "Normal": {
@@ -53,18 +60,21 @@ def plans() -> Iterator[Plan]:
             "moments": ({"mean": 3, "std_dev": 0.5}, _expect(3, 4, 3, 0.5, kurtosis=3)),
             "negative-mean": ({"mean": -8, "std_dev": 1}, _expect(-8, 8, -8, 1, kurtosis=3)),
             "wide": ({"mean": 0, "std_dev": 16}, _expect(0, 128, 0, 16, kurtosis=3)),
+            "seed": ({"mean": 1, "std_dev": 2}, _expect(1, 16, 1, 2, kurtosis=3)),
         },
         "Uniform": {
             "no-width": ({"min_val": 1.5, "max_val": 1.5}, _expect(1.5, 0)),
             "moments": ({"min_val": -1, "max_val": 3}, _expect(1, 2, 1, 4 / 12**0.5, kurtosis=1.8)),
             "narrow": ({"min_val": 5, "max_val": 5.25}, _expect(5.125, 0.125, 5.125, 0.25 / 12**0.5, kurtosis=1.8)),
             "negative": ({"min_val": -9, "max_val": -1}, _expect(-5, 4, -5, 8 / 12**0.5, kurtosis=1.8)),
+            "seed": ({"min_val": -2, "max_val": 2}, _expect(0, 2, 0, 4 / 12**0.5, kurtosis=1.8)),
         },
         "Bernoulli": {
             "never": ({"prob": 0}, _expect(0, 0)),
             "always": ({"prob": 1}, _expect(1, 0)),
             "seldom": ({"prob": 0.2}, _expect(0.5, 0.5, 0.2, 0.4)),
             "often": ({"prob": 0.9}, _expect(0.5, 0.5, 0.9, 0.3)),
+            "seed": ({"prob": 0.5}, _expect(0.5, 0.5, 0.5, 0.5)),
         },
     }
     for name, configurations in cases.items():
@@ -102,15 +112,16 @@ def plans() -> Iterator[Plan]:
         expected=sure,
     )
     even = np.full((5, 4), 0.25, np.float32)
-    yield from layer(
-        "categoricalDistribution",
-        "even",
-        even,
-        data="zero-mean",
-        seed=7,
-        num_samples=200,
-        expected=_expect(1.5, 1.5, 1.5, 1.25**0.5, (5, 200)),
-    )
+    for label in ("even", "seed"):
+        yield from layer(
+            "categoricalDistribution",
+            label,
+            even,
+            data="zero-mean",
+            seed=7,
+            num_samples=200,
+            expected=_expect(1.5, 1.5, 1.5, 1.25**0.5, (5, 200)),
+        )
     skewed = np.tile(np.array([0.7, 0.1, 0.2], np.float32), (5, 1))
     yield from layer(
         "categoricalDistribution",

@@ -4,6 +4,7 @@
        ./reader CASE OUT PROFILE        e.g. ./reader conformance/cases/convolution/valid/wide out fp16/acc32
 
    Reads CASE/case.json, references and bounds from CASE's file of arrays, and OUT/<output>.npy, and prints a line per output.
+   A case that is to be run again ("repeat": 2) needs a folder of outputs for each further run: CASE OUT PROFILE OUT2.
    Exit code: 0 all within their bounds, 1 not, 3 the case cannot be read or says nothing about the profile.
    Left out, as it is not needed for a verdict on a sound case: checksums, and moments of random numbers. */
 
@@ -194,12 +195,13 @@ static char *read_text(const char *path) {
 
 int main(int argc, char **argv) {
     char path[4096], name[256], file[256];
-    if (argc != 4) die("usage", "reader CASE OUT PROFILE");
+    if (argc < 4) die("usage", "reader CASE OUT PROFILE [OUT2 ...]");
     int is_half = !strncmp(argv[3], "fp16", 4), failed = 0;
     double smallest = ldexp(1, is_half ? -14 : -126), largest = is_half ? 65504 : ldexp(2 - ldexp(1, -23), 127);
     snprintf(path, sizeof path, "%s/case.json", argv[1]);
     const char *json = read_text(path);
     if (!member(json, "format") || strtol(member(json, "format"), NULL, 10) != 1) die("not of format 1", path);
+    if (argc - 3 != (member(json, "repeat") ? strtol(member(json, "repeat"), NULL, 10) : 1)) die("the case asks for another number of runs", path);
     text(member(member(json, "arrays"), "file"), file, sizeof file);
     for (const char *output = first(member(json, "outputs")); output; output = next(output)) {
         array y, r, b;
@@ -226,9 +228,16 @@ int main(int argc, char **argv) {
             double limit = *bound == '{' ? b.values[i] : strtod(bound, NULL);
             if (!within(y.values[i], r.values[i], limit, smallest, largest) && !wrong++) example = i;
         }
-        if (wrong) printf("fail %s: %ld of %ld, element %ld is %.9g, expected %.9g\n", name, wrong, r.count, example, y.values[example], r.values[example]);
+        int again = 1;
+        for (int run = 4; run < argc; run++) {
+            array z;
+            snprintf(path, sizeof path, "%s/%s.npy", argv[run], name);
+            again &= read_npy(path, 0, &z) && same_shape(&z, &y, 0) && !memcmp(z.values, y.values, (size_t)y.count * sizeof(double));
+        }
+        if (!again) printf("fail %s: not the same when it is run again\n", name);
+        else if (wrong) printf("fail %s: %ld of %ld, element %ld is %.9g, expected %.9g\n", name, wrong, r.count, example, y.values[example], r.values[example]);
         else printf("pass %s\n", name);
-        failed |= wrong > 0;
+        failed |= wrong > 0 || !again;
     }
     return failed;
 }

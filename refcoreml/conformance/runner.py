@@ -21,14 +21,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from refcoreml.conformance.cases import Case, CaseError, read_case, read_npy
+from refcoreml.conformance.cases import Case, CaseError, read_case
 from refcoreml.conformance.expectations import Expectation, expected
 from refcoreml.conformance.verify import OUTCOMES, Judgement, judge
+from refcoreml.conformance.worker import run_folders
 from refcoreml.errors import UsageError
 from refcoreml.oracle.deviation import LEAST_OUTPUTS, spread
 
@@ -83,7 +86,8 @@ class Implementation(Protocol):
 class Command:
     """A command line with ``{case}``, ``{model}``, ``{inputs}`` and ``{out}`` in it; see `OUTCOMES` for its exit codes.
 
-    They stand for the case's folder, its model, a folder with its inputs as ``NAME.npy``, and one for its outputs.
+    They stand for the case's folder, its model, a folder with its inputs as ``NAME.npy``, and one for its outputs. A
+    case that asks for several runs has the command called as often.
     """
 
     def __init__(self, command: str) -> None:
@@ -98,11 +102,21 @@ class Command:
     def run(self, folder: Path, out: Path, timeout: float) -> tuple[str, str]:
         """Starts the command and waits for its end."""
         case = read_case(folder)
-        values = {"case": str(folder), "model": str(case.check_model()), "inputs": str(out / "in"), "out": str(out)}
+        values = {"case": str(folder), "model": str(case.check_model()), "inputs": str(out / "in")}
         if any("{inputs}" in part for part in self._parts):
             (out / "in").mkdir()
             for name, array in case.read_inputs().items():
                 np.save(out / "in" / f"{name}.npy", array)
+        targets = run_folders(out, case.repeat)
+        for target in targets[1:]:
+            target.mkdir()
+        for target in targets:
+            outcome, said = self._call({**values, "out": str(target)}, timeout)
+            if outcome != "returned":
+                break
+        return outcome, said
+
+    def _call(self, values: dict[str, str], timeout: float) -> tuple[str, str]:
         parts = [_FIELD.sub(lambda field: values[field[1]], part) for part in self._parts]
         with tempfile.TemporaryFile() as said:
             try:
@@ -257,9 +271,10 @@ def _run_case(
             outcome, said = implementation.run(folder.resolve(), out, timeout)
             if outcome == "damaged":
                 raise CaseError(said)
-            judgement = judge(case, outcome, lambda output: _read_output(out, output), profile)
+            readers = [partial(_read_output, target) for target in run_folders(out, case.repeat)]
+            judgement = judge(case, outcome, readers[0], profile, *readers[1:])
             if judgement.status == "pass" and outcome == "returned":
-                judgement = _graded(case, judgement, lambda output: _read_output(out, output), profile)
+                judgement = _graded(case, judgement, readers[0], profile)
     except CaseError as error:
         judgement, said = Judgement("damaged", str(error)), ""
     message = judgement.message
@@ -313,3 +328,19 @@ def _read_output(out: Path, name: str) -> Any:
     if not path.is_file():
         raise ValueError("was not written")
     return read_npy(path)
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """An array of numbers from a ``.npy`` file; raises `CaseError` for anything else.
+
+    The file is mapped first, so that a header that promises more than the file holds is refused without being believed.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+            raise CaseError(f"{path.name} does not hold an array of numbers")
+        return np.array(array)
+    except CaseError:
+        raise
+    except Exception as error:  # a garbled header can make NumPy raise almost anything
+        raise CaseError(f"{path.name} is no .npy file: {type(error).__name__}: {str(error)[:200]}") from error

@@ -9,14 +9,15 @@ be copied into any project. The whole rule, for an output y with reference r and
 4. elsewhere abs(y - r) <= b, where two things count as within the bound: an infinity with the sign of r, if abs(r) + b
    exceeds the largest number of the profile's storage type; and 0, if abs(r) is below its smallest normal number.
 
-So 0 and -0 are equal. A bound of 0 demands the very number.
+So 0 and -0 are equal. A bound of 0 demands the very number. Where a case asks for several runs, their outputs must be
+the same, bit by bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: What an implementation did with a case, by the exit code of its command; any other code is a ``crash``.
 OUTCOMES = {0: "returned", 1: "rejected", 2: "unsupported"}
+
+#: Gives the array of the output of a name.
+Read: TypeAlias = Callable[[str], Any]
 
 #: (smallest normal number, largest number) of a profile's storage type, by the start of the profile's name.
 _STORAGE = {"fp32": (2.0**-126, (2 - 2.0**-23) * 2.0**127), "fp16": (2.0**-14, 65504.0)}
@@ -47,14 +51,15 @@ class Judgement:
     where: str = ""
 
 
-def judge(case: Case, outcome: str, read_output: Callable[[str], Any], profile: str) -> Judgement:
+def judge(case: Case, outcome: str, read_output: Read, profile: str, *again: Read) -> Judgement:
     """Judges a case by what the implementation did and, if it returned, by its outputs.
 
     Args:
         case: the case.
         outcome: one of `OUTCOMES`, or ``crash`` or ``timeout``.
-        read_output: gives the array of the output of a name; whatever it raises is the implementation's failure.
+        read_output: gives an output; whatever it raises is the implementation's failure.
         profile: the arithmetic that the implementation claims.
+        again: as ``read_output``, of each further run of a case that asks for several.
 
     Raises:
         CaseError: a file of the case is damaged.
@@ -68,21 +73,22 @@ def judge(case: Case, outcome: str, read_output: Callable[[str], Any], profile: 
     if case.verdict in ("malformed", "invalid"):
         if outcome == "rejected":
             return Judgement("pass")
-        rule = f": {case.rule}" if case.rule else ""
-        return Judgement("fail", f"returned something for a model that is {case.verdict}{rule}")
+        return Judgement("fail", f"returned something for a model that is {case.verdict}: {case.rule}")
     if outcome == "rejected":
         return Judgement("fail", "rejected a valid model or valid inputs")
-    results = [_judge_output(output, read_output, profile) for output in case.outputs]
+    if case.repeat != 1 + len(again):
+        return Judgement("fail", f"ran {1 + len(again)} times, the case asks for {case.repeat}")
+    results = [_judge_output(output, (read_output, *again), profile) for output in case.outputs]
     failed = [result for result in results if result.status != "pass"]
     return max(failed or results, key=lambda result: result.worst, default=Judgement("pass"))
 
 
-def _judge_output(output: Output, read_output: Callable[[str], Any], profile: str) -> Judgement:
+def _judge_output(output: Output, runs: Sequence[Read], profile: str) -> Judgement:
     expected = output.profiles[profile]
     reference = expected.reference.read().astype(np.float64)
     bound = expected.bound if isinstance(expected.bound, float) else expected.bound.read()
     try:
-        y = np.asarray(read_output(output.name))
+        y, *others = (np.asarray(read_output(output.name)) for read_output in runs)
     except Exception as error:
         return Judgement("fail", f"output {output.name!r}: {error}", np.inf, output.name)
     result = compare(y, reference, bound, profile, free_ones=output.free_ones)
@@ -91,6 +97,8 @@ def _judge_output(output: Output, read_output: Callable[[str], Any], profile: st
         if not abs(mean - expected_mean) <= tolerance:
             what = f"the mean of its values to the power {power} is {mean:.6g}, expected {expected_mean:.6g}"
             result = Judgement("fail", f"{what} +- {tolerance:.2g}", np.inf)
+    if any((z.dtype, z.shape, z.tobytes()) != (y.dtype, y.shape, y.tobytes()) for z in others):
+        result = Judgement("fail", "is not the same when the model is run again", np.inf)
     where = f"{output.name}{result.where}"
     return Judgement(result.status, result.message and f"output {where}: {result.message}", result.worst, where)
 

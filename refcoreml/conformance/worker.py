@@ -3,8 +3,9 @@
     python -m refcoreml.conformance.worker SESSION
 
 SESSION is a file or a module with ``prepare(model: str) -> session``, called with a model's path; ``session(inputs)``
-takes arrays by name and returns outputs by name. Either raises `NotImplementedError` for what it cannot run and
-`ValueError` for what it refuses; any other exception is a crash.
+takes arrays by name and returns outputs by name, and is called again for a case that asks for several runs. Either
+raises `NotImplementedError` for what it cannot run and `ValueError` for what it refuses; any other exception is a
+crash. A file may import others of its folder.
 
 Standard input holds a case's folder and an output folder a line, separated by a tab; the answer is a line of JSON. What
 the session prints goes to standard error, so that it cannot garble the answers.
@@ -37,6 +38,7 @@ def load_prepare(name: str) -> Prepare:
         spec = importlib.util.spec_from_file_location("conformance_session", name)
         if spec is None or spec.loader is None:
             raise ImportError(f"cannot import {name}")
+        sys.path.append(str(Path(name).resolve().parent))
         module = importlib.util.module_from_spec(spec)
         sys.modules["conformance_session"] = module
         spec.loader.exec_module(module)
@@ -46,32 +48,45 @@ def load_prepare(name: str) -> Prepare:
     return prepare
 
 
-def run_case(prepare: Prepare, case: Case) -> tuple[str, str, dict[str, Any]]:
-    """What became of it, why, and the outputs."""
-    path, inputs = str(case.check_model()), case.read_inputs()
-    try:
-        return "returned", "", dict(prepare(path)(inputs))
-    except NotImplementedError as error:
-        return "unsupported", str(error), {}
-    except ValueError as error:
-        return "rejected", str(error), {}
-    except Exception as error:
-        return "crash", f"{type(error).__name__}: {error}", {}
+def run_folders(out: Path, count: int) -> list[Path]:
+    """Where the outputs of each run of a case go: the folder ``out``, and for further runs ``run2``, ... in it."""
+    return [out, *(out / f"run{number}" for number in range(2, count + 1))]
 
 
 def _answer(prepare: Prepare, folder: Path, out: Path) -> dict[str, str]:
     try:
-        outcome, message, outputs = run_case(prepare, read_case(folder))
+        outcome, message = _run(prepare, read_case(folder), out)
     except CaseError as error:
-        return {"outcome": "damaged", "message": str(error)}
+        outcome, message = "damaged", str(error)
+    return {"outcome": outcome, "message": message}
+
+
+def _run(prepare: Prepare, case: Case, out: Path) -> tuple[str, str]:
+    """What became of a case, and why; outputs are written as they come."""
+    try:
+        session = prepare(str(case.check_model()))
+        for folder in run_folders(out, case.repeat):
+            folder.mkdir(exist_ok=True)
+            _save(dict(session(case.read_inputs())), folder)
+    except CaseError:
+        raise
+    except NotImplementedError as error:
+        return "unsupported", str(error)
+    except ValueError as error:
+        return "rejected", str(error)
+    except Exception as error:
+        return "crash", f"{type(error).__name__}: {error}"
+    return "returned", ""
+
+
+def _save(outputs: dict[str, Any], folder: Path) -> None:
     for name, value in outputs.items():
         if Path(name).name != name:  # leads out of the folder; the verifier will miss it
             continue
         try:
-            np.save(out / f"{name}.npy", np.asarray(value), allow_pickle=False)
+            np.save(folder / f"{name}.npy", np.asarray(value), allow_pickle=False)
         except (ValueError, OSError):  # not an array: the verifier will miss it
             traceback.print_exc()
-    return {"outcome": outcome, "message": message}
 
 
 def main() -> int:

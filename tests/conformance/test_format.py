@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from refcoreml.conformance import cases as reader
-from refcoreml.conformance.cases import CaseError, find_cases, read_case, read_npy
+from refcoreml.conformance.cases import CaseError, find_cases, read_case
+from refcoreml.conformance.runner import read_npy
 from refcoreml.neuralnetwork import network  # noqa: F401 (fills the table of layers)
 from refcoreml.neuralnetwork.graph import inner_networks
 from refcoreml.neuralnetwork.registry import LAYERS
