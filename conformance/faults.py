@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels import conv, pool, quantization, recurrent, resize
+from refcoreml.kernels import conv, pool, quantization, random, recurrent, resize
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op
 from refcoreml.spec import schema
 
@@ -1204,6 +1205,17 @@ result(
     lambda p, run, b, *x: run(np.concatenate([b[..., :2] + b[..., 2:] / 2, b[..., 2:]], -1), *x),
 )
 
+
+def _nothing_passes(p: Any, run: Any, *x: Array) -> tuple[Array, ...]:
+    y = run(*x)
+    threshold = x[3].reshape(-1)[0] if len(x) > 3 else p.scoreThreshold
+    for part, empty in zip(y, (0, 0, -1, 0), strict=True):
+        part[y[1][:, 0].max(-1) <= threshold] = empty
+    return tuple(y)
+
+
+result("nms: nothing is returned where no box passes", "NonMaximumSuppression", _nothing_passes)
+
 # ---- Control flow, constants, random numbers ----
 
 
@@ -1281,13 +1293,60 @@ parameters(
 parameters("random Bernoulli: the probability of 0", _BERNOULLI, lambda p: setattr(p, "prob", 1 - p.prob))
 parameters("categorical: logits taken for probabilities", "categoricalDistribution", _set(isLogits=False))
 parameters("categorical: temperature ignored", "categoricalDistribution", _set(temperature=1))
+_DRAWN = f"{_NORMAL} {_UNIFORM} {_BERNOULLI} categoricalDistribution"
+kernel("random: the seed ignored", _DRAWN, random.generator, lambda f: lambda seed: f(-1))
+kernel("random: the next prediction goes on with the numbers of the seed", _DRAWN, random.generator, cache)
 result("copy: the old blob stays", "copy", lambda p, run, x: x * 0)
+
+# ---- Custom layers ----
+
+
+def _values(member: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Other parameters of one type."""
+
+    def changed(params: Any) -> None:
+        for value in params.parameters.values():
+            if value.WhichOneof("value") == member:
+                setattr(value, member, change(getattr(value, member)))
+
+    return changed
+
+
+def _without_scale(params: Any) -> None:
+    for message in params.weights:
+        scale = message.quantization.linearQuantization.scale
+        scale[:] = [1] * len(scale)
+
+
+def _shared_instance() -> Any:
+    def wrap(entry: LayerType) -> LayerType:
+        made: dict[str, Op] = {}
+
+        def prepare(node: Node) -> Op:
+            return made.setdefault(node.params.className, entry.prepare(node))
+
+        return replace(entry, prepare=prepare)
+
+    return _wrapped("custom", wrap)
+
+
+parameters(
+    "custom: long integers cut to 32 bits",
+    "custom",
+    _values("longValue", lambda v: (v + 2**31) % 2**32 - 2**31),
+)
+parameters("custom: whole numbers taken for their magnitude", "custom", _values("intValue", abs))
+parameters("custom: doubles rounded to whole numbers", "custom", _values("doubleValue", round))
+parameters("custom: every boolean is true", "custom", _values("boolValue", lambda v: True))
+parameters("custom: scales of quantized weights ignored", "custom", _without_scale)
+result("custom: outputs in the opposite order", "custom", lambda p, run, *x: run(*x)[::-1])
+_register("custom: one instance of a class for all layers, those of other models too", "custom", _shared_instance)
 
 # ---- Stored weights ----
 
 _STORED = (
     "innerProduct convolution batchedMatmul embedding embeddingND scale loadConstantND loadConstant simpleRecurrent "
-    "batchnorm activation"
+    "batchnorm activation custom"
 )
 
 

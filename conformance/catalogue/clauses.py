@@ -171,7 +171,7 @@ CHECKED: dict[str, dict[str, str]] = {
     },
     "custom": {
         "S1": "scale* parameters-*",
-        "S2": "scale scale-*",
+        "S2": "scale scale-* writes",
         "S3": "values-decide-shape total",
         "S4": "in-*",
     },

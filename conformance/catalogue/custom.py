@@ -39,6 +39,7 @@ DEFINITIONS = {
         "depends on them."
     ),
     "ConformanceTotal": "Input x. Output y, a single number without axes: the sum of all numbers of x.",
+    "ConformanceWrites": "Input x. Output y: a copy of x. Then, if it can, sets all numbers of x to 0.",
     "ConformanceFails": "Input x. Raises an error, or says that it failed, whenever it is to compute.",
     "ConformanceWrongShape": ("Input x [N]. Says that the output has the shape of x, and then returns N + 1 numbers."),
 }
@@ -200,6 +201,20 @@ def _shapes() -> Iterator[Plan]:
         ["y"],
         lambda net, _: net.add("custom", outputs="y", class_name="ConformanceTotal"),
         lambda net, _: net.add("reduceSum", outputs="y", reduce_all=True),
+    )
+
+    def written(net: build.Network, kind: str, fields: dict[str, Any]) -> None:
+        # What the code does to its input must not reach the layer after it.
+        net.add("add", inputs="x", outputs="t", alpha=1)
+        net.add(kind, inputs="t", outputs="y", **fields)
+        net.add("multiply", inputs="t", outputs="z", alpha=2)
+
+    yield from _cases(
+        "writes",
+        {"x": (3, 7)},
+        ["y", "z"],
+        lambda net, _: written(net, "custom", {"class_name": "ConformanceWrites"}),
+        lambda net, _: written(net, "multiply", {"alpha": 1}),
     )
 
 

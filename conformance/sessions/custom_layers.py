@@ -41,6 +41,13 @@ def total(x):
     return x.sum()
 
 
+def writes(x):
+    y = x.copy()
+    if x.flags.writeable:
+        x[...] = 0
+    return y
+
+
 def fails(x):
     raise RuntimeError("this layer fails")
 
@@ -62,6 +69,7 @@ LAYERS = {
     "ConformanceOutputs": outputs,
     "ConformancePositive": positive,
     "ConformanceTotal": total,
+    "ConformanceWrites": writes,
     "ConformanceFails": fails,
     "ConformanceWrongShape": WrongShape,
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance.sessions.custom_layers import LAYERS
 from refcoreml.conformance.cases import find_cases, read_case
 from refcoreml.model import load
 
@@ -25,15 +26,15 @@ def reader(tmp_path_factory):
     source = ROOT / "readers/reader.c"
     subprocess.run([compiler, "-std=c99", "-Wall", "-Werror", "-O1", "-o", program, source, "-lm"], check=True)
 
-    def run(case, out, profile="fp32"):
-        return subprocess.run([program, case, out, profile], capture_output=True, text=True, check=False)
+    def run(case, out, profile="fp32", *again):
+        return subprocess.run([program, case, out, profile, *again], capture_output=True, text=True, check=False)
 
     return run
 
 
 def outputs(case, folder, precision="float32", change=lambda y: y):
     folder.mkdir(exist_ok=True)
-    for name, y in load(str(case.model), precision=precision).predict(case.read_inputs()).items():
+    for name, y in load(str(case.model), precision=precision, custom_layers=LAYERS).predict(case.read_inputs()).items():
         np.save(folder / f"{name}.npy", change(y))
 
 
@@ -48,7 +49,7 @@ def test_it_agrees_with_the_verifier_on_many_cases(reader, tmp_path):
         for precision, profile in (("float32", "fp32"), ("float16", "fp16/acc32")):
             if case.supports(profile):
                 outputs(case, tmp_path / "out", precision)
-                done = reader(folder, tmp_path / "out", profile)
+                done = reader(folder, tmp_path / "out", profile, *[tmp_path / "out"] * (case.repeat - 1))
                 assert done.returncode == 0, f"{case.id}: {done.stdout}{done.stderr}"
                 assert done.stdout.count("pass") == len(case.outputs)
         shutil.rmtree(tmp_path / "out")
@@ -89,6 +90,21 @@ def test_it_reads_special_values_and_bounds(reader, tmp_path):
     assert reader(case.folder, tmp_path / "out").returncode == 0
     outputs(case, tmp_path / "out", change=np.nan_to_num)
     assert reader(case.folder, tmp_path / "out").returncode == 1
+
+
+def test_it_compares_runs_bit_by_bit(reader, tmp_path):
+    case = read_case(CASES / "randomBernoulliLike/seed/zero-mean")
+    first, second = tmp_path / "out", tmp_path / "again"
+    outputs(case, first)
+    outputs(case, second)
+    assert reader(case.folder, first, "fp32", second).returncode == 0
+    outputs(case, second, change=lambda y: np.where(y == 0, -y, y))
+    done = reader(case.folder, first, "fp32", second)
+    assert (done.returncode, "not the same" in done.stdout) == (1, True)
+    assert reader(case.folder, first, "fp32", tmp_path / "missing").returncode == 1
+    done = reader(case.folder, first, "fp32")
+    assert (done.returncode, "number of runs" in done.stderr) == (3, True)
+    assert reader(CASES / "ceil/plain/halves", first, "fp32", second).returncode == 3
 
 
 def test_what_cannot_be_read(reader, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 from refcoreml.cli.main import main
 from refcoreml.conformance import report
+from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import Expectation, expected, read_expectations
 from refcoreml.conformance.runner import Command, PythonSession, run_cases
 from refcoreml.errors import UsageError
@@ -161,6 +162,93 @@ def test_a_damaged_case_is_told_and_the_run_goes_on(tmp_path):
     folders = [tmp_path / "json", tmp_path / "arrays", CEIL]
     statuses = sorted(r.status for r in run_cases(folders, lambda: PythonSession(name), "fp32"))
     assert statuses == ["damaged", "damaged", "pass"]
+
+
+# ---- Cases that ask for several runs, and for custom layers ----
+
+SEED = CASES / "randomUniformLike/seed/zero-mean"
+
+#: Draws uniform numbers, by a command, from the seed that it is given, or from none.
+DRAWER = """
+import os, sys
+import numpy as np
+seed, case, inputs, out = sys.argv[1:]
+x = np.load(os.path.join(inputs, "x0.npy"))
+y = np.random.default_rng(int(seed) if seed != "none" else None).uniform(-2, 2, x.shape)
+np.save(os.path.join(out, "y0.npy"), y.astype(np.float32))
+"""
+
+
+@pytest.mark.parametrize(("seed", "status"), [("3", "pass"), ("none", "fail")])
+def test_a_command_is_called_for_each_run(tmp_path, seed, status):
+    path = tmp_path / "drawer.py"
+    path.write_text(DRAWER)
+    command = f'"{sys.executable}" "{path}" {seed} {{case}} {{inputs}} {{out}}'.replace("\\", "/")
+    (result,) = run_cases([SEED], lambda: Command(command), "fp32")
+    assert result.status == status
+    assert ("not the same when the model is run again" in result.message) == (status == "fail")
+
+
+@pytest.mark.parametrize(
+    ("made", "status"),
+    [
+        ("np.random.default_rng(3)", "fail"),  # made once: the second prediction goes on
+        ("None", "pass"),
+    ],
+)
+def test_a_session_is_called_for_each_run(tmp_path, made, status):
+    path = tmp_path / "drawing.py"
+    path.write_text(
+        "import numpy as np\n"
+        f"def prepare(model, source={made}):\n"
+        "    y = np.empty((4, 50, 7), np.float32)\n"
+        "    def session(inputs):\n"
+        "        y[...] = (source or np.random.default_rng(3)).uniform(-2, 2, y.shape)\n"
+        "        return {'y0': y}\n"  # the same memory in both runs
+        "    return session\n"
+    )
+    (result,) = run_cases([SEED], lambda: PythonSession(str(path)), "fp32")
+    assert result.status == status
+
+
+def test_a_second_run_that_fails_is_the_outcome(tmp_path):
+    path = tmp_path / "once.py"
+    path.write_text(
+        "import numpy as np\n"
+        "def prepare(model):\n"
+        "    runs = []\n"
+        "    def session(inputs):\n"
+        "        runs.append(1)\n"
+        "        if len(runs) > 1:\n"
+        "            raise KeyError('only once')\n"
+        "        return {'y0': np.random.default_rng(3).uniform(-2, 2, (4, 50, 7))}\n"
+        "    return session\n"
+    )
+    (result,) = run_cases([SEED], lambda: PythonSession(str(path)), "fp32")
+    assert (result.status, "only once" in result.message) == ("crash", True)
+
+
+def test_a_session_may_import_a_file_of_its_folder(tmp_path):
+    (tmp_path / "my_neighbour.py").write_text("import numpy as np\nround_up = np.ceil\n")
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from my_neighbour import round_up\n"
+        "def prepare(model):\n"
+        "    return lambda inputs: {'y0': round_up(inputs['x0'])}\n"
+    )
+    (result,) = run_cases([CEIL], lambda: PythonSession(str(path)), "fp32")
+    assert result.status == "pass"
+
+
+def test_without_code_for_custom_layers_their_cases_are_unsupported(tmp_path):
+    source = (ROOT / "sessions/refcoreml_float32.py").read_text()
+    path = tmp_path / "without.py"
+    path.write_text(source.replace("from custom_layers import LAYERS", "LAYERS = {}"))
+    results = list(run_cases(find_cases(CASES, ["custom"]), lambda: PythonSession(str(path)), "fp32"))
+    rejected = {result.id for result in results if result.status == "pass"}
+    assert rejected == {"custom/invalid-no-class/integers", "custom/invalid-no-value/integers"}
+    assert {result.status for result in results if result.id not in rejected} == {"unsupported"}
+    assert len(results) > 25
 
 
 # ---- Known failures ----

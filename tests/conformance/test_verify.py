@@ -115,3 +115,27 @@ def test_moments_of_random_numbers():
     assert judge(case, "returned", lambda name: even, "fp32").status == "pass"
     assert "power 1" in judge(case, "returned", lambda name: np.maximum(even, 1), "fp32").message
     assert "power 2" in judge(case, "returned", lambda name: np.ones(shape), "fp32").message
+
+
+def test_runs_with_one_seed_are_the_same_bit_by_bit():
+    case = read_case(CASES / "randomUniformStatic/seed/zero-mean")
+    shape = case.outputs[0].shape
+    even = np.linspace(-2, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    even.flat[7] = 0
+
+    def judged(*again):
+        return judge(case, "returned", lambda name: even, "fp32", *[lambda name, y=y: y for y in again])
+
+    assert judged(even.copy()).status == "pass"
+    negative_zero = even.copy()
+    negative_zero.flat[7] = -0.0
+    for other in (negative_zero, np.nextafter(even, np.float32(3)), even.astype(np.float64), even.reshape(-1)):
+        assert judged(other).status == "fail"
+        assert "not the same when the model is run again" in judged(other).message
+    assert judged().message == "ran 1 times, the case asks for 2"
+    assert judged(even, even).status == "fail"
+
+    def nothing(name):
+        raise ValueError("was not written")
+
+    assert judge(case, "returned", lambda name: even, "fp32", nothing).message == "output 'y0': was not written"
