@@ -697,6 +697,7 @@ result(
     ),
 )
 parameters("reduce LOGSUM: no epsilon", "reduce", lambda p: setattr(p, "epsilon", p.epsilon and 1e-30))
+parameters("reduce LOGSUM: no default epsilon", "reduce", lambda p: setattr(p, "epsilon", p.epsilon or 1e-30))
 parameters("reduce AVG: a sum", "reduce", lambda p: p.mode == 1 and setattr(p, "mode", 0))
 parameters("reduce L1: a sum", "reduce", lambda p: p.mode == 5 and setattr(p, "mode", 0))
 result(

@@ -200,7 +200,7 @@ CHECKED: dict[str, dict[str, str]] = {
     },
     "reduce": {
         "C1": "invalid-argmax-two-axes",
-        "S1": "*-c *-h *-w *-hw *-chw",
+        "S1": "*-c *-h *-w *-hw *-chw logsum-epsilon",
         "S2": "*-c *-h *-w *-hw *-chw rank-5",
         "S4": "logsum-default-epsilon",
     },
@@ -251,8 +251,8 @@ CHECKED: dict[str, dict[str, str]] = {
     **_each("argMax argMin", {"S1": "keep remove vector", "S2": "keep remove vector"}),
     "argSort": {"S1": "ascending*", "S2": "descending*"},
     "convolution3d": {
-        "S1": "valid custom same groups-dilation",
-        "S2": "valid custom",
+        "S1": "valid custom same stride groups-dilation",
+        "S2": "valid custom stride",
         "S3": "same",
         "S4": "groups-dilation deconvolution-groups-same",
         "S5": "deconvolution*",

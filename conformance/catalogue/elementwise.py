@@ -152,6 +152,7 @@ def _unary() -> Iterator[Plan]:
     outside = np.array([-4, -1, -0.0, 0, 2, np.inf, np.nan], np.float32)
     for kind in ("SQRT", "LOG"):
         yield from layer("unary", f"{kind.lower()}-outside", outside, data="special", type=kind)
+    yield from layer("unary", "power-outside", outside, data="special", type="POWER", alpha=0.5)
 
 
 def _functions() -> Iterator[Plan]:

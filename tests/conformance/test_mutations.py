@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from conformance.broken import BREAKS, broken_by
+from conformance.clauses import known
 from conformance.faults import MUTATIONS
 from conformance.mutations import Report, honest, markdown, study
 
@@ -22,6 +26,8 @@ def test_a_fault_is_caught(mutation):
     report = study(mutation)
     # By wrong numbers or shapes, not only because the injected code falls over.
     assert "fail" in report.caught.values()
+    # And by a case that claims the clause that the fault breaks.
+    assert report.unnoticed == []
     assert honest(mutation) == [], "the fault was not taken back"
 
 
@@ -32,9 +38,29 @@ def test_what_is_said_to_be_unseen_is(mutation):
     assert not report.found
 
 
+def test_faults_break_clauses_that_exist():
+    assert set(BREAKS) == {mutation.name for mutation in MUTATIONS}
+    labels = {label for label in known() if re.search(r"\.S\d+$", label)}
+    broken = {label for mutation in MUTATIONS for label in broken_by(mutation)}
+    assert broken - labels == set()
+    assert len(broken) > LEAST_BROKEN
+    for mutation in MUTATIONS:
+        assert {label.partition(".")[0] for label in broken_by(mutation)} <= set(mutation.kinds), mutation.name
+
+
+def test_a_claim_that_no_case_keeps_is_seen(monkeypatch):
+    mutation = next(mutation for mutation in MUTATIONS if mutation.name == "ceil: away from zero")
+    assert study(mutation).unnoticed == []
+    monkeypatch.setitem(BREAKS, mutation.name, "ceil.S1 ceil.S9")
+    report = study(mutation)
+    assert report.unnoticed == ["ceil.S9"]
+    assert "Not noticed by a case that claims it: ceil.S9." in markdown([report])
+
+
 def test_the_report():
     one, other = MUTATIONS[:2]
-    text = markdown([Report(one, 3, {"a/b/c": "fail"}), Report(other, 2, {})])
+    text = markdown([Report(one, 3, {"a/b/c": "fail"}, ["a.S1"]), Report(other, 2, {})])
+    assert "They break 1 of" in text
     assert "1 caught (50.0 %)" in text
     assert f"{other.name}: UNEXPLAINED" in text
     assert "`a/b/c`" in text
