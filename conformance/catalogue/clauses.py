@@ -73,7 +73,7 @@ CHECKED: dict[str, dict[str, str]] = {
         "S2": "abs exp sqrt *-default-epsilon",
         "S3": "*-outside",
     },
-    **_each("add multiply", {"S1": "two three channels scalar", "S2": "alpha"}),
+    **_each("add multiply", {"S1": "two three channels scalar", "S2": "alpha alpha-unset"}),
     "scale": {"C1": "invalid-shape", "S1": "*", "S2": "all channels one pixels bias"},
     **_each(_FUNCTIONS, {"S1": "plain"}),
     "clip": {"C1": "invalid-order", "S1": "both", "S2": "unset"},

@@ -191,6 +191,7 @@ def _arithmetic() -> Iterator[Plan]:
         yield from layer(kind, "two", _LEGACY, _LEGACY, data=FUNCTION)
         yield from layer(kind, "three", _LEGACY, _LEGACY, _LEGACY, data="integers zero-mean cancellation")
         yield from layer(kind, "alpha", _LEGACY, data="integers zero-mean", alpha=2.5)
+        yield from layer(kind, "alpha-unset", _LEGACY, data="integers")
         yield from layer(kind, "channels", _LEGACY, (3, 1, 1), data="integers zero-mean", alpha=2.5)
         yield from layer(kind, "scalar", _LEGACY, (1,), data="integers", exact=False)
     for kind in ("average", "max", "min"):

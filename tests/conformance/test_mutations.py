@@ -43,7 +43,7 @@ def test_faults_break_clauses_that_exist():
     labels = {label for label in known() if re.search(r"\.S\d+$", label)}
     broken = {label for mutation in MUTATIONS for label in broken_by(mutation)}
     assert broken - labels == set()
-    assert len(broken) > LEAST_BROKEN
+    assert len(broken) > 350
     for mutation in MUTATIONS:
         assert {label.partition(".")[0] for label in broken_by(mutation)} <= set(mutation.kinds), mutation.name
 
