@@ -1,4 +1,4 @@
-"""The suite catches faults: a fixed sample of the study here, all of it with ``python -m conformance.mutations``."""
+"""The suite catches faults, by cases that claim what the faults break."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conformance.clauses import known
 from conformance.faults import MUTATIONS
 from conformance.mutations import Report, honest, markdown, study
 
-SAMPLE = [mutation for mutation in MUTATIONS[::6] if not mutation.unseen]
+SEEN = [mutation for mutation in MUTATIONS if not mutation.unseen]
 
 
 def test_there_are_many_faults_with_names_of_their_own():
@@ -20,15 +20,20 @@ def test_there_are_many_faults_with_names_of_their_own():
     assert sum(bool(mutation.unseen) for mutation in MUTATIONS) <= 0.03 * len(MUTATIONS)
 
 
-@pytest.mark.parametrize("mutation", SAMPLE, ids=lambda mutation: mutation.name)
+@pytest.mark.parametrize("mutation", SEEN, ids=lambda mutation: mutation.name)
 def test_a_fault_is_caught(mutation):
-    assert honest(mutation) == []
     report = study(mutation)
     # By wrong numbers or shapes, not only because the injected code falls over.
     assert "fail" in report.caught.values()
     # And by a case that claims the clause that the fault breaks.
     assert report.unnoticed == []
-    assert honest(mutation) == [], "the fault was not taken back"
+
+
+@pytest.mark.parametrize("mutation", SEEN[::9], ids=lambda mutation: mutation.name)
+def test_a_fault_is_taken_back(mutation):
+    assert honest(mutation) == []
+    study(mutation)
+    assert honest(mutation) == []
 
 
 @pytest.mark.parametrize("mutation", [m for m in MUTATIONS if m.unseen], ids=lambda mutation: mutation.name)
