@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -696,6 +697,7 @@ result(
     ),
 )
 parameters("reduce LOGSUM: no epsilon", "reduce", lambda p: setattr(p, "epsilon", p.epsilon and 1e-30))
+parameters("reduce LOGSUM: no default epsilon", "reduce", lambda p: setattr(p, "epsilon", p.epsilon or 1e-30))
 parameters("reduce AVG: a sum", "reduce", lambda p: p.mode == 1 and setattr(p, "mode", 0))
 parameters("reduce L1: a sum", "reduce", lambda p: p.mode == 5 and setattr(p, "mode", 0))
 result(
@@ -1063,8 +1065,12 @@ weights(
 )
 parameters(
     "recurrent: a hard sigmoid with other slopes",
-    "simpleRecurrent",
-    lambda p: p.activation.HasField("sigmoidHard") and _set(alpha=0.25, beta=0.5)(p.activation.sigmoidHard),
+    "simpleRecurrent gru uniDirectionalLSTM",
+    lambda p: [
+        _set(alpha=0.25, beta=0.5)(function.sigmoidHard)
+        for function in ([p.activation] if hasattr(p, "activation") else p.activations)
+        if function.HasField("sigmoidHard")
+    ],
 )
 
 
@@ -1082,6 +1088,16 @@ def _swapped_gru(w: Any) -> Any:
     return replace(
         w, inputs=w.inputs[order], recursion=w.recursion[order], bias=None if w.bias is None else w.bias[order]
     )
+
+
+#: The last states of layers that keep them.
+_STATES: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _going_on(run: Any, x: Array, states: tuple[Array, ...]) -> Any:
+    y, *last = run(x, *(states or _STATES.get(run, ())))
+    _STATES[run] = last
+    return (y, *last)
 
 
 def _loop_gru(
@@ -1204,6 +1220,17 @@ result(
     lambda p, run, b, *x: run(np.concatenate([b[..., :2] + b[..., 2:] / 2, b[..., 2:]], -1), *x),
 )
 
+
+def _nothing_passes(p: Any, run: Any, *x: Array) -> tuple[Array, ...]:
+    y = run(*x)
+    threshold = x[3].reshape(-1)[0] if len(x) > 3 else p.scoreThreshold
+    for part, empty in zip(y, (0, 0, -1, 0), strict=True):
+        part[y[1][:, 0].max(-1) <= threshold] = empty
+    return tuple(y)
+
+
+result("nms: nothing is returned where no box passes", "NonMaximumSuppression", _nothing_passes)
+
 # ---- Control flow, constants, random numbers ----
 
 
@@ -1283,11 +1310,319 @@ parameters("categorical: logits taken for probabilities", "categoricalDistributi
 parameters("categorical: temperature ignored", "categoricalDistribution", _set(temperature=1))
 result("copy: the old blob stays", "copy", lambda p, run, x: x * 0)
 
+# ---- Defaults, optional inputs, shapes ----
+
+
+def _default(field: str, value: float) -> Callable[[Any], None]:
+    """Another number where the field is unset."""
+    return lambda p: setattr(p, field, getattr(p, field) or value)
+
+
+def _where_finite(y: Array, x: Array) -> Array:
+    """No infinity of finite numbers."""
+    largest = np.finfo(y.dtype).max
+    return np.where(np.isinf(y) & np.isfinite(x), np.copysign(largest, y), y)
+
+
+def _columns(x: Array) -> Array:
+    """The numbers in the order of columns, in the same shape."""
+    return x.ravel("F").reshape(x.shape)
+
+
+def _once(entry: LayerType) -> LayerType:
+    """What has run once gives the same result ever after."""
+
+    def prepare(node: Node) -> Op:
+        op, results = entry.prepare(node), []
+
+        def run(*xs: Array) -> Any:
+            if not results:
+                results.append(op.run(*xs))
+            return results[0]
+
+        return replace(op, run=run)
+
+    return replace(entry, prepare=prepare)
+
+
+def _last_entries(p: Any) -> None:
+    for field, values in p.ListFields():
+        if hasattr(values, "append") and len(values) > 3:
+            getattr(p, field.name)[:] = list(values)[-3:]
+
+
+def _unequal(p: Any, run: Any, x: Array) -> tuple[Array, ...]:
+    """All parts but the first have one element."""
+    y = run(x)
+    return y if p.splitSizes else tuple(np.split(x, np.arange(1 - len(y), 0), p.axis))
+
+
+def _no_condition(p: Any) -> None:
+    p.ClearField("conditionVar")
+    p.ClearField("conditionNetwork")
+
+
+def _to_constant(p: Any) -> None:
+    if p.WhichOneof("PaddingType") == "replication":
+        p.constant.SetInParent()
+
+
+def _deep_groups(p: Any, run: Any, *x: Array) -> Array:
+    y = run(*x)
+    groups = max(p.nGroups, 1)
+    return y.reshape(len(y), groups, -1, *y.shape[2:]).swapaxes(1, 2).reshape(y.shape)
+
+
+_TWO_INPUTS = (
+    "addBroadcastable subtractBroadcastable multiplyBroadcastable divideBroadcastable maxBroadcastable "
+    "minBroadcastable powBroadcastable"
+)
+_SHAPES = "reshapeStatic reshapeLike reshapeDynamic rankPreservingReshape"
+_RANDOM = f"{_NORMAL} {_UNIFORM} {_BERNOULLI}"
+
+result("functions: of half the argument", "acos asin asinh atan atanh cosh sinh acosh", lambda p, run, x: run(x / 2))
+result("asin: arguments cut to the domain", "acos asin atanh", lambda p, run, x: run(np.clip(x, -1, 1)))
+result("acosh: arguments cut to the domain", "acosh", lambda p, run, x: run(np.maximum(x, 1)))
+result("atanh: finite at the ends", "atanh", lambda p, run, x: _where_finite(run(x), x))
+result("exp2: what overflows is the largest number", "exp2 sinh cosh", lambda p, run, x: _where_finite(run(x), x))
+result("round: toward zero", "round", lambda p, run, x: np.trunc(x))
+parameters(
+    "activation: leakyReLU has a slope of its own if unset", "activation", _in("leakyReLU", _default("alpha", 0.3))
+)
+result("activation: NaN counts as 0", "activation", lambda p, run, x: run(np.where(np.isnan(x), x.dtype.type(0), x)))
+parameters("clampedReLU: no upper bound if unset", "clampedReLU", _default("beta", 1e30))
+parameters("clip: no lower bound if unset", "clip", _default("minVal", -1e30))
+parameters("gelu: the exact function for that by the sigmoid", "gelu", lambda p: p.mode == 2 and setattr(p, "mode", 0))
+parameters("add: alpha ignored", "add", _set(alpha=0))
+parameters("multiply: alpha 1 for unset", "multiply", _default("alpha", 1))
+result("binary: the second input taken for a number", _TWO_INPUTS, lambda p, run, a, b: run(a, b * 0 + b.flat[0]))
+result("equal: the opposite", "equal notEqual", lambda p, run, *x: 1 - run(*x))
+parameters("lessThan: alpha ignored", "lessThan lessEqual greaterThan greaterEqual", _set(alpha=0))
+weights("scale: one number for all", "scale", lambda node, field, w: w * 0 + w.flat[0])
+result("dot: of magnitudes", "dot", lambda p, run, a, b: run(np.abs(a), np.abs(b)))
+parameters("batchedMatmul: transposeA ignored", "batchedMatmul", _set(transposeA=False))
+result(
+    "batchedMatmul: axes of vectors vanish",
+    "batchedMatmul",
+    lambda p, run, *x: run(*x).squeeze() if len(x) == 2 and 1 in (x[0].ndim, x[1].ndim) else run(*x),
+)
+parameters("convolution: a kernel of 1 for unset", "convolution", lambda p: p.kernelSize or p.kernelSize.extend([1, 1]))
+result(
+    "convolution: a kernel given as an input is flipped",
+    "convolution",
+    lambda p, run, x, *w: run(x, *[np.ascontiguousarray(k[..., ::-1, ::-1]) for k in w]),
+)
+result("convolution3d: channels of groups interleaved", "convolution3d", _deep_groups)
+parameters(
+    "pooling: the stride is the kernel if unset",
+    "pooling",
+    lambda p: p.stride or p.stride.extend(p.kernelSize or [3, 3]),
+)
+parameters("l2normalize: another default epsilon", "l2normalize", _default("epsilon", 1e-3))
+parameters("layerNormalization: a default eps", "layerNormalization", _default("eps", 1e-3))
+parameters("lrn: another default k", "lrn", _default("k", 2))
+result(
+    "lrn: along the last axis",
+    "lrn",
+    lambda p, run, x: np.moveaxis(run(np.ascontiguousarray(np.moveaxis(x, -1, -3))), -3, -1),
+)
+parameters("mvn: another default epsilon", "mvn", _default("epsilon", 1e-2))
+result("softmax: overflows", "softmax", lambda p, run, x: run(x) + 0 * np.exp(np.abs(x)))
+result("argMax: from 1", "argMax argMin", lambda p, run, x: run(x) + 1)
+parameters("argMax: removeDim inverted", "argMax argMin", _toggle("removeDim"))
+result("topK: K given as an input ignored", "topK", lambda p, run, x, *k: run(x, *[np.ones_like(v) for v in k]))
+parameters("cumSum: always from the end", "cumSum", _set(reverse=True))
+result("cumSum: the axis given as an input ignored", "cumSum", lambda p, run, x, *axis: run(x, *[a * 0 for a in axis]))
+result(
+    "reductions: the first number along the axis is left out",
+    "reduceSum reduceMean reduceProd reduceMax reduceL1 reduceL2 reduceSumSquare",
+    lambda p, run, x: run(np.where(np.arange(x.shape[-1]) == 0, x.dtype.type(0), x)),
+)
+result(
+    "reduceLogSum: of sums that are not positive", "reduceLogSum", lambda p, run, x: np.nan_to_num(run(x), neginf=-99)
+)
+result("reduceLogSumExp: infinities are cut", "reduceLogSumExp", lambda p, run, x: np.clip(run(x), -1e4, 1e4))
+parameters(
+    "reductions: keepDims inverted",
+    "reduceMean reduceProd reduceMin reduceL1 reduceL2",
+    _toggle("keepDims"),
+)
+parameters(
+    "reductions of squares and logarithms: keepDims inverted",
+    "reduceSumSquare reduceLogSum reduceLogSumExp",
+    _toggle("keepDims"),
+)
+parameters(
+    "reductions of squares and logarithms: reduceAll ignored",
+    "reduceL2 reduceMin reduceSumSquare reduceLogSum reduceLogSumExp",
+    _set(reduceAll=False),
+)
+result("reshapes: column by column", _SHAPES, lambda p, run, x, *o: run(_columns(x), *o))
+parameters(
+    "reshapeStatic: -1 taken for 1",
+    "reshapeStatic",
+    lambda p: p.targetShape.__setitem__(slice(None), [abs(n) for n in p.targetShape]),
+)
+parameters("reshape: always CHANNEL_LAST", "reshape flatten", _set(mode=1))
+parameters("flattenTo2D: negative axes ignored", "flattenTo2D", lambda p: setattr(p, "axis", max(p.axis, 0)))
+result("expandDims: new axes at the front", "expandDims", lambda p, run, x: x.reshape((1,) * len(p.axes) + x.shape))
+parameters("squeeze: squeezeAll ignored", "squeeze", _set(squeezeAll=False))
+result("squeeze: a number has two axes", "squeeze", lambda p, run, x: run(x).reshape(1, 1) if x.size == 1 else run(x))
+parameters(
+    "reorganizeData: PIXEL_SHUFFLE in the order of TensorFlow",
+    "reorganizeData",
+    lambda p: p.mode == 2 and _set(mode=1)(p),
+)
+parameters("concat: sequenceConcat ignored", "concat", _set(sequenceConcat=False))
+parameters("slice: H and W exchanged", "slice", lambda p: p.axis in (1, 2) and setattr(p, "axis", 3 - p.axis))
+parameters("sliceDynamic: of long lists the last entries count", "sliceDynamic", _last_entries)
+result("sliceBySize: from the beginning", "sliceBySize", lambda p, run, x, begin: run(x, begin * 0))
+result(
+    "sliceDynamic: masks given as inputs ignored",
+    "sliceDynamic",
+    lambda p, run, x, *o: run(x, *[v * 0 if k > 2 else v for k, v in enumerate(o)]),
+)
+result("slidingWindows: the last window left out", "slidingWindows", lambda p, run, x: np.delete(run(x), -1, p.axis))
+parameters("tile: fewer repetitions count for the first axes", "tile", lambda p: p.reps.extend([1] * (3 - len(p.reps))))
+result(
+    "tile: repetitions given as an input ignored", "tile", lambda p, run, x, *reps: run(x, *[r * 0 + 1 for r in reps])
+)
+parameters("constantPad: sizes taken for amounts", "constantPad", _set(padToGivenOutputSizeMode=False))
+result(
+    "constantPad: amounts given as an input ignored", "constantPad", lambda p, run, x, *a: run(x, *[v * 0 for v in a])
+)
+parameters("constantPad: 1 for an unset value", "constantPad", _default("value", 1))
+parameters("padding: replication with zeros", "padding", _to_constant)
+result("loadConstant: column by column", "loadConstant loadConstantND", lambda p, run: _columns(run()))
+result(
+    "broadcastToDynamic: filled up row by row", "broadcastToDynamic", lambda p, run, x, s: np.resize(x, run(x, s).shape)
+)
+result(
+    "whereBroadcastable: the condition taken for a number",
+    "whereBroadcastable",
+    lambda p, run, c, a, b: run(c * 0 + c.flat[0], a, b),
+)
+parameters(
+    "matrixBandPart: negative numbers taken for 0",
+    "matrixBandPart",
+    lambda p: (setattr(p, "numLower", max(p.numLower, 0)), setattr(p, "numUpper", max(p.numUpper, 0))),
+)
+result("oneHot: one more than the depth given as an input", "oneHot", lambda p, run, x, *d: run(x, *[v + 1 for v in d]))
+result("rangeDynamic: the end included", "rangeDynamic", lambda p, run, end, *o: run(end + 1, *o))
+result("rangeDynamic: start and step as inputs ignored", "rangeDynamic", lambda p, run, end, *o: run(end))
+result(
+    "gatherAlongAxis: the first line of indices for all",
+    "gatherAlongAxis",
+    lambda p, run, x, i: run(x, np.ascontiguousarray(np.broadcast_to(i[:1], i.shape))),
+)
+result(
+    "gatherND: a number has two axes",
+    "gatherND",
+    lambda p, run, x, i: run(x, i).reshape(1, 1) if i.shape[-1] == x.ndim and i.ndim == 1 else run(x, i),
+)
+result(
+    "scatterND: updates for one element are ignored",
+    "scatterND",
+    lambda p, run, x, i, u: x if i.ndim == 1 else run(x, i, u),
+)
+result(
+    "scatter: updates in reverse",
+    "scatter scatterND scatterAlongAxis",
+    lambda p, run, x, i, u: run(x, i, np.ascontiguousarray(u[::-1])),
+)
+result(
+    "scatter: negative indices cut to 0",
+    "scatter scatterAlongAxis",
+    lambda p, run, x, i, u: run(x, np.maximum(i, 0), u),
+)
+result("splitND: all parts but the first have one element", "splitND", _unequal)
+parameters(
+    "resizeBilinear: 2 for an unset size", "resizeBilinear", lambda p: p.targetSize or p.targetSize.extend([2, 2])
+)
+parameters("upsample: 2 for an unset factor", "upsample", lambda p: p.scalingFactor or p.scalingFactor.extend([2, 2]))
+parameters("loop: the condition ignored", "loop", _no_condition)
+result(
+    "recurrent: a prediction begins where the one before ended",
+    "gru uniDirectionalLSTM biDirectionalLSTM",
+    lambda p, run, x, *states: _going_on(run, x, states),
+)
+parameters("recurrent: sequenceOutput ignored", "simpleRecurrent gru", _set(sequenceOutput=True))
+parameters(
+    "lstm: the forget gate of a coupled cell always open",
+    "uniDirectionalLSTM",
+    lambda p: _set(coupledInputAndForgetGate=False)(p.params),
+)
+result(
+    "nms: thresholds given as inputs ignored",
+    "NonMaximumSuppression",
+    lambda p, run, b, s, *o: run(
+        b, s, *[v * 0 + d for v, d in zip(o, (p.iouThreshold, p.scoreThreshold, p.maxBoxes), strict=False)]
+    ),
+)
+result("random: the shape in reverse", _RANDOM, lambda p, run, *x: run(*x).T)
+parameters("categorical: another default temperature", "categoricalDistribution", _default("temperature", 3))
+parameters("categorical: another default eps", "categoricalDistribution", _default("eps", 0.5))
+result(
+    "categorical: always the most probable",
+    "categoricalDistribution",
+    lambda p, run, x: np.repeat(x.argmax(-1)[..., None], p.numSamples, -1),
+)
+result(
+    "custom: an output is cut or filled to the size of the input",
+    "custom",
+    lambda p, run, *x: tuple(np.resize(y, x[0].shape) for y in run(*x)),
+)
+_register("custom: the next round of a loop gives the first result", "custom", lambda: _wrapped("custom", _once))
+
+# ---- Custom layers ----
+
+
+def _values(member: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Other parameters of one type."""
+
+    def changed(params: Any) -> None:
+        for value in params.parameters.values():
+            if value.WhichOneof("value") == member:
+                setattr(value, member, change(getattr(value, member)))
+
+    return changed
+
+
+def _without_scale(params: Any) -> None:
+    for message in params.weights:
+        scale = message.quantization.linearQuantization.scale
+        scale[:] = [1] * len(scale)
+
+
+def _shared_instance() -> Any:
+    def wrap(entry: LayerType) -> LayerType:
+        made: dict[str, Op] = {}
+
+        def prepare(node: Node) -> Op:
+            return made.setdefault(node.params.className, entry.prepare(node))
+
+        return replace(entry, prepare=prepare)
+
+    return _wrapped("custom", wrap)
+
+
+parameters(
+    "custom: long integers cut to 32 bits",
+    "custom",
+    _values("longValue", lambda v: (v + 2**31) % 2**32 - 2**31),
+)
+parameters("custom: whole numbers taken for their magnitude", "custom", _values("intValue", abs))
+parameters("custom: doubles rounded to whole numbers", "custom", _values("doubleValue", round))
+parameters("custom: every boolean is true", "custom", _values("boolValue", lambda v: True))
+parameters("custom: scales of quantized weights ignored", "custom", _without_scale)
+result("custom: outputs in the opposite order", "custom", lambda p, run, *x: run(*x)[::-1])
+_register("custom: one instance of a class for all layers, those of other models too", "custom", _shared_instance)
+
 # ---- Stored weights ----
 
 _STORED = (
-    "innerProduct convolution batchedMatmul embedding embeddingND scale loadConstantND loadConstant simpleRecurrent "
-    "batchnorm activation"
+    "innerProduct convolution batchedMatmul embedding embeddingND scale loadConstantND loadConstant simpleRecurrent gru "
+    "uniDirectionalLSTM batchnorm activation custom"
 )
 
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from conformance import catalogue
 from conformance.catalogue import data
 from conformance.catalogue.plan import Plan
-from refcoreml.conformance.cases import Case, Expected, read_case
+from refcoreml.conformance.cases import Case, Expected, find_cases, read_case
 from refcoreml.errors import InputError
 from refcoreml.oracle import PROFILES, oracle
 from refcoreml.oracle.deviation import LEAST_OUTPUTS
@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.check and options.only == "*" and options.out.exists():
         shutil.rmtree(options.out)
     count, different = 0, 0
+    unknown = set(find_cases(options.out)) if options.check and options.only == "*" else set()
     for plan in plans(options.sets):
         if not fnmatch.fnmatch(plan.id, options.only):
             continue
@@ -59,6 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{plan.id}: {problem}")
         else:
             write(plan, options.out / plan.id)
+        unknown.discard(options.out / plan.id)
+    for folder in sorted(unknown):
+        different += 1
+        print(f"{folder.relative_to(options.out).as_posix()}: is not in the catalogue")
     print(f"{count} cases {'compared' if options.check else f'in {options.out}'}")
     return 1 if different or not count else 0
 
@@ -90,7 +95,7 @@ class Arrays:
 
 def deviation_of(plan: Plan) -> dict[str, Array]:
     """Standard deviations of honest errors in fp16/acc16, of outputs that are enough sums of zero-mean data."""
-    if plan.verdict != "returns" or plan.data != "zero-mean" or plan.expected or plan.family == "networks":
+    if plan.verdict != "returns" or plan.data != "zero-mean" or plan.expected or plan.twin or plan.family == "networks":
         return {}
     model = schema.Model.FromString(plan.model)
     if len(model.neuralNetwork.layers) != 1:
@@ -125,7 +130,7 @@ def answers_of(plan: Plan) -> dict[str, dict[str, tuple[Array, Array, str]]]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                answers = oracle(plan.model, plan.inputs, profile)
+                answers = oracle(plan.twin or plan.model, plan.inputs, profile)
         except InputError as error:
             if "rounding may turn" not in str(error):
                 raise
@@ -194,7 +199,12 @@ def described(plan: Plan) -> tuple[dict[str, Any], bytes]:
         "layers": plan.layers,
         "data": plan.data,
         "clauses": plan.clauses,
-        "requires": {"specification": plan.specification, "features": plan.features},
+        "requires": {
+            "specification": plan.specification,
+            "features": plan.features,
+            **({"custom_layers": plan.custom_layers} if plan.custom_layers else {}),
+        },
+        **({"repeat": plan.repeat} if plan.repeat > 1 else {}),
         "verdict": plan.verdict,
         **({"rule": plan.rule} if plan.rule else {}),
         "model": {"file": "model.mlmodel", "sha256": hashlib.sha256(plan.model).hexdigest()},
@@ -241,12 +251,15 @@ def differences(plan: Plan, folder: Path) -> Iterator[str]:
     in double precision the order changes less than K 2^-52 M, which is 2^-28 of it. Four times that are allowed. Bounds
     are written as float32, whose least step is 2^-149.
     """
+    if not (folder / "case.json").exists():
+        yield "is missing"
+        return
     case = read_case(folder)
     description, _ = described(plan)
     written = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-    for key, value in description.items():
-        if key not in ("model", "arrays", "outputs") and written[key] != value:
-            yield f"{key} is {written[key]!r}, now {value!r}"
+    for key in sorted({*description, *written} - {"model", "arrays", "outputs"}):
+        if written.get(key) != description.get(key):
+            yield f"{key} is {written.get(key)!r}, now {description.get(key)!r}"
     if case.check_model().read_bytes() != plan.model and schema.Model.FromString(
         case.model.read_bytes()
     ) != schema.Model.FromString(plan.model):

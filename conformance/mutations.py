@@ -4,7 +4,8 @@
     python -m conformance.mutations --only lstm      those whose name contains a text
     python -m conformance.mutations --json FILE --markdown FILE
 
-The faults are in `conformance.faults`. A case catches one if it fails under the profile fp32.
+The faults are in `conformance.faults`. A case catches one if it fails under the profile fp32. Claims are held against
+this: where a fault breaks a clause (`conformance.broken`), a case that claims the clause must catch it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import refcoreml
+from conformance.broken import broken_by
 from conformance.faults import MUTATIONS, Mutation
+from conformance.sessions.custom_layers import LAYERS
 from refcoreml.conformance.cases import Case, find_cases, read_case
 from refcoreml.conformance.verify import Judgement, judge
 
@@ -35,11 +38,20 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a fault: the cases that ran, and those that caught it, by how they failed."""
+    """What became of a fault.
+
+    Attributes:
+        cases: how many ran.
+        caught: those that caught it, by how they failed.
+        clauses: those that it breaks.
+        unnoticed: those of them that no case claims that caught it.
+    """
 
     mutation: Mutation
     cases: int
     caught: dict[str, str]
+    clauses: Sequence[str] = ()
+    unnoticed: Sequence[str] = ()
 
     @property
     def found(self) -> bool:
@@ -57,7 +69,8 @@ def run_case(case: Case, inputs: dict[str, Array]) -> Judgement:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = refcoreml.load(str(case.model)).predict(inputs)
+            model = refcoreml.load(str(case.model), custom_layers=LAYERS)
+            outputs = [model.predict(inputs) for _ in range(case.repeat)][-1]
     except refcoreml.InternalError as error:
         return Judgement("crash", str(error))
     except refcoreml.RefCoreMLError as error:
@@ -68,13 +81,15 @@ def run_case(case: Case, inputs: dict[str, Array]) -> Judgement:
 def study(mutation: Mutation, root: Path = CASES) -> Report:
     """Runs all cases that have one of the fault's layers."""
     concerned = [(case, inputs) for case, inputs in _suite(root) if set(case.layers) & set(mutation.kinds)]
-    caught = {}
+    caught, noticed = {}, set()
     with mutation.inject(), np.errstate(all="ignore"):
         for case, inputs in concerned:
             judgement = run_case(case, inputs)
             if judgement.status != "pass":
                 caught[case.id] = judgement.status
-    return Report(mutation, len(concerned), caught)
+                noticed |= set(case.clauses) if judgement.status == "fail" else set()
+    clauses = broken_by(mutation)
+    return Report(mutation, len(concerned), caught, clauses, [label for label in clauses if label not in noticed])
 
 
 def honest(mutation: Mutation, root: Path = CASES) -> list[str]:
@@ -86,23 +101,35 @@ def honest(mutation: Mutation, root: Path = CASES) -> list[str]:
 def markdown(reports: Sequence[Report]) -> str:
     """A table: each fault, how many cases caught it, and the first of them."""
     found, seen = sum(r.found for r in reports), [r for r in reports if not r.found]
+    broken = {label for r in reports for label in r.clauses}
+    unnoticed = sorted({label for r in reports for label in r.unnoticed})
     lines = [
         "# Mutation study",
         "",
         f"{len(reports)} faults injected into the interpreter, one at a time: {found} caught"
         f" ({100 * found / len(reports):.1f} %). Written by `python -m conformance.mutations --markdown FILE`.",
         "",
+        f"They break {len(broken)} of the [clauses](conformance-clauses.md) that cases claim to check. "
+        + (f"Not noticed by a case that claims it: {', '.join(unnoticed)}." if unnoticed else "")
+        + ("" if unnoticed else "Wherever one breaks a clause, a case that claims the clause fails."),
+        "",
         "Not caught:" if seen else "All are caught.",
         "",
     ]
     lines += [f"- {r.mutation.name}: {r.mutation.unseen or 'UNEXPLAINED'}." for r in seen] + ([""] if seen else [])
-    lines += ["| fault | cases | caught by | for example |", "|---|---:|---:|---|"]
+    lines += ["| fault | clauses | cases | caught by | for example |", "|---|---|---:|---:|---|"]
     for r in reports:
         example = next((f"`{name}`" for name, status in r.caught.items() if status == "fail"), "") or (
             f"`{next(iter(r.caught))}`" if r.caught else "none"
         )
-        lines.append(f"| {r.mutation.name} | {r.cases} | {len(r.caught)} | {example} |")
+        labels = _short(r.clauses)
+        lines.append(f"| {r.mutation.name} | {labels} | {r.cases} | {len(r.caught)} | {example} |")
     return "\n".join(lines) + "\n"
+
+
+def _short(labels: Sequence[str]) -> str:
+    """Labels, of many the first ones."""
+    return ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,6 +144,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.only in mutation.name:
             reports.append(study(mutation, options.cases))
             statuses = Counter(reports[-1].caught.values())
+            for label in reports[-1].unnoticed:
+                print(f"CLAIM     {label} is broken, and no case that claims it notices")
             flag = "caught" if reports[-1].found else "explained" if mutation.unseen else "MISSED"
             print(f"{flag:9} {len(reports[-1].caught):4} of {reports[-1].cases:4}  {mutation.name}  {dict(statuses)}")
     found = sum(report.found for report in reports)
@@ -126,6 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
             {
                 "fault": r.mutation.name,
                 "layers": r.mutation.kinds,
+                "clauses": r.clauses,
+                "unnoticed": r.unnoticed,
                 "cases": r.cases,
                 "caught": r.caught,
                 "unseen": r.mutation.unseen,
@@ -135,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if options.markdown:
         options.markdown.write_text(markdown(reports), encoding="utf-8")
-    return 1 if any(not r.found and not r.mutation.unseen for r in reports) else 0
+    return 1 if any(r.unnoticed or (not r.found and not r.mutation.unseen) for r in reports) else 0
 
 
 if __name__ == "__main__":

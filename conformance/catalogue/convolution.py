@@ -149,6 +149,7 @@ def plans() -> Iterator[Plan]:
         custom_padding_left=2,
         custom_padding_right=1,
     )
+    yield from _conv3d("stride", padding_type="VALID", stride=(2, 1, 3))
     yield from _conv3d("groups-dilation", padding_type="VALID", groups=2, dilation=(2, 1, 1), stride=(1, 2, 1))
     yield from _conv3d("deconvolution", padding_type="VALID", deconvolves=True, stride=(2, 1, 3), has_bias=True)
     yield from _conv3d("deconvolution-groups-same", padding_type="SAME", deconvolves=True, groups=2, stride=(2, 1, 3))

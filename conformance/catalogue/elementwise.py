@@ -152,6 +152,7 @@ def _unary() -> Iterator[Plan]:
     outside = np.array([-4, -1, -0.0, 0, 2, np.inf, np.nan], np.float32)
     for kind in ("SQRT", "LOG"):
         yield from layer("unary", f"{kind.lower()}-outside", outside, data="special", type=kind)
+    yield from layer("unary", "power-outside", outside, data="special", type="POWER", alpha=0.5)
 
 
 def _functions() -> Iterator[Plan]:
@@ -190,6 +191,7 @@ def _arithmetic() -> Iterator[Plan]:
         yield from layer(kind, "two", _LEGACY, _LEGACY, data=FUNCTION)
         yield from layer(kind, "three", _LEGACY, _LEGACY, _LEGACY, data="integers zero-mean cancellation")
         yield from layer(kind, "alpha", _LEGACY, data="integers zero-mean", alpha=2.5)
+        yield from layer(kind, "alpha-unset", _LEGACY, data="integers")
         yield from layer(kind, "channels", _LEGACY, (3, 1, 1), data="integers zero-mean", alpha=2.5)
         yield from layer(kind, "scalar", _LEGACY, (1,), data="integers", exact=False)
     for kind in ("average", "max", "min"):

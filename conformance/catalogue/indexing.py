@@ -86,7 +86,7 @@ def plans() -> Iterator[Plan]:
         )
         along = lambda source, kind: np.argsort(source.uniform(x), axis=1)[:, :3]  # noqa: E731
         yield from layer("scatterAlongAxis", name, x, along, (4, 3, 5), data=data, domain=_not_zero, axis=1, mode=mode)
-    yield from layer("scatterND", "one", x, _distinct(1, 5, 2), (1,), data="integers")
+    yield from layer("scatterND", "one", x, _distinct(1, 5, 2), (1,), data="integers zero-mean")
     yield from layer(
         "scatterAlongAxis",
         "negative",

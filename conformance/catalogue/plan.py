@@ -42,6 +42,9 @@ class Plan:
         expected: references and bounds that the oracle cannot know, by output: (reference, bound,
             moments: power, value, bound).
         clauses: labels of the clauses that it checks; the table in `clauses` adds more.
+        custom_layers: what its custom layers compute, by class.
+        twin: a model of other layers that computes the same as one with custom layers, for the oracle.
+        repeat: how often the model is to be run, one prediction after the other.
     """
 
     id: str
@@ -57,6 +60,9 @@ class Plan:
     free_ones: bool = False
     expected: dict[str, tuple[Array, Array, list[tuple[int, float, float]]]] = field(default_factory=dict)
     clauses: list[str] = field(default_factory=list)
+    custom_layers: dict[str, str] = field(default_factory=dict)
+    twin: bytes = b""
+    repeat: int = 1
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,8 @@ def _resolved(value: Any, source: Source, kind: str) -> Any:
     return value
 
 
-def _features(value: Any) -> Iterator[str]:
+def features_of(value: Any) -> Iterator[str]:
+    """The features of all weights in fields of a layer."""
     if isinstance(value, W) and value.encoding != "float32":
         name = value.encoding.rstrip("c")
         if name in ("float16", "int8"):
@@ -141,10 +148,10 @@ def _features(value: Any) -> Iterator[str]:
             yield f"{kind}, {name.removeprefix('linear').removeprefix('lut')} bits"
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _features(item)
+            yield from features_of(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _features(item)
+            yield from features_of(item)
 
 
 def _arrays(given: Sequence[Given], source: Source, kind: str, domain: Callable[[Array], Array] | None) -> list[Array]:
@@ -225,7 +232,7 @@ def layer(
             model.SerializeToString(deterministic=True),
             model.specificationVersion,
             dict(zip(names, arrays, strict=True)),
-            sorted({*_features(fields), "exact ranks" if ranked else "rank 5"}),
+            sorted({*features_of(fields), "exact ranks" if ranked else "rank 5"}),
             verdict,
             rule,
             not ranked,

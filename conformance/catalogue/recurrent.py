@@ -45,9 +45,10 @@ _LSTM = ["inputGate", "forgetGate", "blockInput", "outputGate"]
 
 
 def plans() -> Iterator[Plan]:
-    yield from _simple()
-    yield from _gru()
-    yield from _lstm()
+    for plan in itertools.chain(_simple(), _gru(), _lstm()):
+        # A prediction begins with zeros, not where the one before ended.
+        plan.repeat = 2 if "/no-state" in plan.id else 1
+        yield plan
 
 
 def _simple() -> Iterator[Plan]:
@@ -284,6 +285,18 @@ def _lstm() -> Iterator[Plan]:
             weight_params=[plain, dict(plain)],
             **_SIZES,
         )
+    yield from layer(
+        "biDirectionalLSTM",
+        "no-states",
+        _X,
+        outputs=5,
+        data="zero-mean",
+        params={"sequenceOutput": True},
+        activationsForwardLSTM=three["activations"],
+        activationsBackwardLSTM=three["activations"],
+        weight_params=[plain, dict(plain)],
+        **_SIZES,
+    )
     yield from layer(
         "uniDirectionalLSTM",
         "no-states",

@@ -142,3 +142,16 @@ def plans() -> Iterator[Plan]:
         outputs=4,
         max_boxes=1,
     )
+    none = {**kept, "score_threshold": 0.9}  # the greatest score is 27 / 32
+    yield from layer(
+        "NonMaximumSuppression", "none-above", some_boxes, some_scores, data="integers zero-mean", outputs=4, **none
+    )
+    yield from layer(
+        "NonMaximumSuppression",
+        "none-above-in-one",
+        some_boxes,
+        lambda source, kind: some_scores(source, kind) * np.array([0.5, 1]).reshape(2, 1, 1),
+        data="integers",
+        outputs=4,
+        **kept,
+    )

@@ -3,6 +3,8 @@
 refcoreml conformance run --python conformance/sessions/refcoreml_float32.py --profile fp32
 """
 
+from custom_layers import LAYERS
+
 import refcoreml
 
 PRECISION = "float32"
@@ -10,16 +12,16 @@ PRECISION = "float32"
 
 def prepare(model):
     try:
-        loaded = refcoreml.load(model, precision=PRECISION)
+        loaded = refcoreml.load(model, precision=PRECISION, custom_layers=LAYERS)
     except refcoreml.UnsupportedModelError as error:
         raise NotImplementedError(str(error)) from error
-    except (refcoreml.MalformedModelError, refcoreml.InvalidModelError) as error:
+    except (refcoreml.MalformedModelError, refcoreml.InvalidModelError, refcoreml.CallbackError) as error:
         raise ValueError(str(error)) from error
 
     def session(inputs):
         try:
             return loaded.predict(inputs)
-        except refcoreml.InvalidModelError as error:
+        except (refcoreml.InvalidModelError, refcoreml.CallbackError) as error:
             raise ValueError(str(error)) from error
 
     return session

@@ -23,7 +23,7 @@ _EPILOG = """\
 The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a
 folder with its inputs as NAME.npy, and {out} for the folder into which it is to write its outputs as NAME.npy. It ends
 with 0 if it returned outputs, 1 if it rejected the model or the inputs, 2 if it does not support them; anything else is
-a crash.
+a crash. Where a case asks for several runs ("repeat": 2), the command predicts as often and writes the last outputs.
 
 exit codes: 0 nothing failed, 1 something failed, 2 wrong arguments
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 FORMAT = 1
 
 VERDICTS = ("returns", "malformed", "invalid", "unsupported-ok")
+MOST_RUNS = 9
 
 
 class CaseError(Exception):
@@ -108,7 +109,9 @@ class Case:
         family, layers, data: a group of layers, for reports; the types in the model; the kind of data.
         clauses: labels of the specification's clauses that it tests.
         specification, features: the version that the model needs, and what else, such as ``float16 weights``.
+        custom_layers: by the name of the class what a custom layer computes, for whoever runs the case to write.
         verdict, rule: one of `VERDICTS`; for an invalid model, the rule that it breaks.
+        repeat: how often to run the model with the same inputs; the last outputs count.
     """
 
     folder: Path
@@ -119,12 +122,14 @@ class Case:
     clauses: Sequence[str]
     specification: int
     features: Sequence[str]
+    custom_layers: Mapping[str, str]
     verdict: str
     rule: str
     model: Path
     model_sha256: str
     inputs: Sequence[Input] = field(default_factory=list)
     outputs: Sequence[Output] = field(default_factory=list)
+    repeat: int = 1
 
     def supports(self, profile: str) -> bool:
         """Whether the case says something about the profile."""
@@ -165,6 +170,9 @@ def read_case(folder: Path) -> Case:
             raise CaseError(f"case.json is of format {text['format']!r}, this reader knows {FORMAT}")
         if text["verdict"] not in VERDICTS:
             raise CaseError(f"the verdict is {text['verdict']!r}, expected one of {', '.join(VERDICTS)}")
+        repeat = int(text.get("repeat", 1))
+        if not 1 <= repeat <= MOST_RUNS:
+            raise CaseError(f"the model is to run {repeat} times, expected 1 to {MOST_RUNS}")
         arrays = (Path(), "")
         if text["inputs"] or text["outputs"]:
             arrays = _inside(folder, text["arrays"]["file"]), str(text["arrays"]["sha256"])
@@ -177,12 +185,14 @@ def read_case(folder: Path) -> Case:
             clauses=[str(label) for label in text["clauses"]],
             specification=int(text["requires"]["specification"]),
             features=[str(name) for name in text["requires"]["features"]],
+            custom_layers={str(k): str(v) for k, v in text["requires"].get("custom_layers", {}).items()},
             verdict=text["verdict"],
             rule=str(text.get("rule", "")),
             model=_inside(folder, text["model"]["file"]),
             model_sha256=str(text["model"]["sha256"]),
             inputs=[_input(arrays, item) for item in text["inputs"]],
             outputs=[_output(arrays, item) for item in text["outputs"]],
+            repeat=repeat,
         )
     except CaseError:
         raise
@@ -194,18 +204,20 @@ def _input(arrays: tuple[Path, str], item: Any) -> Input:
     dtype = str(item["dtype"])
     if dtype not in ("float32", "float64", "int32", "float16"):
         raise CaseError(f"input {item['name']!r} has the type {dtype!r}")
-    return Input(str(item["name"]), dtype, _stored(arrays, item["values"], tuple(map(int, item["shape"]))))
+    return Input(str(item["name"]), dtype, Stored(*arrays, int(item["values"]["at"]), tuple(map(int, item["shape"]))))
 
 
 def _output(arrays: tuple[Path, str], item: Any) -> Output:
     shape = tuple(map(int, item["shape"]))
+
+    def stored(place: Any) -> Stored:
+        return Stored(*arrays, int(place["at"]), shape)
+
     profiles = {
         str(profile): Expected(
-            _stored(arrays, given["reference"], shape),
-            float(given["bound"])
-            if isinstance(given["bound"], (int, float))
-            else _stored(arrays, given["bound"], shape),
-            _stored(arrays, given["deviation"], shape) if "deviation" in given else None,
+            stored(given["reference"]),
+            float(given["bound"]) if isinstance(given["bound"], (int, float)) else stored(given["bound"]),
+            stored(given["deviation"]) if "deviation" in given else None,
         )
         for profile, given in item["profiles"].items()
     }
@@ -217,10 +229,6 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
         profiles,
         [(int(m["power"]), float(m["reference"]), float(m["bound"])) for m in item.get("moments", [])],
     )
-
-
-def _stored(arrays: tuple[Path, str], item: Any, shape: tuple[int, ...]) -> Stored:
-    return Stored(*arrays, int(item["at"]), shape)
 
 
 def _inside(folder: Path, name: Any) -> Path:
@@ -240,19 +248,3 @@ def checked_file(path: Path, sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise CaseError(f"{path.name} is damaged: its SHA-256 is not the one in case.json")
     return content
-
-
-def read_npy(path: Path) -> NDArray[Any]:
-    """An array of numbers from a ``.npy`` file; raises `CaseError` for anything else.
-
-    The file is mapped first, so that a header that promises more than the file holds is refused without being believed.
-    """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-            raise CaseError(f"{path.name} does not hold an array of numbers")
-        return np.array(array)
-    except CaseError:
-        raise
-    except Exception as error:  # a garbled header can make NumPy raise almost anything
-        raise CaseError(f"{path.name} is no .npy file: {type(error).__name__}: {str(error)[:200]}") from error

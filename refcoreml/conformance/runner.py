@@ -21,12 +21,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from refcoreml.conformance.cases import Case, CaseError, read_case, read_npy
+from refcoreml.conformance.cases import Case, CaseError, read_case
 from refcoreml.conformance.expectations import Expectation, expected
 from refcoreml.conformance.verify import OUTCOMES, Judgement, judge
 from refcoreml.errors import UsageError
@@ -257,9 +259,9 @@ def _run_case(
             outcome, said = implementation.run(folder.resolve(), out, timeout)
             if outcome == "damaged":
                 raise CaseError(said)
-            judgement = judge(case, outcome, lambda output: _read_output(out, output), profile)
+            judgement = judge(case, outcome, partial(_read_output, out), profile)
             if judgement.status == "pass" and outcome == "returned":
-                judgement = _graded(case, judgement, lambda output: _read_output(out, output), profile)
+                judgement = _graded(case, judgement, partial(_read_output, out), profile)
     except CaseError as error:
         judgement, said = Judgement("damaged", str(error)), ""
     message = judgement.message
@@ -313,3 +315,19 @@ def _read_output(out: Path, name: str) -> Any:
     if not path.is_file():
         raise ValueError("was not written")
     return read_npy(path)
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """An array of numbers from a ``.npy`` file; raises `CaseError` for anything else.
+
+    The file is mapped first, so that a header that promises more than the file holds is refused without being believed.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+            raise CaseError(f"{path.name} does not hold an array of numbers")
+        return np.array(array)
+    except CaseError:
+        raise
+    except Exception as error:  # a garbled header can make NumPy raise almost anything
+        raise CaseError(f"{path.name} is no .npy file: {type(error).__name__}: {str(error)[:200]}") from error

@@ -3,8 +3,9 @@
     python -m refcoreml.conformance.worker SESSION
 
 SESSION is a file or a module with ``prepare(model: str) -> session``, called with a model's path; ``session(inputs)``
-takes arrays by name and returns outputs by name. Either raises `NotImplementedError` for what it cannot run and
-`ValueError` for what it refuses; any other exception is a crash.
+takes arrays by name and returns outputs by name, the last of which count where a case asks for several runs. Either
+raises `NotImplementedError` for what it cannot run and `ValueError` for what it refuses; any other exception is a
+crash. A file may import others of its folder.
 
 Standard input holds a case's folder and an output folder a line, separated by a tab; the answer is a line of JSON. What
 the session prints goes to standard error, so that it cannot garble the answers.
@@ -37,6 +38,7 @@ def load_prepare(name: str) -> Prepare:
         spec = importlib.util.spec_from_file_location("conformance_session", name)
         if spec is None or spec.loader is None:
             raise ImportError(f"cannot import {name}")
+        sys.path.append(str(Path(name).resolve().parent))
         module = importlib.util.module_from_spec(spec)
         sys.modules["conformance_session"] = module
         spec.loader.exec_module(module)
@@ -48,9 +50,12 @@ def load_prepare(name: str) -> Prepare:
 
 def run_case(prepare: Prepare, case: Case) -> tuple[str, str, dict[str, Any]]:
     """What became of it, why, and the outputs."""
-    path, inputs = str(case.check_model()), case.read_inputs()
+    path, runs = str(case.check_model()), [case.read_inputs() for _ in range(case.repeat)]
     try:
-        return "returned", "", dict(prepare(path)(inputs))
+        session = prepare(path)
+        for inputs in runs:
+            outputs = dict(session(inputs))
+        return "returned", "", outputs
     except NotImplementedError as error:
         return "unsupported", str(error), {}
     except ValueError as error:

@@ -42,8 +42,8 @@ ARITHMETICS = {
     "float32": Arithmetic("float32", np.float32),
     # The oracle: the same formulas with 29 more bits.
     "float64": Arithmetic("float64", np.float64),
-    # What a GPU or neural engine does at best: blobs and weights in half precision, sums within a layer in single. Blobs
-    # of indices are no exception: above 2048 they lose their last bits.
+    # What a GPU or neural engine does at best: blobs and weights in half precision, sums within a layer in single.
+    # Blobs of indices are no exception: above 2048 they lose their last bits.
     "float16": Arithmetic("float16", np.float32, _round_to_half),
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance.sessions.custom_layers import LAYERS
 from refcoreml.conformance.cases import find_cases, read_case
 from refcoreml.model import load
 
@@ -33,7 +34,7 @@ def reader(tmp_path_factory):
 
 def outputs(case, folder, precision="float32", change=lambda y: y):
     folder.mkdir(exist_ok=True)
-    for name, y in load(str(case.model), precision=precision).predict(case.read_inputs()).items():
+    for name, y in load(str(case.model), precision=precision, custom_layers=LAYERS).predict(case.read_inputs()).items():
         np.save(folder / f"{name}.npy", change(y))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,22 @@ def test_wrong_claims_are_found():
     found = clauses.mistakes([*PLANS, one], LABELS)
     assert found == ["ceil/a/b: there is no clause ceil.S9", "ceil/a/b: a case that is returns cannot check ceil.C1"]
     assert any("no case fits" in problem for problem in clauses.mistakes([one], LABELS))
+
+
+def test_limits_of_refcoreml_alone_are_demanded_by_no_case():
+    one = Plan("loop/a/b", "control flow", ["loop"], "b", b"", 4, verdict="invalid", clauses=["loop.C2"])
+    assert "loop/a/b: loop.C2 is a limit of refcoreml's own" in clauses.mistakes([*PLANS, one], LABELS)
+    for form in clauses.LIMITS:
+        assert any(re.fullmatch(form, label) for label in LABELS)
+
+
+def test_every_other_clause_has_a_case():
+    checked = clauses.by_clause(PLANS)
+    missing = [label for label in LABELS if label not in checked and not re.search(r"\.U\d+$", label)]
+    assert [label for label in missing if not any(re.fullmatch(form, label) for form in clauses.LIMITS)] == []
+    assert "Not yet written: none." in clauses.page(checked, LABELS)
+    del checked["ceil.S1"]
+    assert "Not yet written: `ceil.S1`." in clauses.page(checked, LABELS)
 
 
 def test_a_case_that_demands_nothing_claims_nothing():

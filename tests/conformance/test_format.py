@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance.catalogue.custom import DEFINITIONS
+from conformance.sessions.custom_layers import LAYERS as CUSTOM_LAYERS
 from refcoreml.conformance import cases as reader
-from refcoreml.conformance.cases import CaseError, find_cases, read_case, read_npy
+from refcoreml.conformance.cases import CaseError, find_cases, read_case
+from refcoreml.conformance.runner import read_npy
 from refcoreml.neuralnetwork import network  # noqa: F401 (fills the table of layers)
 from refcoreml.neuralnetwork.graph import inner_networks
 from refcoreml.neuralnetwork.registry import LAYERS
@@ -70,7 +73,7 @@ def test_no_case_leaves_everything_open():
 
 def test_every_layer_has_at_least_four_cases_that_return():
     counts = Counter(kind for folder in FOLDERS for kind in _returning(folder))
-    assert set(counts) == set(LAYERS) - {"custom"}
+    assert set(counts) == set(LAYERS)
     assert {kind: count for kind, count in counts.items() if count < 4} == {}
 
 
@@ -93,12 +96,11 @@ def test_every_enum_value_flag_and_choice_of_every_layer_is_seen():
                 _note(getattr(layer, kind), kind, seen)
     missing = {}
     for field in schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields:
-        if field.name != "custom":
-            missing |= {
-                place: values - seen[place]
-                for place, values in _possible(field.message_type, field.name)
-                if values - seen[place] - (_NOT_RECURRENT if "activation" in place.split(".", 1)[-1] else set())
-            }
+        missing |= {
+            place: values - seen[place]
+            for place, values in _possible(field.message_type, field.name)
+            if values - seen[place] - (_NOT_RECURRENT if "activation" in place.split(".", 1)[-1] else set())
+        }
     assert missing == {}
 
 
@@ -119,8 +121,12 @@ def _note(message, place, seen):
         seen[f"{place}.{oneof.name}"].add(message.WhichOneof(oneof.name))
     for field, value in message.ListFields():
         if field.message_type is not None and field.message_type.name not in ("WeightParams", "NeuralNetwork"):
-            for item in [value] if hasattr(value, "DESCRIPTOR") else value:
-                _note(item, f"{place}.{field.name}", seen)
+            if hasattr(value, "keys"):  # a map
+                items, here = value.values(), f"{place}.{field.name}.value"
+            else:
+                items, here = [value] if hasattr(value, "DESCRIPTOR") else value, f"{place}.{field.name}"
+            for item in items:
+                _note(item, here, seen)
 
 
 def _possible(descriptor, place):
@@ -135,6 +141,19 @@ def _possible(descriptor, place):
             yield from _possible(field.message_type, here)
     for oneof in descriptor.oneofs:
         yield f"{place}.{oneof.name}", {field.name for field in oneof.fields}
+
+
+def test_cases_say_what_their_custom_layers_compute():
+    used = set()
+    for folder in FOLDERS:
+        case = read_case(folder)
+        if case.verdict in ("returns", "invalid"):
+            model = schema.Model.FromString((folder / "model.mlmodel").read_bytes())
+            names = {layer.custom.className for layer in _all_layers(model.neuralNetwork.layers)} - {""}
+            assert set(case.custom_layers) == names, case.id
+            assert case.custom_layers == {name: DEFINITIONS[name] for name in names}
+            used |= names
+    assert used == set(DEFINITIONS) == set(CUSTOM_LAYERS)
 
 
 def test_weights_of_every_width_and_scheme_are_seen():
@@ -204,6 +223,10 @@ def test_reader_and_verifier_are_short_and_need_numpy_alone(tmp_path):
     [
         ({"format": 2}, "format"),
         ({"verdict": "perhaps"}, "verdict"),
+        ({"repeat": 0}, "to run 0 times"),
+        ({"repeat": 10**9}, "to run 1000000000 times"),
+        ({"repeat": "often"}, "cannot be read"),
+        ({"requires": {"specification": 4, "features": [], "custom_layers": ["Mine"]}}, "cannot be read"),
         ({"inputs": 3}, "cannot be read"),
         ({"inputs": [{"name": "x"}]}, "cannot be read"),
         ({"model": {"file": "../model.mlmodel", "sha256": ""}}, "leads out"),

@@ -70,6 +70,16 @@ def test_a_difference_is_seen(tmp_path):
     assert any("references differ" in problem for problem in problems)
 
 
+def test_a_difference_in_what_a_case_requires_is_seen(tmp_path):
+    plan = next(plan for plan in generate.plans() if plan.id == "custom/total/integers")
+    generate.write(plan, tmp_path / plan.id)
+    plan.repeat = 2
+    plan.custom_layers = {}
+    problems = list(generate.differences(plan, tmp_path / plan.id))
+    assert [problems[0], problems[1][:11]] == ["repeat is None, now 2", "requires is"]
+    assert len(problems) == 2
+
+
 def test_written_cases_are_the_same_in_every_run(tmp_path):
     assert generate.main(["--only", "dot/*", "--out", str(tmp_path)]) == 0
     for path in tmp_path.rglob("case.json"):

@@ -13,6 +13,7 @@ import pytest
 
 from refcoreml.cli.main import main
 from refcoreml.conformance import report
+from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import Expectation, expected, read_expectations
 from refcoreml.conformance.runner import Command, PythonSession, run_cases
 from refcoreml.errors import UsageError
@@ -161,6 +162,62 @@ def test_a_damaged_case_is_told_and_the_run_goes_on(tmp_path):
     folders = [tmp_path / "json", tmp_path / "arrays", CEIL]
     statuses = sorted(r.status for r in run_cases(folders, lambda: PythonSession(name), "fp32"))
     assert statuses == ["damaged", "damaged", "pass"]
+
+
+# ---- Cases that ask for several runs, and for custom layers ----
+
+#: A session in Python that remembers: it adds what it got before.
+REMEMBERS = """
+from refcoreml import load
+def prepare(model):
+    loaded, kept = load(model), []
+    def session(inputs):
+        outputs = loaded.predict(inputs)
+        {line}
+        kept.append(outputs)
+        return outputs
+    return session
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "message"),
+    [
+        ("pass", "pass", ""),
+        ("outputs = {name: y + sum(o[name] for o in kept) for name, y in outputs.items()}", "fail", "out of bounds"),
+        ("outputs = {} if not kept else outputs", "pass", ""),  # the last run counts
+        ("assert not kept, 'only once'", "crash", "only once"),
+        ("inputs.clear()", "pass", ""),  # each run has inputs of its own
+    ],
+)
+def test_a_session_is_called_for_each_run(tmp_path, line, status, message):
+    path = tmp_path / "remembers.py"
+    path.write_text(REMEMBERS.replace("{line}", line))
+    (result,) = run_cases([CASES / "gru/no-state/zero-mean"], lambda: PythonSession(str(path)), "fp32")
+    assert (result.status, message in result.message) == (status, True)
+
+
+def test_a_session_may_import_a_file_of_its_folder(tmp_path):
+    (tmp_path / "my_neighbour.py").write_text("import numpy as np\nround_up = np.ceil\n")
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from my_neighbour import round_up\n"
+        "def prepare(model):\n"
+        "    return lambda inputs: {'y0': round_up(inputs['x0'])}\n"
+    )
+    (result,) = run_cases([CEIL], lambda: PythonSession(str(path)), "fp32")
+    assert result.status == "pass"
+
+
+def test_without_code_for_custom_layers_their_cases_are_unsupported(tmp_path):
+    source = (ROOT / "sessions/refcoreml_float32.py").read_text()
+    path = tmp_path / "without.py"
+    path.write_text(source.replace("from custom_layers import LAYERS", "LAYERS = {}"))
+    results = list(run_cases(find_cases(CASES, ["custom"]), lambda: PythonSession(str(path)), "fp32"))
+    rejected = {result.id for result in results if result.status == "pass"}
+    assert rejected == {"custom/invalid-no-class/integers", "custom/invalid-no-value/integers"}
+    assert {result.status for result in results if result.id not in rejected} == {"unsupported"}
+    assert len(results) > 25
 
 
 # ---- Known failures ----

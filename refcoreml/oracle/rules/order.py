@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.oracle.balls import Ball, Doubles
+from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.rules.movement import at_ends, whole
 from refcoreml.oracle.rules.table import Layer, bounded
 
@@ -33,12 +33,6 @@ def extreme_place(x: Ball, axis: int, smallest: bool) -> Doubles:
 def _arg_extreme(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     rad = extreme_place(balls[0], layer.params.axis, layer.step.kind == "argMin")
     return [rad.reshape(results[0].shape)]
-
-
-def _order_is_certain(x: Ball, axis: int) -> NDArray[np.bool_]:
-    """Along an axis, kept: whether neighbours in the order keep their places."""
-    order = np.argsort(x.mid, axis, kind="stable")
-    return np.asarray(_borders(np.take_along_axis(x.mid, order, axis), x, order, axis).all(axis, keepdims=True))
 
 
 def _borders(values: Doubles, x: Ball, order: NDArray[np.intp], axis: int) -> NDArray[np.bool_]:
@@ -81,64 +75,99 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 
 @bounded("either", "NonMaximumSuppression")
 def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Boxes are moved, so that the result is exact if every decision is certain, else undetermined.
+    """Boxes are moved: a place is exact, but for the radii of what stands there, if all decisions that lead to it are.
 
-    Decisions: whether a score passes the threshold, the order of the scores, the class of a box, and whether the
-    overlap of two boxes is above the threshold; the last is bounded by the arithmetic of the overlap.
+    See `_certainly_kept`. From the first place that rounding may fill either way all are undetermined, and the number
+    of boxes is off by no more than it may be.
     """
-    boxes, scores, rounding = balls[0], balls[1], layer.rounding
+    boxes, scores = balls[:2]
     names = ("iouThreshold", "scoreThreshold")
     limits = [balls[2 + i] if len(balls) > 2 + i else layer.scalar(name) for i, name in enumerate(names)]
+    overlap_limit, score_limit = (ball.map(lambda v: v.reshape(-1)[0]) for ball in limits)
     if len(balls) > 4 and not whole(balls[4]):
         return [np.inf] * 4
+    per_class, places = bool(layer.params.perClassSuppression), results[2].shape[-1]
+    radii = [np.zeros_like(result) for result in results]
+    for item, count in enumerate(results[3]):
+        box, score = _item(boxes, item), _item(scores, item)
+        overlap = _Overlap(box, layer.rounding)
+        kept, most = _certainly_kept(overlap, score, overlap_limit, score_limit, places, per_class)
+        radii[0][item, : len(kept)], radii[1][item, : len(kept)] = box.rad[kept], score.rad[kept]
+        for radius in radii[:3]:
+            radius[item, len(kept) : most] = np.inf
+        radii[3][item] = max(count - max(len(kept), 1), most - count)
+    return radii
+
+
+def _item(ball: Ball, index: Any) -> Ball:
+    return ball.map(lambda v: v[index])
+
+
+def _certainly_kept(
+    overlap: _Overlap, scores: Ball, overlap_limit: Ball, score_limit: Ball, most: int, per_class: bool
+) -> tuple[list[int], int]:
+    """The boxes that every honest computation keeps, in this order, and how many it may keep at most.
+
+    A box is kept next if it passes the threshold and has a greater score than all others that may be left. The box of
+    the greatest score of all is kept whether it passes or not. Which boxes are left after it: those that certainly do
+    not pass, or overlap by more than the limit, are not; those that certainly pass and overlap by less are; of others
+    nothing is known, and where one of them may come next, nor of what follows.
+    """
     best = scores.map(lambda v: v.max(-1))
-    passing = best.mid > limits[1].mid.reshape(-1)[:1]
-    away = np.abs(best.mid - limits[1].mid.reshape(-1)[:1]) > best.rad + limits[1].rad.reshape(-1)[:1]
-    sure = (away | ((best.mid == limits[1].mid.reshape(-1)[:1]) & (best.rad == 0))).all(-1) & passing.any(-1)
-    sure &= _order_is_certain(best, 1)[:, 0]
-    if layer.params.perClassSuppression:
-        sure &= (extreme_place(scores, -1, False) == 0).all((-1, -2))
-    overlap = _overlap(boxes, rounding)
-    limit = limits[0].map(lambda v: v.reshape(-1)[0])
-    clear = (np.abs(overlap.mid - limit.mid) > overlap.rad + limit.rad) | np.eye(boxes.mid.shape[1], dtype=bool)
-    sure &= clear.all((-1, -2))
-    moved = [
-        boxes.rad.max((1, 2), keepdims=True),
-        scores.rad.max((1, 2), keepdims=True),
-        np.zeros((len(sure), 1)),
-        np.zeros(len(sure)),
-    ]
-    return [
-        np.broadcast_to(np.where(sure.reshape(-1, *(1,) * (y.ndim - 1)), rad, np.inf), y.shape)
-        for rad, y in zip(moved, results, strict=True)
-    ]
+    low, high = best.mid - best.rad, best.mid + best.rad
+    least, greatest = score_limit.mid - score_limit.rad, score_limit.mid + score_limit.rad
+    # Written so that NaN, which decides nothing, is neither certain nor excluded.
+    certain, possible = low > greatest, ~(high < least)
+    candidates = ~(scores.mid + scores.rad < low[:, None])
+    kept: list[int] = []
+    left = np.ones(len(low), bool)  # whatever its score, the best of all is the first
+    while len(kept) < most and left.any():
+        first = int(np.where(left, best.mid, -np.inf).argmax())
+        others = left.copy()
+        others[first] = False
+        if (kept and not certain[first]) or not (high[others] < low[first]).all():
+            break
+        kept.append(first)
+        left = others & possible
+        shared = overlap.of(first)
+        above = shared.mid - shared.rad > overlap_limit.mid + overlap_limit.rad
+        below = shared.mid + shared.rad < overlap_limit.mid - overlap_limit.rad
+        if per_class:
+            rivals = (candidates & candidates[first]).any(-1)
+            below |= ~rivals
+            above &= rivals & (candidates.sum(-1) == 1) & (candidates[first].sum() == 1)
+        left &= ~above
+        certain &= below
+    return kept, min(most, max(len(kept) + int((left & possible).sum()), 1))
 
 
-def _overlap(boxes: Ball, r: Any) -> Ball:
-    """Intersection over union of all pairs of boxes: [B, N, N]."""
+class _Overlap:
+    """Intersection over union of boxes [N, 4], as far as rounding lets it be known."""
 
-    def part(i: int) -> Ball:
-        return boxes.map(lambda v: v[..., i])
+    def __init__(self, boxes: Ball, rounding: Rounding) -> None:
+        self._rounding = rounding
+        part = [_item(boxes, (slice(None), i)) for i in range(4)]
+        half = [size.map(lambda v: v / 2) for size in part[2:]]
+        # What a negative size means is not specified.
+        self._open = np.logical_or(*(size.mid - size.rad < 0 for size in part[2:]))
+        self._sides = [(rounding.subtract(c, h), rounding.add(c, h)) for c, h in zip(part[:2], half, strict=True)]
+        self._area = rounding.multiply(*(rounding.subtract(high, low) for low, high in self._sides))
 
-    sides = []
-    for axis in (0, 1):
-        center, half = part(axis), part(axis + 2).map(lambda v: np.abs(v) / 2)
-        sides.append((r.subtract(center, half), r.add(center, half)))
+    def of(self, one: int) -> Ball:
+        """The overlap of one box with every box: [N]."""
+        r = self._rounding
 
-    def pairs(function: Any, ball: Ball) -> Ball:
-        rad = np.maximum(ball.rad[..., :, None], ball.rad[..., None, :])
-        return Ball(function(ball.mid[..., :, None], ball.mid[..., None, :]), rad)
+        def with_one(function: Any, ball: Ball) -> Ball:
+            return Ball(function(ball.mid, ball.mid[one]), np.maximum(ball.rad, ball.rad[one]))
 
-    common = [r.subtract(pairs(np.minimum, high), pairs(np.maximum, low)) for low, high in sides]
-    common = [Ball(np.maximum(extent.mid, 0), extent.rad) for extent in common]
-    intersection = r.multiply(*common)
-    area = r.multiply(*(r.subtract(high, low) for low, high in sides))
-    first, second = area.map(lambda v: v[..., :, None]), area.map(lambda v: v[..., None, :])
-    union = r.subtract(r.add(first, second), intersection)
-    found: Ball = r.divide(intersection, union)
-    # Disjoint boxes overlap by 0, however small they are.
-    apart = np.logical_or(*(extent.mid + extent.rad <= 0 for extent in common))
-    return Ball(np.where(apart, 0.0, found.mid), np.where(apart, 0.0, found.rad))
+        common = [r.subtract(with_one(np.minimum, high), with_one(np.maximum, low)) for low, high in self._sides]
+        # Disjoint boxes overlap by 0, however small they are.
+        apart = np.logical_or(*(extent.mid + extent.rad <= 0 for extent in common))
+        intersection = r.multiply(*(Ball(np.maximum(extent.mid, 0), extent.rad) for extent in common))
+        union = r.subtract(r.add(self._area, _item(self._area, one)), intersection)
+        found = r.divide(intersection, union)
+        rad = np.where(apart, 0.0, found.rad)
+        return Ball(np.where(apart, 0.0, found.mid), np.where(self._open | self._open[one], np.inf, rad))
 
 
 #: Roundings that move the position of a sample, in units of its magnitude: the step, its product, start and offset.
