@@ -115,7 +115,7 @@ CHECKED: dict[str, dict[str, str]] = {
     "whereNonZero": {"S1": "*", "S2": "*"},
     "whereBroadcastable": {"C1": "invalid-shapes", "S1": "*", "S2": "broadcast"},
     "matrixBandPart": {"S1": "*", "S2": "-1-1 2--1"},
-    "oneHot": {"C2": "invalid-depth", "S1": "axis*", "S2": "depth-as-input", "S3": "*"},
+    "oneHot": {"C2": "invalid-depth", "S1": "axis*", "S2": "depth-as-input", "S3": "*", "S4": "outside"},
     "batchedMatmul": {
         "C1": "invalid-sizes",
         "C2": "invalid-bias",
@@ -146,7 +146,7 @@ CHECKED: dict[str, dict[str, str]] = {
         "S4": "*",
     },
     "crop": {"C1": "invalid-too-much", "S1": "amounts", "S2": "reference"},
-    "constantPad": {"C1": "invalid-amounts", "S1": "amounts", "S2": "to-size", "S3": "dynamic"},
+    "constantPad": {"C1": "invalid-amounts", "S1": "amounts", "S2": "to-size", "S3": "dynamic", "S5": "to-size"},
     "pooling": {
         "C1": "invalid-no-padding",
         "C3": "invalid-window",

@@ -16,7 +16,7 @@ def softmax(node: Node) -> Op:
 
     Input: x [*, C, H, W]; in the N-D world a blob of rank 3 is read as (Seq, Batch, C). Output: the shape of x.
     Source: ``SoftmaxLayerParams`` (no fields).
-    Chosen: the last axis for rank 3 or less, against the schema's original comment (seen on devices).
+    Chosen: the last axis for rank 3, against the schema's original comment (seen on devices), and below.
     """
     return Op(lambda x: kernels.softmax(x, -3 if x.ndim >= 4 else -1), same_shape, fresh=True)
 
