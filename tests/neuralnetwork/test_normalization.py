@@ -210,7 +210,9 @@ def test_apples_values_for_rank_3(kind, fields, expected):
     np.testing.assert_allclose(y[0], expected, rtol=2e-7)
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((2, 3, 4, 5, 6), -3), ((3, 4, 5, 6), -3), ((4, 5, 6), -1), ((5, 6), -1), ((5,), -1)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((2, 3, 4, 5, 6), -3), ((3, 4, 5, 6), -3), ((4, 5, 6), -1), ((5, 6), -1), ((5,), -1)]
+)
 @pytest.mark.clause("softmax.S1", "softmax.U1", "softmax.U2")
 def test_softmax(shape, axis):
     x = integers(shape)

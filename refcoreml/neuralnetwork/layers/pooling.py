@@ -42,7 +42,7 @@ def pooling(node: Node) -> Op:
         ``avgPoolExcludePadding``: divide by the number of pixels of x in the window instead of by the whole kernel.
         ``globalPooling``: one window over all of H, W; kernel, stride and padding are not read.
     Padding is -Inf to MAX and 0 to the others. Order of summation: see `refcoreml.kernels.pool.average_pool`.
-    Errors: an unknown type or asymmetryMode; no kind of padding; sizes of 0 or beyond 32 bits; a window that does not fit.
+    Errors: an unknown enum; no kind of padding; sizes of 0 or beyond 32 bits; a window that does not fit.
     Chosen: pixels beyond the bottom and right padding, which includeLastPixel can reach, count as padding, so that they
     are in the divisor unless padding is excluded (an Apple engineer's statement for ML Programs; Caffe leaves them
     out). The average of padding alone, without padding, is 0 / 0 = NaN.
