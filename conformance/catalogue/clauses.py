@@ -84,7 +84,7 @@ CHECKED: dict[str, dict[str, str]] = {
     "scatter": {"C2": "invalid-updates", "S1": "*", "S2": "*-axis1", "S3": "*"},
     "scatterND": {"S1": "*", "S3": "*"},
     "scatterAlongAxis": {"S1": "*", "S3": "add div max min mul sub update"},
-    "embeddingND": {"C1": "invalid-shape", "S1": "*", "S2": "*-bias"},
+    "embeddingND": {"C1": "invalid-shape", "S1": "*", "S2": "*-bias", "S3": "linear6c"},
     "sliceStatic": {
         "C1": "invalid-entries",
         "C2": "invalid-stride",

@@ -14,6 +14,7 @@ from support import integers, one_layer, run_layer
 
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.spec import schema
 
 run_layer = partial(run_layer, rank5=False)
 PRECISIONS = st.sampled_from(["float32", "float64"])
@@ -320,6 +321,15 @@ def test_embedding_nd(lead, seed, precision, has_bias):
     y = run_layer("embeddingND", x, vocab_size=7, embedding_size=3, weights=weights, precision=precision, **options)
     expected = np.take(weights.T, np.trunc(x[..., 0]).astype(int), axis=0) + (bias if has_bias else 0)
     np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.clause("embeddingND.S3")
+def test_scales_of_an_embedding_run_along_its_vectors():
+    stored = schema.WeightParams(rawValue=bytes(range(6)))  # [[0, 1, 2], [3, 4, 5]]
+    stored.quantization.numberOfBits = 8
+    stored.quantization.linearQuantization.scale.extend([1, 10])
+    y = run_layer("embeddingND", [[2], [0]], vocab_size=3, embedding_size=2, weights=stored)
+    assert y.tolist() == [[2, 50], [0, 30]]
 
 
 @pytest.mark.clause("embeddingND.U3")
