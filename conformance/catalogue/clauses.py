@@ -79,7 +79,7 @@ CHECKED: dict[str, dict[str, str]] = {
     "gelu": {"S1": "exact", "S2": "tanh-approximation", "S3": "sigmoid-approximation"},
     "clampedReLU": {"S1": "slopes negative-slope"},
     "gather": {"C1": "invalid-axis", "S1": "*", "S2": "negative"},
-    "gatherND": {"S1": "full partial negative"},
+    "gatherND": {"S1": "full partial"},
     "gatherAlongAxis": {"S1": "*", "S2": "axis1"},
     "scatter": {"C2": "invalid-updates", "S1": "*", "S2": "*-axis1", "S3": "*"},
     "scatterND": {"S1": "*", "S3": "*"},
