@@ -910,8 +910,8 @@ result("gather: negative indices cut to 0", "gather gatherAlongAxis", lambda p, 
 result(
     "gatherND: axes of an index in reverse",
     "gatherND",
-    lambda p, run, x, i: np.moveaxis(x, range(i.shape[-1]), range(i.shape[-1])[::-1])[
-        tuple(np.minimum(np.abs(i[..., ::-1]).astype(int), [n - 1 for n in x.shape[: i.shape[-1]][::-1]]).T)
+    lambda p, run, x, i: x[
+        tuple(np.moveaxis(np.minimum(i[..., ::-1].astype(int), np.array(x.shape[: i.shape[-1]]) - 1), -1, 0))
     ].reshape(run(x, i).shape),
 )
 parameters("gather: along the first axis", "gather", _set(axis=0))
@@ -1621,8 +1621,8 @@ _register("custom: one instance of a class for all layers, those of other models
 # ---- Stored weights ----
 
 _STORED = (
-    "innerProduct convolution batchedMatmul embedding embeddingND scale loadConstantND loadConstant simpleRecurrent gru "
-    "uniDirectionalLSTM batchnorm activation custom"
+    "innerProduct convolution batchedMatmul embedding embeddingND scale loadConstantND loadConstant simpleRecurrent "
+    "gru uniDirectionalLSTM batchnorm activation custom"
 )
 
 

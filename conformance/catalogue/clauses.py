@@ -80,12 +80,12 @@ CHECKED: dict[str, dict[str, str]] = {
     "gelu": {"S1": "exact", "S2": "tanh-approximation", "S3": "sigmoid-approximation"},
     "clampedReLU": {"S1": "slopes negative-slope"},
     "gather": {"C1": "invalid-axis", "S1": "*", "S2": "negative"},
-    "gatherND": {"S1": "full partial negative"},
+    "gatherND": {"S1": "full partial"},
     "gatherAlongAxis": {"S1": "*", "S2": "axis1"},
     "scatter": {"C2": "invalid-updates", "S1": "*", "S2": "*-axis1", "S3": "*"},
     "scatterND": {"S1": "*", "S3": "*"},
     "scatterAlongAxis": {"S1": "*", "S3": "add div max min mul sub update"},
-    "embeddingND": {"C1": "invalid-shape", "S1": "*", "S2": "*-bias"},
+    "embeddingND": {"C1": "invalid-shape", "S1": "*", "S2": "*-bias", "S3": "linear6c"},
     "sliceStatic": {
         "C1": "invalid-entries",
         "C2": "invalid-stride",
@@ -116,7 +116,7 @@ CHECKED: dict[str, dict[str, str]] = {
     "whereNonZero": {"S1": "*", "S2": "*"},
     "whereBroadcastable": {"C1": "invalid-shapes", "S1": "*", "S2": "broadcast"},
     "matrixBandPart": {"S1": "*", "S2": "-1-1 2--1"},
-    "oneHot": {"C2": "invalid-depth", "S1": "axis*", "S2": "depth-as-input", "S3": "*"},
+    "oneHot": {"C2": "invalid-depth", "S1": "axis*", "S2": "depth-as-input", "S3": "*", "S4": "outside"},
     "batchedMatmul": {
         "C1": "invalid-sizes",
         "C2": "invalid-bias",
@@ -147,7 +147,7 @@ CHECKED: dict[str, dict[str, str]] = {
         "S4": "*",
     },
     "crop": {"C1": "invalid-too-much", "S1": "amounts", "S2": "reference"},
-    "constantPad": {"C1": "invalid-amounts", "S1": "amounts", "S2": "to-size", "S3": "dynamic"},
+    "constantPad": {"C1": "invalid-amounts", "S1": "amounts", "S2": "to-size", "S3": "dynamic", "S5": "to-size"},
     "pooling": {
         "C1": "invalid-no-padding",
         "C3": "invalid-window",

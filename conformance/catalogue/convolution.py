@@ -154,5 +154,12 @@ def plans() -> Iterator[Plan]:
     yield from _conv3d("deconvolution", padding_type="VALID", deconvolves=True, stride=(2, 1, 3), has_bias=True)
     yield from _conv3d("deconvolution-groups-same", padding_type="SAME", deconvolves=True, groups=2, stride=(2, 1, 3))
     yield from _conv3d(
-        "deconvolution-output-shape", padding_type="VALID", deconvolves=True, stride=(2, 1, 3), output_shape=[9, 7, 6]
+        "deconvolution-output-shape",
+        padding_type="CUSTOM",
+        custom_padding_front=1,
+        custom_padding_bottom=1,
+        custom_padding_left=1,
+        deconvolves=True,
+        stride=(2, 1, 3),
+        output_shape=[9, 7, 6],  # what the padding leaves; where another size is cropped is not specified
     )

@@ -295,4 +295,8 @@ def _masks() -> Iterator[Plan]:
             on_value=2.5,
             off_value=-1,
         )
+    outside = lambda source, kind: source.integers((4, 3), -3, 9)  # noqa: E731
+    yield from layer(
+        "oneHot", "outside", outside, data="integers", one_hot_vector_size=6, axis=1, on_value=2.5, off_value=-1
+    )
     yield from layer("oneHot", "depth-as-input", index, _vector(5), data="integers", axis=1, on_value=1)

@@ -72,7 +72,7 @@ class W:
     Attributes:
         shape: of the weights.
         encoding: ``float32``, ``float16``, ``linear3`` (3 bits, one scale), ``linear3c`` (a scale a channel),
-            ``lut3``, ``int8``, ``int8c``.
+            ``lut3``, ``int8``.
         axis: the axis of channels.
         positive: whether to take magnitudes, at least 1/4 (variances, bases).
         kind: a kind of data of its own.

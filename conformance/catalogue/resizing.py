@@ -93,7 +93,6 @@ def plans() -> Iterator[Plan]:
     yield from layer(
         "cropResize", "numbered", image, numbered, data="zero-mean", target_size=[3, 4], box_indices_mode=corners
     )
-    yield from layer("cropResize", "outside", image, pixels + 2, data="zero-mean", target_size=[3, 4])
 
     def some_boxes(source: Source, kind: str) -> Array:
         # On a grid of eighths, so that areas and their ratios are far from rounding.

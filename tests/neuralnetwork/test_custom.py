@@ -54,6 +54,13 @@ def test_a_function_gets_inputs_and_parameters_by_name():
     np.testing.assert_array_equal(run(combine, x, y, parameters=fields), x + 2.5 * y)
 
 
+@pytest.mark.clause("custom.S5")
+def test_a_description_changes_no_output():
+    x = integers((2, 3))
+    for text in "", "x -> 3 x", "X')\n":
+        np.testing.assert_array_equal(run(lambda x: 2 * x, x, description=text), 2 * x)
+
+
 @pytest.mark.clause("custom.S1")
 def test_a_class_is_made_once_a_layer_and_gets_everything_in_order():
     calls = []

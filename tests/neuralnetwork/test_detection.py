@@ -120,6 +120,8 @@ def test_one_box_comes_back_where_none_passes():
     assert counts.tolist() == [1]
     assert y_boxes[0].tolist() == [boxes[0, 2].tolist(), [0] * 4, [0] * 4]
     assert y_scores[0].tolist() == [[-3, -6], [0, 0], [0, 0]]
+    indices, counts = run_nms(boxes, np.full_like(scores, np.nan), max_boxes=2, iou_threshold=0.5)[2:]
+    assert (indices.tolist(), counts.tolist()) == ([[0, -1]], [1])
 
 
 @pytest.mark.clause("NonMaximumSuppression.U5")

@@ -14,6 +14,7 @@ from support import integers, one_layer, run_layer
 
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.spec import schema
 
 run_layer = partial(run_layer, rank5=False)
 PRECISIONS = st.sampled_from(["float32", "float64"])
@@ -127,7 +128,7 @@ def updates_of(shape, seed):
 MODE_NAMES = st.sampled_from(["SCATTER_UPDATE", *MODES])
 
 
-@pytest.mark.clause("scatter.S1", "scatter.S2", "scatter.S3", "scatter.U2")
+@pytest.mark.clause("scatter.S1", "scatter.S2", "scatter.S3", "scatter.U2", "scatter.U5")
 @given(shapes(1, 4, 3), shapes(1, 2), MODE_NAMES, st.data(), SEEDS, PRECISIONS)
 def test_scatter(shape, index_shape, mode, data, seed, precision):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -322,6 +323,25 @@ def test_embedding_nd(lead, seed, precision, has_bias):
     np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.clause("embeddingND.S3")
+def test_scales_of_an_embedding_run_along_its_vectors():
+    stored = schema.WeightParams(rawValue=bytes(range(6)))  # [[0, 1, 2], [3, 4, 5]]
+    stored.quantization.numberOfBits = 8
+    stored.quantization.linearQuantization.scale.extend([1, 10])
+    y = run_layer("embeddingND", [[2], [0]], vocab_size=3, embedding_size=2, weights=stored)
+    assert y.tolist() == [[2, 50], [0, 30]]
+
+
+@pytest.mark.clause("embeddingND.U3")
+def test_an_embedding_of_mixed_precisions():
+    sizes = {"vocab_size": 3, "embedding_size": 2, "has_bias": True}
+    for weights, bias in (np.float16, np.float32), (np.float32, np.float16):
+        y = run_layer(
+            "embeddingND", [[2]], weights=np.arange(6, dtype=weights), bias=np.array([0.5, -1], bias), **sizes
+        )
+        assert y.tolist() == [[2.5, 4]]
+
+
 @pytest.mark.clause("embeddingND.C1", "embeddingND.C2", "embeddingND.U1")
 def test_embedding_nd_errors():
     options = {"vocab_size": 7, "embedding_size": 3, "weights": integers((3, 7))}
@@ -371,7 +391,7 @@ def sliced(draw, most=5):
     return shape, settings, tuple(notation)
 
 
-@pytest.mark.clause("sliceStatic.S1", "sliceStatic.S2", "sliceStatic.S3")
+@pytest.mark.clause("sliceStatic.S1", "sliceStatic.S2", "sliceStatic.S3", "sliceStatic.U3")
 @given(sliced(), SEEDS, PRECISIONS)
 def test_slice_static(case, seed, precision):
     shape, settings, notation = case
@@ -381,7 +401,7 @@ def test_slice_static(case, seed, precision):
     assert y.ndim >= 1
 
 
-@pytest.mark.clause("sliceDynamic.S1", "sliceDynamic.S3")
+@pytest.mark.clause("sliceDynamic.S1", "sliceDynamic.S3", "sliceDynamic.U3")
 @given(sliced(), st.integers(2, 7), SEEDS)
 def test_slice_dynamic(case, inputs, seed):
     """Any number of the settings comes as inputs; the builder of coremltools writes the others for five axes."""
@@ -395,7 +415,7 @@ def test_slice_dynamic(case, inputs, seed):
     np.testing.assert_array_equal(y, np.atleast_1d(x[notation]))
 
 
-@pytest.mark.clause("sliceStatic.S2", "sliceStatic.S3")
+@pytest.mark.clause("sliceStatic.S2", "sliceStatic.S3", "sliceStatic.U3")
 def test_slice_masks_of_the_specification():
     """The two examples of the original comment."""
     x = np.arange(125.0).reshape(5, 5, 5)
@@ -547,7 +567,7 @@ def test_sliding_windows_agree_with_torch(axis, size, step):
     np.testing.assert_array_equal(y, theirs.numpy())
 
 
-@pytest.mark.clause("slidingWindows.C1", "slidingWindows.C2")
+@pytest.mark.clause("slidingWindows.C1", "slidingWindows.C2", "slidingWindows.U1")
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [

@@ -110,7 +110,7 @@ def test_scales_of_quantized_weights_run_along_the_output():
     np.testing.assert_array_equal(y, _loop(x, codes * np.array([1, 2, 3, 4]) + np.array([-4, -3, -2, -1])))
 
 
-@pytest.mark.clause("batchedMatmul.U2")
+@pytest.mark.clause("batchedMatmul.U2", "batchedMatmul.U3")
 def test_dynamic_quantization_computes_with_dequantized_weights():
     codes = np.random.default_rng(0).integers(-127, 128, (7, 4))
     quantized = schema.WeightParams(int8RawValue=codes.astype(np.int8).tobytes(order="F"))
@@ -124,7 +124,35 @@ def test_dynamic_quantization_computes_with_dequantized_weights():
     np.testing.assert_array_equal(y, _loop(x, codes * 0.5) + bias)
 
 
-@pytest.mark.clause("batchedMatmul.C1", "batchedMatmul.C2")
+@pytest.mark.clause("batchedMatmul.U5")
+def test_dynamic_quantization_of_weights_stored_otherwise():
+    fields = {"weightMatrixFirstDimension": 3, "weightMatrixSecondDimension": 2, "int8DynamicQuantize": True}
+    x, codes = integers((4, 3)), np.array([[1, -2, 3], [-4, 5, 6]])
+    stored = schema.WeightParams(int8RawValue=codes.astype(np.int8).tobytes())
+    stored.quantization.numberOfBits = 8
+    stored.quantization.linearQuantization.scale.extend([0.5, 2])
+    np.testing.assert_array_equal(run_layer("batchedMatmul", x, weights=stored, **fields), _loop(x, codes.T * [0.5, 2]))
+    y = run_layer("batchedMatmul", x, weights=codes.astype(np.float32).ravel(), **fields)
+    np.testing.assert_array_equal(y, _loop(x, codes.T))
+
+
+@pytest.mark.clause("batchedMatmul.U6")
+@pytest.mark.parametrize("types", [(np.float16, np.float32), (np.float32, np.float16)])
+def test_weights_and_bias_of_mixed_precisions(types):
+    x, weights, bias = integers((4, 3)), integers((2, 3), seed=1), np.array([0.5, -1])
+    fields = {"weightMatrixFirstDimension": 3, "weightMatrixSecondDimension": 2, "hasBias": True}
+    y = run_layer("batchedMatmul", x, weights=weights.astype(types[0]), bias=bias.astype(types[1]), **fields)
+    np.testing.assert_array_equal(y, _loop(x, weights.T) + bias)
+
+
+@pytest.mark.clause("batchedMatmul.S1")
+def test_two_inputs_leave_weights_unread():
+    a, b = integers((2, 3)), integers((3, 4), seed=1)
+    unread = {"weightMatrixFirstDimension": 9, "weightMatrixSecondDimension": 7, "weights": [1], "bias": [5]}
+    np.testing.assert_array_equal(run_layer("batchedMatmul", a, b, **unread), _loop(a, b))
+
+
+@pytest.mark.clause("batchedMatmul.C1", "batchedMatmul.C2", "batchedMatmul.U4")
 @pytest.mark.parametrize(
     ("a", "b", "fields", "message"),
     [

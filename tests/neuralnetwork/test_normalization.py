@@ -60,6 +60,23 @@ def test_batchnorm_with_computed_statistics(shape, instance, epsilon, precision)
         assert abs(y[index] - expected) <= unit(y) * (100 * abs(factor * (value - mean)) + 8 * abs(factor) + 4)
 
 
+@pytest.mark.clause("batchnorm.S2")
+def test_stored_statistics_are_not_those_of_an_instance():
+    x = integers((2, 4, 5, 3))
+    p = _parameters(4, mean=integers((4,), 3), variance=np.array([0.25, 1.0, 3.25, 8.25]))
+    y = run_layer("batchnorm", x, rank5=False, instanceNormalization=True, **p)
+    np.testing.assert_array_equal(y, run_layer("batchnorm", x, rank5=False, **p))
+
+
+@pytest.mark.clause("batchnorm.U1")
+def test_batchnorm_of_mixed_precisions():
+    x = integers((4, 5, 3))
+    p = _parameters(4, mean=integers((4,), 3), variance=np.array([0.25, 1.0, 3.25, 8.25]))
+    mixed = p | {"gamma": np.array(p["gamma"], np.float16), "variance": p["variance"].astype(np.float16)}
+    y = run_layer("batchnorm", x, rank5=False, **mixed)
+    np.testing.assert_array_equal(y, run_layer("batchnorm", x, rank5=False, **p))
+
+
 def test_torch_agrees_on_batchnorm():
     torch = pytest.importorskip("torch", reason="torch is the third opinion")
     x = np.random.default_rng(0).normal(1, 3, (3, 4, 5, 6))
@@ -137,7 +154,7 @@ def test_l2_normalize_of_zeros():
 @pytest.mark.parametrize("shape", [*SHAPES, (4, 5, 6)])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 2**60])
 @pytest.mark.parametrize("k", [0, 2.5])
-@pytest.mark.clause("lrn.S1", "lrn.S2", "lrn.S3")
+@pytest.mark.clause("lrn.S1", "lrn.S2", "lrn.S3", "lrn.U1")
 def test_lrn(shape, size, k, precision):
     x = integers(shape)
     fields = {"localSize": size, "alpha": 0.5, "beta": 0.75, "k": k}
@@ -186,15 +203,17 @@ def test_rank_3_is_needed(kind, fields):
         ),
     ],
 )
-@pytest.mark.clause("l2normalize.S1", "lrn.S1", "lrn.S3")
+@pytest.mark.clause("l2normalize.S1", "lrn.S1", "lrn.S3", "lrn.U1")
 def test_apples_values_for_rank_3(kind, fields, expected):
     x = [[[1.0, -7.0], [5.0, -6.0], [-3.0, -5.0]]]
     y = run_layer(kind, x, rank5=False, **fields)
     np.testing.assert_allclose(y[0], expected, rtol=2e-7)
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((2, 3, 4, 5, 6), -3), ((3, 4, 5, 6), -3), ((4, 5, 6), -1), ((5, 6), -1)])
-@pytest.mark.clause("softmax.S1", "softmax.U1")
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((2, 3, 4, 5, 6), -3), ((3, 4, 5, 6), -3), ((4, 5, 6), -1), ((5, 6), -1), ((5,), -1)]
+)
+@pytest.mark.clause("softmax.S1", "softmax.U1", "softmax.U2")
 def test_softmax(shape, axis):
     x = integers(shape)
     y = run_layer("softmax", x, rank5=len(shape) == 5, precision="float64")

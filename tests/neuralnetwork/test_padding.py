@@ -73,7 +73,7 @@ def test_what_apple_expects():
         ({"replication": {}, "paddingAmounts": amounts(2**63, 2**63, 0, 0)}, "bytes, limit"),
     ],
 )
-@pytest.mark.clause("padding.C1", "padding.C2")
+@pytest.mark.clause("padding.C1", "padding.C2", "padding.U1")
 def test_errors_of_padding(fields, message):
     with pytest.raises(InvalidModelError, match=r"layers\[0\] 'padding0' \(padding\).*" + message):
         run_layer("padding", X, **fields)

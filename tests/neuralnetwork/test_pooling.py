@@ -87,7 +87,7 @@ def test_include_last_pixel(x, rank5):
     check(x, (2, 4), (4, 3), (1, 0), (3, 4), rank5=rank5, includeLastPixel=padding)
 
 
-@pytest.mark.clause("pooling.S2", "pooling.S5")
+@pytest.mark.clause("pooling.S2", "pooling.S5", "pooling.U4")
 def test_padding_of_one_axis_trims_the_other():
     x = integers((1, 2, 3, 4, 5), seed=2)
     # W: ceil((5 - 1) / 6) + 1 = 2; the second window would start at 6 >= 5.
@@ -96,6 +96,13 @@ def test_padding_of_one_axis_trims_the_other():
     assert (untrimmed[..., 1] == -np.inf).all()
     trimmed = pool(x, kernel_size=[3, 1], stride=[1, 6], includeLastPixel={"paddingAmounts": [1, 0]})
     assert trimmed.shape == (1, 2, 3, 4, 1)
+
+
+@pytest.mark.clause("pooling.U4")
+def test_padding_never_is_the_greatest():
+    x = np.array([-3.0, -5, -7]).reshape(1, 1, 1, 1, 3)
+    y = pool(x, kernel_size=[1, 2], stride=[1, 2], valid=amounts(0, 0, 2, 1))
+    np.testing.assert_array_equal(y.ravel(), [-np.inf, -3, -7])
 
 
 def test_a_kernel_of_the_whole_image_gives_one_pixel():
@@ -141,7 +148,7 @@ def test_global_pooling_reads_no_sizes(rank5):
 A, B = [[-10.80291205, -6.42076184], [-7.07910997, 9.1913279]], [[-3.18181497, 0.9132147], [11.9785544, 7.92449539]]
 
 
-@pytest.mark.clause("pooling.S1")
+@pytest.mark.clause("pooling.S1", "pooling.U3")
 def test_what_apple_expects():
     """The figures of coremltools' tests of 1-D and 2-D pooling."""
     line = np.arange(1.0, 8).reshape(1, 1, 1, 7)
@@ -221,6 +228,7 @@ BLOB = np.zeros((1, 1, 2, 5, 7))
         ({"valid": {"paddingAmounts": {"borderAmounts": [{}]}}}, "paddingAmounts has 1 entries"),
         ({"includeLastPixel": {"paddingAmounts": [1]}}, "paddingAmounts has 1 numbers"),
         ({"includeLastPixel": {"paddingAmounts": [0, 2**40]}}, "paddingAmounts is"),
+        ({"same": {"asymmetryMode": 2}}, "asymmetryMode is 2"),
         ({"valid": amounts(2**30, 2**30, 2**30, 2**30)}, "bytes, limit"),
         ({"valid": {}, "blob": np.zeros((2, 5, 7)), "rank5": False}, "rank 4 or more"),
     ],

@@ -93,6 +93,13 @@ def test_torch_agrees(scale, size, align):
     np.testing.assert_allclose(y, expected, rtol=0, atol=40 * 2.0**-53 * 22 * 4)
 
 
+@pytest.mark.clause("upsample.S3", "upsample.U2")
+def test_aligned_corners_of_one_pixel():
+    x = integers((1, 1, 2, 3, 4))
+    y = run_layer("upsample", x, mode="BILINEAR", linearUpsampleMode=ALIGN, fractionalScalingFactor=[0.5, 1])
+    np.testing.assert_array_equal(y, x[..., :1, :])
+
+
 @pytest.mark.clause("upsample.U1")
 def test_fractional_sizes_are_rounded_in_single_precision():
     x = integers((1, 1, 2, 10, 5))
@@ -269,7 +276,7 @@ SWAP = [1, 0, 3, 2]
         ("CENTER_SIZE_WIDTH_FIRST", CENTERS[:, SWAP]),
     ],
 )
-@pytest.mark.clause("cropResize.S3", "cropResize.S4")
+@pytest.mark.clause("cropResize.S3", "cropResize.S4", "cropResize.U4")
 def test_all_notations_of_a_box(order, rows):
     expected = run_layer("cropResize", X, boxes(*CORNERS), targetSize=[3, 5])
     y = run_layer("cropResize", X, boxes(*rows), targetSize=[3, 5], boxIndicesMode={"boxMode": order})

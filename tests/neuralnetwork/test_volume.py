@@ -72,7 +72,7 @@ def test_convolution(groups, precision):
     )
 
 
-@pytest.mark.clause("convolution3d.S5", "convolution3d.U1", "convolution3d.U2")
+@pytest.mark.clause("convolution3d.S5", "convolution3d.U1", "convolution3d.U2", "convolution3d.U3")
 @pytest.mark.parametrize("groups", [1, 2])
 def test_deconvolution(groups):
     weights, bias = integers((4, 6 // groups, 2, 3, 1), seed=1), integers((6,), seed=2)
@@ -110,6 +110,15 @@ def test_deconvolution_against_torch():
         outputShape=expected.shape[2:],
     )
     np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.clause("convolution3d.U4")
+def test_weights_and_bias_of_mixed_precisions():
+    weights, bias = integers((6, 4, 2, 3, 1), seed=1), integers((6,), seed=2)
+    expected = _convolution(X, weights, bias, paddingType="VALID")
+    for types in (np.float16, np.float32), (np.float32, np.float16):
+        y = _convolution(X, weights.astype(types[0]), bias.astype(types[1]), paddingType="VALID")
+        np.testing.assert_array_equal(y, expected)
 
 
 @pytest.mark.clause("convolution3d.S3")
@@ -230,7 +239,7 @@ def test_pooling(size, kernel, stride, padding, average, exclude):
         np.testing.assert_array_equal(valid, y)
 
 
-@pytest.mark.clause("pooling3d.S3")
+@pytest.mark.clause("pooling3d.S3", "pooling3d.U3")
 def test_same_pooling():
     x = integers((2, 3, 5, 6, 7), low=-9, high=-1)
     kernel, stride = (2, 3, 4), (1, 2, 3)

@@ -58,10 +58,11 @@ def unary(node: Node) -> Op:
     return elementwise(run)
 
 
-def enum_name(node: Node, field: str) -> str:
-    """The name of an enum's value; a number that the schema does not know is an error."""
-    values = node.params.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
-    number = getattr(node.params, field)
+def enum_name(node: Node, field: str, message: Any = None) -> str:
+    """The name of an enum's value, in the layer's message or one inside it; one that the schema lacks is an error."""
+    holder = node.params if message is None else message
+    values = holder.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
+    number = getattr(holder, field)
     node.require(number in values, f"{field} is {number}, which the schema does not define")
     return str(values[number].name)
 

@@ -366,10 +366,10 @@ def slice_dynamic(node: Node) -> Op:
     """Y = x[begin:end:stride] on every axis, with any of these given as inputs.
 
     Inputs: x, any rank r; begin [r]; then, as far as listed, end, strides, begin masks, end masks, squeeze masks,
-    each [r], masks being true where not 0. Output: as of `slice_static`.
+    each [r], masks being true where not 0. Output: as of ``sliceStatic``.
     Parameters: ``endIds``, ``strides``, ``beginMasks``, ``endMasks``, ``squeezeMasks`` in place of inputs that are not
     listed.
-    Errors: as of `slice_static`, `InputError` where inputs cause them; an input that has not r elements, or NaN or
+    Errors: as of ``sliceStatic``, `InputError` where inputs cause them; an input that has not r elements, or NaN or
     infinity among them.
     Source: ``SliceDynamicLayerParams``.
     Chosen: fractions are cut off (as in the head of this file). Parameters may have more entries than r, which are

@@ -9,6 +9,7 @@ import numpy as np
 
 from refcoreml.kernels import mask as kernels
 from refcoreml.kernels._types import Array, Shape
+from refcoreml.kernels.gather import longest_axis
 from refcoreml.neuralnetwork.layers._checks import check_size, input_error, integers_of, result_shape
 from refcoreml.neuralnetwork.layers.gather import check_addressable
 from refcoreml.neuralnetwork.registry import Node, Op, layer
@@ -131,8 +132,9 @@ def one_hot(node: Node) -> Op:
 
     def run(x: Array, *depths: Array) -> Array:
         depth = integers_of(node, 1, depths[0], 1)[0] if depths else int(params.oneHotVectorSize)
-        if depth < 1:
-            input_error(node, f"input {node.inputs[1]!r} gives the depth {depth}, expected 1 or more")
+        deepest = longest_axis(node.dtype)
+        if depths and not 1 <= depth <= deepest:
+            input_error(node, f"input {node.inputs[1]!r} gives the depth {depth}, expected 1 to {deepest}")
         axis, y = result(x.shape, depth)
         check_size(node, y)
         return kernels.one_hot(x, depth, axis, on=params.onValue, off=params.offValue)

@@ -16,7 +16,7 @@ def softmax(node: Node) -> Op:
 
     Input: x [*, C, H, W]; in the N-D world a blob of rank 3 is read as (Seq, Batch, C). Output: the shape of x.
     Source: ``SoftmaxLayerParams`` (no fields).
-    Chosen: the last axis for rank 3 or less, against the schema's original comment (seen on devices).
+    Chosen: the last axis for rank 3, against the schema's original comment (seen on devices), and below.
     """
     return Op(lambda x: kernels.softmax(x, -3 if x.ndim >= 4 else -1), same_shape, fresh=True)
 
@@ -105,8 +105,8 @@ def local_response_normalization(node: Node) -> Op:
     Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
     Parameters: ``localSize`` 1 or more; ``alpha``, ``beta`` 0 if unset; ``k`` 1 if 0 or unset.
     Errors: ``localSize`` of 0; ``k`` below 0; a rank that is too small.
-    Source: ``LRNLayerParams``. The window of an even size is the one Apple's tests expect (torch's). Of rank 3 too,
-    the last three axes are C, H, W (Apple's tests).
+    Source: ``LRNLayerParams``. The window of an even size is that of torch, and of Metal Performance Shaders. Of rank 3
+    too, the last three axes are C, H, W (Apple's tests).
     """
     params = node.params
     size, k = int(params.localSize), params.k or 1.0

@@ -11,7 +11,6 @@ from refcoreml.kernels.pool import Windows
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
 from refcoreml.neuralnetwork.layers.padding import borders
 from refcoreml.neuralnetwork.registry import Node, Op, layer
-from refcoreml.spec import schema
 
 #: Sizes are 32-bit integers to Core ML. The limit keeps sums of them within 64 bits here.
 _LARGEST = 2**31 - 1
@@ -43,7 +42,7 @@ def pooling(node: Node) -> Op:
         ``avgPoolExcludePadding``: divide by the number of pixels of x in the window instead of by the whole kernel.
         ``globalPooling``: one window over all of H, W; kernel, stride and padding are not read.
     Padding is -Inf to MAX and 0 to the others. Order of summation: see `refcoreml.kernels.pool.average_pool`.
-    Errors: an unknown type; no kind of padding; sizes of 0 or beyond 32 bits; a window that does not fit.
+    Errors: an unknown enum; no kind of padding; sizes of 0 or beyond 32 bits; a window that does not fit.
     Chosen: pixels beyond the bottom and right padding, which includeLastPixel can reach, count as padding, so that they
     are in the divisor unless padding is excluded (an Apple engineer's statement for ML Programs; Caffe leaves them
     out). The average of padding alone, without padding, is 0 / 0 = NaN.
@@ -81,7 +80,7 @@ def _axes(node: Node, kind: str) -> tuple[Callable[[int], Windows], ...]:
     kernel = _pair(node, "kernelSize", tuple(params.kernelSize), default=3, least=1)
     stride = _pair(node, "stride", tuple(params.stride), default=1, least=1)
     if kind == "same":
-        heavy_begin = params.same.asymmetryMode == schema.SamePadding.TOP_LEFT_HEAVY
+        heavy_begin = enum_name(node, "asymmetryMode", params.same) == "TOP_LEFT_HEAVY"
         return tuple(
             partial(kernels.same_windows, kernel=k, stride=s, heavy_begin=heavy_begin)
             for k, s in zip(kernel, stride, strict=True)
