@@ -46,7 +46,7 @@ CHECKED: dict[str, dict[str, str]] = {
     "loopContinue": {"S1": "*"},
     "convolution": {
         "C1": "invalid-groups",
-        "C2": "invalid-no-padding",
+        "C2": "invalid-no-padding invalid-asymmetry",
         "C3": "invalid-few-weights invalid-few-bytes",
         "C4": "invalid-channels invalid-kernel-too-large",
         "S1": "valid* same-* stride dilation groups* depthwise pointwise deep many leading-axes defaults "
@@ -54,7 +54,7 @@ CHECKED: dict[str, dict[str, str]] = {
         "S2": "valid* stride dilation pointwise defaults",
         "S3": "same-* depthwise",
         "S4": "groups* depthwise deconvolution-groups*",
-        "S5": "deconvolution*",
+        "S5": "deconvolution deconvolution-crop deconvolution-groups* deconvolution-float16 deconvolution-l*",
         "S6": "*linear6c *linear7c",
         "S7": "defaults",
         "S8": "weights-as-input",
@@ -265,7 +265,7 @@ _MORE = [
     ("atanh", "S3", "outside"),
     ("argMax", "C1", "invalid-axis"),
     ("activation", "S6", "*-unset"),
-    ("activation", "S7", "*/nan"),
+    ("activation", "S7", "linear/nan tanh/nan scaledTanh/nan sigmoid/nan softsign/nan softplus/nan"),
     ("clampedReLU", "S2", "unset"),
     ("constantPad", "S4", "value-unset"),
     ("copy", "S2", "another-shape"),

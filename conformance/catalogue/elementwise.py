@@ -71,8 +71,10 @@ def _activations() -> Iterator[Plan]:
         "softsign": {},
         "softplus": {},
     }
+    compares = ("ReLU", "leakyReLU", "thresholdedReLU", "sigmoidHard", "ELU")  # what NaN gives there is open
     for name, fields in functions.items():
-        yield from layer("activation", name, _LEGACY, data="integers zero-mean wide special nan", **{name: fields})
+        data = "integers zero-mean wide special" + ("" if name in compares else " nan")
+        yield from layer("activation", name, _LEGACY, data=data, **{name: fields})
     for name, fields in {
         "leakyReLU": {"alpha": -0.5},
         "ELU": {"alpha": -2},
@@ -97,6 +99,10 @@ def _activations() -> Iterator[Plan]:
         yield from layer("gelu", mode.lower().replace("_", "-"), _ND, data="integers zero-mean wide", mode=mode)
 
 
+#: What LOG adds if epsilon is unset is open.
+_LOG: dict[str, Any] = {"type": "LOG", "epsilon": 1e-6}
+
+
 def _unary() -> Iterator[Plan]:
     affine: dict[str, Any] = {"scale": 2, "shift": 0.5}
     for kind, domain in {
@@ -108,9 +114,10 @@ def _unary() -> Iterator[Plan]:
         "ABS": None,
     }.items():
         name = kind.lower()
-        yield from layer("unary", name, _LEGACY, data="integers zero-mean wide", domain=domain, type=kind)
+        fields = _LOG if kind == "LOG" else {"type": kind}
+        yield from layer("unary", name, _LEGACY, data="integers zero-mean wide", domain=domain, **fields)
         yield from layer(
-            "unary", f"{name}-affine", _LEGACY, data="integers zero-mean", domain=domain or np.abs, type=kind, **affine
+            "unary", f"{name}-affine", _LEGACY, data="integers zero-mean", domain=domain or np.abs, **fields, **affine
         )
     for kind in ("RSQRT", "INVERSE", "LOG"):
         yield from layer(
@@ -150,8 +157,8 @@ def _unary() -> Iterator[Plan]:
     yield from layer("unary", "threshold", _LEGACY, data="integers zero-mean special", type="THRESHOLD", alpha=0.75)
     yield from layer("unary", "threshold-affine", _LEGACY, data="zero-mean", type="THRESHOLD", alpha=-0.5, **affine)
     outside = np.array([-4, -1, -0.0, 0, 2, np.inf, np.nan], np.float32)
-    for kind in ("SQRT", "LOG"):
-        yield from layer("unary", f"{kind.lower()}-outside", outside, data="special", type=kind)
+    yield from layer("unary", "sqrt-outside", outside, data="special", type="SQRT")
+    yield from layer("unary", "log-outside", outside, data="special", **_LOG)
 
 
 def _functions() -> Iterator[Plan]:

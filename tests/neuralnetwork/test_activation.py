@@ -125,6 +125,13 @@ def test_weights_of_unknown_number():
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-@pytest.mark.clause("activation.S7")
+@pytest.mark.clause("activation.S7", "activation.U3")
 def test_nan_propagates(name):
     assert np.isnan(run_layer("activation", np.full((1, 1, 2, 3, 4), np.nan), **{name: MEMBERS[name][0]})).all()
+
+
+@pytest.mark.clause("activation.S7", "activation.U3")
+def test_nan_propagates_through_functions_with_weights():
+    x = np.full((1, 1, 2, 3, 4), np.nan)
+    assert np.isnan(run_layer("activation", x, parametricSoftplus={"alpha": [2], "beta": [3]})).all()
+    assert np.isnan(run_layer("activation", x, PReLU={"alpha": [2]})).all()
