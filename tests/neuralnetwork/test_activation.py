@@ -84,6 +84,14 @@ def test_parametric_softplus(lengths, precision):
         assert abs(y[index] - expected) <= 4 * unit * abs(expected)
 
 
+@pytest.mark.clause("activation.S4", "activation.U4")
+def test_parametric_softplus_with_weights_in_two_encodings():
+    x, alpha, beta = integers((2, 3, 4, 5, 6)), np.arange(4), np.arange(1, 5)
+    same = run_layer("activation", x, parametricSoftplus={"alpha": alpha, "beta": beta})
+    mixed = {"alpha": alpha.astype(np.float16), "beta": beta}
+    np.testing.assert_array_equal(run_layer("activation", x, parametricSoftplus=mixed), same)
+
+
 @pytest.mark.clause("activation.S6")
 def test_unset_numbers_read_zero():
     x = integers((1, 1, 2, 3, 4))

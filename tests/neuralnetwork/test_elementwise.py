@@ -172,6 +172,14 @@ def test_scale_without_has_bias_ignores_the_bias():
     np.testing.assert_array_equal(run_layer("scale", x, shapeScale=[1], scale=[2], shapeBias=[1], bias=[7]), 2 * x)
 
 
+@pytest.mark.parametrize(("one", "other"), [(np.float16, np.float32), (np.float32, np.float16)])
+@pytest.mark.clause("scale.U3")
+def test_scale_and_bias_of_different_precision(one, other):
+    x, w, b = integers((2, 3, 4, 5, 6)), integers((4,), 1), integers((4,), 2)
+    fields = {"shapeScale": [4], "scale": w.astype(one), "hasBias": True, "shapeBias": [4], "bias": b.astype(other)}
+    np.testing.assert_array_equal(run_layer("scale", x, **fields), x * w.reshape(4, 1, 1) + b.reshape(4, 1, 1))
+
+
 @pytest.mark.clause("scale.U1", "bias.U1")
 def test_one_number_a_channel_on_rank_3():
     x = integers((4, 5, 6))
