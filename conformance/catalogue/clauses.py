@@ -33,7 +33,7 @@ CHECKED: dict[str, dict[str, str]] = {
         "S2": "tanh scaledTanh sigmoid sigmoidHard",
         "S3": "ELU ELU-other softsign softplus",
         "S4": "PReLU-* parametricSoftplus-*",
-        "S5": "*-per-channel *-rank-2 *-rank-5",
+        "S5": "*-per-channel *-rank-4 *-rank-5",
     },
     **_each(_ARITHMETIC, {"S1": "*"}, "{}Broadcastable"),
     **_each("loadConstant loadConstantND fillLike fillDynamic fillStatic rangeStatic getShape", {"S1": "*"}),

@@ -90,7 +90,7 @@ def _activations() -> Iterator[Plan]:
             weights = {"alpha": W((n,))} | ({"beta": W((n,))} if name == "parametricSoftplus" else {})
             yield from layer("activation", f"{name}-{label}", _LEGACY, data="integers zero-mean", **{name: weights})
         weights = {"alpha": W((5,))} | ({"beta": W((5,))} if name == "parametricSoftplus" else {})
-        yield from layer("activation", f"{name}-rank-2", (4, 5), data="zero-mean", exact=True, **{name: weights})
+        yield from layer("activation", f"{name}-rank-4", (2, 5, 4, 3), data="zero-mean", exact=True, **{name: weights})
         yield from layer("activation", f"{name}-rank-5", (2, 3, 5, 4, 6), data="zero-mean", **{name: weights})
     yield from layer("clampedReLU", "slopes", _ND, data=FUNCTION, alpha=0.25, beta=1.5)
     yield from layer("clampedReLU", "unset", _ND, data="integers zero-mean", alpha=0.5)
@@ -165,7 +165,8 @@ def _functions() -> Iterator[Plan]:
     yield from layer("clip", "both", _ND, data="integers zero-mean wide special", min_val=-1.5, max_val=2.5)
     yield from layer("clip", "unset", _ND, data="zero-mean", max_val=1.25)
     for kind in ("ceil", "floor", "round", "sign"):
-        yield from layer(kind, "plain", _ND, data="integers zero-mean wide halves special")
+        halves = "" if kind == "round" else " halves"  # to which side round takes them is open
+        yield from layer(kind, "plain", _ND, data=f"integers zero-mean wide special{halves}")
     for kind, domain in {
         "exp2": _small,
         "sin": None,
@@ -203,7 +204,6 @@ def _arithmetic() -> Iterator[Plan]:
         data = "integers zero-mean wide cancellation" if kind == "average" else "integers zero-mean special"
         yield from layer(kind, "two", _LEGACY, _LEGACY, data=data)
         yield from layer(kind, "three", _LEGACY, _LEGACY, _LEGACY, data="integers zero-mean")
-        yield from layer(kind, "one", _LEGACY, data="zero-mean")
     for label, shape in {"one": (1,), "channels": (3,), "pixels": (1, 5, 4), "all": (3, 5, 4)}.items():
         yield from layer("bias", label, _LEGACY, data="integers zero-mean", shape=list(shape), bias=W(shape))
         yield from layer("scale", label, _LEGACY, data="integers zero-mean", shape_scale=list(shape), scale=W(shape))
