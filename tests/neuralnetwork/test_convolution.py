@@ -174,6 +174,7 @@ def test_fused_with_the_next_layer_it_gives_the_same_bits(deconvolves: bool) -> 
         ({"stride": [0, 1]}, "stride is"),
         ({"dilationFactor": [1, 2**31]}, "dilationFactor is"),
         ({"valid": borders(0, 2**60, 0, 0)}, "paddingAmounts"),
+        ({"valid": {"paddingAmounts": {"borderAmounts": [{"startEdgeSize": 1}]}}}, "paddingAmounts has 1 entries"),
         ({"kernelSize": [3, 3]}, "holds 144 values, the declared shape 6 x 4 x 3 x 3 needs 216"),
         ({"kernelSize": [2**31 - 1] * 2, "outputChannels": 2**60}, "holds 144 values"),
         ({"hasBias": True}, "bias: holds 0 values"),
