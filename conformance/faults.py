@@ -504,8 +504,15 @@ result(
 )
 result("unary POWER: of the magnitude", "unary", lambda p, run, x: run(np.abs(x)) if p.type == 3 else run(x))
 result("unary: scale 0 for unset", "unary", lambda p, run, x: run(0 * x) if p.scale == 0 else run(x))
-result("round: halves away from zero", "round", lambda p, run, x: np.sign(x) * np.floor(np.abs(x) + np.float32(0.5)))
-result("round: halves up", "round", lambda p, run, x: np.floor(x + np.float32(0.5)))
+_HALVES = "to which side halves go is not specified, and devices differ"
+result(
+    "round: halves away from zero",
+    "round",
+    lambda p, run, x: np.sign(x) * np.floor(np.abs(x) + np.float32(0.5)),
+    unseen=_HALVES,
+)
+result("round: halves up", "round", lambda p, run, x: np.floor(x + np.float32(0.5)), unseen=_HALVES)
+result("round: down", "round", lambda p, run, x: np.floor(x))
 result("floor: toward zero", "floor", lambda p, run, x: np.trunc(x))
 result("ceil: away from zero", "ceil", lambda p, run, x: np.sign(x) * np.ceil(np.abs(x)))
 result("sign: 1 for 0", "sign", lambda p, run, x: np.where(x >= 0, 1, -1))
@@ -1491,6 +1498,15 @@ parameters("constantPad: sizes taken for amounts", "constantPad", _set(padToGive
 result(
     "constantPad: amounts given as an input ignored", "constantPad", lambda p, run, x, *a: run(x, *[v * 0 for v in a])
 )
+result(
+    "constantPad: a longer axis is cut to the size",
+    "constantPad",
+    lambda p, run, x, *a: (
+        run(x, *a)[tuple(slice(a or b or None) for a, b in _pairs(p.padAmounts))]
+        if p.padToGivenOutputSizeMode
+        else run(x, *a)
+    ),
+)
 parameters("constantPad: 1 for an unset value", "constantPad", _default("value", 1))
 parameters("padding: replication with zeros", "padding", _to_constant)
 result("loadConstant: column by column", "loadConstant loadConstantND", lambda p, run: _columns(run()))
@@ -1506,6 +1522,11 @@ parameters(
     "matrixBandPart: negative numbers taken for 0",
     "matrixBandPart",
     lambda p: (setattr(p, "numLower", max(p.numLower, 0)), setattr(p, "numUpper", max(p.numUpper, 0))),
+)
+result(
+    "oneHot: negative indices count from the end",
+    "oneHot",
+    lambda p, run, x, *d: run(np.where(x < 0, x + (d[0] if d else p.oneHotVectorSize), x), *d),
 )
 result("oneHot: one more than the depth given as an input", "oneHot", lambda p, run, x, *d: run(x, *[v + 1 for v in d]))
 result("rangeDynamic: the end included", "rangeDynamic", lambda p, run, end, *o: run(end + 1, *o))
@@ -1716,6 +1737,10 @@ parameters(
     "innerProduct convolution",
     lambda p: p.weights.floatValue.__setitem__(slice(None), np.array(p.weights.floatValue, np.float16).tolist()),
 )
+
+
+def _pairs(numbers: Any) -> list[tuple[Any, Any]]:
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _signed(codes: Array, bits: int) -> Array:

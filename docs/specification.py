@@ -82,7 +82,13 @@ What each of the {layers} layers computes: formula, shapes, parameters, and {cla
 
 In shapes `*` stands for any leading axes, `[*D]` for any shape. Blobs are `[Seq, Batch, C, H, W]` in the rank-5 world,
 see [ARCHITECTURE.md](../../ARCHITECTURE.md). What is invalid raises `InvalidModelError`, unless a clause names another
-error. *Since* is the specification version that brought the layer.
+error. *Since* is the specification version that brought the layer. The limit of memory is 8 GiB for a blob.
+
+Weights (`WeightParams`) are in row-major order, in one of four fields: `floatValue`; `float16Value`, little-endian;
+`rawValue`, unsigned codes of `numberOfBits`, 1 to 8, as one stream of bits, the most significant one first, which may
+be longer than needed; `int8RawValue`, signed codes. A code q means `scale` * q + `bias`, each one number for all or one
+a channel, the bias 0 if there is none and for signed codes; or entry q of a table of 2^`numberOfBits`. All else is
+invalid.
 """
 
 

@@ -55,14 +55,27 @@ def _invalid() -> Iterator[Plan]:
     net.add("copy", inputs=["x"], outputs=["y"])
     net.add("branch", inputs=["c"], outputs=[], else_branch=_layers(_add("x", "x", "t"), _copy("t", "y")))
     yield case("branch", "no-if", "C1", "ifBranch must have layers", net, c=np.array([0.0]))
-    net = build.Network({"x": (3, 5), "c": (1,)}, ["y"], exact=True)
+    pair = np.array([1.0, 1.0])
+    net = build.Network({"x": (3, 5), "c": (2,)}, ["y"], exact=True)
     net.add("copy", inputs=["x"], outputs=["y"])
     net.add("branch", inputs=["c"], outputs=[], if_branch=_layers(_add("x", "x", "t"), _copy("t", "y")))
-    yield case("branch", "nan", "C2", "the condition must not be NaN", net, c=np.array([np.nan]))
+    yield case("branch", "two-numbers", "C2", "the condition must be a single number", net, c=pair)
+    net = build.Network({"x": (3, 5), "n": (2,)}, ["y"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("loop", inputs=["n"], outputs=[], body_network=_layers(_add("x", "y", "t"), _copy("t", "y")))
+    yield case("loop", "two-numbers", "C3", "the number of rounds must be a single number", net, n=pair)
     net = build.Network({"x": (3, 5)}, ["y"], exact=True)
     net.add("copy", inputs=["x"], outputs=["y"])
     net.add("loop", inputs=[], outputs=[], max_loop_iterations=3)
     yield case("loop", "no-body", "C1", "bodyNetwork must have layers", net)
+    # A blob of this name exists, but the condition network does not write it.
+    net = build.Network({"x": (3, 5), "go": (1,)}, ["y"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    fields = {"condition_var": "go", "condition_network": _layers(_copy("go", "t"))}
+    body = _layers(_add("y", "x", "sum"), _copy("sum", "y"))
+    net.add("loop", inputs=[], outputs=[], max_loop_iterations=3, body_network=body, **fields)
+    rule = "conditionNetwork must produce conditionVar"
+    yield case("loop", "foreign-condition", "C1", rule, net, go=np.array([1.0]))
     net = build.Network({"x": (3, 5)}, ["y"], exact=True)
     net.add("copy", inputs=["x"], outputs=["y"])
     net.add("loopContinue", inputs=[], outputs=[])
@@ -138,6 +151,20 @@ def _loops() -> Iterator[Plan]:
         body_network=_layers(*body, *counting),
     )
     yield network("loop/condition-and-count", _FAMILY, net, {"x": x, "n": np.array([5])})
+    # What is left when the body has run for the last time shows that the condition was computed once more.
+    net = build.Network({"x": (3, 5), "n": (1,)}, ["y", "left"], exact=True)
+    net.add("copy", inputs=["x"], outputs=["y"])
+    net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
+    net.add(
+        "loop",
+        inputs=[],
+        outputs=[],
+        max_loop_iterations=2,
+        condition_var="left",
+        condition_network=_layers(("subtractBroadcastable", ["n", "i"], ["left"], {})),
+        body_network=_layers(*body, *counting),
+    )
+    yield network("loop/condition-once-more", _FAMILY, net, {"x": x, "n": np.array([5])})
 
     for kind in ("loopBreak", "loopContinue"):
         for limit in (1, 3, 6, 9):

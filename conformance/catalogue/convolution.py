@@ -128,12 +128,22 @@ def plans() -> Iterator[Plan]:
     )
     yield from _conv("deconvolution-same", same={}, stride=[2, 1], size=(3, 4), **deconvolution)
     yield from _conv(
-        "deconvolution-same-top-left", same={"asymmetryMode": "TOP_LEFT_HEAVY"}, size=(4, 2), **deconvolution
+        # Even numbers of pixels are cropped: on which side an odd one is, only the schema's rule for convolutions says.
+        "deconvolution-same-top-left",
+        same={"asymmetryMode": "TOP_LEFT_HEAVY"},
+        size=(5, 3),
+        **deconvolution,
     )
     yield from _conv("deconvolution-groups", (6, 5, 3), groups=2, valid={}, stride=[2, 1], **deconvolution)
     yield from _conv("deconvolution-dilation", (3, 5, 6), valid={}, dilation_factor=[2, 3], **deconvolution)
     yield from _conv(
-        "deconvolution-output-shape", (3, 5, 6), valid={}, stride=[2, 3], output_shape=[12, 19], **deconvolution
+        "deconvolution-output-shape",  # as Apple's converter from Keras writes it
+        (3, 5, 6),
+        same={},
+        stride=[2, 3],
+        size=(3, 4),
+        output_shape=[10, 18],
+        **deconvolution,
     )
 
     yield from _conv3d("valid", data=every, padding_type="VALID")

@@ -199,7 +199,9 @@ def _shapes() -> Iterator[Plan]:
         "total",
         {"x": (3, 7)},
         ["y"],
-        lambda net, _: net.add("custom", outputs="y", class_name="ConformanceTotal"),
+        lambda net, _: net.add(
+            "custom", outputs="y", class_name="ConformanceTotal", description="twice the sum, says this text"
+        ),
         lambda net, _: net.add("reduceSum", outputs="y", reduce_all=True),
     )
 

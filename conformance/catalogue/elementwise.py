@@ -71,8 +71,10 @@ def _activations() -> Iterator[Plan]:
         "softsign": {},
         "softplus": {},
     }
+    compares = ("ReLU", "leakyReLU", "thresholdedReLU", "sigmoidHard", "ELU")  # what NaN gives there is open
     for name, fields in functions.items():
-        yield from layer("activation", name, _LEGACY, data="integers zero-mean wide special nan", **{name: fields})
+        data = "integers zero-mean wide special" + ("" if name in compares else " nan")
+        yield from layer("activation", name, _LEGACY, data=data, **{name: fields})
     for name, fields in {
         "leakyReLU": {"alpha": -0.5},
         "ELU": {"alpha": -2},
@@ -88,13 +90,17 @@ def _activations() -> Iterator[Plan]:
             weights = {"alpha": W((n,))} | ({"beta": W((n,))} if name == "parametricSoftplus" else {})
             yield from layer("activation", f"{name}-{label}", _LEGACY, data="integers zero-mean", **{name: weights})
         weights = {"alpha": W((5,))} | ({"beta": W((5,))} if name == "parametricSoftplus" else {})
-        yield from layer("activation", f"{name}-rank-2", (4, 5), data="zero-mean", exact=True, **{name: weights})
+        yield from layer("activation", f"{name}-rank-4", (2, 5, 4, 3), data="zero-mean", exact=True, **{name: weights})
         yield from layer("activation", f"{name}-rank-5", (2, 3, 5, 4, 6), data="zero-mean", **{name: weights})
     yield from layer("clampedReLU", "slopes", _ND, data=FUNCTION, alpha=0.25, beta=1.5)
     yield from layer("clampedReLU", "unset", _ND, data="integers zero-mean", alpha=0.5)
     yield from layer("clampedReLU", "negative-slope", _ND, data="integers zero-mean", alpha=-0.75, beta=2)
     for mode in ("EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"):
         yield from layer("gelu", mode.lower().replace("_", "-"), _ND, data="integers zero-mean wide", mode=mode)
+
+
+#: What LOG adds if epsilon is unset is open.
+_LOG: dict[str, Any] = {"type": "LOG", "epsilon": 1e-6}
 
 
 def _unary() -> Iterator[Plan]:
@@ -108,9 +114,10 @@ def _unary() -> Iterator[Plan]:
         "ABS": None,
     }.items():
         name = kind.lower()
-        yield from layer("unary", name, _LEGACY, data="integers zero-mean wide", domain=domain, type=kind)
+        fields = _LOG if kind == "LOG" else {"type": kind}
+        yield from layer("unary", name, _LEGACY, data="integers zero-mean wide", domain=domain, **fields)
         yield from layer(
-            "unary", f"{name}-affine", _LEGACY, data="integers zero-mean", domain=domain or np.abs, type=kind, **affine
+            "unary", f"{name}-affine", _LEGACY, data="integers zero-mean", domain=domain or np.abs, **fields, **affine
         )
     for kind in ("RSQRT", "INVERSE", "LOG"):
         yield from layer(
@@ -150,8 +157,8 @@ def _unary() -> Iterator[Plan]:
     yield from layer("unary", "threshold", _LEGACY, data="integers zero-mean special", type="THRESHOLD", alpha=0.75)
     yield from layer("unary", "threshold-affine", _LEGACY, data="zero-mean", type="THRESHOLD", alpha=-0.5, **affine)
     outside = np.array([-4, -1, -0.0, 0, 2, np.inf, np.nan], np.float32)
-    for kind in ("SQRT", "LOG"):
-        yield from layer("unary", f"{kind.lower()}-outside", outside, data="special", type=kind)
+    yield from layer("unary", "sqrt-outside", outside, data="special", type="SQRT")
+    yield from layer("unary", "log-outside", outside, data="special", **_LOG)
     yield from layer("unary", "power-outside", outside, data="special", type="POWER", alpha=0.5)
 
 
@@ -159,7 +166,8 @@ def _functions() -> Iterator[Plan]:
     yield from layer("clip", "both", _ND, data="integers zero-mean wide special", min_val=-1.5, max_val=2.5)
     yield from layer("clip", "unset", _ND, data="zero-mean", max_val=1.25)
     for kind in ("ceil", "floor", "round", "sign"):
-        yield from layer(kind, "plain", _ND, data="integers zero-mean wide halves special")
+        halves = "" if kind == "round" else " halves"  # to which side round takes them is open
+        yield from layer(kind, "plain", _ND, data=f"integers zero-mean wide special{halves}")
     for kind, domain in {
         "exp2": _small,
         "sin": None,
@@ -198,7 +206,6 @@ def _arithmetic() -> Iterator[Plan]:
         data = "integers zero-mean wide cancellation" if kind == "average" else "integers zero-mean special"
         yield from layer(kind, "two", _LEGACY, _LEGACY, data=data)
         yield from layer(kind, "three", _LEGACY, _LEGACY, _LEGACY, data="integers zero-mean")
-        yield from layer(kind, "one", _LEGACY, data="zero-mean")
     for label, shape in {"one": (1,), "channels": (3,), "pixels": (1, 5, 4), "all": (3, 5, 4)}.items():
         yield from layer("bias", label, _LEGACY, data="integers zero-mean", shape=list(shape), bias=W(shape))
         yield from layer("scale", label, _LEGACY, data="integers zero-mean", shape_scale=list(shape), scale=W(shape))

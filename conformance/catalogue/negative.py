@@ -25,6 +25,15 @@ def _invalid_layers() -> Iterator[Plan]:
     fits = W((4, 3, 2, 3))
     yield from invalid("convolution", "no-padding", "a kind of padding must be chosen", x, weights=fits, **conv)
     yield from invalid(
+        "convolution",
+        "asymmetry",
+        "the mode of same padding must be one of the schema",
+        x,
+        weights=fits,
+        same={"asymmetryMode": 9},
+        **conv,
+    )
+    yield from invalid(
         "convolution", "few-weights", "the weights must fill their shape", x, weights=W((4, 3, 2, 2)), valid={}, **conv
     )
     yield from invalid(

@@ -147,7 +147,8 @@ def _check_loop(node: Node, produced: dict[str, str]) -> dict[str, str]:
     condition = _check_body(node.bodies.get("conditionNetwork", ()), produced, in_loop=False)
     variable = node.params.conditionVar
     if "conditionNetwork" in node.bodies:
-        node.require(variable in condition, f"its condition network does not produce conditionVar {variable!r}")
+        made = condition.get(variable) != produced.get(variable)  # written anew, if it exists around the loop
+        node.require(made, f"its condition network does not produce conditionVar {variable!r}")
     body = _check_body(node.bodies.get("bodyNetwork", ()), condition, in_loop=True)
     return condition if "conditionNetwork" in node.bodies else body
 

@@ -84,6 +84,14 @@ def test_parametric_softplus(lengths, precision):
         assert abs(y[index] - expected) <= 4 * unit * abs(expected)
 
 
+@pytest.mark.clause("activation.S4", "activation.U4")
+def test_parametric_softplus_with_weights_in_two_encodings():
+    x, alpha, beta = integers((2, 3, 4, 5, 6)), np.arange(4), np.arange(1, 5)
+    same = run_layer("activation", x, parametricSoftplus={"alpha": alpha, "beta": beta})
+    mixed = {"alpha": alpha.astype(np.float16), "beta": beta}
+    np.testing.assert_array_equal(run_layer("activation", x, parametricSoftplus=mixed), same)
+
+
 @pytest.mark.clause("activation.S6")
 def test_unset_numbers_read_zero():
     x = integers((1, 1, 2, 3, 4))
@@ -125,6 +133,13 @@ def test_weights_of_unknown_number():
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-@pytest.mark.clause("activation.S7")
+@pytest.mark.clause("activation.S7", "activation.U3")
 def test_nan_propagates(name):
     assert np.isnan(run_layer("activation", np.full((1, 1, 2, 3, 4), np.nan), **{name: MEMBERS[name][0]})).all()
+
+
+@pytest.mark.clause("activation.S7", "activation.U3")
+def test_nan_propagates_through_functions_with_weights():
+    x = np.full((1, 1, 2, 3, 4), np.nan)
+    assert np.isnan(run_layer("activation", x, parametricSoftplus={"alpha": [2], "beta": [3]})).all()
+    assert np.isnan(run_layer("activation", x, PReLU={"alpha": [2]})).all()

@@ -108,6 +108,17 @@ def test_division_by_zero():
     np.testing.assert_array_equal(run_layer("divideBroadcastable", a, b), [np.inf, -np.inf, np.nan])
     np.testing.assert_array_equal(run_layer("floorDivBroadcastable", a, b), [np.inf, -np.inf, np.nan])
     np.testing.assert_array_equal(run_layer("modBroadcastable", a, b), [np.nan] * 3)
+    np.testing.assert_array_equal(run_layer("divideBroadcastable", a, -b), [-np.inf, np.inf, np.nan])
+    np.testing.assert_array_equal(run_layer("floorDivBroadcastable", a, -b), [-np.inf, np.inf, np.nan])
+
+
+@pytest.mark.clause("floorDivBroadcastable.U3", "modBroadcastable.U2")
+def test_division_of_and_by_infinity():
+    a, b = [np.inf, -np.inf, np.inf], [2, 2, -3]
+    np.testing.assert_array_equal(run_layer("floorDivBroadcastable", a, b), [np.nan] * 3)
+    np.testing.assert_array_equal(run_layer("modBroadcastable", a, b), [np.nan] * 3)
+    y = run_layer("modBroadcastable", [5, -5, 5, -5], [np.inf, np.inf, -np.inf, -np.inf])
+    np.testing.assert_array_equal(y, [5, np.inf, -np.inf, -5])
 
 
 @pytest.mark.clause("powBroadcastable.U1")

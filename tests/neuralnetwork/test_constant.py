@@ -165,6 +165,15 @@ def test_ranges(start, end, step, precision):
         assert len(y) == len(expected)
 
 
+@pytest.mark.parametrize(("precision", "count"), [("float32", 3), ("float64", 4)])
+@pytest.mark.clause("rangeStatic.U1", "rangeDynamic.U1")
+def test_the_numbers_of_a_range_are_counted_in_the_arithmetic_of_the_network(precision, count):
+    end, step = (float(np.float32(v)) for v in (0.3, 0.1))  # as doubles their quotient is 3.00000007
+    assert run_layer("rangeStatic", precision=precision, endValue=end, stepSizeValue=step).shape == (count,)
+    y = run_layer("rangeDynamic", [end], precision=precision, static=False, stepSizeValue=step)
+    assert y.shape == (count,)
+
+
 @pytest.mark.clause("rangeDynamic.S2")
 def test_inputs_of_a_range_win_over_parameters():
     y = run_layer("rangeDynamic", [5], [1], [2], static=False, startValue=77, stepSizeValue=78)

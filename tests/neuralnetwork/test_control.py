@@ -81,7 +81,7 @@ def test_a_loop_runs_as_often_as_it_says():
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, 1), (1, 3), (2.9, 7), (-4, 1)])
-@pytest.mark.clause("loop.S1")
+@pytest.mark.clause("loop.S1", "loop.U1")
 def test_a_loop_may_be_told_how_often(count, expected):
     layers = [copy("x", "y"), loop([linear("y", "t", 2, 1), copy("t", "y")], most=9, count="n")]
     assert run(network(*layers, inputs=("x", "n")), x=1, n=count) == {"y": [expected]}
@@ -107,6 +107,42 @@ def doubling(most=0, count=None):
 @pytest.mark.clause("loop.S2")
 def test_a_loop_ends_by_condition_or_count(x, most, expected):
     assert run(network(*doubling(most)), x=x) == {"y": [expected]}
+
+
+@pytest.mark.parametrize(("most", "runs"), [(0, 8), (3, 4), (7, 8), (9, 8)])
+@pytest.mark.clause("loop.S2")
+def test_a_condition_is_computed_once_more_than_the_body(most, runs):
+    seen = []
+    net = network(*doubling(most), outputs=("y", "d"))
+    result = net.run({"x": np.ones(1, np.float32)}, lambda step, inputs, outputs: seen.append(step.outputs[0]))
+    assert seen.count("d") == runs  # y is 128 after 7 rounds
+    assert result["d"].item() == 100 - result["y"].item()
+
+
+@pytest.mark.parametrize(("remaining", "rounds"), [(2e-6, 1), (5e-7, 0), (-5e-7, 0), (-2e-6, 1)])
+@pytest.mark.clause("loop.U2")
+def test_a_condition_close_to_zero_ends_a_loop(remaining, rounds):
+    once = loop([linear("y", "t", 1, 1), copy("t", "y")], condition=[copy("x", "go")], variable="go", most=1)
+    assert run(network(linear("x", "zero", 0, 0), copy("zero", "y"), once), x=remaining) == {"y": [rounds]}
+
+
+@pytest.mark.parametrize("value", [np.nan, [1, 2]])
+@pytest.mark.clause("loop.C3", "loop.U1", "loop.U2")
+def test_a_count_and_a_condition_must_be_one_number(value):
+    counted = network(copy("x", "y"), loop([copy("x", "y")], most=3, count="n"), inputs=("x", "n"))
+    with pytest.raises(InputError, match=r"loop_1.*blob 'n' must be a single number, got"):
+        run(counted, x=1, n=value)
+    conditional = network(loop([copy("x", "y")], condition=[copy("x", "go")], variable="go"), outputs=("go",))
+    with pytest.raises(InputError, match=r"loop_0.*blob 'go' must be a single number, got"):
+        run(conditional, x=value)
+
+
+@pytest.mark.clause("loop.U3")
+def test_of_a_loop_with_a_condition_only_the_condition_is_visible_afterwards():
+    conditional = loop([copy("x", "y")], condition=[copy("x", "go")], variable="go", most=1)
+    assert run(network(conditional, outputs=("go",)), x=1) == {"go": [1]}
+    with pytest.raises(InvalidModelError, match="no layer produces 'y'"):
+        network(conditional)
 
 
 @pytest.mark.clause("loop.S2")
@@ -193,7 +229,7 @@ def test_a_loop_without_end_is_stopped(monkeypatch):
 
 
 @pytest.mark.parametrize("value", [np.nan, [1, 2]])
-@pytest.mark.clause("branch.C2")
+@pytest.mark.clause("branch.C2", "branch.U1")
 def test_a_condition_must_be_one_number(value):
     net = network(branch("c", [linear("x", "y", 10, 0)], [linear("x", "y", 1, 1)]), inputs=("c", "x"))
     with pytest.raises(InputError, match=r"branch_0.*blob 'c' must be a single number, got"):
@@ -212,10 +248,19 @@ def test_a_condition_must_be_one_number(value):
             [loop([copy("x", "y")], condition=[copy("x", "go")], variable="stop")],
             "does not produce conditionVar 'stop'",
         ),
+        # Around the loop there is such a blob, but its own network does not write it.
+        (
+            [copy("x", "go"), loop([copy("x", "y")], condition=[copy("x", "z")], variable="go", most=2)],
+            "does not produce conditionVar 'go'",
+        ),
         ([BREAK], r"\(loopBreak\): must be inside the body of a loop"),
         ([CONTINUE], r"\(loopContinue\): must be inside the body of a loop"),
         ([loop([copy("x", "y")], condition=[copy("x", "go"), BREAK], variable="go")], "must be inside the body"),
         ([loop([copy("x", "y")], condition=[copy("x", "go"), CONTINUE], variable="go")], "must be inside the body"),
+        (
+            [loop([loop([copy("x", "y")], condition=[copy("x", "go"), BREAK], variable="go")], most=2)],
+            "must be inside the body",
+        ),
         ([copy("x", "y"), copy("x", "x")], "copies blob 'x' to itself"),
         ([branch("x", [copy("q", "y")])], r"layers\[0\].ifBranch.layers\[0\] 'copy_0' \(copy\): uses blob 'q'"),
         ([branch("x", [copy("x", "y")])], "no layer produces 'y'"),

@@ -49,6 +49,7 @@ CONVOLUTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"nGroups": 2, "kernelChannels": 2, "weights": WEIGHTS[:, :2]},
         {"groups": 2, "weight": WEIGHTS[:, :2]},
     ),
+    "outputShape, which is not read": ({"outputShape": [5]}, {}),
     "kernel 3x3 if not set": (
         {"kernelSize": [], "weights": integers((6, 4, 3, 3))},
         {"weight": integers((6, 4, 3, 3))},
@@ -68,6 +69,11 @@ DECONVOLUTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     # 11 rows, 8 wanted; 8 columns, 5 wanted, whatever the padding says.
     "outputShape": ({"outputShape": [8, 5], "valid": borders(1, 1, 1, 1)}, {"crop": ((1, 2), (1, 2))}),
+    # 11 rows, 14 wanted; 8 columns, 9 wanted.
+    "outputShape beyond": (
+        {"outputShape": [14, 9], "bias": BIAS, "hasBias": True},
+        {"crop": ((0, -3), (0, -1)), "bias": BIAS},
+    ),
     "outputShape and same": (
         {"outputShape": [8, 5], "same": {"asymmetryMode": "TOP_LEFT_HEAVY"}},
         {"crop": ((1, 2), (1, 2))},
@@ -88,7 +94,7 @@ def test_convolution(fields: dict[str, Any], options: dict[str, Any], precision:
 
 
 @pytest.mark.parametrize(("fields", "options"), DECONVOLUTIONS.values(), ids=DECONVOLUTIONS)
-@pytest.mark.clause("convolution.S5", "convolution.U1", "convolution.U2")
+@pytest.mark.clause("convolution.S5", "convolution.U1", "convolution.U2", "convolution.U3")
 def test_deconvolution(fields: dict[str, Any], options: dict[str, Any]) -> None:
     y = run_layer("convolution", X, **_merged(DECONVOLUTION, fields))
     np.testing.assert_array_equal(y, deconvolve(X, **{"weight": DECONVOLUTION["weights"], **options}))
@@ -106,6 +112,21 @@ def test_weights_from_an_input() -> None:
     fields = {name: value for name, value in FIELDS.items() if name != "weights"}
     y = run_layer("convolution", X[0], WEIGHTS, rank5=False, stride=[1, 2], **fields)
     np.testing.assert_array_equal(y, convolve(X[0], WEIGHTS, stride=(1, 2)))
+
+
+@pytest.mark.clause("convolution.U4")
+def test_weights_from_an_input_with_groups_and_a_bias() -> None:
+    fields = {**FIELDS, "nGroups": 2, "kernelChannels": 2, "hasBias": True, "bias": BIAS}
+    del fields["weights"]
+    y = run_layer("convolution", X[0], WEIGHTS[:, :2], rank5=False, **fields)
+    np.testing.assert_array_equal(y, convolve(X[0], WEIGHTS[:, :2], BIAS, groups=2))
+
+
+@pytest.mark.parametrize(("one", "other"), [(np.float16, np.float32), (np.float32, np.float16)])
+@pytest.mark.clause("convolution.U5")
+def test_weights_and_bias_of_different_precision(one: Any, other: Any) -> None:
+    fields = {**FIELDS, "weights": WEIGHTS.astype(one), "hasBias": True, "bias": BIAS.astype(other)}
+    np.testing.assert_array_equal(run_layer("convolution", X, **fields), convolve(X, WEIGHTS, BIAS))
 
 
 @pytest.mark.parametrize("deconvolves", [False, True])
@@ -142,6 +163,8 @@ def test_fused_with_the_next_layer_it_gives_the_same_bits(deconvolves: bool) -> 
     ("fields", "message"),
     [
         ({"valid": None}, "no kind of padding"),
+        ({"valid": None, "isDeconvolution": True, "outputShape": [8, 5]}, "no kind of padding"),
+        ({"same": {"asymmetryMode": 7}}, "asymmetryMode is 7, which the schema does not define"),
         ({"outputChannels": 0}, "outputChannels is 0"),
         ({"kernelChannels": 0}, "kernelChannels is 0"),
         ({"nGroups": 4}, "nGroups is 4, which does not divide outputChannels, 6"),
@@ -151,6 +174,7 @@ def test_fused_with_the_next_layer_it_gives_the_same_bits(deconvolves: bool) -> 
         ({"stride": [0, 1]}, "stride is"),
         ({"dilationFactor": [1, 2**31]}, "dilationFactor is"),
         ({"valid": borders(0, 2**60, 0, 0)}, "paddingAmounts"),
+        ({"valid": {"paddingAmounts": {"borderAmounts": [{"startEdgeSize": 1}]}}}, "paddingAmounts has 1 entries"),
         ({"kernelSize": [3, 3]}, "holds 144 values, the declared shape 6 x 4 x 3 x 3 needs 216"),
         ({"kernelSize": [2**31 - 1] * 2, "outputChannels": 2**60}, "holds 144 values"),
         ({"hasBias": True}, "bias: holds 0 values"),
@@ -168,6 +192,7 @@ def test_invalid_parameters(fields: dict[str, Any], message: str) -> None:
     ("fields", "shape", "message"),
     [
         ({}, (2, 3, 5, 9, 7), r"expected an input \[\*, 4, H, W\]"),
+        ({}, (4, 9, 7), "rank 4 or more"),
         ({}, (2, 3, 4, 2, 7), "the kernel does not fit"),
         ({"dilationFactor": [2**31 - 1, 1]}, (2, 3, 4, 9, 7), "the kernel does not fit"),
         ({"isDeconvolution": True, "valid": borders(9, 9, 0, 0)}, (2, 3, 4, 9, 7), "the crop is too large"),

@@ -17,7 +17,7 @@ UNARY = {
     "INVERSE": lambda v: 1 / (v + 1e-6),
     "POWER": lambda v: 1.0,
     "EXP": math.exp,
-    "LOG": math.log,
+    "LOG": lambda v: math.log(v + 1e-6),
     "ABS": abs,
     "THRESHOLD": lambda v: max(0.0, v),
 }
@@ -58,7 +58,9 @@ def test_unary_inverse_of_zero_is_finite():
     np.testing.assert_allclose(y, 1e6, rtol=4 * 2**-24)
 
 
-@pytest.mark.parametrize("fields", [{"type": "SQRT"}, {"type": "LOG"}, {"type": "POWER", "alpha": 0.5}])
+@pytest.mark.parametrize(
+    "fields", [{"type": "SQRT"}, {"type": "RSQRT"}, {"type": "LOG"}, {"type": "POWER", "alpha": 0.5}]
+)
 @pytest.mark.clause("unary.S3")
 def test_unary_of_negative_numbers(fields):
     with np.errstate(invalid="ignore"):
@@ -103,7 +105,7 @@ def test_broadcasting_between_ranks(kind):
     assert y[1, 2, 3, 4] == np.float32(SEVERAL[kind]([a[1, 2, 3, 4], b[1, 2, 3, 4], c[1, 2, 3, 4]]))
 
 
-@pytest.mark.clause("add.S2", "multiply.S2", "average.S1", "max.S1", "min.S1")
+@pytest.mark.clause("add.S2", "multiply.S2", "average.S1", "max.S1", "min.S1", "average.U1", "max.U1", "min.U1")
 def test_one_input():
     x = integers((1, 2, 3, 4, 5))
     np.testing.assert_array_equal(run_layer("add", x, alpha=2.5), x + 2.5)
@@ -150,7 +152,7 @@ def _at(values, index):
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (3, 4, 5, 6)])
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.clause("scale.S1", "scale.S2", "bias.S1")
+@pytest.mark.clause("scale.S1", "scale.S2", "scale.U2", "bias.S1", "bias.U2")
 def test_scale_and_bias(form, shape, precision):
     x, w, b = integers(shape), integers(form, 1), integers(FORMS[-FORMS.index(form)], 2)
     options = {"rank5": len(shape) == 5, "precision": precision}
@@ -168,6 +170,14 @@ def test_scale_and_bias(form, shape, precision):
 def test_scale_without_has_bias_ignores_the_bias():
     x = integers((1, 2, 3, 4, 5))
     np.testing.assert_array_equal(run_layer("scale", x, shapeScale=[1], scale=[2], shapeBias=[1], bias=[7]), 2 * x)
+
+
+@pytest.mark.parametrize(("one", "other"), [(np.float16, np.float32), (np.float32, np.float16)])
+@pytest.mark.clause("scale.U3")
+def test_scale_and_bias_of_different_precision(one, other):
+    x, w, b = integers((2, 3, 4, 5, 6)), integers((4,), 1), integers((4,), 2)
+    fields = {"shapeScale": [4], "scale": w.astype(one), "hasBias": True, "shapeBias": [4], "bias": b.astype(other)}
+    np.testing.assert_array_equal(run_layer("scale", x, **fields), x * w.reshape(4, 1, 1) + b.reshape(4, 1, 1))
 
 
 @pytest.mark.clause("scale.U1", "bias.U1")
@@ -229,10 +239,21 @@ def test_scale_wants_rank_3():
         run_layer("scale", integers((4, 5)), rank5=False, shapeScale=[1], scale=[2])
 
 
-@pytest.mark.clause("unary.U1")
-def test_log_adds_epsilon_where_it_is_set():
+@pytest.mark.clause("unary.S1", "unary.U1")
+def test_log_adds_epsilon():
     x = integers((2, 3, 5, 4, 7), low=1, high=9)
-    np.testing.assert_array_equal(run_layer("unary", x, type="LOG", precision="float64"), np.log(x))
     half = np.float64(np.float32(0.3))
     y = run_layer("unary", x, type="LOG", epsilon=0.3, precision="float64")
     np.testing.assert_array_equal(y, np.log(x + half))
+
+
+@pytest.mark.clause("unary.U2")
+def test_log_adds_the_default_epsilon():
+    x = integers((2, 3, 5, 4, 7), low=0, high=9)
+    np.testing.assert_array_equal(run_layer("unary", x, type="LOG", precision="float64"), np.log(x + 1e-6))
+
+
+@pytest.mark.clause("unary.U3")
+def test_threshold_keeps_nan():
+    y = run_layer("unary", np.full((1, 1, 2, 3, 4), np.nan), type="THRESHOLD", alpha=2)
+    assert np.isnan(y).all()

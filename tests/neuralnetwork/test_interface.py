@@ -113,6 +113,7 @@ def test_new_parameters_make_a_layer_new(kind: str, fields: dict[str, Any]) -> N
     assert not is_legacy_layer(layer(kind, **fields))
 
 
+@pytest.mark.clause("convolution.C5")
 def test_convolution_with_weights_as_input_is_new() -> None:
     convolution = layer("convolution")
     convolution.input.append("weights")

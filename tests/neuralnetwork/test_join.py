@@ -142,6 +142,13 @@ def test_tile_as_the_specification_shows_it():
     assert run_layer("tile", x, reps=[6]).shape == (2, 4, 12)
 
 
+@pytest.mark.clause("tile.U1")
+def test_tile_by_an_input_with_fractions():
+    x = integers((2, 3))
+    np.testing.assert_array_equal(run_layer("tile", x, [2.9, 1.2], static=False), np.tile(x, [2, 1]))
+    np.testing.assert_array_equal(run_layer("tile", x, [2.0], static=False), np.tile(x, [1, 2]))
+
+
 @pytest.mark.parametrize("reps", [[], [0], [1, 1, 2]])
 @pytest.mark.clause("tile.C1")
 def test_tile_errors(reps):

@@ -7,6 +7,7 @@ import pytest
 from support import integers, one_layer, run_layer
 
 from refcoreml.errors import InputError, InvalidModelError
+from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 
 PRECISIONS = ["float32", "float64"]
@@ -42,7 +43,7 @@ def test_inner_product(shape, made, has_bias, precision):
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
-@pytest.mark.clause("innerProduct.U1", "innerProduct.U2")
+@pytest.mark.clause("innerProduct.S4", "innerProduct.U1", "innerProduct.U2")
 def test_inner_product_with_dynamic_quantization_is_the_float_product(has_bias):
     codes, x = integers((3, 5), 1).astype(np.int8), integers((2, 4, 5, 1, 1))
     weights = schema.WeightParams(int8RawValue=codes.tobytes())
@@ -54,6 +55,40 @@ def test_inner_product_with_dynamic_quantization_is_the_float_product(has_bias):
     )
     expected = _product(x.reshape(-1, 5), 0.25 * codes, [1, 2, 3] if has_bias else [0, 0, 0])
     np.testing.assert_array_equal(y.reshape(-1, 3), expected)
+
+
+@pytest.mark.clause("innerProduct.U3")
+def test_inner_product_with_dynamic_quantization_of_other_weights():
+    fields = {"int8DynamicQuantize": True, "inputChannels": 3, "outputChannels": 2}
+    weights = integers((2, 3))
+    y = run_layer("innerProduct", np.eye(3), rank5=False, weights=weights, **fields)
+    np.testing.assert_array_equal(y, weights.T)
+    signed = schema.WeightParams(int8RawValue=integers((2, 3)).astype(np.int8).tobytes())
+    signed.quantization.numberOfBits = 8
+    signed.quantization.linearQuantization.scale.extend([2, 3])
+    y = run_layer("innerProduct", np.eye(3), rank5=False, weights=signed, **fields)
+    np.testing.assert_array_equal(y, (integers((2, 3)) * [[2], [3]]).T)
+
+
+@pytest.mark.parametrize(("one", "other"), [(np.float16, np.float32), (np.float32, np.float16)])
+@pytest.mark.clause("innerProduct.U4", "embedding.U2")
+def test_weights_and_bias_of_different_precision(one, other):
+    w, b = integers((2, 3)), integers((2,), 1)
+    fields = {"weights": w.astype(one), "hasBias": True, "bias": b.astype(other), "outputChannels": 2}
+    y = run_layer("innerProduct", np.eye(3), rank5=False, inputChannels=3, **fields)
+    np.testing.assert_array_equal(y, w.T + b)
+    y = run_layer("embedding", np.arange(3).reshape(3, 1, 1, 1), rank5=False, inputDim=3, **fields)
+    np.testing.assert_array_equal(y.reshape(3, 2), w.T + b)
+
+
+@pytest.mark.clause("embedding.S2")
+def test_embedding_with_a_scale_for_each_output():
+    weights = schema.WeightParams(rawValue=bytes(range(6)))
+    weights.quantization.numberOfBits = 8
+    weights.quantization.linearQuantization.scale.extend([1, 10])
+    x = np.arange(3).reshape(3, 1, 1, 1)
+    y = run_layer("embedding", x, rank5=False, weights=weights, inputDim=3, outputChannels=2)
+    np.testing.assert_array_equal(y.reshape(3, 2).T, [[0, 1, 2], [30, 40, 50]])
 
 
 @pytest.mark.clause("innerProduct.S3")
@@ -108,6 +143,14 @@ def test_embedding_index_out_of_range(index):
         run_layer("embedding", x, inputDim=7, outputChannels=4, weights=np.zeros((4, 7)))
 
 
+@pytest.mark.clause("embedding.C3")
+def test_embedding_takes_the_nearest_index_if_not_strict():
+    spec = one_layer("embedding", inputDim=3, outputChannels=1, weights=[10, 20, 30]).steps[0].node.spec
+    network = Network([spec], inputs=["x0"], outputs=["y0"], rank5=True, strict=False)
+    x = np.array([-1, 3, np.inf, np.nan], np.float32).reshape(4, 1, 1, 1, 1)
+    np.testing.assert_array_equal(network.run({"x0": x})["y0"].reshape(-1), [10, 30, 30, 10])
+
+
 @pytest.mark.clause("embedding.U1")
 def test_embedding_cuts_fractions_off():
     x = np.array([1.9, 0.2, -0.9]).reshape(3, 1, 1, 1, 1)
@@ -128,6 +171,8 @@ def test_embedding_errors():
         run_layer("embedding", np.zeros((1, 1, 1, 1, 1)), inputDim=3)
     with pytest.raises(InvalidModelError, match="weights: holds 3 values"):
         run_layer("embedding", np.zeros((1, 1, 1, 1, 1)), **{**fields, "outputChannels": 2})
+    with pytest.raises(InvalidModelError, match="bias: holds 0 values"):
+        run_layer("embedding", np.zeros((1, 1, 1, 1, 1)), hasBias=True, **fields)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

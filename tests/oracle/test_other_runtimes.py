@@ -43,7 +43,7 @@ def _activation(x: Any, f: dict[str, Any]) -> Any:
 
 def _unary(x: Any, f: dict[str, Any]) -> Any:
     x = x * f.get("scale", 1.0) + f.get("shift", 0.0) if "scale" in f else x
-    epsilon, alpha = f.get("epsilon", 0.0 if f["type"] == "LOG" else 1e-6), f["alpha"]
+    epsilon, alpha = f.get("epsilon", 1e-6), f["alpha"]
     functions: dict[str, Callable[[], Any]] = {
         "SQRT": lambda: torch.sqrt(x),
         "RSQRT": lambda: torch.rsqrt(x + epsilon),

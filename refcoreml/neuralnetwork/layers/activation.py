@@ -131,8 +131,7 @@ def parametric_softplus(params: Any) -> Kernel:
 def activation_layer(node: Node) -> Op:
     """Y = f(x) with one of `ACTIVATIONS`.
 
-    Input: x [*D]; for PReLU and parametricSoftplus [*, C, H, W], or of rank 1 and 2 [*, C], as a network converted from
-    torch has it behind a dense layer. Output: the shape of x.
+    Input: x [*D]; for PReLU and parametricSoftplus [*, C, H, W], or of rank 1 and 2 [*, C]. Output: the shape of x.
     Errors: no function chosen; PReLU or parametricSoftplus with weights that are neither of length 1 nor C.
     Source: ``ActivationParams``. Numbers that are unset read 0.
     """

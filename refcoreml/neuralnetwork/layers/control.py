@@ -58,14 +58,16 @@ def branch(node: Node) -> Op:
 def loop(node: Node) -> Op:
     """Runs ``bodyNetwork`` again and again.
 
-    Before each round, the first included, ``conditionNetwork`` runs if there is one; the loop ends when
-    abs(conditionVar) is not above 1e-6. It also ends after n rounds, n being the input if there is one, else
+    Before each round, the first included, and after the last, ``conditionNetwork`` runs if there is one; the loop ends
+    when abs(conditionVar) is not above 1e-6. It also ends after n rounds, n being the input if there is one, else
     ``maxLoopIterations``; with a condition network, ``maxLoopIterations`` = 0 means no such limit.
 
     Input: optionally n, a single number, fractions cut off. No outputs: the blobs of the condition network, or without
     one those of the body, exist afterwards.
-    Errors: an empty body; neither condition nor count; more than `LOOP_LIMIT` rounds.
-    Source: ``LoopLayerParams``.
+    Errors: an empty body; neither condition nor count; a condition network that does not produce ``conditionVar``;
+    more than `LOOP_LIMIT` rounds.
+    Source: ``LoopLayerParams``. Chosen: the 1e-6 of ``branch``, where the schema says only close to 0; which blobs
+    exist afterwards, as Apple's validator has it, where the schema's comment has those of the body too.
     """
     params = node.params
     conditional = "conditionNetwork" in node.bodies

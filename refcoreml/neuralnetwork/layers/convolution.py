@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from refcoreml.kernels import conv as kernels
 from refcoreml.kernels._types import Array, Shape
+from refcoreml.neuralnetwork.layers.elementwise import enum_name
 from refcoreml.neuralnetwork.layers.padding import borders
 from refcoreml.neuralnetwork.registry import Inplace, Node, Op, layer
-from refcoreml.spec import schema
 
 #: Sizes are 32-bit integers to Core ML. The limit keeps sums of them within 64 bits here.
 _LARGEST = 2**31 - 1
@@ -43,9 +43,9 @@ def convolution(node: Node) -> Op:
         ``same``: H' = ceil(H / s), for a deconvolution H * s; an odd pixel of padding or crop lies at the bottom and
         right (BOTTOM_RIGHT_HEAVY) or at the top and left.
         ``outputShape`` (H', W'), deconvolution only: takes the place of a padding that gives another size.
-    Errors: no kind of padding; sizes of 0 or beyond 32 bits; groups that do not divide the channels; weights of another
-    size; an input of other channels; a kernel that does not fit; weights as an input of a deconvolution or together
-    with a dilation, which the specification rules out.
+    Errors: no kind of padding, or an unknown ``asymmetryMode``; sizes of 0 or beyond 32 bits; groups that do not divide
+    the channels; weights of another size; an input of other channels; a kernel that does not fit; weights as an input
+    of a deconvolution or together with a dilation, which the specification rules out.
     Source: ``ConvolutionLayerParams``.
     Chosen: a deconvolution honours the dilation, although Apple's comments on the schema say that it is ignored: its
     tests do not. The crop that ``outputShape`` asks for is split like ``same`` with BOTTOM_RIGHT_HEAVY; devices differ.
@@ -66,7 +66,7 @@ def convolution(node: Node) -> Op:
     wanted = pair(node, "outputShape", params.outputShape, default=0, least=1) if deconvolves else (0, 0)
     edges = borders(node, params.valid.paddingAmounts, "paddingAmounts")
     node.require(max(map(max, edges)) <= _LARGEST, f"paddingAmounts are {edges}, expected at most {_LARGEST}")
-    heavy_begin = params.same.asymmetryMode == schema.SamePadding.TOP_LEFT_HEAVY
+    heavy_begin = enum_name(node, "asymmetryMode", params.same) == "TOP_LEFT_HEAVY"
     node.require(fixed or not deconvolves, "takes its weights from an input, which a deconvolution cannot")
     node.require(fixed or dilation == (1, 1), f"takes its weights from an input, but has the dilation {dilation}")
 

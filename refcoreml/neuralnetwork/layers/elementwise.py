@@ -35,17 +35,17 @@ def unary(node: Node) -> Op:
 
     Input: x [*D]. Output: [*D].
     Parameters: ``type``, SQRT if unset; ``scale`` 1 if 0 or unset; ``shift`` 0; ``epsilon`` 1e-6 if 0
-    or unset (so that INVERSE of 0 is 1e6, not Inf), but 0 for LOG; ``alpha`` 0.
-    Outside the domain (SQRT and LOG of a negative number, POWER of one with a fractional exponent) the value is NaN.
+    or unset (so that INVERSE of 0 is 1e6, not Inf); ``alpha`` 0.
+    Outside the domain (SQRT, RSQRT and LOG of a negative number, POWER of one with a fractional exponent) it is NaN.
     Errors: an unknown ``type``.
     Source: ``UnaryFunctionLayerParams``. That LOG adds epsilon is seen in Apple's tests only.
+    Chosen: the default of epsilon counts for LOG too; THRESHOLD keeps NaN.
     """
     params = node.params
     name = enum_name(node, "type")
     function, parameter = _UNARY[name]
     if parameter is not None:
-        default = 0.0 if name == "LOG" else 1e-6
-        value = params.alpha if parameter == "alpha" else params.epsilon or default
+        value = params.alpha if parameter == "alpha" else params.epsilon or 1e-6
         function = partial(function, **{parameter: value})
     scale, shift = params.scale or 1.0, params.shift
     if scale == 1 and shift == 0:

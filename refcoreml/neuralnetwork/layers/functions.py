@@ -52,7 +52,7 @@ def round_(node: Node) -> Op:
     """Y = the nearest whole number, of two the even one.
 
     Source: ``RoundLayerParams`` (no fields).
-    Chosen: half to even, as Apple's test on the CPU has it; the specification is silent, and devices differ.
+    Chosen: half to even, as NumPy, with which Apple's tests compare; the specification is silent, and devices differ.
     """
     return elementwise(np.rint)
 

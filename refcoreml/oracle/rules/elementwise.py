@@ -179,8 +179,8 @@ def _unary(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[
         return [r.monotone(x, np.exp, "exp").rad]
     if name == "SQRT":
         return [np.where(x.mid - x.rad >= 0, r.root(x).rad, np.where(x.mid + x.rad < 0, 0.0, np.inf))]
-    epsilon = layer.scalar("epsilon", 0.0 if name == "LOG" else 1e-6)
-    x = r.add(x, epsilon) if epsilon.mid else x
+    epsilon = layer.scalar("epsilon", 1e-6)
+    x = r.add(x, epsilon)
     if name == "LOG":
         return [logarithm(layer, x).rad]
     return [r.reciprocal(r.root(x) if name == "RSQRT" else x).rad]
