@@ -83,7 +83,7 @@ def test_the_page_is_current():
         ("activation/tanh/nan", ["activation.S2", "activation.S7"]),
         ("add/invalid-shapes/integers", ["add.C1"]),
         ("files/break-outside", ["loopBreak.C1"]),
-        ("innerProduct/int8/integers", []),
+        ("innerProduct/int8/integers", ["innerProduct.S4"]),
     ],
 )
 def test_claims_of_some_cases(case, labels):
