@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -35,7 +36,8 @@ def test_every_clause_has_a_test_and_every_label_a_clause() -> None:
 
 
 def test_the_pages_are_what_the_generator_writes() -> None:
-    assert specification.stale(specification.pages(KNOWN, specification.labels_in_tests())) == []
+    made = specification.pages(KNOWN, specification.labels_in_tests(), specification.labels_in_cases())
+    assert specification.stale(made) == []
 
 
 def test_the_figures_are_what_the_layers_compute() -> None:
@@ -63,6 +65,13 @@ def test_what_does_not_match_is_found() -> None:
         "no test carries the clause softmax.C1",
         "b.py::test_b: there is no clause softmax.S2",
     ]
+
+
+def test_labels_are_read_from_cases(tmp_path: Path) -> None:
+    for case, labels in {"a/one/wide": ["a.S1"], "a/one/plain": ["a.S1", "a.S2"], "b/two/plain": ["a.S1"]}.items():
+        (tmp_path / case).mkdir(parents=True)
+        (tmp_path / case / "case.json").write_text(json.dumps({"clauses": labels}))
+    assert specification.labels_in_cases(tmp_path) == {"a.S1": ["a/one", "b/two"], "a.S2": ["a/one"]}
 
 
 def test_labels_are_read_from_decorators_and_their_cases(tmp_path: Path) -> None:
