@@ -70,6 +70,22 @@ def test_a_difference_is_seen(tmp_path):
     assert any("references differ" in problem for problem in problems)
 
 
+def test_cases_that_are_missing_or_unknown_are_told(tmp_path, capsys, monkeypatch):
+    plans = [plan for plan in generate.plans() if plan.id.startswith("ceil/plain/")]
+    monkeypatch.setattr(generate, "plans", lambda sets: plans)
+    first, *others = plans
+    for plan in others:
+        generate.write(plan, tmp_path / plan.id)
+    generate.write(first, tmp_path / "ceil/plain/strange")
+    assert generate.main(["--check", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"{first.id}: is missing",
+        "ceil/plain/strange: is not in the catalogue",
+        f"{len(plans)} cases compared",
+    ]
+
+
 def test_a_difference_in_what_a_case_requires_is_seen(tmp_path):
     plan = next(plan for plan in generate.plans() if plan.id == "custom/total/integers")
     generate.write(plan, tmp_path / plan.id)
