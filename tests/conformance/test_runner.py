@@ -40,7 +40,7 @@ print("garbage \\x00 \\xff" * 1000)
     "nothing": lambda: None,
     "bytes": lambda: open(y, "wb").write(b"\\x93NUMPY garbage"),
     "folder": lambda: os.mkdir(y),
-    "hang": lambda: time.sleep(60),
+    "hang": lambda: time.sleep(600),
     "reject": lambda: sys.exit(1),
     "unsupported": lambda: sys.exit(2),
     "crash": lambda: sys.exit(77),
@@ -84,11 +84,11 @@ def test_commands(actor, act):
 def test_what_hangs_is_ended_and_the_run_goes_on(actor, tmp_path):
     for make in (
         lambda: Command(actor("hang")),
-        lambda: PythonSession(session(tmp_path, "import time; time.sleep(60)")),
+        lambda: PythonSession(session(tmp_path, "import time; time.sleep(600)")),
     ):
         results = list(run_cases([CEIL, CASES / "ceil/plain/wide"], make, "fp32", timeout=2, jobs=2))
         assert [result.status for result in results] == ["timeout"] * 2
-        assert all(result.seconds < 20 for result in results)
+        assert all(result.seconds < 300 for result in results)  # also on a busy machine
 
 
 def test_a_command_that_does_not_exist():

@@ -142,10 +142,10 @@ HUGE = 2**31 - 1
 )
 def test_hostile_sizes_are_quick_and_exact(windows):
     x = integers((2, 9), seed=6).astype(np.float64)
-    start = time.perf_counter()
+    start = time.process_time()
     y = max_pool(x, [global_windows(2), windows])
     average = average_pool(x, [global_windows(2), windows], exclude_padding=True)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     for i in range(windows.count):
         first = i * windows.stride - windows.begin
         pixels = x[:, max(first, 0) : max(first + windows.kernel, 0)]
@@ -155,9 +155,9 @@ def test_hostile_sizes_are_quick_and_exact(windows):
 
 def test_the_cost_does_not_grow_with_the_kernel():
     x = np.zeros((1, 1 << 18), np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
     max_pool(x, [global_windows(1), same_windows(1 << 18, 1 << 17)])  # 3e10 comparisons one by one
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
