@@ -192,6 +192,20 @@ class Rounding:
         count = a.mid.size / total.mid.size
         return self.shared(total, count)
 
+    def running_mean(self, a: Ball, axes: tuple[int, ...]) -> Ball:
+        """The mean for a normalization, as above or step by step: m_k = m_(k-1) + (a_k - m_(k-1)) / k (Welford).
+
+        A rounding at step k counts k / n in the end. With up to three in the quotient and one in the sum they add up to
+        u sum (k / n) (3 |a_k - m_(k-1)| / k + |m_k|) <= u max |a| (6 + (n + 1) / 2), whole numbers or not.
+        """
+        mean = self.mean(a, axes)
+        count = a.mid.size / mean.mid.size
+        if count == 1:
+            return mean
+        off = Ball(mean.mid, a.rad.mean(axes, keepdims=True))
+        steps = self.rounded(off, 6 + (count + 1) / 2, a.size.max(axes, keepdims=True))
+        return Ball(mean.mid, np.maximum(mean.rad, steps.rad))
+
     def shared(self, total: Ball, count: Any) -> Ball:
         """Total / count of a known count; a power of 2 divides exactly."""
         share = Ball(total.mid / count, total.rad / count)
@@ -207,7 +221,7 @@ class Rounding:
         self, x: Ball, axes: tuple[int, ...], epsilon: Ball, gamma: Ball | None = None, beta: Ball | None = None
     ) -> Ball:
         """(x - mean) / sqrt(mean((x - mean)^2) + epsilon) along axes, times gamma, plus beta."""
-        mean = self.mean(x, axes)
+        mean = self.running_mean(x, axes)
         variance = self.mean(self.square(self.subtract(x, mean)), axes)
         return self.normalize(x, mean, self.root(self.add(variance, epsilon)), gamma, beta)
 

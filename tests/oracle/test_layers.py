@@ -221,3 +221,27 @@ def test_loops(profile):
     assert all(answer.check == "composite" or answer.check == "ulp" for answer in found)
     relative = [float((answer.bound / np.abs(answer.value)).max()) for answer in found]
     assert 2 * relative[0] < relative[1] < 8 * relative[0]
+
+
+@pytest.mark.parametrize("offset", [0, 1000])
+@pytest.mark.parametrize("whole", [True, False])
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.integers(2, 40))
+def test_normalizations_by_a_running_mean(whole, offset, seed, length):
+    """Welford's algorithm in single precision, as torch has it: inexact for whole numbers, too."""
+    random, one = np.random.default_rng(seed), np.float32
+    x = random.integers(-9, 9, (3, length)) if whole else random.normal(size=(3, length))
+    x[:, 0] -= x.sum(1) if whole else 0  # the mean is a whole number
+    x = (x + offset).astype(one)
+    gamma, beta = random.normal(size=length).astype(one), np.zeros(length, one)
+    net = build.Network({"x": x.shape}, ["y"], exact=True)
+    net.add("layerNormalization", outputs="y", normalized_shape=[length], gamma=gamma, beta=beta, eps=1e-3)
+    y = np.empty_like(x)
+    for row, out in zip(x, y, strict=True):
+        mean = squares = one(0)
+        for count, value in enumerate(row, 1):
+            delta = value - mean
+            mean += delta / one(count)
+            squares += delta * (value - mean)
+        out[:] = (row - mean) / np.sqrt(squares / one(length) + one(1e-3)) * gamma + beta
+    assert misses(y, oracle(net.spec(), {"x": x}, "fp32")["y"]) == 0

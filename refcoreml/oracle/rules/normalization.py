@@ -48,7 +48,7 @@ def _mvn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
     axes = (-3, -2, -1) if layer.params.acrossChannels else (-2, -1)
     if layer.params.normalizeVariance:
         return [r.standardize(x, axes, layer.scalar("epsilon", 1e-6)).rad]
-    return [r.subtract(x, r.mean(x, axes)).rad]
+    return [r.subtract(x, r.running_mean(x, axes)).rad]
 
 
 @bounded("composite", "layerNormalization")
