@@ -5,7 +5,8 @@
 
    Reads CASE/case.json, references and bounds from CASE's file of arrays, and OUT/<output>.npy, and prints a line per output.
    Exit code: 0 all within their bounds, 1 not, 3 the case cannot be read or says nothing about the profile.
-   Left out, as it is not needed for a verdict on a sound case: checksums, and moments of random numbers. */
+   Left out, as it is not needed for a verdict on a sound case: checksums, moments of random numbers, and leniency with
+   whole numbers that a fast algorithm rounds ("rounded"). */
 
 #include <math.h>
 #include <stdint.h>

@@ -65,11 +65,13 @@ class Expected:
         reference: the exact value of each element.
         bound: how far an honest implementation may be from it; a number stands for all elements.
         deviation: of many sums in half precision the standard deviation of an honest error.
+        rounded: of products of whole numbers, which any order of summation gives exactly, the bound if sums round.
     """
 
     reference: Stored
     bound: Stored | float
     deviation: Stored | None = None
+    rounded: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
         str(profile): Expected(
             stored(given["reference"]),
             float(given["bound"]) if isinstance(given["bound"], (int, float)) else stored(given["bound"]),
-            stored(given["deviation"]) if "deviation" in given else None,
+            *(stored(given[key]) if key in given else None for key in ("deviation", "rounded")),
         )
         for profile, given in item["profiles"].items()
     }

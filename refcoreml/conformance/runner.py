@@ -47,7 +47,8 @@ class Result:
     Attributes:
         id, family, data: the case's; of a damaged case the id is its folder.
         layers: the types of layers in the case.
-        status: ``pass``, ``suspicious`` (within the bounds, but with errors larger than those of rounding),
+        status: ``pass``, ``suspicious`` (within the bounds, but with errors larger than those of rounding, or rounded
+            where whole numbers are exact in any order),
             ``fail``, ``unsupported``, ``crash``, ``timeout``, ``damaged`` (the case, not the
             implementation); and by the implementer's list ``expected failure`` and ``unexpected pass``.
         message: why.

@@ -53,13 +53,13 @@ class Answer:
     deviation: Doubles | None = None
 
 
-def oracle(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> dict[str, Answer]:
+def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> dict[str, Answer]:
     """Computes each output of a network with a bound on what rounding may change.
 
     Args:
         model: anything that `refcoreml.load` takes, or a loaded model.
         inputs: as for `refcoreml.Model.predict`; they are rounded to the profile's storage type first.
-        profile: one of `PROFILES`.
+        profile: the name of one of `PROFILES`, or a profile of your own.
 
     Returns:
         Answers by output name.
@@ -77,7 +77,7 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> dict
     return {name: answer for name, answer in found.items() if answer is not None}
 
 
-def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> dict[str, BlobBound]:
+def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> dict[str, BlobBound]:
     """As `oracle`, for every blob; of a blob written several times, the last time."""
     spec, chosen = _spec(model), profile_named(profile)
     return _blobs(spec, _evaluator(spec, chosen), inputs, chosen)
@@ -99,7 +99,7 @@ class LayerAnswer:
     outputs: dict[str, BlobBound]
 
 
-def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str = "fp32") -> Iterator[LayerAnswer]:
+def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> Iterator[LayerAnswer]:
     """Yields each layer as it runs, with inputs of its own: to judge a network layer by layer.
 
     The bounds of `oracle` grow along a network as the worst case does; these do not. Arguments and errors are those of

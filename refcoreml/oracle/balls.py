@@ -72,12 +72,15 @@ class Rounding:
             flushed to zero.
         largest: beyond it a result may overflow.
         format: the type in which a result that it can hold is exact.
+        whole: whether sums of multiples of a number are exact while they are small enough, as they are in any order; a
+            fast algorithm with fractional constants does without.
     """
 
     unit: float
     tiny: float = 2.0**-126
     largest: float = np.inf
     format: type[np.floating[Any]] = np.float32
+    whole: bool = True
 
     @staticmethod
     def of(format: type[np.floating[Any]]) -> Rounding:
@@ -172,7 +175,7 @@ class Rounding:
         If all terms are multiples of ``quantum``, so are all partial sums, in any order; those up to quantum / unit are
         exact.
         """
-        if quantum >= self.tiny:
+        if self.whole and quantum >= self.tiny:
             exact = size * self.unit <= quantum
             return Ball(total.mid, np.where(exact, total.rad, self._sum(total, count, size, 0.0)))
         return Ball(total.mid, self._sum(total, count, size, self.tiny))

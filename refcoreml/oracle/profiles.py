@@ -31,7 +31,7 @@ class Profile:
     @property
     def narrow_storage(self) -> Rounding | None:
         """The storage, if it is narrower than the arithmetic."""
-        return None if self.storage is self.arithmetic else self.storage
+        return None if self.storage.format == self.arithmetic.format else self.storage
 
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
         """How exactly weights are known; see `weight_radius`."""
@@ -55,8 +55,10 @@ PROFILES = {
 }
 
 
-def profile_named(name: str) -> Profile:
-    """Looks a profile up; raises `UsageError` for an unknown one."""
+def profile_named(name: str | Profile) -> Profile:
+    """Looks a profile up, if it is none itself; raises `UsageError` for an unknown one."""
+    if isinstance(name, Profile):
+        return name
     try:
         return PROFILES[name]
     except KeyError:

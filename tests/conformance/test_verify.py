@@ -9,6 +9,7 @@ import pytest
 
 from refcoreml.conformance.cases import read_case
 from refcoreml.conformance.verify import compare, judge
+from refcoreml.spec import schema
 
 CASES = Path(__file__).resolve().parents[2] / "conformance/cases"
 NAN, INF = np.nan, np.inf
@@ -115,3 +116,41 @@ def test_moments_of_random_numbers():
     assert judge(case, "returned", lambda name: even, "fp32").status == "pass"
     assert "power 1" in judge(case, "returned", lambda name: np.maximum(even, 1), "fp32").message
     assert "power 2" in judge(case, "returned", lambda name: np.ones(shape), "fp32").message
+
+
+def winograd(x, weights):
+    """A convolution with kernels of width 3 by Winograd's F(4, 3) along the width, in single precision.
+
+    The matrices are those of Lavin and Gray (2015), with the fractions 1/6 and 1/24.
+    """
+    to_input = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0]]
+    to_input += [[0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
+    to_kernel = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]
+    to_output = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+    one = np.float32
+    rows, columns = x.shape[1] - weights.shape[2] + 1, x.shape[2] - 2
+    kernels = np.einsum("ij,mcpj->mcpi", np.array(to_kernel, one) / one(24), weights)
+    x = np.pad(x, ((0, 0), (0, 0), (0, -columns % 4)))
+    tiles = np.lib.stride_tricks.sliding_window_view(x, 6, axis=2)[:, :, ::4]
+    tiles = np.einsum("ij,chtj->chti", np.array(to_input, one), tiles)
+    tiles = np.lib.stride_tricks.sliding_window_view(tiles, weights.shape[2], axis=1)[:, :rows]
+    y = np.einsum("mcpi,chtip->mhti", kernels, tiles) @ np.array(to_output, one).T
+    return y.reshape(len(weights), rows, -1)[..., :columns]
+
+
+def test_a_fast_algorithm_may_round_whole_numbers():
+    def judged(data, change=lambda y: y):
+        case = read_case(CASES / "convolution/valid" / data)
+        params = schema.Model.FromString(case.model.read_bytes()).neuralNetwork.layers[0].convolution
+        shape = params.outputChannels, params.kernelChannels, *params.kernelSize
+        y = winograd(case.read_inputs()["x0"], np.array(params.weights.floatValue, np.float32).reshape(shape))
+        y += np.array(params.bias.floatValue, np.float32)[:, None, None] if params.hasBias else 0
+        return judge(case, "returned", lambda name: change(y), "fp32")
+
+    assert judged("zero-mean").status == "pass"
+    found = judged("integers")
+    assert (found.status, found.where[:2]) == ("suspicious", "y0")
+    assert "whole numbers are rounded: got" in found.message
+    assert judged("integers", np.rint).status == "pass"
+    assert judged("integers", lambda y: y + np.float32(0.01)).status == "fail"
+    assert judged("integers", lambda y: y[..., 1:]).status == "fail"
