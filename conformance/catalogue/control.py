@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,9 +111,21 @@ def _loops() -> Iterator[Plan]:
     x = draw(Source("loop"), "integers", (3, 5))
     body = [_add("y", "x", "sum"), _copy("sum", "y")]
 
-    def started(*inputs: str) -> build.Network:
-        net = build.Network({"x": (3, 5), **dict.fromkeys(inputs, (1,))}, ["y"], exact=True)
+    def started(*inputs: str, outputs: Sequence[str] = ("y",)) -> build.Network:
+        net = build.Network({"x": (3, 5), **dict.fromkeys(inputs, (1,))}, outputs, exact=True)
         net.add("copy", inputs=["x"], outputs=["y"])
+        return net
+
+    # i counts the rounds.
+    counting = [_number("one", 1), _add("i", "one", "next"), _copy("next", "i")]
+
+    def conditional(kind: str, inputs: list[str], variable: str, *more: str, **fields: Any) -> build.Network:
+        """A loop while a layer gives a number that is not 0."""
+        net = started("n", outputs=("y", *more))
+        net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
+        condition = _layers((kind, inputs, [variable], {}))
+        fields |= {"condition_var": variable, "condition_network": condition}
+        net.add("loop", inputs=[], outputs=[], body_network=_layers(*body, *counting), **fields)
         return net
 
     net = started()
@@ -125,46 +137,14 @@ def _loops() -> Iterator[Plan]:
     for count in (0, 1, 4):
         yield network(f"loop/count-as-input-{count}", _FAMILY, net, {"x": x, "n": np.array([count])})
 
-    # i runs from 0 while i < n.
-    counting = [_number("one", 1), _add("i", "one", "next"), _copy("next", "i")]
-    net = started("n")
-    net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
-    net.add(
-        "loop",
-        inputs=[],
-        outputs=[],
-        condition_var="go",
-        condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})),
-        body_network=_layers(*body, *counting),
-    )
+    net = conditional("lessThan", ["i", "n"], "go")
     for count in (0, 3):
         yield network(f"loop/condition-{count}", _FAMILY, net, {"x": x, "n": np.array([count])})
-    net = started("n")
-    net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
-    net.add(
-        "loop",
-        inputs=[],
-        outputs=[],
-        max_loop_iterations=2,
-        condition_var="go",
-        condition_network=_layers(("lessThan", ["i", "n"], ["go"], {})),
-        body_network=_layers(*body, *counting),
-    )
-    yield network("loop/condition-and-count", _FAMILY, net, {"x": x, "n": np.array([5])})
+    both = conditional("lessThan", ["i", "n"], "go", max_loop_iterations=2)
     # What is left when the body has run for the last time shows that the condition was computed once more.
-    net = build.Network({"x": (3, 5), "n": (1,)}, ["y", "left"], exact=True)
-    net.add("copy", inputs=["x"], outputs=["y"])
-    net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
-    net.add(
-        "loop",
-        inputs=[],
-        outputs=[],
-        max_loop_iterations=2,
-        condition_var="left",
-        condition_network=_layers(("subtractBroadcastable", ["n", "i"], ["left"], {})),
-        body_network=_layers(*body, *counting),
-    )
-    yield network("loop/condition-once-more", _FAMILY, net, {"x": x, "n": np.array([5])})
+    left = conditional("subtractBroadcastable", ["n", "i"], "left", "left", max_loop_iterations=2)
+    for label, net in {"condition-and-count": both, "condition-once-more": left}.items():
+        yield network(f"loop/{label}", _FAMILY, net, {"x": x, "n": np.array([5])})
 
     for kind in ("loopBreak", "loopContinue"):
         for limit in (1, 3, 6, 9):

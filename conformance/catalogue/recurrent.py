@@ -40,6 +40,12 @@ def _per_channel(gates: list[str]) -> dict[str, W]:
     return result | {f"{gate}RecursionMatrix": W((_H, _H), "linear4c") for gate in gates}
 
 
+def _labelled(count: int, unset: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Each run of ``count`` functions by their names, and some whose numbers are unset."""
+    runs = [_FUNCTIONS[i : i + count] for i in range(len(_FUNCTIONS) - count + 1)]
+    return {"-".join(next(iter(function)) for function in run): run for run in runs} | {"unset": unset}
+
+
 _SIZES = {"input_vector_size": _I, "output_vector_size": _H}
 _LSTM = ["inputGate", "forgetGate", "blockInput", "outputGate"]
 
@@ -170,8 +176,7 @@ def _gru() -> Iterator[Plan]:
         **_weights(gates, True),
         **_SIZES,
     )
-    for first, second in itertools.pairwise(_FUNCTIONS):
-        label = f"{next(iter(first))}-{next(iter(second))}"
+    for label, chosen in _labelled(2, [{"sigmoidHard": {}}, {"scaledTanh": {}}]).items():
         yield from layer(
             "gru",
             label,
@@ -181,21 +186,9 @@ def _gru() -> Iterator[Plan]:
             data="zero-mean",
             domain=lambda x: x / 8,
             sequence_output=True,
-            activations=[first, second],
+            activations=chosen,
             **plain,
         )
-    yield from layer(
-        "gru",
-        "unset",
-        _X,
-        _STATE,
-        outputs=2,
-        data="zero-mean",
-        domain=lambda x: x / 8,
-        sequence_output=True,
-        activations=[{"sigmoidHard": {}}, {"scaledTanh": {}}],
-        **plain,
-    )
     yield from layer(
         "gru",
         "linear4-per-channel",
@@ -308,9 +301,7 @@ def _lstm() -> Iterator[Plan]:
         **three,
         **_SIZES,
     )
-    for index in range(len(_FUNCTIONS) - 2):
-        chosen = _FUNCTIONS[index : index + 3]
-        label = "-".join(next(iter(function)) for function in chosen)
+    for label, chosen in _labelled(3, [{"sigmoidHard": {}}, {"scaledTanh": {}}, {"linear": {}}]).items():
         yield from layer(
             "uniDirectionalLSTM",
             label,
@@ -325,20 +316,6 @@ def _lstm() -> Iterator[Plan]:
             weight_params=plain,
             **_SIZES,
         )
-    yield from layer(
-        "uniDirectionalLSTM",
-        "unset",
-        _X,
-        _STATE,
-        _STATE,
-        outputs=3,
-        data="zero-mean",
-        domain=lambda x: x / 8,
-        params={"sequenceOutput": True},
-        activations=[{"sigmoidHard": {}}, {"scaledTanh": {}}, {"linear": {}}],
-        weight_params=plain,
-        **_SIZES,
-    )
     yield from layer(
         "uniDirectionalLSTM",
         "linear4-per-channel",

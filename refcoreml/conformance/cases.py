@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 FORMAT = 1
 
 VERDICTS = ("returns", "malformed", "invalid", "unsupported-ok")
+#: How often a case may ask to be run.
 MOST_RUNS = 9
 
 

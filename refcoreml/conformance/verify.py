@@ -9,8 +9,8 @@ be copied into any project. The whole rule, for an output y with reference r and
 4. elsewhere abs(y - r) <= b, where two things count as within the bound: an infinity with the sign of r, if abs(r) + b
    exceeds the largest number of the profile's storage type; and 0, if abs(r) is below its smallest normal number.
 
-So 0 and -0 are equal. A bound of 0 demands the very number; but where products of whole numbers come out rounded, as
-fast algorithms with fractional constants have them, that is `suspicious`, no failure.
+So 0 and -0 are equal. A bound of 0 demands the very number; but products of whole numbers within the bound ``rounded``,
+as fast algorithms with fractional constants have them, are `suspicious`, no failure.
 """
 
 from __future__ import annotations

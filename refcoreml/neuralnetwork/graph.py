@@ -139,7 +139,7 @@ def _check_branch(node: Node, produced: dict[str, str], in_loop: bool) -> dict[s
     one, other = (
         _check_body(node.bodies.get(field, ()), produced, in_loop=in_loop) for field in ("ifBranch", "elseBranch")
     )
-    return {name: place for name, place in one.items() if name in other}
+    return {name: other[name] if place == produced.get(name) else place for name, place in one.items() if name in other}
 
 
 def _check_loop(node: Node, produced: dict[str, str]) -> dict[str, str]:

@@ -275,6 +275,15 @@ def test_networks_that_break_a_rule_are_refused(layers, message):
         network(*layers)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.clause("loop.C1")
+def test_one_arm_of_a_branch_may_write_the_condition(turned):
+    arms = [copy("x", "z")], [copy("x", "go")]
+    condition = [branch("x", *(arms[::-1] if turned else arms))]
+    rounds = loop([linear("y", "t", 1, 1), copy("t", "y")], condition=condition, variable="go", most=3)
+    assert run(network(copy("x", "go"), copy("x", "y"), rounds), x=5) == {"y": [8]}
+
+
 def nested(depth):
     inner = body(copy("x", "y"))
     for _ in range(depth):
