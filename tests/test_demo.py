@@ -7,9 +7,11 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import refcoreml
 from refcoreml import demo
+from refcoreml.cli.demo import drawing
 
 #: What training left: so many held-out digits are right, of so many.
 RIGHT, HELD_OUT = 360, 360
@@ -133,3 +135,14 @@ def test_coremltools_reads_the_model() -> None:
     spec = coremltools.utils.load_spec(str(demo.digits_model_path()))
     assert spec.WhichOneof("Type") == "neuralNetworkClassifier"
     assert list(spec.neuralNetworkClassifier.int64ClassLabels.vector) == list(range(10))
+
+
+def test_a_picture_is_drawn_the_right_way_round() -> None:
+    picture = np.zeros((8, 16), np.uint8)  # of the size at which it is drawn
+    picture[:2, 8:] = 255  # the upper right
+    rows = drawing(Image.fromarray(picture)).split("\n")
+    assert [row[0] + row[-1] for row in rows] == [" █"] * 2 + ["  "] * 6
+    assert {len(row) for row in rows} == {16}
+    # From the darkest to the lightest, whatever they are.
+    rows = drawing(Image.fromarray(100 + picture // 8)).split("\n")
+    assert rows[0][0] + rows[0][-1] == " █"

@@ -64,7 +64,7 @@ def _near(path: Path) -> str:
 
 
 def _card(picture: Any, truth: Any, label: Any, probabilities: dict[Any, float]) -> Panel:
-    text = Text(_drawing(picture) + "\n")
+    text = Text(drawing(picture) + "\n")
     for name, probability in sorted(probabilities.items(), key=lambda item: -item[1])[:3]:
         bar = "█" * round(8 * probability)
         text.append(f"{name} {bar:<8} {probability:6.1%}\n", style="bold" if str(name) == str(truth) else "")
@@ -75,7 +75,8 @@ def _card(picture: Any, truth: Any, label: Any, probabilities: dict[Any, float])
     )
 
 
-def _drawing(picture: Any) -> str:
+def drawing(picture: Any) -> str:
+    """A gray picture as 8 lines of 16 characters, from its darkest to its lightest."""
     brightness = np.asarray(picture.resize((16, 8)), int)
     brightness -= brightness.min()
     shades = brightness * (len(_SHADES) - 1) // max(brightness.max(), 1)

@@ -176,8 +176,6 @@ def range_parameters(low: Array, high: Array, bits: int) -> tuple[NDArray[np.flo
     lost = (high - (width - part)) - (low + part)
     width = np.where(lost > 0, np.nextafter(width, np.inf), width)
     scale = linear_scale(width / most, bits)
-    short = scale.astype(np.float64) * most < width  # the quotient was rounded down
-    scale = np.where(short, linear_scale(np.nextafter(scale.astype(np.float64), np.inf), bits), scale)
     bias = low.astype(np.float32)
     missing = width - scale.astype(np.float64) * most
     bias = np.where(missing > 0, (low + missing / 2).astype(np.float32), bias)

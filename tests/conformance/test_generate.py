@@ -86,6 +86,29 @@ def test_cases_that_are_missing_or_unknown_are_told(tmp_path, capsys, monkeypatc
     ]
 
 
+@pytest.mark.parametrize(
+    ("id", "function", "problem"),
+    [
+        ("convolution/valid/integers", "rounded_of", "another bound of rounded sums"),
+        ("convolution/many/zero-mean", "deviation_of", "another deviation"),
+    ],
+)
+def test_a_difference_in_further_arrays_is_seen(tmp_path, monkeypatch, id, function, problem):
+    plan = next(plan for plan in generate.plans() if plan.id == id)
+    generate.write(plan, tmp_path / id)
+    assert list(generate.differences(plan, tmp_path / id)) == []
+    honest = getattr(generate, function)
+
+    def slightly_more(value):
+        return {k: slightly_more(v) for k, v in value.items()} if isinstance(value, dict) else value * (1 + 2.0**-18)
+
+    for other in (lambda plan: slightly_more(honest(plan)), lambda plan: {}):
+        monkeypatch.setattr(generate, function, other)
+        problems = list(generate.differences(plan, tmp_path / id))
+        assert problems
+        assert all(problem in told for told in problems)
+
+
 def test_a_difference_in_what_a_case_requires_is_seen(tmp_path):
     plan = next(plan for plan in generate.plans() if plan.id == "custom/total/integers")
     generate.write(plan, tmp_path / plan.id)

@@ -82,6 +82,13 @@ def test_an_overlap_at_the_limit_matters_only_when_the_box_comes_up():
     assert answers([0.875, 0.75, 0.625, 0.5625], iou_threshold=0.34)["count"] == (4, 0)
 
 
+def test_boxes_apart_do_not_overlap_however_small_they_are():
+    boxes = BOXES * np.float32(2.0**-70)  # areas that a float does not hold
+    found = answers([0.9, 0.8, 0.7, 0.1], boxes=boxes)
+    np.testing.assert_array_equal(found["indices"][0], [0, 1, 2, -1])
+    assert not any(bound.any() for _, bound in found.values())
+
+
 def test_classes_that_are_not_certain():
     apart = [[0.875, 0], [0, 0.25], [0, 0.25], [0, 0.75]]
     found = answers(apart, per_class_suppression=True)
