@@ -14,6 +14,7 @@ from refcoreml.kernels import activation, special
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
+from refcoreml.spec.enums import undefined_enum
 
 
 class LinearRegressor:
@@ -40,12 +41,12 @@ class LinearRegressor:
         self._require(len({len(row) for row in rows}) == 1, f"has rows of {sorted(map(len, rows))} weights")
         self._require(len(message.offset) == len(rows), f"has {len(message.offset)} offsets for {len(rows)} rows")
         self._weights, self._offset = np.array(rows, np.float64), np.array(message.offset, np.float64)
+        problem = undefined_enum(message)
+        self._require(not problem, problem)
         transforms = schema.GLMRegressor.PostEvaluationTransform
         links = {transforms.Value("NoTransform"): None, transforms.Value("Logit"): activation.sigmoid}
         links[transforms.Value("Probit")] = special.normal_cdf
-        kind = message.postEvaluationTransform
-        self._require(kind in links, f"has the postEvaluationTransform {kind}, known are {sorted(links)}")
-        self._link = links[kind]
+        self._link = links[message.postEvaluationTransform]
         self._inputs = [feature.name for feature in spec.description.input]
         self._require(bool(self._inputs), "has no inputs")
         for feature in spec.description.input:

@@ -10,6 +10,7 @@ from refcoreml.custom import layer_lines
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.spec import schema
+from refcoreml.spec.enums import undefined_enum
 
 #: How deep branches and loops may lie within one another. (Protobuf itself reads files to a depth of about 30.)
 DEEPEST_NESTING = 24
@@ -37,6 +38,9 @@ def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: i
             raise InvalidModelError(
                 "the layer has no type, or one that came after specification version 10", where=f"{place} {spec.name!r}"
             )
+        problem = undefined_enum(getattr(spec, kind))
+        if problem:
+            raise InvalidModelError(problem, where=f"{place} {spec.name!r} ({kind})")
         bodies = {
             field: make_nodes(inner, f"{place}.{field}", depth + 1, **options) for field, inner in inner_networks(spec)
         }

@@ -16,6 +16,7 @@ from refcoreml.features import Feature, RefCoreMLWarning, convert, rank5_shape
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.registry import MAX_RANK
 from refcoreml.spec import schema
+from refcoreml.spec.enums import undefined_enum
 
 __all__ = ["Interface", "is_legacy_layer"]
 
@@ -75,6 +76,9 @@ class Interface:
         message = network.DESCRIPTOR.name
         self._where = message[0].lower() + message[1:]
         self._dtype = dtype
+        problem = undefined_enum(network)
+        if problem:
+            raise self._invalid(problem)
         self._inputs = [Feature.of(feature) for feature in description.input]
         self._outputs = [Feature.of(feature) for feature in description.output]
         self.rank5 = self._decide_rank5(network)

@@ -33,9 +33,7 @@ _COORDINATES = {
 
 
 def _sampling(node: Node) -> Sampling:
-    method = node.params.mode.samplingMethod
-    node.require(method in _METHODS, f"mode.samplingMethod is {method}, which the schema does not define")
-    return _METHODS[method]
+    return _METHODS[node.params.mode.samplingMethod]
 
 
 def _target_size(node: Node) -> tuple[int, int]:
@@ -147,9 +145,7 @@ def crop_resize(node: Node) -> Op:
     params = node.params
     size = _target_size(node)
     sampling = _sampling(node)
-    box_mode = params.boxIndicesMode.boxMode
-    node.require(box_mode in _COORDINATES, f"boxIndicesMode.boxMode is {box_mode}, which the schema does not define")
-    centers, width_first = _COORDINATES[box_mode]
+    centers, width_first = _COORDINATES[params.boxIndicesMode.boxMode]
     scale = params.spatialScale or 1.0
 
     def shape(x: Shape, boxes: Shape) -> Shape:
