@@ -473,26 +473,33 @@ class Scaler:
 
 @dataclass(frozen=True)
 class MeanImage:
-    """y = x - mean, with a mean for each pixel of each channel, stored as [C, H, W]."""
+    """y = x - mean, with a mean for each pixel of each channel, stored as [C, H, W] of the declared size.
+
+    The message holds no shape. Where the input allows several sizes, pictures of another than the default one are
+    refused: a mean image of 4 x 4 has as many values as a picture of 2 x 8.
+    """
 
     mean: Array
 
     @classmethod
     def of(cls, message: schema.NeuralNetworkMeanImage, feature: Feature, where: str) -> MeanImage:
-        mean = np.array(message.meanImage, np.float32)
-        shape, fixed = feature.default_shape, not (feature.shapes.listed or feature.shapes.ranges)
-        if fixed and shape is not None and mean.size != math.prod(shape):
+        mean, shape = np.array(message.meanImage, np.float32), feature.default_shape
+        assert shape is not None  # every image has a default size
+        if mean.size != math.prod(shape):
             raise InvalidModelError(
                 f"the mean image has {mean.size} values, image input {feature.name!r} {shape} has {math.prod(shape)}",
                 where=f"{where}.meanImage",
             )
-        return cls(mean)
+        return cls(mean.reshape(shape))
 
     def apply(self, image: Array, feature: Feature) -> Array:
-        if self.mean.size != image.size:
-            width, height = image.shape[2], image.shape[1]
-            raise feature.refuse(f"got {width} x {height}, but the model's mean image has {self.mean.size} values")
-        return image - self.mean.reshape(image.shape).astype(image.dtype)
+        if self.mean.shape != image.shape:
+            (_, height, width), (_, high, wide) = image.shape, self.mean.shape
+            raise feature.refuse(
+                f"got {width} x {height} (width x height), but the model's mean image is {wide} x {high}",
+                "Resize the image",
+            )
+        return image - self.mean.astype(image.dtype)
 
     def formula(self, term: str, _: int) -> str:
         return f"{term} - mean image"

@@ -360,13 +360,28 @@ def test_mean_image() -> None:
 def test_mean_image_of_another_size() -> None:
     with pytest.raises(InvalidModelError, match=r"preprocessing\[0\]\.meanImage.*104 values.*105"):
         interface(preprocessed("RGB", {"mean_image": np.zeros(104)}))
-    flexible = preprocessed("RGB", {"mean_image": np.zeros(90)})
+    with pytest.raises(InvalidModelError, match=r"preprocessing\[0\]\.meanImage.*90 values.*105"):
+        interface(any_size(preprocessed("RGB", {"mean_image": np.zeros(90)})))
+
+
+def any_size(model: schema.Model) -> schema.Model:
+    """The model with an image input of every size, by default the declared one."""
     bounds = {"lowerBound": 1, "upperBound": -1}
-    image_type = flexible.description.input[0].type.imageType
+    image_type = model.description.input[0].type.imageType
     build.fill(image_type, {"imageSizeRange": {"widthRange": bounds, "heightRange": bounds}}, "test")
-    assert blobs_of(flexible, {"x": PIXELS[:, :6]})["x"].shape == (1, 1, 3, 5, 6)
-    with pytest.raises(InputError, match=r"input 'x'.*got 7 x 5.*mean image has 90"):
-        blobs_of(flexible, {"x": PIXELS})
+    return model
+
+
+def test_mean_image_and_a_picture_of_another_size() -> None:
+    """As many values are not enough: the picture must have the mean image's own width and height."""
+    mean = np.arange(105)
+    flexible = any_size(preprocessed("RGB", {"mean_image": mean}))
+    result = blobs_of(flexible, {"x": PIXELS})["x"]
+    np.testing.assert_array_equal(result[0, 0], PIXELS.transpose(2, 0, 1) - mean.reshape(3, 5, 7))
+    for turned in (PIXELS.reshape(7, 5, 3), PIXELS.reshape(1, 35, 3), PIXELS[:, :6]):
+        size = f"{turned.shape[1]} x {turned.shape[0]}"
+        with pytest.raises(InputError, match=rf"input 'x'.*got {size} \(width x height\).*mean image is 7 x 5"):
+            blobs_of(flexible, {"x": turned})
 
 
 def test_preprocessing_steps_follow_each_other() -> None:
