@@ -1,0 +1,1 @@
+"""Long runs against refcoreml: many hostile models, inputs and interruptions. Not part of the package."""
