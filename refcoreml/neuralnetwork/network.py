@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -41,6 +41,7 @@ class Step:
         last_uses: the blobs that nobody needs after this step.
         bodies: the steps of the networks inside a branch or loop, by the name of their field.
         model: the model inside a pipeline that the layer belongs to.
+        parts: the steps that this one runs as one, see `fuse`; none for a single layer.
     """
 
     index: int
@@ -51,6 +52,7 @@ class Step:
     last_uses: tuple[str, ...] = ()
     bodies: Mapping[str, Sequence[Step]] = field(default_factory=dict)
     model: str = ""
+    parts: tuple[Step, ...] = ()
 
     def __repr__(self) -> str:
         return f"<{self.node.where}>"
@@ -65,8 +67,15 @@ class Step:
         """The layer's type as the schema calls it."""
         return self.node.kind
 
-    def shapes_of(self, inputs: Sequence[Shape]) -> tuple[Shape, ...] | None:
-        """The outputs' shapes, checked; None if they depend on values."""
+    def shapes_of(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...] | None:
+        """The outputs' shapes, checked; None if they depend on values, or if `parts` cannot run as one."""
+        return self._remembered(inputs)
+
+    @cached_property
+    def _remembered(self) -> Callable[[tuple[Shape, ...]], tuple[Shape, ...] | None]:
+        return lru_cache(maxsize=_MOST_SHAPES)(self._infer)
+
+    def _infer(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...] | None:
         if self.op.shape is None:
             return None
         shapes: Any = self.op.shape(*inputs)
@@ -77,6 +86,16 @@ class Step:
             self.node.check_shape(shape, f"output {name!r}")
         return tuple(shapes)
 
+    def fits(self, inputs: tuple[Shape, ...]) -> bool:
+        """Whether `parts` may run as one on inputs of these shapes; if not, each is to run by itself and say why."""
+        try:
+            return self.shapes_of(inputs) is not None
+        except RefCoreMLError:
+            return False
+
+
+#: For so many shapes of inputs are the shapes of blobs remembered: a stream of ever new ones must not fill the memory.
+_MOST_SHAPES = 64
 
 #: How often branches and loops may run their networks in one prediction. Nested loops multiply.
 ROUND_LIMIT = 1 << 18
@@ -131,56 +150,59 @@ class Network:
         self.steps = _with_last_uses(_prepare(nodes), self.outputs)
         # Rounding to a narrower storage type happens between layers, so that layers cannot be fused.
         self._fused = fuse(self.steps, self.outputs) if arithmetic.round is None else self.steps
-        self._known_shapes: dict[tuple[Shape, ...], dict[str, Shape]] = {}
+        self._inferred = lru_cache(maxsize=_MOST_SHAPES)(self._infer)
 
     def run(self, inputs: Mapping[str, Array], observe: Observer | None = None) -> dict[str, Array]:
         """Computes the output blobs from the input blobs.
 
         With an observer every layer runs on its own; without one, elementwise layers may be fused into the layer
-        before, which changes no bit of the result.
+        before, which changes no bit of the result, and no refusal.
         """
-        steps = self._fused if observe is None else self.steps
-        blobs, shapes = self._start(inputs)
-        for step, arguments, results in self._walk(steps, blobs, shapes):
+        blobs = self._start(inputs)
+        for step, arguments, results in self._walk(self._fused if observe is None else self.steps, blobs):
             if observe is not None:
                 observe(step, arguments, results)
         return {name: _existing(blobs, name, self.where) for name in self.outputs}
 
     def trace(self, inputs: Mapping[str, Array]) -> Iterator[Event]:
         """Runs layer by layer, each when the caller asks for the next: (step, inputs, outputs)."""
-        return self._walk(self.steps, *self._start(inputs))
+        return self._walk(self.steps, self._start(inputs))
 
-    def _start(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Shape]]:
-        shapes = self.shapes({name: array.shape for name, array in inputs.items()})
-        return {name: self.arithmetic.store(array) for name, array in inputs.items()}, shapes
+    def _start(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self.shapes(
+            {name: array.shape for name, array in inputs.items()}
+        )  # what does not fit shows before any layer runs
+        return {name: self.arithmetic.store(array) for name, array in inputs.items()}
 
-    def _walk(
-        self, steps: Sequence[Step], blobs: Blobs, shapes: Mapping[str, Shape], rounds: Iterator[int] | None = None
-    ) -> Iterator[Event]:
+    def _walk(self, steps: Sequence[Step], blobs: Blobs, rounds: Iterator[int] | None = None) -> Iterator[Event]:
         rounds = rounds or iter(range(ROUND_LIMIT))
         for step in steps:
+            arguments = [_existing(blobs, name, step.node.where) for name in step.inputs]
             if step.op.control is not None:
-                yield from step.op.control(blobs, partial(self._walk_body, step, blobs, shapes, rounds))
+                yield from step.op.control(blobs, partial(self._walk_body, step, blobs, rounds))
+            elif step.parts and not step.fits(tuple([x.shape for x in arguments])):
+                del arguments
+                yield from self._walk(step.parts, blobs, rounds)
             else:
-                arguments = [_existing(blobs, name, step.node.where) for name in step.inputs]
-                if not all(name in shapes for name in step.outputs):
-                    step.shapes_of([array.shape for array in arguments])
                 results = self.run_step(step, arguments)
                 yield step, arguments, results
                 blobs.update(zip(step.outputs, results, strict=True))
             for name in step.last_uses:
                 blobs.pop(name, None)
 
-    def _walk_body(
-        self, step: Step, blobs: Blobs, shapes: Mapping[str, Shape], rounds: Iterator[int], name: str
-    ) -> Iterator[Event]:
+    def _walk_body(self, step: Step, blobs: Blobs, rounds: Iterator[int], name: str) -> Iterator[Event]:
         if next(rounds, None) is None:
             raise InputError(f"loops have run {ROUND_LIMIT} times in all, taken for endless", where=step.node.where)
-        return self._walk(step.bodies[name], blobs, shapes, rounds)
+        return self._walk(step.bodies[name], blobs, rounds)
 
     def run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        """Runs one layer, no branch or loop, on arrays; its outputs are as the arithmetic stores them."""
+        """Runs one layer, no branch or loop, on arrays whose shapes it checks; returns its outputs as they are stored.
+
+        Checked here and not in advance, because a shape may depend on values, on the branch that was taken, and on how
+        often a loop ran.
+        """
         assert step.op.run is not None
+        step.shapes_of(tuple([x.shape for x in arguments]))
         try:
             with np.errstate(all="ignore"):
                 results = step.op.run(*arguments)
@@ -206,13 +228,10 @@ class Network:
         Raises:
             InvalidModelError: shapes do not fit a layer, or a blob would be larger than `MEMORY_LIMIT`.
         """
-        key = tuple(inputs[name] for name in self.inputs)
-        if key in self._known_shapes:
-            return self._known_shapes[key]
-        shapes = _infer(self.steps, inputs)
-        if len(self._known_shapes) < 64:  # a stream of ever new shapes must not fill the memory
-            self._known_shapes[key] = shapes
-        return shapes
+        return dict(self._inferred(tuple(tuple(inputs[name]) for name in self.inputs)))
+
+    def _infer(self, inputs: tuple[Shape, ...]) -> dict[str, Shape]:
+        return _infer(self.steps, dict(zip(self.inputs, inputs, strict=True)))
 
 
 def _existing(blobs: Blobs, name: str, where: str) -> Array:
@@ -247,8 +266,8 @@ def _infer(steps: Sequence[Step], known: Mapping[str, Shape]) -> dict[str, Shape
         if step.op.control is not None:
             shapes = _infer_bodies(step, shapes)
             continue
-        given = [shapes.get(name) for name in step.inputs]
-        found = step.shapes_of([shape for shape in given if shape is not None]) if None not in given else None
+        given = tuple(shape for name in step.inputs if (shape := shapes.get(name)) is not None)
+        found = step.shapes_of(given) if len(given) == len(step.inputs) else None
         for index, name in enumerate(step.outputs):
             if found is None:
                 shapes.pop(name, None)
@@ -342,19 +361,21 @@ def fuse(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
 
 def _in_one(first: Step, *rest: Step) -> Step:
     """A layer and the elementwise ones after it as one step, whose inputs are the first layer's, then the others'."""
-    passed = {name for step in (first, *rest[:-1]) for name in step.outputs}
+    parts = (first, *rest)
+    passed = {name for step in parts[:-1] for name in step.outputs}
     others = [[name for name in step.inputs if name not in passed] for step in rest]
     count = len(first.inputs)
-    known: dict[tuple[Shape, ...], bool] = {}
 
-    def fits(shapes: tuple[Shape, ...]) -> bool:
-        """Whether the first layer's output has the shape of all other inputs, so that it can be overwritten."""
-        if shapes not in known:
-            if len(known) >= 64:
-                known.clear()
-            made = first.shapes_of(shapes[:count])
-            known[shapes] = made is not None and all(shape == made[0] for shape in shapes[count:])
-        return known[shapes]
+    def shape(*shapes: Shape) -> Shape | None:
+        """The shape of the first layer's output, if the others can overwrite it: if it is that of all blobs."""
+        made, more = first.shapes_of(shapes[:count]), iter(shapes[count:])
+        for step, names in zip(rest, others, strict=True):
+            if made is None:
+                return None
+            given = {name: next(more) for name in names}
+            after = step.shapes_of(tuple(given.get(name, made[0]) for name in step.inputs))
+            made = made if after == made and all(other == made[0] for other in given.values()) else None
+        return None if made is None else made[0]
 
     def finish(block: Array, channels: slice, more: Iterator[Array]) -> None:
         for step, names in zip(rest, others, strict=True):
@@ -363,27 +384,18 @@ def _in_one(first: Step, *rest: Step) -> Step:
 
     def run(*inputs: Array) -> Array:
         given, more = inputs[:count], inputs[count:]
-        run_first: Any = first.op.run
-        if more and not fits(tuple(x.shape for x in inputs)):
-            return one_by_one(run_first(*given), iter(more))
         if first.op.fused is not None:
             listed = [x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:]) for x in more]
             return first.op.fused(
                 *given, epilogue=lambda block, place: finish(block, place[1], (x[place] for x in listed))
             )
+        run_first: Any = first.op.run
         y: Array = run_first(*given)
         block = channels_first(y)
         finish(block, slice(0, len(block)), map(channels_first, more))
         return y
 
-    def one_by_one(y: Array, more: Iterator[Array]) -> Array:
-        for step, names in zip(rest, others, strict=True):
-            given = {name: next(more) for name in names}
-            run_step: Any = step.op.run
-            y = run_step(*(given.get(name, y) for name in step.inputs))
-        return y
-
-    freed = tuple(name for step in (first, *rest) for name in step.last_uses if name not in passed)
+    freed = tuple(name for step in parts for name in step.last_uses if name not in passed)
     inputs = (*first.inputs, *(name for names in others for name in names))
-    op = Op(run, None, fresh=True)
-    return replace(first, op=op, inputs=inputs, outputs=rest[-1].outputs, last_uses=freed)
+    op = Op(run, shape, fresh=True)
+    return replace(first, op=op, inputs=inputs, outputs=rest[-1].outputs, last_uses=freed, parts=parts)

@@ -331,3 +331,12 @@ def _varint(value):
     while value > 127:
         out, value = out + bytes([value & 127 | 128]), value >> 7
     return out + bytes([value])
+
+
+@pytest.mark.clause("loop.U3")
+def test_a_condition_that_no_round_of_a_loop_has_made():
+    layers = [loop([copy("x", "go")], most=2, count="n"), branch("go", [copy("x", "y")], [copy("x", "y")])]
+    net = network(*layers, inputs=("x", "n"))
+    assert run(net, x=1, n=1) == {"y": [1]}
+    with pytest.raises(InputError, match=r"branch_1.*blob 'go' does not exist, because no round of its loop was run"):
+        run(net, x=1, n=0)
