@@ -2,14 +2,38 @@
 
 Each message says where in the model (or in the inputs) the problem lies, what was expected, what came instead, and,
 where there is a remedy, what to do. The parts are kept as attributes, so that a program can show them its own way.
+`harmless` is for whoever shows text that is from a model or a file.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _HALF_MESSAGE = 4000
+
+#: Controls (ESC and the 8-bit CSI among them), marks that reorder or hide text, line separators, lone surrogates.
+_HARMFUL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
+)
+
+
+def harmless(text: str, keep: str = "") -> str:
+    """Return text from a model or a file so that it can be shown: what would steer a terminal or hide is escaped.
+
+    Escapes are those of a Python string. Letters of all scripts stay, and so do joiners (emoji).
+
+    Args:
+        text: any string.
+        keep: characters to leave as they are, such as the newlines of text that has several lines of its own.
+    """
+    return _HARMFUL.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 @contextmanager
@@ -36,9 +60,10 @@ class RefCoreMLError(Exception):
         super().__init__(problem)
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.problem}" if self.where else self.problem
+        text = f"{harmless(self.where)}: {self.problem}" if self.where else self.problem
         if self.remedy:
             text = f"{text.rstrip('.')}. {self.remedy}"
+        text = harmless(text, keep="\n")
         # A hostile file may hold names of megabytes.
         return text if len(text) <= 2 * _HALF_MESSAGE else f"{text[:_HALF_MESSAGE]} ... {text[-_HALF_MESSAGE:]}"
 

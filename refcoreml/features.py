@@ -29,7 +29,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from refcoreml.errors import InputError, InvalidModelError, RefCoreMLError, UnsupportedModelError, UsageError
+from refcoreml import values as given
+from refcoreml.errors import (
+    InputError,
+    InvalidModelError,
+    RefCoreMLError,
+    UnsupportedModelError,
+    UsageError,
+    harmless,
+)
 from refcoreml.kernels._types import Shape
 from refcoreml.spec import schema
 
@@ -81,11 +89,16 @@ _COLORS = {
     schema.ImageFeatureType.GRAYSCALE: "Grayscale",
     schema.ImageFeatureType.GRAYSCALE_FLOAT16: "Grayscale Float16",
 }
+#: How many inputs an error lists.
+_MOST_LISTED = 50
 _MODES = {"RGB": "RGB", "BGR": "RGB", "Grayscale": "L", "Grayscale Float16": "F"}
 
 
 class RefCoreMLWarning(UserWarning):
     """Something in a model or in its outputs that runs, but deserves a look."""
+
+    def __str__(self) -> str:
+        return harmless(super().__str__(), keep="\n")
 
 
 @dataclass(frozen=True)
@@ -338,24 +351,15 @@ def check_inputs(
     Raises:
         InputError: a name is unknown or missing, or a value does not fit its feature.
     """
-    if not isinstance(values, Mapping):
-        raise InputError(f"expected inputs as a dict by name, got {type(values).__name__}")
-    declared = ", ".join(f"{feature.name!r}, {feature.describe()}" for feature in features) or "none"
-    names = [feature.name for feature in features]
-    for name in values:
-        if name not in names:
-            lowered = {known.lower(): known for known in names}
-            close = difflib.get_close_matches(str(name).lower(), lowered, n=1)
-            hint = f"Did you mean {lowered[close[0]]!r}? " if close else ""
-            raise InputError(f"the model has no input {name!r}", remedy=f"{hint}Its inputs: {declared}")
+    passed = _by_name(features, values)
     result: dict[str, Any] = {}
     for feature in features:
-        value = values.get(feature.name)
+        value = passed.get(feature.name)
         if value is not None:
             result[feature.name] = _checked(feature, value, legacy_ranks)
         elif not feature.optional:
-            came = "is None" if feature.name in values else "is missing"
-            raise InputError(f"input {feature.name!r} {came}", remedy=f"The model's inputs: {declared}")
+            came = "is None" if feature.name in passed else "is missing"
+            raise InputError(f"input {feature.name!r} {came}", remedy=f"The model's inputs: {_declared(features)}")
         else:
             default = _default_value(feature)
             if default is not None:
@@ -364,10 +368,41 @@ def check_inputs(
     return result
 
 
+def _by_name(features: Sequence[Feature], values: Any) -> dict[str, Any]:
+    """The values as a dict whose keys are all names of inputs."""
+    known = {feature.name for feature in features}
+    passed = {}
+    for key, value in given.mapping(values, given.argument(kind=InputError), "inputs as a dict by name").items():
+        name = str.__str__(key) if given.is_a(key, str) else None
+        if name is None or name not in known:
+            hint = _similar_name(name or "", features)
+            raise InputError(
+                f"the model has no input {given.quoted(key)}", remedy=f"{hint}Its inputs: {_declared(features)}"
+            )
+        passed[name] = value
+    return passed
+
+
+def _similar_name(name: str, features: Sequence[Feature]) -> str:
+    lowered = {feature.name.lower(): feature.name for feature in features}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1) if len(name) < 200 else []
+    return f"Did you mean {lowered[close[0]]!r}? " if close else ""
+
+
+def _declared(features: Sequence[Feature]) -> str:
+    shown = ", ".join(f"{feature.name!r}, {feature.describe()}" for feature in features[:_MOST_LISTED]) or "none"
+    return shown if len(features) <= _MOST_LISTED else f"{shown} and {len(features) - _MOST_LISTED} more"
+
+
 def check_value(feature: Feature, value: Any, *, legacy_ranks: bool = False) -> Any:
     """One value, as `check_inputs`; also takes what `finish_output` gives, a colour image with alpha."""
-    if feature.kind == "image" and getattr(value, "mode", "") == "RGBA":
-        value = value.convert("RGB")
+    from PIL import Image
+
+    if feature.kind == "image" and given.is_a(value, Image.Image) and value.mode == "RGBA":
+        try:
+            value = value.convert("RGB")
+        except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
+            raise feature.refuse(f"the image cannot be decoded: {given.reason(error)}") from error
     return _checked(feature, value, legacy_ranks)
 
 
@@ -396,53 +431,42 @@ def _checked(feature: Feature, value: Any, legacy_ranks: bool) -> Any:
 
 def _check_scalar(feature: Feature, value: Any, wanted: str, what: str = "") -> int | float | str:
     """A number or string of the wanted type; ``what`` says which part of the feature's value it is."""
-    if isinstance(value, (bool, np.bool_)):
+
+    def refuse(problem: str, remedy: str = "") -> InputError:
+        return feature.refuse(f"{what}{problem}", remedy)
+
+    if given.is_a(value, (bool, np.bool_)):
         number = "" if wanted == "String" else f"Pass {int(value)} if the number is meant"
-        raise feature.refuse(f"{what}got the boolean {value}, expected {wanted}", number)
-    if wanted == "String" and isinstance(value, str):
-        return str(value)
-    if wanted == "Int64" and isinstance(value, (int, np.integer)):
-        if not -(2**63) <= int(value) < 2**63:
-            raise feature.refuse(f"{what}{value} does not fit 64 bits")
-        return int(value)
-    if wanted == "Double" and isinstance(value, (int, float, np.integer, np.floating)):
-        try:
-            return float(value)
-        except OverflowError:
-            raise feature.refuse(f"{what}the integer is too large for a double") from None
-    remedy = "Pass int(value) if that is meant" if wanted == "Int64" and isinstance(value, (float, np.floating)) else ""
-    if isinstance(value, np.ndarray) and value.size == 1:
+        raise refuse(f"got the boolean {value}, expected {wanted}", number)
+    if wanted == "String" and given.is_a(value, str):
+        return given.text(value, refuse)
+    if wanted == "Int64" and given.is_a(value, (int, np.integer)):
+        return given.integer(value, refuse)
+    if wanted == "Double" and given.is_a(value, (int, float, np.integer, np.floating)):
+        return given.number(value, refuse)
+    remedy = "Pass int(value) if that is meant" if wanted == "Int64" and given.is_a(value, (float, np.floating)) else ""
+    if given.is_a(value, np.ndarray) and value.size == 1:
         remedy = "Pass value.item()"
-    raise feature.refuse(f"{what}got {_kind_of(value)}, expected {wanted}", remedy)
+    raise refuse(f"got {given.shown(value)}, expected {wanted}", remedy)
 
 
 def _check_dictionary(feature: Feature, value: Any) -> dict[Any, float]:
-    if not isinstance(value, Mapping):
-        raise feature.refuse(f"got {_kind_of(value)}, expected a dict")
     result: dict[Any, float] = {}
-    for key, number in value.items():
-        checked = float(_check_scalar(feature, number, "Double", f"value of {key!r}: "))
+    for key, number in given.mapping(value, feature.refuse).items():
+        name = given.quoted(key)
+        checked = float(_check_scalar(feature, number, "Double", f"value of {name}: "))
         if not math.isfinite(checked):
-            raise feature.refuse(f"value of {key!r}: {checked} is not finite")
-        result[_check_scalar(feature, key, feature.element, f"key {key!r}: ")] = checked
+            raise feature.refuse(f"value of {name}: {checked} is not finite")
+        result[_check_scalar(feature, key, feature.element, f"key {name}: ")] = checked
     return result
 
 
 def _check_sequence(feature: Feature, value: Any) -> list[Any]:
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, (Sequence, np.ndarray)):
-        raise feature.refuse(f"got {_kind_of(value)}, expected a list")
-    problem = feature.shapes.problem((len(value),), "Sequence length")
+    listed = given.items(value, feature.refuse)
+    problem = feature.shapes.problem((len(listed),), "Sequence length")
     if problem:
         raise feature.refuse(problem)
-    return [_check_scalar(feature, item, feature.element, f"item {index}: ") for index, item in enumerate(value)]
-
-
-def _kind_of(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} and shape ({_times(value.shape)})"
-    if isinstance(value, (int, float)):
-        return f"{type(value).__name__} {value!r}"
-    return type(value).__name__
+    return [_check_scalar(feature, item, feature.element, f"item {index}: ") for index, item in enumerate(listed)]
 
 
 def _default_value(feature: Feature) -> Any:
@@ -483,34 +507,24 @@ def _warn_of_mixed_enumerations(features: Sequence[Feature], result: Mapping[str
 # --- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def _as_array(feature: Feature, value: Any) -> NDArray[Any]:
-    if isinstance(value, (str, bytes, Mapping)):
-        raise feature.refuse(f"got {_kind_of(value)}, expected an array of numbers")
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise feature.refuse(
-            f"cannot be read as an array: {error}", "Pass a NumPy array, or rows of equal length"
-        ) from error
-    if array.dtype.kind not in "biuf":
-        raise feature.refuse(f"got {_kind_of(array)}, expected an array of numbers")
-    return array
-
-
 def _check_array(feature: Feature, value: Any, legacy_ranks: bool) -> NDArray[Any]:
-    array = _as_array(feature, value)
-    if array.ndim == 0 and not feature.shapes.problem((1,)):
+    array = given.array(value, feature.refuse, lambda shape: _check_shape(feature, shape, legacy_ranks))
+    if array.ndim == 0:
         array = array.reshape(1)
-    shape = array.shape
+    return np.require(_to_declared_type(feature, array), requirements=["C", "A"])
+
+
+def _check_shape(feature: Feature, shape: Shape, legacy_ranks: bool) -> None:
     if 0 in shape:
         raise feature.refuse(f"MultiArray Shape ({_times(shape)}) holds nothing, every dimension must be at least 1")
+    if shape == () and not feature.shapes.problem((1,)):
+        shape = (1,)
     if legacy_ranks:
         if rank5_shape(feature.shapes, shape) is None:
             problem = feature.shapes.problem(shape) or f"MultiArray Shape ({_times(shape)}) has {len(shape)} dimensions"
             raise feature.refuse(problem, _legacy_forms(feature.shapes))
     elif feature.shapes.problem(shape):
         raise feature.refuse(feature.shapes.problem(shape), _shape_hint(feature.shapes, shape))
-    return np.ascontiguousarray(_to_declared_type(feature, array))
 
 
 def _shape_hint(shapes: Shapes, shape: Shape) -> str:
@@ -607,25 +621,22 @@ def _check_image(feature: Feature, value: Any) -> NDArray[np.float32]:
     from PIL import Image
 
     mode = _MODES[feature.element]
-    if isinstance(value, Image.Image):
+    if given.is_a(value, Image.Image):
         if value.mode != mode:
             advice = f"Convert it: image.convert({mode!r}), or refcoreml.features.prepare_image"
             raise feature.refuse(f"got a PIL image of mode {value.mode!r}, expected {mode!r}", advice)
         _check_size(feature, value.width, value.height)
-        try:
-            pixels = np.asarray(value)
-        except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
-            raise feature.refuse(f"the image cannot be decoded: {error}") from error
-    elif isinstance(value, (str, bytes)) or hasattr(value, "__fspath__"):
-        raise feature.refuse(f"got {_kind_of(value)}, expected an image", "Open the file: PIL.Image.open(path)")
+        pixels = given.pixels(value, feature.refuse)
+    elif given.is_a(value, (str, bytes)) or hasattr(type(value), "__fspath__"):
+        raise feature.refuse(f"got {given.shown(value)}, expected an image", "Open the file: PIL.Image.open(path)")
     else:
-        pixels = _as_array(feature, value)
+        pixels = given.array(value, feature.refuse)
         wanted = "an array of uint8 and shape [H, W, 3]" if mode == "RGB" else "an array of uint8 and shape [H, W]"
         wanted = "an array of floats and shape [H, W]" if mode == "F" else wanted
         rank_fits = pixels.ndim == 3 and pixels.shape[2] == 3 if mode == "RGB" else pixels.ndim == 2
         type_fits = pixels.dtype.kind == "f" if mode == "F" else pixels.dtype == np.uint8
         if not (rank_fits and type_fits):
-            raise feature.refuse(f"got {_kind_of(pixels)}, expected a PIL image of mode {mode!r} or {wanted}")
+            raise feature.refuse(f"got {given.shown(pixels)}, expected a PIL image of mode {mode!r} or {wanted}")
         _check_size(feature, pixels.shape[1], pixels.shape[0])
     if mode == "F":
         return np.ascontiguousarray(convert(pixels, np.float16, feature)[None], np.float32)
@@ -662,18 +673,21 @@ def prepare_image(image: Image.Image, feature: Feature, resize: Resize | None = 
         InputError: the image cannot be read, or its mode cannot be converted.
         UsageError: the feature is no image, or ``resize`` is unknown.
     """
-    from PIL import ImageOps
+    from PIL import Image, ImageOps
 
     if feature.kind != "image":
         raise UsageError(f"feature {feature.name!r} is no image, but {feature.describe()}")
-    if resize not in (None, "fill", "fit", "crop"):
-        raise UsageError(f"unknown way to resize {resize!r}", remedy="Choose fill, fit or crop, or None")
+    if resize is not None:
+        given.choice(resize, ("fill", "fit", "crop"), given.argument("resize"))
+    if not given.is_a(image, Image.Image):
+        raise feature.refuse(f"got {given.shown(image)}, expected a PIL image")
+    given.decode(image, feature.refuse)
     try:
         image = _in_mode(feature, ImageOps.exif_transpose(image))
     except RefCoreMLError:
         raise
     except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
-        raise feature.refuse(f"an image of mode {image.mode!r} cannot be read: {error}") from error
+        raise feature.refuse(f"an image of mode {image.mode!r} cannot be read: {given.reason(error)}") from error
     shape = feature.default_shape
     if resize is None or shape is None or not feature.shapes.problem(image.size):
         return image

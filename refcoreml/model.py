@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from refcoreml import custom, features
-from refcoreml.errors import InputError
+from refcoreml import custom, features, values
+from refcoreml.errors import InputError, harmless, within
 from refcoreml.evaluators.base import Evaluator, MakeEvaluator, Settings, make_evaluator
 from refcoreml.evaluators.custom import CustomModelEvaluator
 from refcoreml.evaluators.linear import LinearRegressor
@@ -93,7 +93,7 @@ class Model:
         def listed(group: Sequence[Feature]) -> str:
             return ", ".join(f"{feature.name}: {feature.describe()}" for feature in group)
 
-        return f"<refcoreml.Model {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})>"
+        return harmless(f"<refcoreml.Model {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})>")
 
     def __getstate__(self) -> dict[str, Any]:
         """Models can be pickled, to be sent to other processes; what `prepare` made is made anew there."""
@@ -166,11 +166,9 @@ class Model:
         Raises:
             InputError: the inputs do not fit what the model declares.
         """
-        if isinstance(inputs, Mapping):
+        if values.is_a(inputs, Mapping):
             return self._predict_one(inputs)
-        if isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
-            raise InputError(f"expected a dict or a list of dicts, got {type(inputs).__name__}")
-        return self._predict_batch(inputs)
+        return self._predict_batch(values.items(inputs, values.argument(kind=InputError), "a dict or a list of dicts"))
 
     def _predict_one(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         evaluator = self.prepare()
@@ -186,12 +184,17 @@ class Model:
     def _predict_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         evaluator = self.prepare()
         if isinstance(evaluator, CustomModelEvaluator) and evaluator.takes_batches:
-            computed = evaluator.predict_batch([self._checked(evaluator, inputs) for inputs in batch])
+            checked = []
+            for index, inputs in enumerate(batch):
+                with within(f"sample {index}"):
+                    checked.append(self._checked(evaluator, inputs))
+            computed = evaluator.predict_batch(checked)
             return [self._finished(one) for one in computed]
         results: list[dict[str, Any]] = [{}] * len(batch)
 
         def predict(index: int) -> None:
-            results[index] = self._predict_one(batch[index])
+            with within(f"sample {index}"):
+                results[index] = self._predict_one(batch[index])
 
         # The first sample warms caches up, the second tells what a sample costs.
         seconds = 0.0
@@ -235,8 +238,24 @@ class Model:
 
         Returns:
             Shapes by blob name, in a pipeline ``model/blob``; blobs whose shape depends on values are missing.
+
+        Raises:
+            InputError: a name is no input of the model, or a shape is none.
+            InvalidModelError: the shapes do not fit a layer.
         """
-        return self.prepare().shapes(inputs)
+        return self.prepare().shapes(None if inputs is None else self._shapes_by_name(inputs))
+
+    def _shapes_by_name(self, inputs: Any) -> dict[str, Shape]:
+        names = [feature.name for feature in self.inputs]
+        shapes = {}
+        passed = values.mapping(inputs, values.argument(kind=InputError), "shapes as a dict by input name")
+        for name, shape in passed.items():
+            place = f"shape of input {values.quoted(name)}"
+            if not values.is_a(name, str) or str.__str__(name) not in names:
+                remedy = f"Its inputs: {', '.join(map(repr, names[:50]))}"
+                raise InputError("the model has no such input", where=place, remedy=remedy)
+            shapes[str.__str__(name)] = values.shape(shape, values.argument(place, InputError))
+        return shapes
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model as ``.mlmodel`` or ``.mlpackage``; an old file stays until the new one is complete."""
