@@ -106,8 +106,8 @@ class Rounding:
                 ball.rad + np.where(reach > 0, count * self.unit * reach, 0.0) + np.where(under, count * self.tiny, 0.0)
             )
             rad = np.where((reach > self.largest) | np.isnan(rad), np.inf, rad)
-        # What is infinite or NaN for certain stays so.
-        return Ball(ball.mid, np.where(~np.isfinite(ball.mid) & (ball.rad == 0), 0.0, rad))
+        # All numbers within a finite distance of an infinity are that infinity; NaN that is certain stays so as well.
+        return Ball(ball.mid, np.where(~np.isfinite(ball.mid) & np.isfinite(ball.rad), 0.0, rad))
 
     def once(self, ball: Ball, *arguments: Ball) -> Ball:
         """One correctly rounded operation, which is exact if the arguments are and the format holds the result."""
@@ -254,20 +254,45 @@ class Rounding:
     def softmax(self, x: Ball, axis: int) -> Ball:
         """exp(x - max) / sum exp(x - max) along an axis.
 
-        In terms of ratios rather than balls: if exponent i is known within d_i, its term is so within a factor e^(d_i),
-        the sum within 1 + D, D = sum y_i (e^(d_i) - 1), and the quotient within e^(d_i) / (1 - D).
+        Term i lies between t_i - l_i and t_i + h_i (see `exponentials`), so that with S = sum t the quotient lies
+
+            above by at most (h_i (S - t_i) + t_i L_i) / (S (S + h_i - L_i)),  L_i = sum of l_j over j != i,
+            below by at most (l_i (S - t_i) + t_i H_i) / (S (S - l_i + H_i)),  H_i = sum of h_j over j != i.
         """
-        shifted = x.mid - x.mid.max(axis, keepdims=True)
-        terms = np.exp(shifted)
-        y = terms / terms.sum(axis, keepdims=True)
-        reach = np.where(np.isfinite(shifted), np.abs(shifted) + x.rad, 0.0) + x.rad.max(axis, keepdims=True)
-        error = x.rad + self.unit * ((1 + ARGUMENT) * reach + FUNCTIONS["exp"])
+        terms, lower, higher = self.exponentials(x, (axis,))
+        total = terms.sum(axis, keepdims=True)
+
+        def off(own: Doubles, others: Doubles, sign: int) -> Doubles:
+            rest = np.maximum(others.sum(axis, keepdims=True) - others, 0.0)
+            return np.asarray((own * (total - terms) + terms * rest) / (total * (total + sign * (own - rest))))
+
         with np.errstate(all="ignore"):
-            spread = (y * np.expm1(error)).sum(axis, keepdims=True)
-            factor = np.where(spread < 1, np.exp(error) / (1 - spread) - 1, np.inf)
-            rad = np.minimum(np.where(y > 0, y * factor, 0.0), 1.0)
+            y = terms / total
+            rad = np.maximum(off(higher, lower, 1), off(lower, higher, -1))
+        # Any quotient is in [0, 1]; NaN stands for a quotient of infinite slacks.
+        rad = np.where(np.isnan(y), 0.0, np.minimum(np.where(np.isnan(rad), 1.0, rad), 1.0))
         open_ = ~np.isfinite(x.rad).all(axis, keepdims=True)
         return self.rounded(Ball(y, np.where(open_, np.inf, rad)), x.mid.shape[axis] + 2)
+
+    def exponentials(self, x: Ball, axes: tuple[int, ...]) -> tuple[Doubles, Doubles, Doubles]:
+        """exp(x - c), c the greatest midpoint along axes, and how far each such term may be below and above it.
+
+        What an implementation subtracts cancels in quotients of terms; only the rounding of the difference, in terms
+        of its own size, remains. The greatest value is at most the greatest upper end: entries that cannot be the
+        maximum, such as masked ones, add nothing to it, however wide they are.
+        """
+        known = np.isfinite(x.rad)
+        with np.errstate(all="ignore"):
+            greatest = (x.mid + x.rad).max(axes, keepdims=True)
+            shifted = x.mid - x.mid.max(axes, keepdims=True)
+            reach = greatest - (x.mid - x.rad)
+            argument = self.unit * (1 + ARGUMENT * (1 + self.unit)) * reach
+            off = x.rad + argument - np.log1p(-FUNCTIONS["exp"] * self.unit)
+            # e^(s + d) - e^s = e^(s + d) (1 - e^-d): 0 where even the upper end underflows. e^-inf is 0 for certain.
+            terms, certain = np.exp(shifted), np.isinf(shifted) & known
+            lower = np.where(certain, 0.0, -terms * np.expm1(-off))
+            higher = np.where(certain, 0.0, -np.exp(shifted + off) * np.expm1(-off))
+        return terms, np.where(known, lower, terms), np.where(known, higher, np.inf)
 
     def affine(self, x: Ball, scale: Ball, shift: Ball) -> Ball:
         """Scale * x + shift."""
@@ -293,6 +318,8 @@ def _product(a: Ball, b: Ball) -> Doubles:
             + np.where(a.rad == 0, 0.0, a.rad * np.abs(b.mid))
             + np.where((a.rad == 0) | (b.rad == 0), 0.0, a.rad * b.rad)
         )
+        for one, other in ((a, b), (b, a)):  # an infinity times what is certainly not 0 stays one
+            rad = np.where(np.isinf(one.mid) & np.isfinite(one.rad) & (np.abs(other.mid) > other.rad), 0.0, rad)
     return np.where(np.isnan(rad), np.inf, rad)
 
 

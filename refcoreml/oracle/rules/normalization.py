@@ -132,14 +132,15 @@ def _reduction(layer: Layer, mode: str, x: Ball, y: Doubles, axes: tuple[int, ..
         rounded = r.rounded(Ball(y, size - run(np.abs(x.mid))), terms, size).rad
         return np.where(whole, 0.0, np.where(inside | (size == 0), rounded, np.inf))
     if mode == "LOGSUMEXP":
-        # Each exponent is off by d_i, so that the logarithm is off by max d_i; the sum is off by a factor 1 + n u, and
-        # the maximum, which is subtracted before and added after, by a rounding each.
-        finite = np.isfinite(x.mid)
-        top = np.where(finite, x.mid, -np.inf).max(axes, keepdims=True)
-        reach = top - np.where(finite, x.mid, np.inf).min(axes, keepdims=True) + 2 * x.rad.max(axes, keepdims=True)
-        off = x.rad.max(axes, keepdims=True) + r.unit * (
-            (1 + ARGUMENT) * reach + FUNCTIONS["exp"] + FUNCTIONS["log"] * np.log(terms) + ARGUMENT + np.abs(top)
-        )
-        off = off - np.log1p(-min(terms * r.unit, 1.0))
-        return np.where(np.isinf(y) & x.certain, 0.0, r.rounded(Ball(y, off.reshape(y.shape)), 2.0).rad)
+        # The logarithm of a sum known between S - L and S + H. The sum is off by a factor 1 + n u, and the maximum,
+        # which is subtracted before and added after, by a rounding each time.
+        parts = r.exponentials(x, axes)
+        total, below, above = (part.sum(axes, keepdims=True) for part in parts)
+        ends = ((x.mid + sign * x.rad).max(axes, keepdims=True) for sign in (-1, 1))
+        largest = np.maximum.reduce([np.abs(end) for end in ends])
+        off = np.maximum(np.log1p(above / total), -np.log1p(-below / total))
+        off = off + r.unit * (FUNCTIONS["log"] * np.log(terms) + ARGUMENT + largest)
+        off = (off - np.log1p(-min(terms * r.unit, 1.0))).reshape(y.shape)
+        certain = ~np.isfinite(y) & np.isfinite(x.rad).all(axes, keepdims=True).reshape(y.shape)
+        return np.where(certain, 0.0, r.rounded(Ball(y, off), 2.0).rad)
     return logarithm(layer, r.sum(x, axes)).rad.reshape(y.shape)  # LOGSUM

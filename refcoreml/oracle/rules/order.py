@@ -16,16 +16,15 @@ from refcoreml.oracle.rules.table import Layer, bounded
 def extreme_place(x: Ball, axis: int, smallest: bool) -> Doubles:
     """How far the index of the extreme along an axis, kept, may be from that of the midpoints.
 
-    Candidates are all whose interval reaches that of the winner; equal values are candidates, since which of several
-    counts is a choice that the specification leaves open.
+    Candidates are all whose interval reaches the greatest lower end; equal values are candidates, since the
+    specification leaves open which of several counts.
     """
     values = -x.mid if smallest else x.mid
     winner = np.expand_dims(values.argmax(axis), axis)
-    best, reach = np.take_along_axis(values, winner, axis), np.take_along_axis(x.rad, winner, axis)
     shape = [1] * x.mid.ndim
     shape[axis] = -1
     distance = np.abs(np.arange(x.mid.shape[axis]).reshape(shape) - winner)
-    beaten = best - values > x.rad + reach
+    beaten = values + x.rad < (values - x.rad).max(axis, keepdims=True)
     return np.asarray(np.where(beaten, 0, distance).max(axis, keepdims=True).astype(np.float64))
 
 
@@ -54,8 +53,6 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     x, params = balls[0], layer.params
     if len(balls) > 1 and not whole(balls[1]):
         return [np.inf] * len(results)
-    if np.isnan(x.mid).any():
-        return [np.inf] * len(results)
     axis = params.axis % x.mid.ndim
     falling = params.descending if layer.step.kind == "argSort" else not params.useBottomK
     rows = Ball(*(np.moveaxis(part, axis, -1) for part in (-x.mid if falling else x.mid, x.rad)))
@@ -68,6 +65,8 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     low, high = (function.reduceat(places, first)[run] for function in (np.minimum, np.maximum))
     off = np.maximum(places - low, high - places).reshape(order.shape)
     moved = np.maximum.reduceat(radii, first)[run].reshape(order.shape)
+    # Where NaN goes is not specified.
+    off, moved = (np.where(np.isnan(rows.mid).any(-1, keepdims=True), np.inf, part) for part in (off, moved))
     count = results[0].shape[axis]
     found = [np.moveaxis(part[..., :count], -1, axis).astype(np.float64) for part in (moved, off)]
     return found[1:] if layer.step.kind == "argSort" else found
