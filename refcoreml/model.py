@@ -277,7 +277,8 @@ def load(
         source: a path to ``.mlmodel`` or ``.mlpackage``, bytes, a binary file object, a ``Model`` message, or anything
             with ``get_spec()``, such as coremltools' ``MLModel``.
         precision: the arithmetic: ``float32`` (as a CPU runtime), ``float64`` (the oracle) or ``float16`` (weights and
-            blobs stored in half precision, sums in single: indices too, which are exact up to 2048 only).
+            blobs stored in half precision, sums in single: indices too, which are exact up to 2048 only). Weights that
+            become infinite or 0 by that cause a `RefCoreMLWarning`, which names them.
         strict: whether what the specification leaves undefined, such as an index out of range, is an error; otherwise
             what Core ML has been seen to do, where that is known.
         prepare: whether to check the network and decode its weights now, so that whatever is wrong shows here;

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml.kernels import half
 from refcoreml.kernels._types import Array, Shape
-
-#: The largest finite number in half precision.
-FLOAT16_MAX = 65504.0
 
 
 @dataclass(frozen=True)
@@ -59,5 +57,5 @@ def blob_statistics(values: Array) -> BlobStatistics:
         mean=float(finite.mean(dtype=np.float64)) if finite.size else np.nan,
         nans=nans,
         infinities=infinities,
-        headroom=FLOAT16_MAX / largest if largest > 0 else np.inf,
+        headroom=half.LARGEST / largest if largest > 0 else np.inf,
     )

@@ -7,8 +7,9 @@ from typing import Any
 
 from refcoreml.cli.console import out, print_json, shape_text, table
 from refcoreml.cli.values import add_arguments, read_inputs
+from refcoreml.kernels import half
 from refcoreml.model import load
-from refcoreml.statistics import FLOAT16_MAX, BlobStatistics, blob_statistics
+from refcoreml.statistics import BlobStatistics, blob_statistics
 
 _EPILOG = """\
 examples:
@@ -86,7 +87,7 @@ def _conclude(rows: list[dict[str, Any]], first_bad: dict[str, Any] | None) -> N
     if tightest is not None and tightest["headroom"] < 1:
         out.print(
             f"\nno NaN or Inf here, but layer {tightest['index']} {tightest['layer']!r} exceeds the largest half"
-            f" precision number ({FLOAT16_MAX:g})",
+            f" precision number ({half.LARGEST:g})",
             style="yellow",
             markup=False,
         )

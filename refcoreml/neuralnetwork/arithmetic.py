@@ -10,6 +10,7 @@ import numpy as np
 
 from refcoreml.errors import UsageError
 from refcoreml.kernels._types import Array
+from refcoreml.kernels.half import to_half
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Arithmetic:
 
 
 def _round_to_half(values: Array) -> Array:
-    with np.errstate(over="ignore"):  # what is too large becomes an infinity, as on the device
-        return values.astype(np.float16).astype(np.float32)
+    return to_half(values).astype(np.float32)
 
 
 ARITHMETICS = {

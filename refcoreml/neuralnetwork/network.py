@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from refcoreml.errors import CallbackError, InputError, InternalError, InvalidModelError, RefCoreMLError
+from refcoreml.features import RefCoreMLWarning
 from refcoreml.kernels._types import Array, Shape
+from refcoreml.kernels.half import listed
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
 from refcoreml.neuralnetwork.graph import check_graph, check_supported, make_nodes
@@ -136,9 +139,11 @@ class Network:
             InvalidModelError: the graph or a layer breaks a rule of the specification.
         """
         self.inputs, self.outputs, self.arithmetic, self.where = tuple(inputs), tuple(outputs), arithmetic, where
+        lost: list[str] = []
         nodes = make_nodes(
             layers,
             where,
+            lost=lost,
             dtype=arithmetic.dtype,
             rank5=rank5,
             round=arithmetic.store,
@@ -148,6 +153,12 @@ class Network:
         check_supported(nodes)
         check_graph(nodes, self.inputs, self.outputs, where)
         self.steps = _with_last_uses(_prepare(nodes), self.outputs)
+        if lost:
+            warnings.warn(
+                f"precision {arithmetic.name!r} loses numbers of {len(lost)} fields of weights: {listed(lost)}",
+                RefCoreMLWarning,
+                stacklevel=2,
+            )
         # Rounding to a narrower storage type happens between layers, so that layers cannot be fused.
         self._fused = fuse(self.steps, self.outputs) if arithmetic.round is None else self.steps
         self._inferred = lru_cache(maxsize=_MOST_SHAPES)(self._infer)

@@ -17,6 +17,7 @@ import numpy as np
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.kernels._types import Array, Shape
+from refcoreml.kernels.half import losses
 from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights
 
@@ -77,6 +78,7 @@ class Node:
         strict: whether what the specification leaves undefined, such as an index out of range, is an error.
         bodies: nodes of the networks inside a branch or loop, by the name of their field.
         custom_layers: the code of custom layers, by class name.
+        lost: gets a line for each field of weights of which `round` made numbers infinite or 0.
     """
 
     spec: schema.NeuralNetworkLayer
@@ -88,6 +90,7 @@ class Node:
     strict: bool = True
     bodies: Mapping[str, Sequence[Node]] = field(default_factory=dict)
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
 
     @property
     def params(self) -> Any:
@@ -141,9 +144,24 @@ class Node:
         """
         holder = self.params if message is None else message
         where = f"{self.where}.{field_name}"
-        return self.round(
-            decode_weights(getattr(holder, field_name), shape, dtype=self.dtype, channel_axis=channel_axis, where=where)
+        decoded = decode_weights(
+            getattr(holder, field_name), shape, dtype=self.dtype, channel_axis=channel_axis, where=where
         )
+        return self.stored(decoded, field_name)
+
+    def stored(self, weights: Array, what: str) -> Array:
+        """Return weights, or numbers that follow from them, as the arithmetic stores them, and note what that loses.
+
+        Args:
+            weights: the numbers.
+            what: the field or formula that they come from.
+        """
+        rounded = self.round(weights)
+        if rounded is not weights:
+            found = losses(weights, rounded)
+            if found:
+                self.lost.append(f"{self.where}.{what}: {found}")
+        return rounded
 
 
 Prepare: TypeAlias = Callable[[Node], Op]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,8 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
+from refcoreml.features import RefCoreMLWarning
 from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array
+from refcoreml.kernels.half import listed
 from refcoreml.model import Model, load
 from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
 from refcoreml.quantization.tensors import WeightTensor, inner_models, weight_tensors
@@ -57,7 +60,9 @@ def quantize_weights(
     ``custom_lut``       table[code], both from the user's function
     ==================== ==============================================================================================
 
-    16 bits store half precision (round to nearest even), 32 bits single precision; ``mode`` is then not read.
+    16 bits store half precision (round to nearest even), 32 bits single precision; ``mode`` is then not read. A weight
+    beyond the range of half precision is an error; weights that are so small that they become 0 cause a
+    `RefCoreMLWarning`.
 
     A tensor stays as it is where Apple's validator would refuse the new encoding (`WeightTensor.allowed`), and where
     the new one would not take fewer bytes than the present one, as happens to short vectors under a long table and to
@@ -113,8 +118,12 @@ def quantize_weights(
             f"none of the {len(tensors)} weight fields is selected" if tensors else "the model has no weights",
             where=result._file.name,
         )
-    _run([task for task in tasks if task.is_worth_it()], sensitivity, progress)
-    _unmix(tensors, {task.tensor.where: task.scheme.bits for task in tasks})
+    lost: list[str] = []
+    _run([task for task in tasks if task.is_worth_it()], sensitivity, progress, lost)
+    _unmix(tensors, {task.tensor.where: task.scheme.bits for task in tasks}, lost)
+    if lost:
+        text = f"half precision loses numbers of {len(lost)} fields of weights: {listed(sorted(lost))}"
+        warnings.warn(text, RefCoreMLWarning, stacklevel=2)
     _raise_version(result.spec, max(_VERSIONS.get(tensor.encoding.kind, 1) for tensor in tensors))
     return result
 
@@ -206,13 +215,13 @@ class _Task:
         return self.scheme.encoded_bytes(tensor) < tensor.stored_bytes
 
 
-def _run(tasks: Sequence[_Task], sensitivity: Sensitivity | None, progress: Progress | None) -> None:
-    """Stores the tensors, the largest first, on several threads."""
+def _run(tasks: Sequence[_Task], sensitivity: Sensitivity | None, progress: Progress | None, lost: list[str]) -> None:
+    """Store the tensors, the largest first, on several threads; ``lost`` as in `Scheme.encode`."""
     total, done, lock = sum(task.tensor.count for task in tasks), 0, threading.Lock()
 
     def run(task: _Task) -> None:
         nonlocal done
-        made = task.scheme.encode(task.tensor, _weights_of(sensitivity, task.tensor))
+        made = task.scheme.encode(task.tensor, _weights_of(sensitivity, task.tensor), lost)
         if task.scheme.compatible or task.scheme.bits == 32 or made.ByteSize() < task.tensor.stored_bytes:
             _store(task.tensor, made)
         with lock:
@@ -250,7 +259,7 @@ def _store(tensor: WeightTensor, made: schema.WeightParams) -> None:
     tensor.message.CopyFrom(made)
 
 
-def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int]) -> None:
+def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int], lost: list[str]) -> None:
     """Gives all float weights of a layer one precision: half if half was wanted for one of them, else single."""
     for _, group in groupby(tensors, key=lambda tensor: tensor.where[: tensor.where.rindex(tensor.field)]):
         layer = list(group)
@@ -260,7 +269,7 @@ def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int]) -> None:
         half = any(bits.get(tensor.where) == 16 for tensor in layer)
         for tensor in layer:
             if tensor.encoding.kind == ("float32" if half else "float16"):
-                _store(tensor, Scheme(16 if half else 32).encode(tensor))
+                _store(tensor, Scheme(16 if half else 32).encode(tensor, lost=lost))
 
 
 def _raise_version(spec: schema.Model, least: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
-from refcoreml.kernels import kmeans
+from refcoreml.kernels import half, kmeans
 from refcoreml.kernels import quantization as kernels
 from refcoreml.kernels._types import Array
 from refcoreml.quantization import _coremltools
@@ -25,8 +25,6 @@ LutFunction: TypeAlias = Callable[[int, Array], tuple[Any, Any]]
 Codes: TypeAlias = NDArray[np.uint8]
 #: How linear modes choose the range: ``minmax``, ``mse``, or ``("percentile", p)`` with 50 < p <= 100.
 Fit: TypeAlias = str | tuple[str, float]
-
-_HALF_MAX = 65504.0
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,15 @@ class Scheme:
             if self.mode == "linear_symmetric" and self.bits != 8:
                 raise UsageError("coremltools has mode linear_symmetric with 8 bits only")
 
-    def encode(self, tensor: WeightTensor, sensitivity: Array | None = None) -> schema.WeightParams:
+    def encode(
+        self, tensor: WeightTensor, sensitivity: Array | None = None, lost: list[str] | None = None
+    ) -> schema.WeightParams:
         """The tensor's values in a new message.
+
+        Args:
+            tensor: the values.
+            sensitivity: for ``kmeans``, how much the square of each weight's error counts.
+            lost: gets a line if numbers become 0 in half precision.
 
         Raises:
             InvalidModelError: values are missing, NaN or infinite.
@@ -85,7 +90,7 @@ class Scheme:
         if self.bits == 32:
             return encode_floats(values)
         if self.bits == 16:
-            return encode_floats(_halves(values, tensor))
+            return encode_floats(_halves(values, tensor, [] if lost is None else lost))
         if self.compatible:
             return _coremltools.encode(values, self.bits, self.mode, tensor)
         match self.mode:
@@ -148,18 +153,14 @@ def _check_fit(fit: Fit) -> None:
     )
 
 
-def _halves(values: Array, tensor: WeightTensor) -> NDArray[np.float16]:
-    with np.errstate(over="ignore"):
-        halves = values.astype(np.float16)
-    lost = ~np.isfinite(halves)
-    if lost.any():
-        place = np.unravel_index(int(np.argmax(lost)), tensor.shape)
-        raise UsageError(
-            f"weight [{', '.join(map(str, place))}] is {values[place]:g}, the largest half precision number is "
-            f"{_HALF_MAX:g}",
-            where=tensor.where,
-            remedy="Leave the layer out with a selector, or store it in another way",
-        )
+def _halves(values: Array, tensor: WeightTensor, lost: list[str]) -> NDArray[np.float16]:
+    halves = half.to_half(values)
+    found = half.losses(values, halves)
+    if found.overflowed:
+        remedy = "Leave the layer out with a selector, or store it in another way"
+        raise UsageError(str(found), where=tensor.where, remedy=remedy)
+    if found:
+        lost.append(f"{tensor.where}: {found}")
     return halves
 
 

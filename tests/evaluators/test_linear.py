@@ -91,7 +91,9 @@ def test_models_without_inputs_or_without_the_predicted_output():
 def test_an_unknown_link():
     spec = model([[1.0, 2.0, 3.0]], [0.0])
     spec.glmRegressor.postEvaluationTransform = 7
-    with pytest.raises(refcoreml.InvalidModelError, match="postEvaluationTransform is 7, which the schema does not define"):
+    with pytest.raises(
+        refcoreml.InvalidModelError, match="postEvaluationTransform is 7, which the schema does not define"
+    ):
         refcoreml.load(spec)
 
 

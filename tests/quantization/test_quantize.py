@@ -9,6 +9,7 @@ from quantized_networks import dense, pictures, sequences, vectors, w
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError, UnsupportedModelError, UsageError
+from refcoreml.features import RefCoreMLWarning
 from refcoreml.quantization import MODES, Scheme, selectors, weight_changes, weight_tensors
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_linear
@@ -454,7 +455,7 @@ def test_weights_that_are_not_finite_are_named(value, options):
 
 
 def test_a_weight_beyond_half_precision_is_named():
-    with pytest.raises(UsageError, match=r"fc.*weight \[1, 3\] is 70000, the largest half precision number is 65504"):
+    with pytest.raises(UsageError, match=r"fc.*number \[1, 3\] is 70000, the largest half precision number is 65504"):
         refcoreml.quantize_weights(broken(value=7e4, place=33), 16)
 
 
@@ -557,3 +558,22 @@ def test_what_is_left_of_a_table_repeats_its_last_centre():
     table = list(tensor.message.quantization.lookupTableQuantization.floatValue)
     assert table == [1, 2, 4, 4, 4, 4, 4, 4]
     np.testing.assert_array_equal(tensor.values(), weights)
+
+
+def test_weights_that_vanish_in_half_precision_cause_a_warning() -> None:
+    net = build.Network({"x": (2,)}, ["y"])
+    weights = np.array([[1, 1e-9], [2.0**-24, 0], [3, 4]], np.float32)
+    net.add(
+        "innerProduct",
+        name="fc",
+        inputChannels=2,
+        outputChannels=3,
+        hasBias=True,
+        weights=weights,
+        bias=[1, 2, 3],
+        outputs="y",
+    )
+    with pytest.warns(RefCoreMLWarning, match=r"1 fields.*'fc' \(innerProduct\).weights: number \[0, 1\] is 1e-09"):
+        smaller = refcoreml.quantize_weights(net.spec(), 16)
+    stored = np.frombuffer(smaller.spec.neuralNetwork.layers[0].innerProduct.weights.float16Value, "<f2")
+    np.testing.assert_array_equal(stored, [1, 0, 2.0**-24, 0, 3, 4])

@@ -168,7 +168,7 @@ def _weights(node: Node, shapes: Sequence[Shape] | None) -> list[Array]:
     for index, message in enumerate(node.params.weights):
         where = f"{node.where}.weights[{index}]"
         shape = _flat_shape(node, index, message, where) if shapes is None else shapes[index]
-        array = node.round(decode_weights(message, shape, dtype=node.dtype, where=where))
+        array = node.stored(decode_weights(message, shape, dtype=node.dtype, where=where), f"weights[{index}]")
         arrays.append(array if shapes is not None else array.reshape(-1))
     return arrays
 

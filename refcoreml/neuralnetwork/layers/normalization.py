@@ -47,6 +47,10 @@ def batchnorm(node: Node) -> Op:
     if not params.computeMeanVar:
         average, variance = (node.weights(field, (channels,)) for field in ("mean", "variance"))
         factor = kernels.normalization_factor(gamma, variance, epsilon)
+        # The arithmetic computes with these as they are; a device that stores them cannot.
+        node.stored(variance + node.dtype(epsilon), "variance + epsilon")
+        node.stored(factor, "gamma / sqrt(variance + epsilon)")
+        node.stored(beta - average * factor, "beta - mean * gamma / sqrt(variance + epsilon)")
         return replace(channelwise(kernels.batch_normalization, average, factor, beta), shape=shape)
 
     def run(x: Array) -> Array:
