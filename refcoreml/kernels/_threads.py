@@ -6,6 +6,11 @@ other at every product. OpenBLAS, which comes with wheels of NumPy, can be told 
 computed one after another, each on as many threads as BLAS likes.
 
 Within one layer this rarely pays: waking a thread takes as long as a small layer. It does for a large softmax.
+
+Products themselves run on the threads of BLAS, which wait for each other several times a product. That halves the time
+on an idle machine, but where other programs keep all processors busy each wait costs a time slice of theirs, and a
+network takes up to seven times as long as on one thread. `matmul` therefore chooses, once per process: the number of
+threads changes the last bits of a product, and a prediction must not depend on what else runs at that moment.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -20,9 +26,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["for_each", "thread_count"]
+from refcoreml.kernels._types import Array
+
+__all__ = ["for_each", "matmul", "thread_count"]
 
 Item = TypeVar("Item")
+
+#: For so long the first product of a process watches the processors, in seconds: longer than a time slice.
+_WATCH = 10e-3
+#: What an idle machine may take away in that time.
+_TOLERATED = 1e-3
 
 
 class _Blas:
@@ -137,15 +150,61 @@ class _Helpers:
             del job
 
 
+class _ProductThreads:
+    """Whether products use all threads of BLAS or one: what REFCOREML_THREADS says, else what pays at first use."""
+
+    def __init__(self) -> None:
+        self._lock, self._single = threading.Lock(), False
+        self._chosen = False
+
+    @property
+    def single(self) -> bool:
+        """Whether to keep products to one thread."""
+        if not self._chosen:
+            with self._lock:
+                if not self._chosen:
+                    self._single = self._choose()
+                    self._chosen = True
+        return self._single
+
+    def _choose(self) -> bool:
+        wanted = _wanted_threads()
+        if wanted is not None or _blas.count <= 1:
+            return wanted == 1 and _blas.count > 1
+        return _lost_time(_WATCH) > _TOLERATED
+
+
+def _lost_time(seconds: float) -> float:
+    """Return how long this thread was kept from running, while it computed products on all threads of BLAS."""
+    a, b = np.ones((64, 256), np.float32), np.ones((256, 512), np.float32)
+    a @ b  # starts the threads of BLAS
+    wall, own = time.perf_counter(), time.thread_time()
+    while time.perf_counter() < wall + seconds:
+        a @ b
+    return (time.perf_counter() - wall) - (time.thread_time() - own)
+
+
 _blas = _Blas()
 _here = threading.local()
 _helpers = _Helpers()
+_product_threads = _ProductThreads()
 
 
 def _start_anew() -> None:
     """Threads do not survive a fork."""
     global _blas, _helpers
     _blas, _helpers = _Blas(), _Helpers()
+
+
+def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+    """`numpy.matmul` on as many threads as pay in this process."""
+    product: Array
+    if _product_threads.single:
+        with _blas.single():
+            product = np.matmul(a, b, out=out)
+    else:
+        product = np.matmul(a, b, out=out)
+    return product
 
 
 if hasattr(os, "register_at_fork"):
@@ -159,8 +218,14 @@ def thread_count() -> int:
     """
     if getattr(_here, "inside", False):
         return 1
-    available, wanted = _blas.count, os.environ.get("REFCOREML_THREADS", "")
-    return int(wanted) if available > 1 and wanted.isdecimal() and int(wanted) else available
+    available, wanted = _blas.count, _wanted_threads()
+    return wanted if available > 1 and wanted is not None else available
+
+
+def _wanted_threads() -> int | None:
+    """The number in the environment variable REFCOREML_THREADS; None if it holds no number above 0."""
+    text = os.environ.get("REFCOREML_THREADS", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 and int(text) else None
 
 
 def for_each(function: Callable[[Item], None], items: Sequence[Item]) -> None:

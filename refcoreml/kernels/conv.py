@@ -8,6 +8,8 @@ output pixel. BLAS does the product on all its threads; what is left to speed is
 * where the stride allows it, patches of one kernel row serve all kernel rows, each with a product of its own: the next
   kernel row sees the same pixels one output row later;
 * 1x1 kernels that narrow the channels need no patches at all: the image is the matrix;
+* few output channels would make a product of few rows, which BLAS computes slowly, on several threads above all: there
+  one product gives what each pixel adds to its neighbours, which is then added up, as a deconvolution does it;
 * depthwise kernels are no matrix product: they are a multiply-add per tap over whole channels.
 
 Threads of Python's own, each with a strip, were tried and left out: waking one takes as long as a small layer, and BLAS
@@ -27,6 +29,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from refcoreml.errors import UsageError
+from refcoreml.kernels._threads import matmul
 from refcoreml.kernels._types import Array
 
 __all__ = [
@@ -53,6 +56,9 @@ NO_BORDER: Border = ((0, 0), (0, 0))
 #: Bytes of patches, or of whatever else is computed on the way, at a time: few enough for the cache, but enough for
 #: BLAS to share out among threads, and for NumPy to be worth calling.
 BLOCK_BYTES = 4 << 20
+
+#: From so many input channels per output channel on, and in all, adding up is faster than gathering patches (measured).
+FEW_OUTPUTS, MANY_INPUTS = 8, 32
 
 #: Bytes of an output that are finished at a time, while they are in the cache.
 FINISH_BYTES = 1 << 19
@@ -285,6 +291,7 @@ class Convolution:
         _check_parameters(weight, weight.shape[0], bias, stride, dilation, groups)
         self.stride, self.dilation, self.kernel = stride, dilation, weight.shape[2:]
         self.in_channels, self.out_channels = weight.shape[1] * groups, weight.shape[0]
+        self._adjoint = self._as_deconvolution(weight, bias, groups)
         # [groups, C_out / groups, taps]: a tap is a (row, input channel, column), and the bias is one more of them.
         taps = weight.transpose(0, 2, 1, 3).reshape(len(weight), -1)
         columns = [taps, *([] if bias is None else [bias[:, None]])]
@@ -307,6 +314,12 @@ class Convolution:
         """
         _check_input(x, self.in_channels)
         rows, columns = map(_Axis.of, x.shape[-2:], self.kernel, self.stride, self.dilation, padding)
+        if self._adjoint is not None:
+            reaches = (
+                _extent(kernel, dilation) - 1 for kernel, dilation in zip(self.kernel, self.dilation, strict=True)
+            )
+            crop = [(reach - begin, reach - end) for reach, (begin, end) in zip(reaches, padding, strict=True)]
+            return self._adjoint(x, (crop[0], crop[1]), epilogue)
         y = np.empty((*x.shape[:-3], self.out_channels, rows.outputs, columns.outputs), x.dtype)
         images, outputs = _listed(x), _listed(y)
         matrix = self._live_taps(rows, columns).astype(_sum_type(x, self._matrix), copy=False)
@@ -314,6 +327,17 @@ class Convolution:
         compute = self._shifts if depthwise else self._products
         compute(images, outputs, matrix, rows, columns, epilogue)
         return y
+
+    def _as_deconvolution(self, weight: Array, bias: Array | None, groups: int) -> Deconvolution | None:
+        """The deconvolution by the flipped kernel, which is the same for a stride of 1; None where it is slower."""
+        outputs, inputs = len(weight) // groups, weight.shape[1]
+        pays = inputs >= max(MANY_INPUTS, FEW_OUTPUTS * outputs)
+        if self.stride != (1, 1) or self.kernel == (1, 1) or not pays:
+            return None
+        turned = weight.reshape(groups, outputs, *weight.shape[1:])[..., ::-1, ::-1].swapaxes(1, 2)
+        return Deconvolution(
+            turned.reshape(groups * inputs, outputs, *self.kernel), bias, dilation=self.dilation, groups=groups
+        )
 
     def _live_taps(self, rows: _Axis, columns: _Axis) -> Array:
         """The matrix without the taps that only ever see padding."""
@@ -342,7 +366,7 @@ class Convolution:
         if inside and pointwise and (not self._biases or self.in_channels > self.out_channels):
             for image, result in zip(images, results, strict=True):
                 patches = image[:, : rows.outputs, :width].reshape(groups, weights, -1)
-                np.matmul(matrix[..., :weights], patches, out=result)
+                matmul(matrix[..., :weights], patches, out=result)
                 if self._biases:
                     result += matrix[..., weights:]
             _finish(outputs, epilogue)
@@ -379,9 +403,9 @@ class Convolution:
                     a = matrix[..., p * depth : (p + 1) * depth + biases]
                     b = patches[:, : depth + biases, p * rows.dilation * width :][..., : target.shape[-1]]
                     if p:
-                        target += np.matmul(a, b, out=_scratch.take("term", target.shape, target.dtype))
+                        target += matmul(a, b, out=_scratch.take("term", target.shape, target.dtype))
                     else:
-                        np.matmul(a, b, out=target)
+                        matmul(a, b, out=target)
         _finish(outputs, epilogue)
 
     def _shifts(
@@ -510,7 +534,7 @@ class Deconvolution:
             total[...] = biases[family, part]
             for strip in strips:
                 pixels = images[index, family, :, strip].reshape(len(weights), depth, -1)
-                products = np.matmul(weights.reshape(len(weights), -1, depth), pixels)
+                products = matmul(weights.reshape(len(weights), -1, depth), pixels)
                 self._scatter(products.reshape(*total.shape[:2], *self.kernel, -1, width), strip.start, crop, total)
             if total is not block:
                 block[...] = total

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml.kernels._threads import matmul
 from refcoreml.kernels._types import Array
 from refcoreml.kernels.reduce import l2, total
 
@@ -16,7 +17,7 @@ def inner_product(x: Array, weights: Array, bias: Array | None) -> Array:
 
     x: [N, C_in]; weights: [C_out, C_in]; bias: [C_out] or None; all of one float type. Returns [N, C_out].
     """
-    y: Array = x @ weights.T
+    y: Array = matmul(x, weights.T)
     if bias is not None:
         y += bias
     return y
@@ -53,7 +54,7 @@ def batched_matmul(x: Array, y: Array) -> Array:
 
     x: [*B, N, K]; y: [*B', K, M]; of one float type. Returns [*B'', N, M].
     """
-    z: Array = np.matmul(_addressable_by_blas(x), _addressable_by_blas(y))
+    z: Array = matmul(_addressable_by_blas(x), _addressable_by_blas(y))
     return z
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from refcoreml.kernels._threads import matmul
 from refcoreml.kernels._types import Array
 
 #: An elementwise function called as ``f(x, out=x)``: it overwrites its argument.
@@ -53,9 +54,9 @@ class GateWeights:
 def _recur(recursion: Array, h: Array, out: Array) -> None:
     """Writes R h [Batch, G * H] for every state of h [Batch, H]."""
     if len(h) < _BATCH_FOR_MATRIX_PRODUCT:
-        np.matmul(recursion, h[:, :, None], out=out[:, :, None])
+        matmul(recursion, h[:, :, None], out=out[:, :, None])
     else:
-        np.matmul(h, recursion.T, out=out)
+        matmul(h, recursion.T, out=out)
 
 
 def _clip(x: Array, limit: float) -> None:
@@ -75,7 +76,7 @@ def _unroll(
     x, h = np.ascontiguousarray(x[::-1] if reverse else x), np.ascontiguousarray(h)
     steps_at_once = max(1, _PRODUCTS_AT_ONCE // (batch * len(weights.inputs)))
     for start in range(0, length, steps_at_once):
-        products = x[start : start + steps_at_once].reshape(-1, size) @ weights.inputs.T
+        products = matmul(x[start : start + steps_at_once].reshape(-1, size), weights.inputs.T)
         if weights.bias is not None:
             products += weights.bias
         for position, product in enumerate(products.reshape(-1, batch, products.shape[1] // hidden, hidden), start):

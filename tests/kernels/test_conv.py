@@ -81,6 +81,9 @@ CASES = {
     "depthwise, stride, dilation": (3, 3, (3, 4), (4, 3), ((3, 2), (6, 5)), (6, 2), 3),
     "depthwise, several outputs": (3, 6, (3, 2), (1, 2), ((0, 1), (2, 0)), (2, 1), 3),
     "depthwise 1x1": (4, 4, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 4),
+    "few outputs": (34, 3, (3, 2), (1, 1), ((0, 1), (0, 0)), (1, 1), 1),
+    "few outputs, padding beyond the kernel": (33, 1, (2, 3), (1, 1), ((1, 2), (5, 4)), (1, 1), 1),
+    "few outputs, groups, dilation": (70, 4, (3, 2), (1, 1), ((1, 3), (0, 2)), (2, 3), 2),
     "taps beyond the image": (2, 3, (3, 4), (2, 1), ((20, 9), (3, 30)), (13, 11), 1),
     "taps beyond the image, depthwise": (3, 3, (3, 4), (2, 1), ((20, 9), (3, 30)), (13, 11), 3),
 }
@@ -114,6 +117,14 @@ def test_convolution_follows_its_formula(case: Any, biased: bool) -> None:
         )
         assert y.dtype == dtype
         np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_few_outputs_are_added_up_not_gathered(name: str) -> None:
+    ins, outs, kernel, stride, _, dilation, groups = CASES[name]
+    weight = np.ones((outs, ins // groups, *kernel), np.float32)
+    convolution = Convolution(weight, stride=stride, dilation=dilation, groups=groups)
+    assert (convolution._adjoint is not None) == name.startswith("few outputs")
 
 
 @pytest.mark.usefixtures("blocks")

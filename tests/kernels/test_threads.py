@@ -81,6 +81,46 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
 
 
+@pytest.mark.parametrize(("lost", "single"), [(0.0, False), (9e-4, False), (2e-3, True)])
+def test_products_take_one_thread_where_processors_are_busy(
+    lost: float, single: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REFCOREML_THREADS", raising=False)
+    monkeypatch.setattr(_threads._Blas, "count", 2)
+    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: lost)
+    choice = _threads._ProductThreads()
+    assert choice.single == single
+    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: 1 - lost)
+    assert choice.single == single, "a process chooses once, so that its products keep their last bits"
+
+
+@pytest.mark.parametrize(("wanted", "single"), [("1", True), ("2", False)])
+def test_the_environment_chooses_for_products(wanted: str, single: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFCOREML_THREADS", wanted)
+    monkeypatch.setattr(_threads._Blas, "count", 2)
+    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: pytest.fail("the environment has decided"))
+    assert _threads._ProductThreads().single == single
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_products_are_those_of_numpy(single: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = integers((3, 70, 50), 1).astype(np.float32), integers((50, 90), 2).astype(np.float32)
+    seen = []
+
+    class Choice:
+        @property
+        def single(self) -> bool:
+            seen.append(_threads._blas.count)
+            return single
+
+    monkeypatch.setattr(_threads, "_product_threads", Choice())
+    out = np.empty((3, 70, 90), np.float32)
+    assert _threads.matmul(a, b, out=out) is out
+    np.testing.assert_array_equal(out, np.einsum("bij,jk->bik", a, b))
+    np.testing.assert_array_equal(_threads.matmul(a, b), out)
+    assert len(seen) == 2
+
+
 def test_an_unknown_blas_means_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "_openblas", lambda: None)
     monkeypatch.setattr(_threads, "_blas", _threads._Blas())
