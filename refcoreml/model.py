@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from refcoreml import custom, features, values
@@ -99,12 +99,13 @@ class Model:
         """Models can be pickled, to be sent to other processes; what `prepare` made is made anew there."""
         made = ("spec", "inputs", "outputs", "_evaluator")
         state = {name: value for name, value in vars(self).items() if name not in made}
-        return {**state, "_file": (self.spec.SerializeToString(), self._file.name, self._file.weights)}
+        file = self._file
+        return {**state, "_file": (self.spec.SerializeToString(), file.name, file.weights, file.package)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        spec, name, weights = state["_file"]
+        spec, *source = state["_file"]
         vars(self).update(state)
-        self._file = ModelFile(schema.Model.FromString(spec), name, weights)
+        self._file = ModelFile(schema.Model.FromString(spec), *source)
         self._evaluator = None
         self._describe()
 
@@ -259,7 +260,7 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model as ``.mlmodel`` or ``.mlpackage``; an old file stays until the new one is complete."""
-        write_model(ModelFile(self.spec, self._file.name, self._file.weights), path)
+        write_model(replace(self._file, spec=self.spec), path)
 
 
 def load(

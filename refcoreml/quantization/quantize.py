@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -21,7 +21,6 @@ from refcoreml.model import Model, load
 from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
 from refcoreml.quantization.tensors import WeightTensor, inner_models, weight_tensors
 from refcoreml.spec import schema
-from refcoreml.spec.files import ModelFile
 from refcoreml.spec.weights import encode_floats
 
 #: The specification versions that brought encodings.
@@ -152,8 +151,7 @@ def _copy(source: Any) -> Model:
         return load(source, prepare=False)
     spec = schema.Model()
     spec.CopyFrom(source.spec)
-    file = ModelFile(spec, source._file.name, source._file.weights)
-    return Model(file, source.precision, source.strict, *source._custom)
+    return Model(replace(source._file, spec=spec), source.precision, source.strict, *source._custom)
 
 
 def _planned(layer: str, entry: Any) -> tuple[int, str]:

@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
+import stat
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from refcoreml.errors import MalformedModelError, ModelNotFoundError, UnsupportedModelError, UsageError
 from refcoreml.spec import schema
+from refcoreml.storage.reading import (
+    DATA_LIMIT,
+    MODEL_LIMIT,
+    TEXT_LIMIT,
+    FileRefusedError,
+    Folder,
+    item_parts,
+    read_file,
+)
+from refcoreml.storage.writing import NewFolder, replacing_folder, write_file
 
 #: The newest specification version that the schema describes.
 NEWEST_SPECIFICATION = 10
@@ -22,7 +32,25 @@ NEWEST_SPECIFICATION = 10
 _MANIFEST = "Manifest.json"
 _MODEL_ITEM = "com.apple.CoreML/model.mlmodel"
 _WEIGHTS_ITEM = "com.apple.CoreML/weights"
-_PROTOBUF_LIMIT = 2**31 - 1
+#: How often to begin again when a package is replaced while it is read.
+_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Package:
+    """The package that a model was read from; whatever it holds beside the model is saved with the model.
+
+    Attributes:
+        path: its folder.
+        manifest: the manifest as it was read, with the names, authors and descriptions of all items.
+        model: the model's path from the folder, with ``/`` between its parts.
+        others: the same of the other items.
+    """
+
+    path: Path
+    manifest: bytes
+    model: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,12 +60,14 @@ class ModelFile:
     Attributes:
         spec: the model.
         name: file name or kind of the source, for messages.
-        weights: folder of a package that holds weight files, if there is one.
+        weights: folder that holds weight files, if there is one.
+        package: the package, if it was one.
     """
 
     spec: schema.Model
     name: str
     weights: Path | None = None
+    package: Package | None = None
 
 
 def read_model(source: Any) -> ModelFile:
@@ -80,21 +110,16 @@ def read_model(source: Any) -> ModelFile:
 
 def _read_path(path: Path) -> ModelFile:
     try:
-        if not path.exists():
-            raise ModelNotFoundError("no such file or folder", where=str(path))
-        if path.is_dir():
+        if stat.S_ISDIR(os.stat(path).st_mode):
             return _read_folder(path)
-        if path.stat().st_size > _PROTOBUF_LIMIT:
-            raise MalformedModelError("larger than 2 GiB, which no .mlmodel file can be", where=str(path))
-        return ModelFile(parse_model(path.read_bytes(), str(path)), str(path))
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # ValueError: a NUL in the path; RuntimeError: links in a circle
-        if isinstance(error, ModelNotFoundError):
-            raise
-        raise MalformedModelError(f"cannot be read: {error}", where=str(path)) from error
+        return ModelFile(parse_model(read_file(path, MODEL_LIMIT), str(path)), str(path))
+    except FileNotFoundError as error:
+        raise ModelNotFoundError("no such file or folder", where=str(path)) from error
+    except FileRefusedError as error:
+        raise MalformedModelError(str(error), where=str(path)) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        problem = getattr(error, "strerror", None) or error
+        raise MalformedModelError(f"cannot be read: {problem}", where=str(path)) from error
 
 
 def parse_model(data: bytes, name: str = "") -> schema.Model:
@@ -135,63 +160,87 @@ def _guess(data: bytes) -> str:
     return next((f"; it looks like {what}" for magic, what in known.items() if data.startswith(magic)), "")
 
 
-def _read_folder(folder: Path) -> ModelFile:
-    if (folder / _MANIFEST).is_file():
-        return _read_package(folder)
-    if (
-        (folder / "coremldata.bin").exists()
-        or (folder / "model.mil").exists()
-        or (folder / "model.espresso.net").exists()
-    ):
+def _read_folder(path: Path) -> ModelFile:
+    """Read a package; begins again with the new one if another takes its place meanwhile."""
+    for _ in range(_ATTEMPTS):
+        with Folder(path) as folder:
+            try:
+                return _read_package(folder)
+            except (OSError, MalformedModelError):
+                if not folder.was_replaced():
+                    raise
+    raise MalformedModelError("was replaced again and again while it was read", where=str(path))
+
+
+def _read_package(folder: Folder) -> ModelFile:
+    where = str(folder.path / _MANIFEST)
+    try:
+        content = folder.read(_MANIFEST, TEXT_LIMIT)
+    except FileNotFoundError:
+        raise _no_package(folder.path) from None
+    try:
+        manifest = json.loads(content)
+        entries = manifest["itemInfoEntries"]
+        root = entries[manifest["rootModelIdentifier"]]["path"]
+        others = [item["path"] for item in entries.values()]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise MalformedModelError(f"the manifest is damaged: {type(error).__name__}: {error}", where=where) from error
+    model = _item(root, where)
+    items = tuple(_item(path, where) for path in others if path != root)
+    try:
+        weights = next((item for item in items if folder.is_folder(item)), None)
+        data = folder.read(model, MODEL_LIMIT)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        problem = f"the manifest names {root!r} as the model, but there is no such file"
+        raise MalformedModelError(problem, where=where) from error
+    except FileRefusedError as error:
+        raise MalformedModelError(f"the item {error}", where=where) from error
+    return ModelFile(
+        parse_model(data, str(folder.path / model)),
+        str(folder.path),
+        None if weights is None else folder.path / weights,
+        Package(folder.path, content, model, items),
+    )
+
+
+def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
+    """The error for a folder that has no manifest."""
+    if any((folder / name).exists() for name in ("coremldata.bin", "model.mil", "model.espresso.net")):
         form = "ML Program" if (folder / "model.mil").exists() else "neural network or classic model"
-        raise UnsupportedModelError(
+        return UnsupportedModelError(
             f"a compiled model ({form}, .mlmodelc), whose form is private to Apple's runtime",
             where=str(folder),
             remedy="Load the .mlmodel or .mlpackage that it was compiled from",
         )
-    raise MalformedModelError(
+    return MalformedModelError(
         f"a folder without {_MANIFEST}, so not a model package",
         where=str(folder),
         remedy="Give the .mlpackage folder itself",
     )
 
 
-def _read_package(folder: Path) -> ModelFile:
-    where = str(folder / _MANIFEST)
+def _item(path: Any, where: str) -> str:
+    """The path of an item from the package's folder; refuses one that leads out of it."""
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        entries = manifest["itemInfoEntries"]
-        root = entries[manifest["rootModelIdentifier"]]["path"]
-        others = [item["path"] for item in entries.values()]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise MalformedModelError(f"the manifest is damaged: {type(error).__name__}: {error}", where=where) from error
-    model_path = _inside(folder, root, where)
-    if not model_path.is_file():
-        raise MalformedModelError(f"the manifest names {root!r} as the model, but there is no such file", where=where)
-    weights = [_inside(folder, path, where) for path in others if path != root]
-    found = next((path for path in weights if path.is_dir()), None)
-    return ModelFile(parse_model(model_path.read_bytes(), str(model_path)), str(folder), found)
-
-
-def _inside(folder: Path, item: Any, where: str) -> Path:
-    """The path of a package's item; refuses one that leaves the package, by dots, from the root or through a link."""
-    data = (folder / "Data").resolve()
-    if isinstance(item, str) and item and "\0" not in item and not Path(item).is_absolute():
-        path = (data / item).resolve()
-        if path.is_relative_to(data) and data.is_relative_to(folder.resolve()):
-            return path
-    raise MalformedModelError(f"the item path {item!r} leads out of the package", where=where)
+        if isinstance(path, str):
+            return "/".join(("Data", *item_parts(path)))
+    except FileRefusedError:
+        pass
+    raise MalformedModelError(f"the item path {path!r} leads out of the package", where=where)
 
 
 def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
-    """Writes a model; the old file, if any, stays until the new one is complete.
+    """Write a model; the old file, if any, stays until the new one is complete.
+
+    A package keeps what the model's own package holds beside the model.
 
     Args:
-        file: the model, with its weight folder if it has one.
+        file: the model, with its weight folder or package if it has one.
         target: a path that ends in ``.mlmodel`` or ``.mlpackage``.
 
     Raises:
         UsageError: the name has another ending, or the file cannot be written there.
+        MalformedModelError: the model's own package holds links, or what is no regular file.
     """
     path = Path(target)
     if path.suffix not in (".mlmodel", ".mlpackage"):
@@ -204,52 +253,64 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
         data = file.spec.SerializeToString()
     except (EncodeError, ValueError) as error:
         raise UsageError(f"the model cannot be serialized: {error}", where=str(path)) from error
-    if path.is_dir() != (path.suffix == ".mlpackage") and path.exists():
-        raise UsageError("something of the other kind (file or folder) is in the way", where=str(path))
+    if path.suffix == ".mlmodel":
+        write_file(data, path)
+        return
+    with replacing_folder(path) as new:
+        if file.package is not None:
+            _write_again(new, data, file.package, path)
+        else:
+            _write_new(new, data, file.weights, path)
+
+
+def _write_again(new: NewFolder, data: bytes, package: Package, target: Path) -> None:
+    """Write the package that a model was read from, with its present message."""
+    new.write(_MANIFEST, package.manifest)
+    new.write(package.model, data)
     try:
-        _replace(path, data, file.weights)
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+        with Folder(package.path) as old:
+            if old.read(_MANIFEST, TEXT_LIMIT) == package.manifest:
+                _copy(old, "", new, target, leave_out=(_MANIFEST, package.model))
+                return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except FileRefusedError as error:
+        raise MalformedModelError(str(error), where=str(package.path)) from error
+    if package.others:
+        raise UsageError(
+            "the package that the model was read from has changed since, so its other items cannot be copied",
+            where=str(package.path),
+            remedy="Load the model again",
+        )
 
 
-def _replace(path: Path, data: bytes, weights: Path | None) -> None:
-    # A sibling of the target, because a rename is atomic within one file system only.
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        if path.suffix == ".mlmodel":
-            with (staging / path.name).open("wb") as stream:
-                _write_through(stream, data)
-            os.replace(staging / path.name, path)
-            return
-        _write_package(staging / path.name, data, weights)
-        if path.exists():
-            os.replace(path, staging / "old")
-        os.replace(staging / path.name, path)
-    finally:
-        if (staging / "old").exists() and not path.exists():
-            os.replace(staging / "old", path)
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _write_package(folder: Path, data: bytes, weights: Path | None) -> None:
-    model = folder / "Data" / _MODEL_ITEM
-    model.parent.mkdir(parents=True)
-    with model.open("wb") as stream:
-        _write_through(stream, data)
+def _write_new(new: NewFolder, data: bytes, weights: Path | None, target: Path) -> None:
     root = str(uuid.uuid4()).upper()
     entries = {root: _entry("model.mlmodel", "Core ML model specification", _MODEL_ITEM)}
+    new.write(f"Data/{_MODEL_ITEM}", data)
     if weights is not None:
-        shutil.copytree(weights, folder / "Data" / _WEIGHTS_ITEM)
+        try:
+            with Folder(weights) as old:
+                _copy(old, f"Data/{_WEIGHTS_ITEM}/", new, target)
+        except (FileRefusedError, FileNotFoundError, NotADirectoryError) as error:
+            raise MalformedModelError(f"the weight files cannot be read: {error}", where=str(weights)) from error
         entries[str(uuid.uuid4()).upper()] = _entry("weights", "Core ML model weights", _WEIGHTS_ITEM)
     manifest = {"fileFormatVersion": "1.0.0", "itemInfoEntries": entries, "rootModelIdentifier": root}
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=4) + "\n", encoding="utf-8")
+    new.write(_MANIFEST, f"{json.dumps(manifest, indent=4)}\n".encode())
+
+
+def _copy(old: Folder, prefix: str, new: NewFolder, target: Path, leave_out: tuple[str, ...] = ()) -> None:
+    """Copy the files of a folder, but not before it is clear that they fit."""
+    files = {item: size for item, size in old.files() if item not in leave_out}
+    free = min(shutil.disk_usage(target.resolve().parent).free, DATA_LIMIT)
+    if sum(files.values()) > free:
+        raise UsageError(
+            f"the other files of the model take {sum(files.values()):,} bytes, {free:,} are free", where=str(target)
+        )
+    for item in files:
+        with old.open(item) as stream:
+            new.copy(prefix + item, stream)
 
 
 def _entry(name: str, description: str, path: str) -> dict[str, str]:
     return {"author": "com.apple.CoreML", "description": description, "name": name, "path": path}
-
-
-def _write_through(stream: IO[bytes], data: bytes) -> None:
-    stream.write(data)
-    stream.flush()
-    os.fsync(stream.fileno())

@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from refcoreml.errors import UsageError
+from refcoreml.errors import RefCoreMLError, UsageError
 from refcoreml.storage.reading import item_parts
 
 __all__ = ["NewFolder", "Picture", "open_to_append", "replacing", "replacing_folder", "write_file", "write_picture"]
@@ -160,7 +160,7 @@ def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors of the system into one that says what could not be written."""
     try:
         yield
-    except UsageError:
+    except RefCoreMLError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         problem = getattr(error, "strerror", None) or error

@@ -6,9 +6,13 @@ import errno
 import io
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from refcoreml import build
 from refcoreml.errors import MalformedModelError, ModelNotFoundError, RefCoreMLError, UnsupportedModelError, UsageError
 from refcoreml.spec import files, schema
 from refcoreml.spec.files import ModelFile, read_model, write_model
+from refcoreml.storage import writing
 
 
 def small_model(label: str = "one") -> schema.Model:
@@ -287,7 +292,7 @@ def test_links_out_of_the_package_are_refused(tmp_path: Path, linked: str) -> No
     folder = make_package(tmp_path / "evil.mlpackage")
     (folder / linked).rename(tmp_path / "away")
     symlink(folder / linked, outside / linked)
-    with pytest.raises(MalformedModelError, match="out of the package"):
+    with pytest.raises(MalformedModelError, match="a link, but a package must hold its files itself"):
         read_model(folder)
 
 
@@ -296,20 +301,61 @@ def test_links_in_a_circle(tmp_path: Path, linked: str) -> None:
     folder = make_package(tmp_path / "evil.mlpackage")
     (folder / linked).rename(tmp_path / "away")
     symlink(folder / linked, Path(linked).name)
-    try:
-        found = read_model(folder)
-    except MalformedModelError:
-        return
-    assert linked.endswith("weights")
-    assert found.weights is None
+    with pytest.raises(MalformedModelError, match="a link"):
+        read_model(folder)
 
 
-def test_link_within_the_package(tmp_path: Path) -> None:
-    folder = make_package(tmp_path / "linked.mlpackage")
-    model = folder / "Data" / MODEL_ITEM
-    model.rename(model.with_name("other.mlmodel"))
-    symlink(model, "other.mlmodel")
-    assert read_model(folder).spec == small_model()
+def test_links_within_the_package_are_refused(tmp_path: Path) -> None:
+    """Which file a link leads to can change between a look at it and its use, so none is followed."""
+    for item in (f"Data/{MODEL_ITEM}", "Manifest.json"):
+        folder = make_package(tmp_path / f"{Path(item).name}.mlpackage")
+        (folder / item).rename(folder / "other")
+        symlink(folder / item, folder / "other")
+        with pytest.raises(MalformedModelError, match="a link"):
+            read_model(folder)
+
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+
+
+@needs_pipes
+def test_a_pipe_is_no_model(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mlmodel")
+    with pytest.raises(MalformedModelError, match="is a pipe, expected a regular file"):
+        read_model(tmp_path / "pipe.mlmodel")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+def test_a_device_is_no_model(tmp_path: Path) -> None:
+    link = tmp_path / "device.mlmodel"
+    symlink(link, "/dev/zero")
+    for path in ("/dev/zero", link):
+        with pytest.raises(MalformedModelError, match="is a device, expected a regular file"):
+            read_model(path)
+
+
+@needs_pipes
+@pytest.mark.parametrize("item", [f"Data/{MODEL_ITEM}", "Manifest.json"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "sparse"])
+def test_packages_of_other_than_regular_bounded_files(tmp_path: Path, item: str, kind: str) -> None:
+    folder = make_package(tmp_path / "odd.mlpackage")
+    (folder / item).unlink()
+    if kind == "pipe":
+        os.mkfifo(folder / item)
+    elif kind == "folder":
+        (folder / item).mkdir()
+    else:
+        with (folder / item).open("wb") as stream:
+            stream.truncate(2**34)
+    with pytest.raises(MalformedModelError, match="at most" if kind == "sparse" else f"is a {kind}"):
+        read_model(folder)
+
+
+def test_a_sparse_file_is_no_model(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.mlmodel").open("wb") as stream:
+        stream.truncate(2**34)
+    with pytest.raises(MalformedModelError, match=r"17,179,869,184 bytes, at most 2,147,483,647"):
+        read_model(tmp_path / "sparse.mlmodel")
 
 
 @pytest.mark.parametrize(
@@ -386,6 +432,119 @@ def test_package_keeps_its_weights(tmp_path: Path) -> None:
         write_model(found, tmp_path / "third.mlmodel")
 
 
+def with_more_items(folder: Path) -> dict[str, bytes]:
+    """Adds a third item, words of one's own, and files without an entry; gives all files but the model's."""
+    manifest = json.loads((folder / "Manifest.json").read_text())
+    manifest["itemInfoEntries"]["C3"] = {
+        "author": "someone",
+        "description": "what the features mean",
+        "name": "FeatureDescriptions.json",
+        "path": "com.example/FeatureDescriptions.json",
+    }
+    manifest["itemInfoEntries"]["B2"] |= {"author": "me", "description": "a model of mine"}
+    manifest["more"] = ["a newer", "format's"]
+    (folder / "Manifest.json").write_text(json.dumps(manifest))
+    (folder / "Data" / "com.example").mkdir()
+    (folder / "Data" / "com.example" / "FeatureDescriptions.json").write_bytes(b"{}")
+    (folder / "Data" / WEIGHTS_ITEM / "deep").mkdir()
+    (folder / "Data" / WEIGHTS_ITEM / "deep" / "more.bin").write_bytes(b"more")
+    (folder / "LICENSE").write_bytes(b"terms")
+    return contents(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not name.endswith("model.mlmodel")}
+
+
+@pytest.mark.parametrize("target", ["first", "second"])
+def test_everything_else_in_a_package_stays(tmp_path: Path, target: str) -> None:
+    expected = with_more_items(make_package(tmp_path / "first.mlpackage"))
+    model = refcoreml.load(tmp_path / "first.mlpackage", prepare=False)
+    model.spec.description.metadata.author = "new"
+    for made in (model, pickle.loads(pickle.dumps(model)), refcoreml.quantization.quantize._copy(model)):
+        made.save(tmp_path / f"{target}.mlpackage")
+        assert contents(tmp_path / f"{target}.mlpackage") == expected
+        assert read_model(tmp_path / f"{target}.mlpackage").spec.description.metadata.author == "new"
+
+
+def test_a_model_inside_another_item(tmp_path: Path) -> None:
+    """Such as in the folder of weights: it is written once, with what it says now."""
+    folder = make_package(tmp_path / "odd.mlpackage", model=f"{WEIGHTS_ITEM}/model.mlmodel")
+    (folder / "Data" / MODEL_ITEM).rename(folder / "Data" / WEIGHTS_ITEM / "model.mlmodel")
+    write_model(replace(read_model(folder), spec=small_model("new")), folder)
+    assert read_model(folder).spec == small_model("new")
+    assert contents(folder).keys() == {"Manifest.json", f"Data/{WEIGHTS_ITEM}/weight.bin"}
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "device", "pipe"])
+def test_links_and_pipes_among_weights_are_not_copied(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_bytes(b"key")
+    folder = make_package(tmp_path / "evil.mlpackage")
+    planted = folder / "Data" / WEIGHTS_ITEM / "planted"
+    if kind == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this system has no named pipes")
+        os.mkfifo(planted)
+    else:
+        targets = {"file": tmp_path / "secret" / "key", "folder": tmp_path / "secret", "device": "/dev/zero"}
+        symlink(planted, targets[kind])
+    found = read_model(folder)
+    assert found.weights is not None
+    for file in (found, ModelFile(found.spec, "message", found.weights)):
+        with pytest.raises(MalformedModelError, match=r"planted is a (link|pipe)"):
+            write_model(file, tmp_path / "copy.mlpackage")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.mlpackage", "secret"]
+
+
+def test_more_weights_than_fit(tmp_path: Path) -> None:
+    folder = make_package(tmp_path / "large.mlpackage")
+    with (folder / "Data" / WEIGHTS_ITEM / "sparse.bin").open("wb") as stream:
+        stream.truncate(2**36)
+    found = read_model(folder)
+    with pytest.raises(UsageError, match="are free"):
+        write_model(found, tmp_path / "copy.mlpackage")
+    assert [path.name for path in tmp_path.iterdir()] == ["large.mlpackage"]
+
+
+def test_a_package_that_has_changed_since(tmp_path: Path) -> None:
+    found = read_model(make_package(tmp_path / "first.mlpackage"))
+    write_model(ModelFile(small_model("other"), "message"), tmp_path / "first.mlpackage")
+    with pytest.raises(UsageError, match=r"changed since.*Load the model again"):
+        write_model(found, tmp_path / "second.mlpackage")
+    other = read_model(tmp_path / "first.mlpackage")
+    shutil.rmtree(tmp_path / "first.mlpackage")
+    write_model(other, tmp_path / "second.mlpackage")  # which needs nothing of the old one
+    assert read_model(tmp_path / "second.mlpackage").spec == small_model("other")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there folders are exchanged in one step")
+def test_loads_during_saves(tmp_path: Path) -> None:
+    """Every load gets one of the models with its own weights, however often the package is saved meanwhile."""
+    path = make_package(tmp_path / "busy.mlpackage")
+    found = read_model(path)
+    done, failures, loads = threading.Event(), [], 0
+
+    def save() -> None:
+        for turn in range(25):
+            write_model(replace(found, spec=small_model(f"turn {turn}")), path)
+        done.set()
+
+    writer = threading.Thread(target=save)
+    writer.start()
+    while not done.is_set():
+        try:
+            assert read_model(path).weights is not None
+            loads += 1
+        except RefCoreMLError as error:
+            failures.append(error)
+    writer.join()
+    assert not failures
+    assert loads > 10
+    assert [entry.name for entry in tmp_path.iterdir()] == ["busy.mlpackage"]
+
+
 def test_coremltools_reads_what_is_saved(tmp_path: Path) -> None:
     coremltools = pytest.importorskip("coremltools", reason="coremltools reads packages too")
     for name in ("saved.mlmodel", "saved.mlpackage"):
@@ -418,20 +577,22 @@ def test_missing_folder_is_named(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["saved.mlmodel", "saved.mlpackage"])
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
+@pytest.mark.parametrize("failing", ["fsync", "rename"])
 def test_failure_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, failing: str) -> None:
     """The disk is full after the data were written, or the rename fails: the old model is there, and nothing else."""
     path = tmp_path / name
     write_model(ModelFile(small_model("old"), "message"), path)
-    real, calls = getattr(os, failing), []
+    calls = []
 
     def fail(*arguments: Any) -> None:
         calls.append(arguments)
-        if len(calls) == (2 if failing == "replace" and name.endswith("package") else 1):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(*arguments)
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, failing, fail)
+    if failing == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    else:
+        monkeypatch.setattr(os, "replace", fail)
+        monkeypatch.setattr(writing, "_exchange", fail)
     with pytest.raises(UsageError, match="No space left"):
         write_model(ModelFile(small_model("new"), "message"), path)
     assert calls
