@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from refcoreml import custom, features, values
@@ -51,6 +51,7 @@ class LayerTrace:
         kind: its type as the schema calls it.
         inputs, outputs: arrays by blob name. They belong to the run: copy what is to be kept or changed.
         model: in a pipeline, the name of the model that the layer is in; empty elsewhere.
+        computed: the outputs before they were rounded to half precision; the same arrays in other arithmetics.
     """
 
     index: int
@@ -59,6 +60,7 @@ class LayerTrace:
     inputs: dict[str, Array]
     outputs: dict[str, Array]
     model: str = ""
+    computed: dict[str, Array] = field(default_factory=dict)
 
 
 class Model:
@@ -221,7 +223,7 @@ class Model:
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[LayerTrace]:
         """Yields every layer with its inputs and outputs, each computed when it is asked for."""
         evaluator = self.prepare()
-        for step, arguments, results in evaluator.trace(self._checked(evaluator, inputs)):
+        for step, arguments, results, computed in evaluator.trace(self._checked(evaluator, inputs)):
             yield LayerTrace(
                 step.index,
                 step.name,
@@ -229,6 +231,7 @@ class Model:
                 dict(zip(step.inputs, arguments, strict=True)),
                 dict(zip(step.outputs, results, strict=True)),
                 step.model,
+                dict(zip(step.outputs, computed, strict=True)),
             )
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:

@@ -1,4 +1,4 @@
-"""Figures about a blob: range, mean, NaN and infinities, distance to the end of half precision."""
+"""Figures about a blob: range, mean, NaN and infinities, distance to the ends of half precision."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class BlobStatistics:
         minimum, maximum, mean: of the finite values, the mean in float64.
         nans, infinities: how many of each.
         headroom: 65504 / max |finite value|: by how much the values could grow within half precision.
+        vanished: how many other than 0 became 0 when they were rounded to half precision.
+        subnormal: how many lost bits by that because they are subnormal there.
     """
 
     shape: Shape
@@ -29,6 +31,8 @@ class BlobStatistics:
     nans: int
     infinities: int
     headroom: float
+    vanished: int = 0
+    subnormal: int = 0
 
     @property
     def bad(self) -> bool:
@@ -40,8 +44,14 @@ class BlobStatistics:
         return asdict(self)
 
 
-def blob_statistics(values: Array) -> BlobStatistics:
-    """Computes the figures of an array."""
+def blob_statistics(values: Array, computed: Array | None = None) -> BlobStatistics:
+    """Compute the figures of an array.
+
+    Args:
+        values: the array.
+        computed: what it was before it was rounded to half precision, if it was.
+    """
+    rounding = half.Losses() if computed is None or computed is values else half.losses(computed, values)
     low, high = float(values.min()), float(values.max())
     nans = infinities = 0
     finite: Any = values
@@ -58,4 +68,6 @@ def blob_statistics(values: Array) -> BlobStatistics:
         nans=nans,
         infinities=infinities,
         headroom=half.LARGEST / largest if largest > 0 else np.inf,
+        vanished=rounding.vanished,
+        subnormal=rounding.subnormal,
     )

@@ -209,6 +209,32 @@ def test_trace_names_the_first_layer_that_goes_bad(run, tmp_path):
     assert json.loads(out)["first_bad"]["layer"] == "big"
 
 
+def test_trace_counts_what_rounding_to_half_precision_makes_zero_or_subnormal(run, tmp_path):
+    """Of 1, 1e-5 and 0 times 1e-3, 1e-8 is below 2^-25 and becomes 0; a product that is 0 was 0 before.
+
+    1e-5 and 0 are subnormal and 0; so are they after the ReLU, but it changes no number, so that nothing is lost there.
+    """
+    net = build.Network({"x": (4,)}, ["y"])
+    net.add("activation", name="small", linear={"alpha": 1e-3, "beta": 0.0})
+    net.add("activation", name="same", outputs="y", ReLU={})
+    path = tmp_path / "small.mlmodel"
+    net.model().save(path)
+    command = "trace", path, "-i", "x=1,0.01,0.00001,0"
+    code, out, _ = run(*command, "--precision", "float16", "--json")
+    assert code == 0
+    small, same = json.loads(out)["layers"]
+    assert (small["vanished"], small["subnormal"]) == (1, 1)
+    assert (same["vanished"], same["subnormal"]) == (0, 0)
+    code, out, _ = run(*command, "--precision", "float16")
+    assert out.splitlines()[0].split()[-3:] == ["to", "0", "subnormal"]
+    assert out.splitlines()[1].split()[-2:] == ["1", "1"]
+    assert "half precision loses most in layer 0 'small' (activation): 1 of 4 numbers became 0" in out
+    code, out, _ = run(*command, "--json")
+    assert [(row["vanished"], row["subnormal"]) for row in json.loads(out)["layers"]] == [(0, 0), (0, 0)]
+    code, out, _ = run(*command)
+    assert "subnormal" not in out
+
+
 def test_demo_shows_every_sample(run):
     code, out, _ = run("demo")
     assert code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 from refcoreml.cli.console import out, print_json, shape_text, table
@@ -17,6 +18,8 @@ examples:
   refcoreml trace Net.mlmodel --input x=x.npy --precision float16     (where does half precision break?)
 
 Headroom is how many times the largest number could grow before it leaves half precision (65504).
+With --precision float16, "to 0" counts the numbers that became 0 when they were rounded to half precision, and
+"subnormal" those that became smaller than 6.1e-05 in size, where half precision has fewer bits.
 Exit code 1 if some layer makes a NaN or an infinity.
 """
 
@@ -41,16 +44,17 @@ def run(options: argparse.Namespace) -> int:
     inputs = read_inputs(model, options.input, options.resize)
     rows: list[dict[str, Any]] = []
     first_bad: dict[str, Any] | None = None
-    made = table("#", "layer", "type", "shape", "min", "max", "mean", "NaN", "Inf", "headroom", right=_NUMBERS)
+    columns = [*_TEXTS, *_NUMBERS, *(_ROUNDING if options.precision == "float16" else ())]
+    made = table(*columns, right=("#", *_NUMBERS, *_ROUNDING))
     for layer in model.trace(inputs):
         for blob, values in layer.outputs.items():
-            found = blob_statistics(values)
+            found = blob_statistics(values, layer.computed[blob])
             name = f"{layer.model}/{layer.name}" if layer.model else layer.name
             row = {"index": layer.index, "layer": name, "type": layer.kind, "blob": blob, **found.as_dict()}
             rows.append(row)
             if found.bad and first_bad is None:
                 first_bad = row
-            made.add_row(*_cells(row, found), style="red" if found.bad else None)
+            made.add_row(*_cells(row, found)[: len(columns)], style="red" if found.bad else None)
     if options.json:
         print_json({"layers": rows, "first_bad": first_bad})
     else:
@@ -59,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
     return 1 if first_bad else 0
 
 
-_NUMBERS = ("#", "min", "max", "mean", "NaN", "Inf", "headroom")
+_TEXTS = ("#", "layer", "type", "shape")
+_NUMBERS = ("min", "max", "mean", "NaN", "Inf", "headroom")
+_ROUNDING = ("to 0", "subnormal")
 
 
 def _cells(row: dict[str, Any], found: BlobStatistics) -> list[str]:
@@ -71,7 +77,12 @@ def _cells(row: dict[str, Any], found: BlobStatistics) -> list[str]:
         *(f"{value:.4g}" for value in (found.minimum, found.maximum, found.mean)),
         *(str(count) if count else "" for count in (found.nans, found.infinities)),
         f"{found.headroom:.3g}x" if found.headroom < 1e6 else ">1e6x",
+        *(str(count) if count else "" for count in (found.vanished, found.subnormal)),
     ]
+
+
+def _share_vanished(row: dict[str, Any]) -> float:
+    return int(row["vanished"]) / int(math.prod(row["shape"]))
 
 
 def _conclude(rows: list[dict[str, Any]], first_bad: dict[str, Any] | None) -> None:
@@ -83,6 +94,14 @@ def _conclude(rows: list[dict[str, Any]], first_bad: dict[str, Any] | None) -> N
             markup=False,
         )
         return
+    worst = max(rows, key=_share_vanished, default=None)
+    if worst is not None and worst["vanished"]:
+        out.print(
+            f"\nhalf precision loses most in layer {worst['index']} {worst['layer']!r} ({worst['type']}):"
+            f" {worst['vanished']} of {math.prod(worst['shape'])} numbers became 0",
+            style="yellow",
+            markup=False,
+        )
     tightest = min(rows, key=lambda row: float(row["headroom"]), default=None)
     if tightest is not None and tightest["headroom"] < 1:
         out.print(

@@ -243,7 +243,7 @@ class _Pair:
                 if event is None:
                     going[side] = False
                     continue
-                key = event[0].outputs
+                key = event.step.outputs
                 if waiting := ahead[1 - side].get(key):
                     other = waiting.popleft()
                     self._add(sample, *((event, other) if side == 0 else (other, event)), sums)
@@ -256,12 +256,12 @@ class _Pair:
         """The steps that both networks have, as they run."""
         evaluator = model.prepare()
         checked = features.check_inputs(model.inputs, sample.inputs, legacy_ranks=evaluator.legacy_ranks)
-        return (event for event in evaluator.trace(checked) if event[0].outputs in self._steps)
+        return (event for event in evaluator.trace(checked) if event.step.outputs in self._steps)
 
     def _add(self, sample: Sample, reference: Event, event: Event, sums: _Sums) -> None:
-        step, arguments, expected = reference
-        own = self._own(step, event[0], arguments, expected)
-        for position, (name, s, q) in enumerate(zip(step.outputs, expected, event[2], strict=True)):
+        step, arguments, expected, _ = reference
+        own = self._own(step, event.step, arguments, expected)
+        for position, (name, s, q) in enumerate(zip(step.outputs, expected, event.outputs, strict=True)):
             if s.shape != q.shape:
                 sums.unmatched[name] = None
                 continue
@@ -278,8 +278,9 @@ class _Pair:
             return expected
         if step.kind != other.kind or step.inputs != other.inputs:
             return None
-        arithmetic = self._network.arithmetic
-        return self._network.run_step(other, [arithmetic.store(x.astype(arithmetic.dtype)) for x in arguments])
+        network, arithmetic = self._network, self._network.arithmetic
+        given = [arithmetic.store(x.astype(arithmetic.dtype)) for x in arguments]
+        return network.stored(network.run_step(other, given))
 
     def result(self, sums: _Sums, skipped: Sequence[str]) -> LayerComparison:
         """The figures of what was gathered."""

@@ -44,9 +44,9 @@ class NeuralNetworkEvaluator:
         """Computes layer by layer."""
         blobs = self.interface.to_blobs(inputs)
         kept = {name: blobs[name] for name in self.network.outputs if name in blobs}
-        for step, arguments, results in self.network.trace(blobs):
-            yield step, arguments, results
-            made = zip(step.outputs, results, strict=True)
+        for event in self.network.trace(blobs):
+            yield event
+            made = zip(event.step.outputs, event.outputs, strict=True)
             kept.update({name: blob for name, blob in made if name in self.network.outputs})
         return partial(self.interface.from_blobs, kept)
 

@@ -194,11 +194,11 @@ def _inside(stage: _Stage, step: Step) -> Step:
 def _renamed(stage: _Stage, events: Trace) -> Trace:
     while True:
         try:
-            step, arguments, results = next(events)
+            event = next(events)
         except StopIteration as stop:
             finish: Callable[[], dict[str, Any]] = stop.value
             return finish
-        yield _inside(stage, step), arguments, results
+        yield event._replace(step=_inside(stage, event.step))
 
 
 def _renamed_observer(stage: _Stage, observe: Observer | None) -> Observer | None:

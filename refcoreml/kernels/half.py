@@ -29,7 +29,7 @@ class Losses:
     Attributes:
         overflowed: how many finite numbers became infinite.
         vanished: how many numbers other than 0 became 0.
-        subnormal: how many became subnormal, so that they have fewer bits.
+        subnormal: how many were changed and are subnormal now, so that they have fewer bits.
         example: the place and the value of one that is lost, of those that overflowed if there are any.
     """
 
@@ -58,7 +58,7 @@ def losses(before: Array, after: NDArray[np.floating]) -> Losses:
     size = np.abs(after)
     overflowed = np.isinf(size) & np.isfinite(before)
     vanished = (size == 0) & (before != 0)
-    subnormal = (size < SMALLEST_NORMAL) & (size > 0)
+    subnormal = (size < SMALLEST_NORMAL) & (size > 0) & (after != before)
     example = _first(overflowed, before) or _first(vanished, before)
     return Losses(int(overflowed.sum()), int(vanished.sum()), int(subnormal.sum()), example)
 

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from refcoreml.errors import CallbackError, InputError, InternalError, InvalidModelError, RefCoreMLError
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.half import listed
+from refcoreml.kernels.half import listed, losses
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
 from refcoreml.neuralnetwork.graph import check_graph, check_supported, make_nodes
@@ -103,8 +103,20 @@ _MOST_SHAPES = 64
 #: How often branches and loops may run their networks in one prediction. Nested loops multiply.
 ROUND_LIMIT = 1 << 18
 
-#: What a run shows of each layer: the step, its input arrays and its output arrays.
-Event: TypeAlias = tuple[Step, Sequence[Array], tuple[Array, ...]]
+
+class Event(NamedTuple):
+    """A layer as it ran.
+
+    Attributes:
+        step: the layer.
+        inputs, outputs: its arrays.
+        computed: the outputs before they were rounded to the storage type; the same arrays where nothing is rounded.
+    """
+
+    step: Step
+    inputs: Sequence[Array]
+    outputs: tuple[Array, ...]
+    computed: tuple[Array, ...]
 
 
 class Network:
@@ -170,20 +182,28 @@ class Network:
         before, which changes no bit of the result, and no refusal.
         """
         blobs = self._start(inputs)
-        for step, arguments, results in self._walk(self._fused if observe is None else self.steps, blobs):
+        for event in self._walk(self._fused if observe is None else self.steps, blobs):
             if observe is not None:
-                observe(step, arguments, results)
+                observe(event.step, event.inputs, event.outputs)
         return {name: _existing(blobs, name, self.where) for name in self.outputs}
 
     def trace(self, inputs: Mapping[str, Array]) -> Iterator[Event]:
-        """Runs layer by layer, each when the caller asks for the next: (step, inputs, outputs)."""
+        """Run layer by layer, each when the caller asks for the next."""
         return self._walk(self.steps, self._start(inputs))
 
     def _start(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self.shapes(
             {name: array.shape for name, array in inputs.items()}
         )  # what does not fit shows before any layer runs
-        return {name: self.arithmetic.store(array) for name, array in inputs.items()}
+        if self.arithmetic.round is None:
+            return dict(inputs)
+        stored = {name: self.arithmetic.store(array) for name, array in inputs.items()}
+        for name, array in inputs.items():
+            found = losses(array, stored[name])
+            if found:
+                text = f"precision {self.arithmetic.name!r} loses numbers of input {name!r}: {found}"
+                warnings.warn(text, RefCoreMLWarning, stacklevel=2)
+        return stored
 
     def _walk(self, steps: Sequence[Step], blobs: Blobs, rounds: Iterator[int] | None = None) -> Iterator[Event]:
         rounds = rounds or iter(range(ROUND_LIMIT))
@@ -195,8 +215,10 @@ class Network:
                 del arguments
                 yield from self._walk(step.parts, blobs, rounds)
             else:
-                results = self.run_step(step, arguments)
-                yield step, arguments, results
+                computed = self.run_step(step, arguments)
+                results = self.stored(computed)
+                yield Event(step, arguments, results, computed)
+                del computed
                 blobs.update(zip(step.outputs, results, strict=True))
             for name in step.last_uses:
                 blobs.pop(name, None)
@@ -206,8 +228,12 @@ class Network:
             raise InputError(f"loops have run {ROUND_LIMIT} times in all, taken for endless", where=step.node.where)
         return self._walk(step.bodies[name], blobs, rounds)
 
+    def stored(self, computed: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return the outputs of `run_step` as the arithmetic stores them."""
+        return computed if self.arithmetic.round is None else tuple(map(self.arithmetic.round, computed))
+
     def run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        """Runs one layer, no branch or loop, on arrays whose shapes it checks; returns its outputs as they are stored.
+        """Run one layer, no branch or loop, on arrays whose shapes it checks.
 
         Checked here and not in advance, because a shape may depend on values, on the branch that was taken, and on how
         often a loop ran.
@@ -227,8 +253,7 @@ class Network:
                 where=step.node.where,
                 remedy="Please report it",
             ) from error
-        results = results if isinstance(results, tuple) else (results,)
-        return results if self.arithmetic.round is None else tuple(map(self.arithmetic.round, results))
+        return results if isinstance(results, tuple) else (results,)
 
     def shapes(self, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
         """The shape of every blob, computed from those of the inputs without running a layer.

@@ -81,7 +81,7 @@ def trace_bounds(
     for name, kind in decisions.items():
         if name in inputs and not _decided(kind, inputs[name]):
             raise Undetermined(f"input {name!r}")
-    for step, arguments, results in network.trace({name: ball.mid for name, ball in inputs.items()}):
+    for step, arguments, results, _ in network.trace({name: ball.mid for name, ball in inputs.items()}):
         balls = [
             Ball(np.asarray(value, np.float64), radii[name]) for name, value in zip(step.inputs, arguments, strict=True)
         ]
@@ -112,7 +112,7 @@ def trace_layers(
     """
     judge = _Judge(network, rounding, constants, storage)
     stored = (storage or rounding).format
-    for step, arguments, _ in network.trace({name: ball.mid for name, ball in inputs.items()}):
+    for step, arguments, *_ in network.trace({name: ball.mid for name, ball in inputs.items()}):
         with np.errstate(all="ignore"):
             given = [np.asarray(value).astype(stored).astype(np.float64) for value in arguments]
             results: Any = step.op.run(*given)  # type: ignore[misc]

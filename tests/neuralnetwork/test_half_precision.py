@@ -88,3 +88,29 @@ def test_weights_of_custom_layers_count() -> None:
     net.add("custom", name="mine", className="Mine", outputs="y", weights=[{"floatValue": [1.0, 1e6]}])
     (text,) = warned(net.spec(), custom_layers={"Mine": lambda x, weights: x * weights[0][0]})
     assert "'mine' (custom).weights[0]: number [1] is 1e+06" in text
+
+
+def test_inputs_that_half_precision_cannot_hold_are_named() -> None:
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("activation", name="same", ReLU={}, outputs="y")
+    model = refcoreml.load(net.spec(), precision="float16")
+    with pytest.warns(
+        RefCoreMLWarning, match=r"float16' loses numbers of input 'x': number \[0, 0, 1, 0, 0\] is 70000"
+    ):
+        model.predict({"x": [1, 7e4, 2]})
+    with pytest.warns(RefCoreMLWarning, match=r"input 'x': number \[0, 0, 2, 0, 0\] is 1e-09, too small"):
+        model.predict({"x": [1, 0, 1e-9]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict({"x": [1, 0, 65504]})
+
+
+def test_a_trace_shows_outputs_before_and_after_rounding() -> None:
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("activation", name="third", linear={"alpha": 1 / 3, "beta": 0}, outputs="y")
+    (half,) = refcoreml.load(net.spec(), precision="float16").trace({"x": [1, 2, 3e-6]})
+    exact = np.float32(1 / 3) * np.array([1, 2, np.float16(3e-6)], np.float32)
+    np.testing.assert_array_equal(half.computed["y"].ravel(), exact)
+    np.testing.assert_array_equal(half.outputs["y"].ravel(), exact.astype(np.float16))
+    (single,) = refcoreml.load(net.spec()).trace({"x": [1, 2, 3e-6]})
+    assert single.computed["y"] is single.outputs["y"]

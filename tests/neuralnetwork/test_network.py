@@ -103,9 +103,9 @@ def test_blobs_are_freed_after_their_last_use():
     network = chain(RELU, RELU, RELU, RELU)
     alive = []
     references = []
-    for step, _, results in network.trace({"x": X}):
+    for step, _, results, computed in network.trace({"x": X}):
         references.append(weakref.ref(results[0]))
-        del results
+        del results, computed
         gc.collect()
         alive.append(sum(reference() is not None for reference in references))
         assert step.index == len(references) - 1
