@@ -17,7 +17,7 @@ from refcoreml.kernels._types import Shape
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.graph import DEEPEST_NESTING, inner_networks
 from refcoreml.spec import schema
-from refcoreml.spec.weights import weight_encoding
+from refcoreml.spec.weights import weight_encoding, weight_fields
 
 #: The first systems that run each specification version.
 OPERATING_SYSTEMS = {
@@ -130,7 +130,7 @@ def inspect(model: Model) -> Summary:
     return Summary(
         kind=model.kind,
         specification_version=model.spec.specificationVersion,
-        runs_on=OPERATING_SYSTEMS[model.spec.specificationVersion],
+        runs_on=OPERATING_SYSTEMS.get(model.spec.specificationVersion, "no known system"),
         inputs=[_feature(feature) for feature in model.inputs],
         outputs=[_feature(feature) for feature in model.outputs],
         metadata={
@@ -249,26 +249,16 @@ def _plain(item: FieldDescriptor, value: Any) -> Any:
     return values if len(values) <= _LONGEST_LIST else f"{len(value)} values"
 
 
-def weight_summaries(message: Message, prefix: str = "") -> Iterator[WeightSummary]:
+def weight_summaries(message: Message) -> Iterator[WeightSummary]:
     """Every ``WeightParams`` that holds something, at any depth of a layer's message."""
-    for item, value in message.ListFields():
-        if item.message_type is None or item.message_type.GetOptions().map_entry:
+    for name, weights in weight_fields(message):
+        try:
+            encoding = weight_encoding(weights)
+        except RefCoreMLError as error:
+            yield WeightSummary(name, f"invalid: {error}", 0, 0, 0)
             continue
-        several = not isinstance(value, Message)
-        for index, element in enumerate(value if several else [value]):
-            name = f"{prefix}{item.name}" + (f"[{index}]" if several else "")
-            if item.message_type.name != "WeightParams":
-                yield from weight_summaries(element, f"{name}.")
-                continue
-            try:
-                encoding = weight_encoding(element)
-            except RefCoreMLError as error:
-                yield WeightSummary(name, f"invalid: {error}", 0, 0, 0)
-                continue
-            if encoding.bits:
-                yield WeightSummary(
-                    name, encoding.kind, encoding.bits, encoding.size * 8 // encoding.bits, encoding.size
-                )
+        if encoding.bits:
+            yield WeightSummary(name, encoding.kind, encoding.bits, encoding.size * 8 // encoding.bits, encoding.size)
 
 
 def _storage(layers: list[LayerSummary]) -> dict[str, int]:

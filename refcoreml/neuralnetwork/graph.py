@@ -19,6 +19,35 @@ DEEPEST_NESTING = 24
 _MOST_CLASSES = 5
 
 
+def checked_nodes(
+    layers: Sequence[schema.NeuralNetworkLayer],
+    where: str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    runnable: bool = True,
+    **options: Any,
+) -> list[Node]:
+    """The nodes of a network whose graph keeps the rules. Whatever prepares layers starts from these.
+
+    Args:
+        layers: the messages.
+        where: the network's place in the model.
+        inputs, outputs: names of the blobs that it is given and that it is to make.
+        runnable: whether every layer must have code; otherwise only the graph is checked.
+        options: what else each `Node` is to know.
+
+    Raises:
+        UnsupportedModelError: a layer has no code, see `check_supported`.
+        InvalidModelError: a layer without a type, too deep nesting, or a broken rule of `check_graph`.
+    """
+    nodes = make_nodes(layers, where, **options)
+    if runnable:
+        check_supported(nodes)
+    check_graph(nodes, inputs, outputs, where)
+    return nodes
+
+
 def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: int = 0, **options: Any) -> list[Node]:
     """The nodes of a network and, in their ``bodies``, those of the networks inside its branches and loops.
 

@@ -18,7 +18,7 @@ from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.half import listed, losses
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
-from refcoreml.neuralnetwork.graph import check_graph, check_supported, make_nodes
+from refcoreml.neuralnetwork.graph import checked_nodes
 from refcoreml.neuralnetwork.registry import LAYERS, MEMORY_LIMIT, Blobs, Node, Op, channels_first
 from refcoreml.spec import schema
 
@@ -152,9 +152,11 @@ class Network:
         """
         self.inputs, self.outputs, self.arithmetic, self.where = tuple(inputs), tuple(outputs), arithmetic, where
         lost: list[str] = []
-        nodes = make_nodes(
+        nodes = checked_nodes(
             layers,
             where,
+            self.inputs,
+            self.outputs,
             lost=lost,
             dtype=arithmetic.dtype,
             rank5=rank5,
@@ -162,8 +164,6 @@ class Network:
             strict=strict,
             custom_layers=custom_layers or {},
         )
-        check_supported(nodes)
-        check_graph(nodes, self.inputs, self.outputs, where)
         self.steps = _with_last_uses(_prepare(nodes), self.outputs)
         if lost:
             warnings.warn(

@@ -8,7 +8,7 @@ import numpy as np
 
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.spec import schema
-from refcoreml.spec.weights import weight_encoding
+from refcoreml.spec.weights import weight_encoding, weight_fields
 
 __all__ = ["flushed", "round_weights", "weight_radius"]
 
@@ -52,14 +52,8 @@ def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rou
 
 def round_weights(message: Any, storage: Rounding) -> None:
     """Rounds every floating-point weight and lookup table inside a message, in place."""
-    if isinstance(message, schema.WeightParams):
-        _round(message, storage)
-        return
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for item in value if hasattr(value, "append") or hasattr(value, "add") else (value,):
-            round_weights(item, storage)
+    for _, weights in weight_fields(message):
+        _round(weights, storage)
 
 
 def _round(weights: Any, storage: Rounding) -> None:

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
+from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array
 from refcoreml.kernels.half import listed
 from refcoreml.model import Model, load
 from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
-from refcoreml.quantization.tensors import WeightTensor, inner_models, weight_tensors
+from refcoreml.quantization.tensors import WeightTensor, weight_tensors
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
 
@@ -273,5 +274,5 @@ def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int], lost: list[
 def _raise_version(spec: schema.Model, least: int) -> None:
     """Says in a model, and in those inside it, which specification its weights need."""
     spec.specificationVersion = max(spec.specificationVersion, least)
-    for inner in inner_models(spec):
+    for _, inner in inner_models(spec):
         _raise_version(inner, least)

@@ -12,13 +12,14 @@ import numpy as np
 from google.protobuf.message import Message
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.model import Model
-from refcoreml.neuralnetwork.graph import flat, make_nodes
+from refcoreml.neuralnetwork.graph import checked_nodes, flat
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.spec import schema
-from refcoreml.spec.weights import WeightEncoding, decode_weights, weight_encoding
+from refcoreml.spec.weights import WeightEncoding, check_weights, decode_weights, weight_encoding
 
 _ALL = frozenset({"float32", "float16", "linear", "lookup table"})
 _FLOATS = frozenset({"float32", "float16"})
@@ -123,26 +124,24 @@ def weight_tensors(model: Model) -> list[WeightTensor]:
 
 
 def _of_model(spec: schema.Model, where: str) -> Iterator[WeightTensor]:
-    kind = str(spec.WhichOneof("Type"))
+    kind = spec.WhichOneof("Type")
+    if kind is None:
+        raise InvalidModelError("the model has no type", where=where.rstrip("."))
     message = getattr(spec, kind)
     place = f"{where}{kind}"
     if kind.startswith("neuralNetwork"):
         yield from _of_network(spec.description, message, place)
-    for index, inner in enumerate(inner_models(spec)):
+    for index, (_, inner) in enumerate(inner_models(spec)):
         yield from _of_model(inner, f"{place}.models[{index}].")
     if kind == "mlProgram":
         raise UnsupportedModelError("the weights of ML programs cannot be listed or quantized yet", where=place)
 
 
-def inner_models(spec: schema.Model) -> Sequence[schema.Model]:
-    """The models of a pipeline, pipeline classifier or pipeline regressor; of any other model none."""
-    message = getattr(spec, str(spec.WhichOneof("Type")))
-    return getattr(getattr(message, "pipeline", message), "models", ())
-
-
 def _of_network(description: schema.ModelDescription, network: Any, where: str) -> Iterator[WeightTensor]:
-    rank5 = Interface(description, network).rank5
-    for node in flat(make_nodes(network.layers, where, rank5=rank5)):
+    interface = Interface(description, network)
+    names = interface.inputs, interface.outputs
+    nodes = checked_nodes(network.layers, where, *names, runnable=False, rank5=interface.rank5)
+    for node in flat(nodes):
         if node.kind in LAYERS and node.kind != "custom":
             yield from _Witness.of(node).read()
 
@@ -165,9 +164,11 @@ class _Witness(Node):
         return self.found
 
     def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
-        """Notes the field; returns ones, without memory, in place of the values."""
+        """Notes the field, if it holds what the shape needs; returns ones, without memory, in place of the values."""
         holder = self.params if message is None else message
         shape = tuple(int(length) for length in shape)
+        where = f"{self.where}.{field_name}"
+        check_weights(getattr(holder, field_name), shape, channel_axis=channel_axis, where=where)
         allowed = _ALLOWED.get(self.kind, _ALL)
         if field_name == "weights" and getattr(self.params, "int8DynamicQuantize", False):
             allowed = frozenset({"int8", "float32"})

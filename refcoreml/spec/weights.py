@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,44 @@ def weight_encoding(weights: schema.WeightParams, *, where: str = "") -> WeightE
     )
 
 
+def check_weights(
+    weights: schema.WeightParams, shape: Shape, *, channel_axis: int = 0, where: str = ""
+) -> WeightEncoding:
+    """How the values are stored, once they are known to fit: nothing is decoded, and a shape costs no memory.
+
+    Args and errors are those of `decode_weights`.
+    """
+    count = math.prod(shape)
+    encoding = weight_encoding(weights, where=where)
+
+    def expect(condition: bool, problem: str) -> None:
+        if not condition:
+            raise InvalidModelError(problem, where=where)
+
+    if encoding.kind in ("linear", "lookup table"):
+        needed = quantization.packed_size(count, encoding.bits)
+        expect(
+            encoding.size >= needed,
+            f"rawValue has {encoding.size} bytes, {count} codes of {encoding.bits} bits need {needed}",
+        )
+    else:
+        whole = encoding.kind != "float16" or encoding.size % 2 == 0
+        expect(whole, f"float16Value has {encoding.size} bytes, which is not a whole number of halves")
+        stored = encoding.size * 8 // encoding.bits if encoding.bits else 0
+        dims = " x ".join(map(str, shape)) or "a scalar"
+        expect(stored == count, f"holds {stored} values, the declared shape {dims} needs {count}")
+    if encoding.kind == "lookup table":
+        entries, needed = len(weights.quantization.lookupTableQuantization.floatValue), 1 << encoding.bits
+        expect(entries == needed, f"the lookup table has {entries} entries, {encoding.bits} bits need {needed}")
+    if encoding.kind in ("linear", "int8"):
+        linear, channels = weights.quantization.linearQuantization, shape[channel_axis] if shape else 1
+        scales, biases = len(linear.scale), len(linear.bias)
+        expect(scales in (1, channels), f"has {scales} scales, expected 1 or {channels} (one a channel)")
+        expect(encoding.kind == "linear" or not biases, f"has {biases} biases, but signed int8 codes take none")
+        expect(biases in (0, 1, channels), f"has {biases} biases, expected 0, 1 or {channels} (one a channel)")
+    return encoding
+
+
 def decode_weights(
     weights: schema.WeightParams,
     shape: Shape,
@@ -89,55 +128,41 @@ def decode_weights(
         InvalidModelError: the number of values, scales, biases or table entries does not fit, or the encoding is
             not valid.
     """
-    count = math.prod(shape)
-    encoding = weight_encoding(weights, where=where)
-
-    def expect(condition: bool, problem: str) -> None:
-        if not condition:
-            raise InvalidModelError(problem, where=where)
-
-    def expect_count(stored: int) -> None:
-        dims = " x ".join(map(str, shape)) or "a scalar"
-        expect(stored == count, f"holds {stored} values, the declared shape {dims} needs {count}")
-
+    encoding = check_weights(weights, shape, channel_axis=channel_axis, where=where)
     match encoding.kind:
         case "empty":
-            expect_count(0)
             return np.zeros(shape, dtype)
         case "float32":
-            expect_count(len(weights.floatValue))
             return _floats(weights, "floatValue").reshape(shape).astype(dtype)
         case "float16":
-            expect(
-                encoding.size % 2 == 0, f"float16Value has {encoding.size} bytes, which is not a whole number of halves"
-            )
-            expect_count(encoding.size // 2)
             return np.frombuffer(weights.float16Value, "<f2").reshape(shape).astype(dtype)
         case "int8":
-            expect_count(encoding.size)
             codes: Any = np.frombuffer(weights.int8RawValue, np.int8)
         case _:
-            needed = quantization.packed_size(count, encoding.bits)
-            expect(
-                encoding.size >= needed,
-                f"rawValue has {encoding.size} bytes, {count} codes of {encoding.bits} bits need {needed}",
-            )
-            codes = quantization.unpack_codes(weights.rawValue, encoding.bits, count)
+            codes = quantization.unpack_codes(weights.rawValue, encoding.bits, math.prod(shape))
     if encoding.kind == "lookup table":
         table = _floats(weights.quantization.lookupTableQuantization, "floatValue")
-        entries = 1 << encoding.bits
-        expect(table.size == entries, f"the lookup table has {table.size} entries, {encoding.bits} bits need {entries}")
         return quantization.dequantize_table(codes.reshape(shape), table.astype(dtype))
     linear = weights.quantization.linearQuantization
     scale, bias = _floats(linear, "scale"), _floats(linear, "bias")
-    channels = shape[channel_axis] if shape else 1
-    expect(scale.size in (1, channels), f"has {scale.size} scales, expected 1 or {channels} (one a channel)")
-    if encoding.kind == "int8":
-        expect(bias.size == 0, f"has {bias.size} biases, but signed int8 codes take none")
-    expect(bias.size in (0, 1, channels), f"has {bias.size} biases, expected 0, 1 or {channels} (one a channel)")
-    return quantization.dequantize_linear(
-        codes.reshape(shape), scale, bias if bias.size else None, channel_axis=channel_axis, dtype=dtype
-    )
+    with np.errstate(all="ignore"):  # a scale may be infinite or NaN, as every weight may
+        return quantization.dequantize_linear(
+            codes.reshape(shape), scale, bias if bias.size else None, channel_axis=channel_axis, dtype=dtype
+        )
+
+
+def weight_fields(message: Message, prefix: str = "") -> Iterator[tuple[str, schema.WeightParams]]:
+    """Every ``WeightParams`` inside a message, at any depth, with the way to it, such as ``weightParams[1].bias``."""
+    for item, value in message.ListFields():
+        if item.message_type is None or item.message_type.GetOptions().map_entry:
+            continue
+        several = not isinstance(value, Message)
+        for index, element in enumerate(value if several else [value]):
+            name = f"{prefix}{item.name}" + (f"[{index}]" if several else "")
+            if isinstance(element, schema.WeightParams):
+                yield name, element
+            else:
+                yield from weight_fields(element, f"{name}.")
 
 
 def _floats(message: Message, field: str) -> Array:

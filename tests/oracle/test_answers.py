@@ -380,3 +380,13 @@ def test_operations_hold_all_results(dtype):
     crossing = np.abs(balls[1].mid) <= balls[1].rad
     assert np.isinf(r.divide(*balls).rad[crossing]).all()
     assert crossing.any()
+
+
+@pytest.mark.parametrize("profile", ["fp16/acc32", "fp16/acc16"])
+def test_weights_are_rounded_beside_a_custom_layer_with_parameters(profile):
+    """Maps hold no weights; that a custom layer has no bound is what refuses the network."""
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("custom", outputs="y", class_name="Twice", parameters={"factor": 2.0})
+    model = refcoreml.load(net.spec(), custom_layers={"Twice": lambda x, factor: x * factor})
+    with pytest.raises(UnsupportedModelError, match=r"user's own|Twice"):
+        oracle(model, {"x": np.ones(3)}, profile)
