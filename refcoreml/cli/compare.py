@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from refcoreml.cli.console import check_target, errors, out
@@ -75,7 +75,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def source(options: argparse.Namespace) -> Source:
     """The data that the arguments describe."""
     labels: Any = options.labels
-    if labels is not None and Path(labels).is_file():
+    if labels is not None and os.path.isfile(labels):
         labels = read_labels(labels)
     return Source(options.images or options.data, labels, options.resize, options.skip_broken)
 
@@ -108,9 +108,9 @@ def run(options: argparse.Namespace) -> int:
     problems = _problems(found, options)
     if options.json:
         result = {**found.as_dict(), **({"by_layer": layers.as_dict()} if layers else {}), "problems": problems}
-        out.file.write(to_json(result))
+        out.write(to_json(result))
     else:
-        out.file.write(f"{found}\n" + (f"\n{layers}\n" if layers else ""))
+        out.write(f"{found}\n" + (f"\n{layers}\n" if layers else ""))
         for problem in problems:
             out.print(problem, style="bold red", markup=False)
     if options.csv:

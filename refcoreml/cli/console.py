@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,41 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refcoreml.comparison.tables import plain
-from refcoreml.errors import UsageError
+from refcoreml.comparison.tables import to_json
+from refcoreml.errors import UsageError, harmless
 
 #: Where a file or a pipe takes the output, lines may be longer than those of a small terminal.
 _PIPE_WIDTH = 160
 
 
-def _console(stream: Any, *, stderr: bool) -> Console:
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
+class SafeConsole(Console):
+    """A console on which text from models steers nothing: see `harmless`. Newlines that a command prints stay."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `rich.console.Console` does."""
+        super().print(*map(_safe, objects), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the main program that the reader has gone."""
+        raise BrokenPipeError
+
+    def write(self, text: str) -> None:
+        """Write text as it is, unbroken, without markup."""
+        self.file.write(harmless(text, keep="\n"))
+
+
+def _safe(item: Any) -> Any:
+    if isinstance(item, str):
+        return harmless(item, keep="\n")
+    if isinstance(item, Text):
+        shown = harmless(item.plain, keep="\n")
+        return item if shown == item.plain else Text(shown, style=item.style)
+    return item
+
+
+def _console(stream: Any, *, stderr: bool) -> SafeConsole:
+    terminal = stream is not None and stream.isatty()
+    return SafeConsole(stderr=stderr, highlight=False, width=None if terminal else _PIPE_WIDTH)
 
 
 out = _console(sys.stdout, stderr=False)
@@ -27,10 +53,10 @@ errors = _console(sys.stderr, stderr=True)
 
 
 class _Literal(Table):
-    """A table that shows strings as they are: names in a model may look like markup."""
+    """A table that shows strings as they are: names in a model may look like markup, or hold newlines."""
 
     def add_row(self, *cells: Any, **options: Any) -> None:
-        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+        super().add_row(*(Text(harmless(cell)) if isinstance(cell, str) else _safe(cell) for cell in cells), **options)
 
 
 def table(*columns: str, right: tuple[str, ...] = (), folded: tuple[str, ...] = ()) -> Table:
@@ -38,7 +64,7 @@ def table(*columns: str, right: tuple[str, ...] = (), folded: tuple[str, ...] = 
     made = _Literal(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=any(columns))
     for column in columns:
         made.add_column(
-            Text(column),
+            Text(harmless(column)),
             justify="right" if column in right else "left",
             no_wrap=column not in folded,
             overflow="fold" if column in folded else "ellipsis",
@@ -55,16 +81,28 @@ def check_target(path: str | Path | None, *suffixes: str) -> None:
     if path is None:
         return
     target = Path(path)
+    if "\0" in str(path):
+        raise UsageError("a path cannot hold a NUL character", where=str(path))
     if suffixes and target.suffix.lower() not in suffixes:
         *most, last = suffixes
         raise UsageError(f"the name must end in {', '.join(most)}{' or ' * bool(most)}{last}", where=str(path))
-    if not target.resolve().parent.is_dir():
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
         raise UsageError("there is no such folder", where=str(target.parent))
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UsageError("nothing can be written there", where=str(target.parent)) from None
+    except OSError as error:  # such as a name that is too long
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    if os.path.isdir(path) and target.suffix.lower() != ".mlpackage":
+        raise UsageError("is a folder, expected a file to write", where=str(path))
 
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON, see `plain`."""
-    out.file.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+    out.write(to_json(value))
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from refcoreml import custom
+from refcoreml import custom, values
 from refcoreml.errors import CallbackError, UsageError, within
 
 
@@ -41,7 +42,7 @@ def custom_code(files: Sequence[str]) -> Iterator[None]:
 
 
 def _run(path: Path, name: str) -> None:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError("there is no such file")
     before = len(custom.LAYERS.entries), len(custom.MODELS.entries)
     spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, str(path)))
@@ -53,8 +54,10 @@ def _run(path: Path, name: str) -> None:
         spec.loader.exec_module(module)
     except UsageError:
         raise
-    except (Exception, SystemExit) as error:
-        raise CallbackError(f"raised {type(error).__name__}: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a file may raise anything, and call exit
+        raise CallbackError(f"raised {values.reason(error)}") from error
     if (len(custom.LAYERS.entries), len(custom.MODELS.entries)) == before:
         raise UsageError(
             "registers nothing",

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from refcoreml.cli.console import bytes_text, out, print_json, shape_text, table
 from refcoreml.cli.custom import add_custom_argument
+from refcoreml.errors import harmless
 from refcoreml.inspection import CustomNeed, LayerSummary, Summary, inspect
 from refcoreml.model import load
 
@@ -57,7 +58,7 @@ def show(summary: Summary, *, layers: bool) -> None:
     }
     for name, value in facts.items():
         if value:
-            out.print(Text.assemble((f"{name:<13} ", "bold"), str(value)), soft_wrap=True)
+            out.print(Text.assemble((f"{harmless(name):<13} ", "bold"), harmless(str(value))), soft_wrap=True)
     features = table("", "name", "type", "description", folded=("type", "description"))
     for group, entries in (("input", summary.inputs), ("output", summary.outputs)):
         for entry in entries:
@@ -74,7 +75,7 @@ def show(summary: Summary, *, layers: bool) -> None:
         out.print()
         out.print(_layer_table(summary.layers))
     for inner in summary.models:
-        out.print(Text.assemble("\n", ("contains ", "bold"), inner.name))
+        out.print(Text.assemble("\n", ("contains ", "bold"), harmless(inner.name)))
         show(inner, layers=layers)
     if summary.problem:
         out.print()

@@ -5,22 +5,28 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import refcoreml
+from refcoreml import values
 from refcoreml.cli import compare, conformance, demo, inspect, oracle, predict, preview, quantize, study, trace
 from refcoreml.cli.console import errors
 from refcoreml.cli.custom import custom_code
 from refcoreml.errors import (
     InputError,
+    InternalError,
     InvalidModelError,
     MalformedModelError,
     RefCoreMLError,
     UnsupportedModelError,
     UsageError,
 )
+
+#: The exit code for faults of refcoreml itself.
+INTERNAL = 6
 
 #: Exit codes by whose fault it is; 0 is success and 1 a check that failed, such as a layer that goes bad in ``trace``.
 EXIT_CODES: list[tuple[type[RefCoreMLError], int]] = [
@@ -29,12 +35,17 @@ EXIT_CODES: list[tuple[type[RefCoreMLError], int]] = [
     (MalformedModelError, 3),
     (InvalidModelError, 3),
     (UnsupportedModelError, 4),
+    (InternalError, INTERNAL),
     (RefCoreMLError, 5),
 ]
 
+#: The environment variable that makes `main` show where an unexpected error was raised.
+_TRACEBACK = "REFCOREML_TRACEBACK"
+
 _EPILOG = """\
 exit codes: 0 success, 1 a check failed, 2 wrong arguments or inputs, 3 a damaged or invalid model,
-            4 a valid model that refcoreml cannot run, 5 any other failure, 130 interrupted
+            4 a valid model that refcoreml cannot run, 5 any other failure (disk, memory, code of your own),
+            6 a fault of refcoreml (REFCOREML_TRACEBACK=1 shows where), 130 interrupted
 """
 
 
@@ -60,23 +71,13 @@ def _warn(message: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
-    options = parser().parse_args(arguments)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names have more letters than many a terminal
     try:
-        with warnings.catch_warnings(), custom_code(getattr(options, "custom", [])):
-            warnings.simplefilter("always", refcoreml.RefCoreMLWarning)
-            seen: set[str] = set()  # a thousand samples may have the same thing to say
-
-            def show(message: Warning | str, *_: Any, **__: Any) -> None:
-                if str(message) not in seen:
-                    seen.add(str(message))
-                    _warn(str(message))
-
-            warnings.showwarning = show
-            return int(options.run(options))
-    except RefCoreMLError as error:
-        errors.print("[bold red]error:[/] ", end="")
-        errors.print(f"{error}", markup=False, highlight=False, soft_wrap=True)
-        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+        code = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         errors.print("interrupted")
         return 130
@@ -84,3 +85,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has gone, as in ``refcoreml inspect MODEL | head``; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except RefCoreMLError as error:
+        _tell(str(error))
+        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+    except OSError as error:
+        _tell(f"{error.filename}: {error.strerror}" if error.filename else values.reason(error))
+        return 5
+    except MemoryError:
+        _tell("the memory is used up")
+        return 5
+    except Exception as error:
+        return _blame_ourselves(error)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = parser().parse_args(arguments)
+    with warnings.catch_warnings(), custom_code(getattr(options, "custom", [])):
+        warnings.simplefilter("always", refcoreml.RefCoreMLWarning)
+        seen: set[str] = set()  # a thousand samples may have the same thing to say
+
+        def show(message: Warning | str, *_: Any, **__: Any) -> None:
+            if str(message) not in seen:
+                seen.add(str(message))
+                _warn(str(message))
+
+        warnings.showwarning = show
+        return int(options.run(options))
+
+
+def _tell(problem: str) -> None:
+    errors.print("[bold red]error:[/] ", end="")
+    errors.print(problem, markup=False, highlight=False, soft_wrap=True)
+
+
+def _blame_ourselves(error: Exception) -> int:
+    """Reports an error that no part of refcoreml expected."""
+    hint = f"Set {_TRACEBACK}=1 to see where, and please report it"
+    if os.environ.get(_TRACEBACK, "") not in ("", "0"):
+        errors.write("".join(traceback.format_exception(error)))
+        hint = "Please report it"
+    _tell(f"this is a fault of refcoreml, not of the model or the arguments: {values.reason(error)}. {hint}")
+    return INTERNAL

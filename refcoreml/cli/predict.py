@@ -11,7 +11,7 @@ from rich.text import Text
 
 from refcoreml.cli.console import check_target, out, print_json, shape_text, table
 from refcoreml.cli.values import add_arguments, read_inputs
-from refcoreml.errors import UsageError
+from refcoreml.errors import UsageError, harmless
 from refcoreml.model import load
 
 _EPILOG = """\
@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(name: str, value: Any, top: int) -> None:
+    name = harmless(name)
     if isinstance(value, dict):
         best = sorted(value.items(), key=lambda item: -item[1])
         ranking = table(name, "", right=("",))
@@ -79,7 +80,7 @@ def _show(name: str, value: Any, top: int) -> None:
     elif hasattr(value, "mode"):
         out.print(Text.assemble((name, "bold"), f"  picture, {value.mode}, {value.width} x {value.height}"))
     else:
-        out.print(Text.assemble((name, "bold"), f"  {value}"))
+        out.print(Text.assemble((name, "bold"), f"  {harmless(str(value))}"))
 
 
 def _write(outputs: dict[str, Any], path: Path) -> None:

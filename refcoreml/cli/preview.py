@@ -8,7 +8,7 @@ from typing import Any
 
 from refcoreml.cli.console import check_target, out, print_json
 from refcoreml.cli.values import add_arguments, read_inputs
-from refcoreml.errors import InputError, UsageError
+from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.model import Model, load
 from refcoreml.visualize import KINDS, Preview, draw
 
@@ -118,9 +118,11 @@ def _facts(name: str, preview: Preview) -> dict[str, Any]:
 
 def _show(name: str, preview: Preview, target: Path) -> None:
     what = {"segments": "segments", "heat": "heat map", "image": "picture", "label": "labels"}[preview.kind]
-    out.print(f"{name}: {what} {preview.image.width} x {preview.image.height}, written to {target}", markup=False)
+    out.print(
+        f"{harmless(name)}: {what} {preview.image.width} x {preview.image.height}, written to {target}", markup=False
+    )
     for segment in preview.segments:
         if segment.share >= 0.001:
-            out.print(f"  {segment.label}  {segment.share:.1%}", markup=False)
+            out.print(f"  {harmless(segment.label)}  {segment.share:.1%}", markup=False)
     for label, score in preview.scores:
-        out.print(f"  {label}  {score:.1%}", markup=False)
+        out.print(f"  {harmless(label)}  {score:.1%}", markup=False)

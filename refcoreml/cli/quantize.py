@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,6 +13,8 @@ from refcoreml.model import load
 from refcoreml.quantization import MODES, WeightChange, dequantize_weights, quantize_weights, selectors, weight_changes
 from refcoreml.quantization.quantize import Chooser
 from refcoreml.quantization.schemes import Fit
+from refcoreml.storage.reading import read_json
+from refcoreml.values import reason
 
 _EPILOG = """\
 examples:
@@ -119,9 +119,9 @@ def _all_of(texts: list[str]) -> Chooser | None:
 
 def _read_plan(path: str) -> dict[str, tuple[int, str]]:
     try:
-        plan = json.loads(Path(path).read_text(encoding="utf-8"))
+        plan = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the plan: {error}", where=path) from error
+        raise UsageError(f"cannot read the plan: {reason(error)}", where=path) from error
     if not isinstance(plan, dict):
         raise UsageError('a plan is an object such as {"conv1": [8, "linear"]}', where=path)
     return plan

@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> int:
         )
     found.write(options.output)
     if options.json:
-        out.file.write(found.to_json())
+        out.write(found.to_json())
     else:
-        out.file.write(f"{found}\n\n")
+        out.write(f"{found}\n\n")
         out.print(f"report: {Path(options.output) / 'report.html'}", markup=False, soft_wrap=True)
     return 0

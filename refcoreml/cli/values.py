@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from refcoreml import features
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.comparison.data import read_image
 from refcoreml.errors import UsageError
 from refcoreml.model import Model
+from refcoreml.storage.arrays import read_npy, read_npz
+from refcoreml.storage.reading import read_json
+from refcoreml.values import quoted, reason
 
 _HELP = """\
 an input of the model: NAME=PATH of a picture, a .npy, .npz or .json file, or NAME=VALUE with a number, a list such
@@ -54,12 +56,12 @@ def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, An
         name, separator, value = text.partition("=")
         if separator and name in known:
             values[name] = _value(known[name], value, resize)
-        elif text.endswith((".npz", ".json")) and not (len(known) == 1 and text.endswith(".npz") is False):
+        elif text.endswith(".npz") or (text.endswith(".json") and len(known) != 1):
             loaded = _several(Path(text))
             values.update(
                 {key: _value(known[key], item, resize) if key in known else item for key, item in loaded.items()}
             )
-        elif separator and not Path(text).exists():
+        elif separator and not os.path.exists(text):
             raise UsageError(f"the model has no input {name!r}", remedy=f"Its inputs are {', '.join(known)}")
         elif len(known) == 1:
             values[next(iter(known))] = _value(next(iter(known.values())), text, resize)
@@ -69,16 +71,19 @@ def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, An
 
 
 def _several(path: Path) -> dict[str, Any]:
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return dict(archive)
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot be read: {error}", where=str(path)) from error
+    loaded = _read(str(path))
     if not isinstance(loaded, dict):
         raise UsageError("expected an object with one entry per input", where=str(path))
     return loaded
+
+
+def _read(path: str) -> Any:
+    """What a file of data holds: an array, a dict of arrays, or what JSON says."""
+    readers: dict[str, Callable[[str], Any]] = {".npy": read_npy, ".npz": read_npz, ".json": read_json}
+    try:
+        return readers[Path(path).suffix](path)
+    except (OSError, ValueError, MemoryError) as error:
+        raise UsageError(f"cannot be read: {reason(error)}", where=path) from error
 
 
 def _value(feature: features.Feature, value: Any, resize: Any) -> Any:
@@ -88,40 +93,37 @@ def _value(feature: features.Feature, value: Any, resize: Any) -> Any:
         return read_image(feature, value, resize)
     if feature.kind == "string":
         return value
-    path = Path(value)
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                if feature.name in archive:
-                    return archive[feature.name]
-                if len(archive.files) == 1:
-                    return archive[archive.files[0]]
-                raise UsageError(f"holds {', '.join(archive.files)}, but not {feature.name!r}", where=value)
-        if path.suffix == ".json":
-            loaded = json.loads(path.read_text(encoding="utf-8"))
-            return loaded.get(feature.name, loaded) if isinstance(loaded, dict) else loaded
-    except (OSError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"cannot be read: {error}", where=value) from error
-    return _literal(feature, value)
+    suffix = Path(value).suffix
+    if suffix not in (".npy", ".npz", ".json"):
+        return _literal(feature, value)
+    found = _read(value)
+    if suffix == ".npz" and feature.name not in found:
+        if len(found) != 1:
+            raise UsageError(f"holds {', '.join(found) or 'nothing'}, but not {feature.name!r}", where=value)
+        return next(iter(found.values()))
+    return _typed(feature, found.get(feature.name, found) if isinstance(found, dict) else found)
 
 
 def _literal(feature: features.Feature, text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError:
+    for form in (text, f"[{text}]"):
         try:
-            value = json.loads(f"[{text}]")
-        except ValueError:
-            raise UsageError(
-                f"{text!r} is neither a number, a list, JSON nor a file that ends in .npy, .npz or .json",
-                where=f"input {feature.name!r}",
-            ) from None
-    if feature.kind == "array":
-        return np.atleast_1d(np.asarray(value))
-    if feature.kind == "dictionary" and feature.spec.type.dictionaryType.HasField("int64KeyType"):
-        return {int(key): item for key, item in value.items()}
+            return _typed(feature, json.loads(form))
+        except (ValueError, RecursionError):
+            continue
+    raise UsageError(
+        f"{quoted(text)} is neither a number, a list, JSON nor a file that ends in .npy, .npz or .json",
+        where=f"input {feature.name!r}",
+    )
+
+
+def _typed(feature: features.Feature, value: Any) -> Any:
+    """A value from JSON: a number is an array of one, and the keys of a dictionary may be integers."""
+    if feature.kind == "array" and isinstance(value, (int, float)):
+        return [value]
+    if feature.kind == "dictionary" and feature.element == "Int64" and isinstance(value, dict):
+        return {int(key) if _is_integer(key) else key: item for key, item in value.items()}
     return value
+
+
+def _is_integer(key: str) -> bool:
+    return len(key) < 30 and key.lstrip("+-").isdecimal()

@@ -23,7 +23,7 @@ from refcoreml.comparison.metrics import (
     best_among_best,
 )
 from refcoreml.comparison.tasks import as_finished, pack, unpack
-from refcoreml.errors import InputError, UsageError
+from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.features import Feature, Resize
 from refcoreml.kernels._types import Array
 from refcoreml.model import Model, load
@@ -121,7 +121,7 @@ class Comparison(tables.Result):
                     f"{output.name}: {bad.nonfinite} elements are NaN or infinite and left out of the figures; "
                     f"{bad.nonfinite_differing} of them differ between the models"
                 )
-        return "\n\n".join(filter(None, [rates.render(), numbers.render(), "\n".join(notes)]))
+        return "\n\n".join(filter(None, [rates.render(), numbers.render(), "\n".join(map(harmless, notes))]))
 
     def __str__(self) -> str:
         return self.table()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from refcoreml import features
-from refcoreml.errors import InputError, UsageError
+from refcoreml import features, values
+from refcoreml.errors import InputError, RefCoreMLError, UsageError
 from refcoreml.features import Feature
 from refcoreml.model import Model
+from refcoreml.storage.arrays import read_npy, read_npz
+from refcoreml.storage.reading import open_file, read_json, read_text
 
 __all__ = ["Label", "Sample", "Source", "fingerprint", "read_image", "read_labels"]
 
@@ -93,51 +95,62 @@ class Source:
             UsageError: there is no data, a file cannot be read, or labels do not match the samples.
             InputError: an input is not what the model declares.
         """
-        labels = None if self.labels is None or isinstance(self.labels, (str, Mapping)) else list(self.labels)
-        if isinstance(self.labels, str) and not isinstance(self.data, (str, Path)):
-            raise UsageError(f"labels={self.labels!r} needs a folder or an .npz as data", where="labels")
+        labels, by_name = self._labels()
+        if isinstance(self.labels, str) and not values.is_a(self.data, (str, Path)):
+            raise UsageError(f"labels={values.quoted(self.labels)} needs a folder or an .npz as data", where="labels")
         count = 0
         for sample in self._unlabelled(model, skipped if skipped is not None else []):
             count += 1
             if labels is not None:
                 if count > len(labels):
                     raise UsageError(f"there are {len(labels)} labels, but more samples", where="labels")
-                label = labels[count - 1]
-                sample = Sample(sample.name, sample.inputs, label.item() if isinstance(label, np.generic) else label)
-            elif isinstance(self.labels, Mapping):
-                sample = Sample(sample.name, sample.inputs, _label_of(sample.name, self.labels))
+                sample = Sample(sample.name, sample.inputs, labels[count - 1])
+            elif by_name is not None:
+                sample = Sample(sample.name, sample.inputs, _label_of(sample.name, by_name))
             yield sample
         if count == 0:
             raise UsageError("there are no samples" + _after(skipped), where=_named(self.data))
         if labels is not None and count != len(labels):
             raise UsageError(f"there are {len(labels)} labels for {count} samples{_after(skipped)}", where="labels")
 
+    def _labels(self) -> tuple[list[Label] | None, dict[str, Label] | None]:
+        """The labels as a list in the order of the samples, or by name; checked."""
+        refuse = values.argument("labels")
+        if self.labels is None or isinstance(self.labels, str):
+            return None, None
+        if values.is_a(self.labels, Mapping):
+            named = values.mapping(self.labels, refuse)
+            return None, {str(values.text(name, refuse)): _label(label, refuse) for name, label in named.items()}
+        return [_label(label, refuse) for label in values.items(self.labels, refuse)], None
+
     def _unlabelled(self, model: Model, skipped: list[str]) -> Iterator[Sample]:
-        if isinstance(self.data, (str, Path)):
-            path = Path(self.data)
-            if path.is_dir():
-                yield from self._folder(path, model, skipped)
-            elif path.suffix.lower() == ".npz":
-                yield from self._archive(path, model, "")
+        if values.is_a(self.data, (str, Path)):
+            if os.path.isdir(self.data):
+                yield from self._folder(Path(self.data), model, skipped)
+            elif Path(self.data).suffix.lower() == ".npz":
+                yield from self._archive(Path(self.data), model, "")
             else:
-                problem = "is neither a folder nor an .npz" if path.exists() else "there is no such file or folder"
-                raise UsageError(problem, where=str(path))
+                there = os.path.exists(self.data)
+                problem = "is neither a folder nor an .npz" if there else "there is no such file or folder"
+                raise UsageError(problem, where=str(self.data))
             return
-        if isinstance(self.data, Mapping) or not isinstance(self.data, Iterable):
+        if values.is_a(self.data, Mapping) or not values.is_a(self.data, Iterable):
             raise UsageError(
-                f"cannot take samples from {type(self.data).__name__}",
+                f"cannot take samples from {values.shown(self.data)}",
                 remedy="Give a folder, an .npz, or an iterable of dicts of inputs; a single dict in a list",
             )
-        for index, item in enumerate(self.data):
-            inputs, label = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
-            if not isinstance(inputs, Mapping):
-                raise UsageError(
-                    f"expected a dict of inputs or (dict, label), got {type(item).__name__}", where=f"sample {index}"
-                )
-            yield Sample(str(index), dict(inputs), label)
+        for index, item in enumerate(_each(self.data)):
+            refuse = values.argument(f"sample {index}")
+            pair = values.is_a(item, tuple) and tuple.__len__(item) == 2
+            inputs, label = tuple.__iter__(item) if pair else (item, None)
+            checked = values.mapping(inputs, refuse, "a dict of inputs or (dict, label)")
+            yield Sample(str(index), dict(checked), None if label is None else _label(label, refuse))
 
     def _folder(self, folder: Path, model: Model, skipped: list[str]) -> Iterator[Sample]:
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        try:
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        except OSError as error:
+            raise UsageError(f"cannot be read: {values.reason(error)}", where=str(folder)) from error
         pictures = [path for path in files if path.suffix.lower() in PICTURES]
         if not pictures:
             archives = [path for path in files if path.suffix.lower() == ".npz"]
@@ -177,10 +190,9 @@ class Source:
 
     def _archive(self, path: Path, model: Model, prefix: str) -> Iterator[Sample]:
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = dict(archive)
-        except Exception as error:  # zipfile, zlib and NumPy raise all sorts of things on damaged files
-            raise _BrokenFileError(f"cannot be read: {error}", where=str(path)) from error
+            arrays = read_npz(path)
+        except (OSError, ValueError, MemoryError) as error:
+            raise _BrokenFileError(f"cannot be read: {values.reason(error)}", where=str(path)) from error
         labels = None
         if isinstance(self.labels, str):
             if self.labels not in arrays:
@@ -203,7 +215,8 @@ class Source:
                 feature.name: _value(feature, arrays[feature.name][index], self.resize)
                 for _, feature in _inputs_in(model, arrays)
             }
-            yield Sample(f"{prefix}{index}", inputs, labels[index].item() if labels is not None else None)
+            label = None if labels is None else _label(np.atleast_1d(labels)[index], values.argument(str(path)))
+            yield Sample(f"{prefix}{index}", inputs, label)
 
 
 def _inputs_in(model: Model, arrays: Mapping[str, Any]) -> Iterator[tuple[str, Feature]]:
@@ -250,9 +263,35 @@ def _value(feature: Feature, value: Any, resize: Any) -> Any:
 
         try:
             return features.prepare_image(Image.fromarray(value), feature, resize)
-        except TypeError as error:
+        except RefCoreMLError:
+            raise
+        except Exception as error:  # Pillow raises all sorts of things for shapes that it does not know
             raise feature.refuse(f"an array of shape {value.shape} is no picture") from error
-    return value.item() if feature.kind in ("int64", "double", "string") else value
+    return value.item() if feature.kind in ("int64", "double", "string") and value.size == 1 else value
+
+
+def _each(data: Iterable[Any]) -> Iterator[Any]:
+    """The items of an iterable of the user's, whose own errors say where they were raised."""
+    count = 0
+    try:
+        for item in data:
+            yield item
+            count += 1
+    except RefCoreMLError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the data cannot be read: {values.reason(error)}", where=f"sample {count}") from error
+
+
+def _label(label: Any, refuse: values.Refuse) -> Label:
+    """A true label as a plain string or integer."""
+    if values.is_a(label, np.generic):
+        label = label.item()
+    if values.is_a(label, str):
+        return values.text(label, refuse)
+    if values.is_a(label, bool) or not values.is_a(label, int):
+        raise refuse(f"a label must be a string or an integer, got {values.shown(label)}")
+    return values.integer(label, refuse)
 
 
 def _label_of(name: str, labels: Mapping[str, Label]) -> Label:
@@ -279,13 +318,12 @@ def read_image(feature: Feature, path: str | Path, resize: features.Resize | Non
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
-            picture.load()
+        with open_file(path) as file, Image.open(file) as picture:
             prepared = features.prepare_image(picture, feature, resize)
     except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
         if isinstance(error, UsageError):
             raise
-        raise _BrokenFileError(f"cannot be read as a picture: {error}", where=str(path)) from error
+        raise _BrokenFileError(f"cannot be read as a picture: {values.reason(error)}", where=str(path)) from error
     try:
         features.check_inputs([feature], {feature.name: prepared})
     except InputError as error:
@@ -307,28 +345,27 @@ def read_labels(path: str | Path) -> list[Label] | dict[str, Label]:
     path = Path(path)
     try:
         if path.suffix.lower() == ".npy":
-            return list(np.load(path, allow_pickle=False).reshape(-1).tolist())
-        text = path.read_text(encoding="utf-8")
+            return _checked(read_npy(path).reshape(-1).tolist(), path)
         if path.suffix.lower() == ".json":
-            loaded = json.loads(text)
+            loaded = read_json(path)
             if not isinstance(loaded, (list, dict)):
                 raise UsageError("expected a list of labels or an object from sample to label", where=str(path))
-            labels: list[Label] | dict[str, Label] = _checked(loaded, path)
-            return labels
+            return _checked(loaded, path)
+        text = read_text(path)
         if path.suffix.lower() == ".csv":
             return {name: label for name, label in csv.reader(text.splitlines())}
         return [line.strip() for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError, csv.Error) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"cannot be read as labels: {error}", where=str(path)) from error
+        raise UsageError(f"cannot be read as labels: {values.reason(error)}", where=str(path)) from error
 
 
-def _checked(labels: Any, path: Path) -> Any:
-    for label in labels.values() if isinstance(labels, dict) else labels:
-        if not isinstance(label, (str, int)):
-            raise UsageError(f"a label must be a string or an integer, got {label!r}", where=str(path))
-    return labels
+def _checked(labels: Any, path: Path) -> list[Label] | dict[str, Label]:
+    refuse = values.argument(str(path))
+    if isinstance(labels, dict):
+        return {name: _label(label, refuse) for name, label in labels.items()}
+    return [_label(label, refuse) for label in labels]
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:

@@ -17,7 +17,7 @@ from refcoreml.comparison.compare import CHUNK, Comparer, in_chunks
 from refcoreml.comparison.data import Sample, Source
 from refcoreml.comparison.metrics import Difference, DifferenceSums
 from refcoreml.comparison.tasks import as_finished, pack, unpack
-from refcoreml.errors import UsageError
+from refcoreml.errors import UsageError, harmless
 from refcoreml.features import Resize
 from refcoreml.model import Model, load
 from refcoreml.neuralnetwork.network import Event, Network, Step
@@ -107,7 +107,7 @@ class LayerComparison(tables.Result):
             notes.append(f"not in both networks, or of another shape: {', '.join(self.unmatched)}")
         if self.skipped:
             notes.append(f"skipped as broken: {', '.join(self.skipped)}")
-        return text.render() + "\n\n" + "\n".join(notes)
+        return text.render() + "\n\n" + "\n".join(map(harmless, notes))
 
     def __str__(self) -> str:
         return self.table()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import math
@@ -14,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.errors import UsageError
+from refcoreml.errors import UsageError, harmless
 
-__all__ = ["Result", "Text", "flat", "plain", "to_csv", "to_json", "write_file", "write_text"]
+__all__ = ["Result", "Text", "flat", "html_text", "plain", "to_csv", "to_json", "write_file", "write_text"]
 
 
 def plain(value: Any) -> Any:
@@ -88,18 +89,43 @@ def write_file(content: bytes, path: str | Path) -> None:
 
 
 def to_json(value: Any, path: str | Path | None = None) -> str:
-    """The value as JSON text, written to a file if asked."""
-    return write_text(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n", path)
+    """The value as JSON text, written to a file if asked; in ASCII if there are characters that steer or hide."""
+    content = plain(value)
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    if harmless(text, keep="\n") != text:
+        text = json.dumps(content, indent=2)
+    return write_text(text + "\n", path)
+
+
+def html_text(text: str) -> str:
+    """Text as it can stand in a page."""
+    return html.escape(harmless(text))
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], path: str | Path | None = None) -> str:
-    """Rows as CSV text with the columns in the order in which they come up, written to a file if asked."""
+    """Rows as CSV text with the columns in the order in which they come up, written to a file if asked.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: _csv_cell(value) for column, value in row.items()} for row in rows)
     return write_text(text.getvalue(), path)
+
+
+def _csv_cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = harmless(value)
+    if not text.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")):  # noqa: RUF001
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 class Text:
@@ -110,7 +136,7 @@ class Text:
 
     def add(self, cells: dict[str, str]) -> None:
         """Adds a row."""
-        self._rows.append(cells)
+        self._rows.append({column: harmless(cell) for column, cell in cells.items()})
 
     def render(self) -> str:
         """The table; empty without rows."""

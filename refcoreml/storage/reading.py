@@ -10,12 +10,13 @@ Needs the standard library alone, so that it can be copied together with ``confo
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 __all__ = [
     "DATA_LIMIT",
@@ -25,6 +26,7 @@ __all__ = [
     "Folder",
     "open_file",
     "read_file",
+    "read_json",
     "read_text",
 ]
 
@@ -88,6 +90,15 @@ def read_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> bytes:
 def read_text(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> str:
     """Return the content of a UTF-8 file, its lines ended by line feeds; raises `UnicodeDecodeError`, too."""
     return read_file(path, limit).decode("utf-8").replace("\r\n", "\n")
+
+
+def read_json(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> Any:
+    """Return the content of a JSON file; raises `ValueError` for what is none, and what `open_file` raises."""
+    text = read_text(path, limit)
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its lists or objects are nested too deeply") from error
 
 
 class Folder:

@@ -6,12 +6,11 @@ import base64
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refcoreml.comparison.plots import require_matplotlib
-from refcoreml.comparison.tables import to_json, write_file, write_text
+from refcoreml.comparison.tables import html_text, to_json, write_file, write_text
 from refcoreml.errors import UsageError
 from refcoreml.studies import plots
 from refcoreml.studies.evaluate import how
@@ -130,10 +129,10 @@ _TERMS = {
 def html(study: Study, figures: dict[str, bytes]) -> str:
     """The report as one page without references to anything outside it."""
     parts = [
-        f"<h1>Quantization of {escape(study.name)}</h1>",
-        f'<p class="sub">{escape(study.model.kind)} &middot; {len(study.layers)} layers to quantize &middot; '
+        f"<h1>Quantization of {html_text(study.name)}</h1>",
+        f'<p class="sub">{html_text(study.model.kind)} &middot; {len(study.layers)} layers to quantize &middot; '
         f"{study.samples:,} samples"
-        + (f" &middot; weights: {escape(', '.join(study.select))}" if study.select else "")
+        + (f" &middot; weights: {html_text(', '.join(study.select))}" if study.select else "")
         + (f" &middot; {len(study.skipped)} broken files skipped" if study.skipped else "")
         + "</p>",
         _cards(study),
@@ -156,15 +155,15 @@ def html(study: Study, figures: dict[str, bytes]) -> str:
         parts += ["<h2>Weights and their levels</h2>", _figure("weights", figures)]
     if "bounds" in figures:
         parts += ["<h2>Errors and their bounds</h2>", _figure("bounds", figures)]
-    terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}.</dd>" for name, text in _TERMS.items())
+    terms = "".join(f"<dt>{html_text(name)}</dt><dd>{html_text(text)}.</dd>" for name, text in _TERMS.items())
     parts += ["<h2>What the numbers mean</h2>", f"<dl>{terms}</dl>"]
     if study.skipped:
-        parts.append(f'<p class="note">Skipped as broken: {escape(", ".join(study.skipped))}</p>')
+        parts.append(f'<p class="note">Skipped as broken: {html_text(", ".join(study.skipped))}</p>')
     body = "\n".join(filter(None, parts))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Quantization of {escape(study.name)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>Quantization of {html_text(study.name)}</title><style>{_STYLE}</style></head>\n"
         f"<body>\n{body}\n</body></html>\n"
     )
 
@@ -173,7 +172,7 @@ def _figure(name: str, figures: dict[str, bytes]) -> str:
     if name not in figures:
         return ""
     content = base64.b64encode(figures[name]).decode()
-    text = escape(_CAPTIONS[name])
+    text = html_text(_CAPTIONS[name])
     # A PNG's width is at byte 16. Plots are shown at a size that makes their text as large as the page's.
     width = int.from_bytes(figures[name][16:20], "big") * (1 if name == "sheet" else 1.25 * 96 / _DPI)
     image = f'<img alt="{text}" width="{width:.0f}" src="data:image/png;base64,{content}">'
@@ -204,7 +203,7 @@ def _cards(study: Study) -> str:
     if study.plan is not None:
         facts.append((f"{study.plan.size / 1000:,.0f} kB", "with a plan by layer"))
     cards = "".join(
-        f'<div class="card"><b>{escape(value)}</b><span>{escape(text)}</span></div>' for value, text in facts
+        f'<div class="card"><b>{html_text(value)}</b><span>{html_text(text)}</span></div>' for value, text in facts
     )
     return f'<div class="cards">{cards}</div>'
 
@@ -237,7 +236,7 @@ def _decibel(value: float | None) -> str:
 def _html_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], text: Sequence[str] = ()) -> str:
     def row(tag: str, cells: Sequence[str]) -> str:
         return "".join(
-            f"<{tag}{' class=text' if title in text else ''}>{escape(cell)}</{tag}>"
+            f"<{tag}{' class=text' if title in text else ''}>{html_text(cell)}</{tag}>"
             for title, cell in zip(head, cells, strict=True)
         )
 
