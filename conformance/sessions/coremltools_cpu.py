@@ -8,6 +8,8 @@ import pathlib
 
 import coremltools
 
+from refcoreml.conformance import Rejected
+
 UNITS = coremltools.ComputeUnit.CPU_ONLY
 
 
@@ -18,15 +20,15 @@ def prepare(model):
     try:
         loaded = coremltools.models.MLModel(model, compute_units=UNITS)
     except Exception as error:  # coremltools says no more than that compilation failed
-        raise ValueError(str(error)) from error
+        raise Rejected(str(error)) from error
     if loaded.__proxy__ is None:
         # A model that does not compile gives a warning only, and no proxy to the framework.
-        raise ValueError("the framework did not load the model")
+        raise Rejected("the framework did not load the model")
 
     def session(inputs):
         try:
             return loaded.predict(inputs)
         except RuntimeError as error:
-            raise ValueError(str(error)) from error
+            raise Rejected(str(error)) from error
 
     return session

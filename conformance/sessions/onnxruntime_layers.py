@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from refcoreml.conformance import Rejected
 from refcoreml.errors import MalformedModelError
 from refcoreml.spec.files import read_model
 
@@ -29,7 +30,7 @@ def prepare(model):
     try:
         spec = read_model(model).spec
     except MalformedModelError as error:
-        raise ValueError(str(error)) from error
+        raise Rejected(str(error)) from error
     layers = spec.neuralNetwork.layers
     if len(layers) != 1 or len(layers[0].input) != len(spec.description.input):
         raise NotImplementedError("networks of one layer")
@@ -42,9 +43,11 @@ def prepare(model):
         attributes = {"keepdims": int(p.keepDims)}
         rank = len(spec.description.input[0].type.multiArrayType.shape)
         if not p.reduceAll and len({axis % rank for axis in p.axes}) != len(p.axes):
-            raise ValueError("an axis is named twice")  # which ONNX Runtime does not mind
+            raise Rejected("an axis is named twice")  # which ONNX Runtime does not mind
         if not p.reduceAll:
             constants = [("axes", np.array(p.axes, np.int64))]
+    elif kind == "activation" and p.WhichOneof("NonlinearityType") == "ReLU":
+        operator = "Relu"
     elif kind == "softmaxND":
         operator, attributes = "Softmax", {"axis": p.axis}
     elif kind == "transpose":
@@ -58,15 +61,15 @@ def prepare(model):
         operator = "MatMul"
         weights = np.array(p.weights.floatValue, np.float32)
         if weights.size != p.inputChannels * p.outputChannels:
-            raise ValueError("the number of weights does not fit")
+            raise Rejected("the number of weights does not fit")
         constants = [("weights", weights.reshape(p.outputChannels, p.inputChannels).T.copy())]
     if not operator:
         raise NotImplementedError(kind or "a layer without a type")
     shapes = {feature.name: list(feature.type.multiArrayType.shape) for feature in spec.description.input}
     if any(name not in shapes for name in layer.input):
-        raise ValueError("an input does not exist")
+        raise Rejected("an input does not exist")
     if [feature.name for feature in spec.description.output] != list(layer.output):
-        raise ValueError("nothing produces an output")
+        raise Rejected("nothing produces an output")
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in layer.input]
     node = helper.make_node(operator, [*layer.input, *(name for name, _ in constants)], layer.output, **attributes)
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in layer.output]
@@ -85,7 +88,7 @@ def prepare(model):
             )
             results = runtime.run(None, given)
         except Exception as error:
-            raise ValueError(str(error)) from error
+            raise Rejected(str(error)) from error
         return {name: y.reshape(1) if y.ndim == 0 else y for name, y in zip(layer.output, results, strict=True)}
 
     return session

@@ -6,6 +6,7 @@ refcoreml conformance run --python conformance/sessions/refcoreml_float32.py --p
 from custom_layers import LAYERS
 
 import refcoreml
+from refcoreml.conformance import Rejected
 
 PRECISION = "float32"
 
@@ -16,12 +17,12 @@ def prepare(model):
     except refcoreml.UnsupportedModelError as error:
         raise NotImplementedError(str(error)) from error
     except (refcoreml.MalformedModelError, refcoreml.InvalidModelError, refcoreml.CallbackError) as error:
-        raise ValueError(str(error)) from error
+        raise Rejected(str(error)) from error
 
     def session(inputs):
         try:
             return loaded.predict(inputs)
-        except (refcoreml.InvalidModelError, refcoreml.CallbackError) as error:
-            raise ValueError(str(error)) from error
+        except (refcoreml.InvalidModelError, refcoreml.InputError, refcoreml.CallbackError) as error:
+            raise Rejected(str(error)) from error
 
     return session

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from refcoreml.conformance import Rejected
 from refcoreml.errors import MalformedModelError
 from refcoreml.spec.files import read_model
 
@@ -18,14 +19,14 @@ def _float_weights(message, shape):
     if not message.floatValue:
         raise NotImplementedError("only float32 weights")
     if len(message.floatValue) != np.prod(shape):
-        raise ValueError("the number of weights does not fit")
+        raise Rejected("the number of weights does not fit")
     return torch.tensor(np.array(message.floatValue, np.float32).reshape(shape))
 
 
 def _convolution(p, x):
     groups, kernel = p.nGroups or 1, list(p.kernelSize) or [3, 3]
     if p.WhichOneof("ConvolutionPaddingType") is None:
-        raise ValueError("no kind of padding")
+        raise Rejected("no kind of padding")
     if p.WhichOneof("ConvolutionPaddingType") == "same" or len(p.outputShape) or x.dim() > 4:
         raise NotImplementedError("only valid padding")
     edges = [(e.startEdgeSize, e.endEdgeSize) for e in p.valid.paddingAmounts.borderAmounts] or [(0, 0)] * 2
@@ -33,7 +34,7 @@ def _convolution(p, x):
         x = x[None]
     c_in = p.kernelChannels if p.isDeconvolution else p.kernelChannels * groups
     if x.shape[1] != c_in or p.outputChannels % groups:
-        raise ValueError("the channels do not fit")
+        raise Rejected("the channels do not fit")
     stride, dilation = list(p.stride) or [1, 1], list(p.dilationFactor) or [1, 1]
     bias = _float_weights(p.bias, (p.outputChannels,)) if p.hasBias else None
     if p.isDeconvolution:
@@ -44,7 +45,7 @@ def _convolution(p, x):
     weights = _float_weights(p.weights, (p.outputChannels, p.kernelChannels, *kernel))
     x = functional.pad(x, [*edges[1], *edges[0]])
     if any(n < (k - 1) * d + 1 for n, k, d in zip(x.shape[2:], kernel, dilation, strict=True)):
-        raise ValueError("the kernel does not fit")
+        raise Rejected("the kernel does not fit")
     return functional.conv2d(x, weights, bias, stride, dilation=dilation, groups=groups)
 
 
@@ -56,7 +57,7 @@ def _inner_product(p, x):
     if x.dim() > 3 or (x.dim() == 3 and x.shape[-1] != p.inputChannels):
         raise NotImplementedError("only blobs of rank 1 to 3")
     if x.shape[-1] != p.inputChannels:
-        raise ValueError("the input does not have inputChannels numbers")
+        raise Rejected("the input does not have inputChannels numbers")
     return functional.linear(x, weights, bias)
 
 
@@ -71,7 +72,7 @@ def _activation(p, x):
         "softplus": functional.softplus,
     }
     if kind is None:
-        raise ValueError("no function is chosen")
+        raise Rejected("no function is chosen")
     if kind not in functions:
         raise NotImplementedError(kind)
     return functions[kind](x)
@@ -80,18 +81,18 @@ def _activation(p, x):
 def _layer_norm(p, x):
     shape = list(p.normalizedShape)
     if list(x.shape[-len(shape) :]) != shape:
-        raise ValueError("the input does not end in normalizedShape")
+        raise Rejected("the input does not end in normalizedShape")
     return functional.layer_norm(x, shape, _float_weights(p.gamma, shape), _float_weights(p.beta, shape), p.eps)
 
 
 def _matmul(p, a, b):
     if p.hasBias:
-        raise ValueError("a bias needs weights")
+        raise Rejected("a bias needs weights")
     if a.dim() == 1 or b.dim() == 1:
         raise NotImplementedError("vectors")
     a, b = (a.mT if p.transposeA else a), (b.mT if p.transposeB else b)
     if a.shape[-1] != b.shape[-2]:
-        raise ValueError("rows and columns differ in length")
+        raise Rejected("rows and columns differ in length")
     return a @ b
 
 
@@ -103,7 +104,7 @@ def _reduction(function):
             else [axis % x.dim() if -x.dim() <= axis < x.dim() else 99 for axis in p.axes]
         )
         if len(set(axes)) != len(axes) or 99 in axes:
-            raise ValueError("the axes are wrong")
+            raise Rejected("the axes are wrong")
         y = function(x, axes, p.keepDims)
         return y if y.dim() else y[None]
 
@@ -115,7 +116,7 @@ def _broadcast(function):
         try:
             torch.broadcast_shapes(a.shape, b.shape)
         except RuntimeError as error:
-            raise ValueError(str(error)) from error
+            raise Rejected(str(error)) from error
         return function(a, b)
 
     return run
@@ -124,7 +125,7 @@ def _broadcast(function):
 def _one_input(function):
     def run(p, *x):
         if len(x) != 1:
-            raise ValueError("the layer has one input")
+            raise Rejected("the layer has one input")
         return function(x[0])
 
     return run
@@ -132,7 +133,7 @@ def _one_input(function):
 
 def _softmax(p, x):
     if not -x.dim() <= p.axis < x.dim():
-        raise ValueError("there is no such axis")
+        raise Rejected("there is no such axis")
     return torch.softmax(x, p.axis)
 
 
@@ -182,7 +183,7 @@ def prepare(model):
     try:
         spec = read_model(model).spec
     except MalformedModelError as error:
-        raise ValueError(str(error)) from error
+        raise Rejected(str(error)) from error
     layers = spec.neuralNetwork.layers
     if len(layers) != 1 or layers[0].WhichOneof("layer") not in LAYERS:
         raise NotImplementedError("networks of one layer that torch shares")
@@ -190,9 +191,9 @@ def prepare(model):
     kind = layer.WhichOneof("layer")
     known = {feature.name for feature in spec.description.input}
     if not known.issuperset(layer.input) or list(layer.output) != [feature.name for feature in spec.description.output]:
-        raise ValueError("a blob is used or wanted that nothing produces")
+        raise Rejected("a blob is used or wanted that nothing produces")
     if kind.endswith("Broadcastable") and len(layer.input) != 2:
-        raise ValueError("the layer has two inputs")
+        raise Rejected("the layer has two inputs")
 
     def session(inputs):
         blobs = [torch.tensor(inputs[name]) for name in layer.input]

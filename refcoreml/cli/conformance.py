@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,14 @@ from refcoreml.comparison.tables import write_file
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import read_expectations
-from refcoreml.conformance.runner import Command, Implementation, PythonSession, Result, run_cases
+from refcoreml.conformance.runner import SMOKE, Command, Implementation, PythonSession, Result, run_cases
 from refcoreml.errors import UsageError
 
 PROFILES = ("fp32", "fp16/acc32", "fp16/acc16")
+#: The exit code when the implementation does not work at all; no other command uses it.
+SMOKE_FAILED = 6
+#: Columns for the name of a family, so that numbers have room.
+_FAMILY_WIDTH = 24
 
 _EPILOG = """\
 The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a
@@ -25,7 +29,11 @@ folder with its inputs as NAME.npy, and {out} for the folder into which it is to
 with 0 if it returned outputs, 1 if it rejected the model or the inputs, 2 if it does not support them; anything else is
 a crash. Where a case asks for several runs ("repeat": 2), the command predicts as often and writes the last outputs.
 
-exit codes: 0 nothing failed, 1 something failed, 2 wrong arguments
+First comes a smoke case, a network of one ReLU. If it is not returned correctly, the command or session does not work,
+and nothing else is run; for an implementation without ReLU name another case, --smoke innerProduct/vector/integers.
+
+exit codes: 0 nothing failed, 1 something failed, too little passed or nothing was returned, 2 wrong arguments,
+            6 the smoke case was not returned correctly
 
 examples:
   refcoreml conformance run --command "myimpl {model} {inputs} {out}" --profile fp16/acc32
@@ -35,10 +43,8 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
-    top = commands.add_parser(
-        "conformance", help="hold an implementation of Core ML against cases with proven tolerances"
-    )
+    """Add the command to the parser."""
+    top = commands.add_parser("conformance", help="test an implementation of Core ML on cases with proven tolerances")
     parser = top.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser(
         "run",
         help="run the cases",
@@ -67,6 +73,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--expected", type=Path, metavar="FILE", help="known failures: lines of 'pattern | reason', strict"
     )
+    parser.add_argument(
+        "--min-pass", metavar="N", help="fail if fewer cases pass: a number, or a share of those that ran such as 95%%"
+    )
+    parser.add_argument("--smoke", metavar="CASE", help="the case that comes first (one of the package, a ReLU)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a report as JSON")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write a report as JUnit XML")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report as a page")
@@ -74,7 +84,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     for target in (options.json, options.junit, options.html):
         check_target(target)
     if options.jobs < 1 or not options.timeout > 0:
@@ -87,12 +97,16 @@ def run(options: argparse.Namespace) -> int:
             where=str(options.cases),
             remedy="Cases come with the repository, not with the package; name their folder with --cases",
         )
+    least = report.Least("0" if options.min_pass is None else options.min_pass, len(folders))
+    make = _maker(options)
+    if not _smoke_passes(options, make):
+        return SMOKE_FAILED
     results: list[Result] = []
     with Progress(console=errors, transient=True) as progress:
         task = progress.add_task("cases", total=len(folders))
         for result in run_cases(
             folders,
-            _maker(options),
+            make,
             options.profile,
             jobs=options.jobs,
             timeout=options.timeout,
@@ -102,7 +116,9 @@ def run(options: argparse.Namespace) -> int:
             progress.advance(task)
     results.sort(key=lambda result: result.id)
     unused = report.unused_expectations(results, expectations) if not options.patterns else []
-    _show(results, options.profile, unused)
+    complaints = [f"{pattern!r} in the list of known failures fits no case" for pattern in unused]
+    complaints += filter(None, [report.nothing_returned(results), least.missed(results)])
+    _show(results, options.profile, complaints)
     about = {"implementation": options.command or options.python, "profile": options.profile}
     for target, write in (
         (options.json, report.as_json),
@@ -111,7 +127,28 @@ def run(options: argparse.Namespace) -> int:
     ):
         if target is not None:
             write_file(write(results, about).encode(), target)
-    return 1 if unused or any(result.bad for result in results) else 0
+    return 1 if complaints or any(result.bad for result in results) else 0
+
+
+def _smoke_passes(options: argparse.Namespace, make: Callable[[], Implementation]) -> bool:
+    """Whether the implementation returns the smoke case correctly; says why not."""
+    folders = find_cases(options.cases, [options.smoke]) if options.smoke else [SMOKE]
+    if len(folders) != 1:
+        raise UsageError(f"{options.smoke!r} fits {len(folders)} cases, expected one", where="--smoke")
+    results = list(run_cases(folders, make, options.profile, jobs=1, timeout=options.timeout))
+    if not results or results[0].verdict not in ("returns", ""):
+        raise UsageError(f"{options.smoke!r} asks for no outputs in {options.profile}", where="--smoke")
+    (result,) = results
+    if result.status in ("pass", "suspicious"):
+        return True
+    errors.print("[bold red]error:[/] ", end="")
+    errors.print(
+        f"the smoke case {result.id} was not returned correctly, so nothing else was run: "
+        f"{result.status}{': ' * bool(result.message)}{result.message}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return False
 
 
 def _maker(options: argparse.Namespace) -> Callable[[], Implementation]:
@@ -123,17 +160,31 @@ def _maker(options: argparse.Namespace) -> Callable[[], Implementation]:
     return lambda: PythonSession(options.python)
 
 
-def _show(results: list[Result], profile: str, unused: list[str]) -> None:
-    rows = table(
-        f"family, {profile}", *report.STATUSES, "worst error / bound", right=(*report.STATUSES, "worst error / bound")
-    )
+def _show(results: list[Result], profile: str, complaints: list[str]) -> None:
+    numbers = ("pass", "fail", "of bound")
+    rows = table(f"family, {profile}", *numbers, "other", right=numbers, folded=("other",))
+    rows.columns[0].max_width = _FAMILY_WIDTH
     for name, counts, worst in report.by_family(results):
-        rows.add_row(name, *(str(counts[status] or "") for status in report.STATUSES), f"{worst:.3g}")
+        rows.add_row(name, str(counts["pass"]), str(counts["fail"]), f"{worst:.3g}", _others(counts))
     out.print(rows)
+    _, counts, worst = list(report.by_family(results))[-1]
+    others = _others(counts)
+    out.print(
+        f"{len(results)} cases: {counts['pass']} pass, {counts['fail']} fail{', ' * bool(others)}{others}; "
+        f"{sum(result.outcome == 'returned' for result in results)} returned outputs; "
+        f"the greatest error of those that pass is {worst:.3g} of its bound",
+        soft_wrap=True,
+    )
     failed = [result for result in results if result.bad]
     for result in failed[:20]:
         errors.print(f"{result.status}: {result.id}: {result.message}", markup=False, soft_wrap=True)
     if len(failed) > 20:
         errors.print(f"and {len(failed) - 20} more")
-    for pattern in unused:
-        errors.print(f"the list of known failures names {pattern!r}, which fits no case", markup=False)
+    for complaint in complaints:
+        errors.print(f"failed: {complaint}", markup=False, soft_wrap=True)
+
+
+def _others(counts: Mapping[str, int]) -> str:
+    """The counts of what neither passed nor failed, as text, which may take several lines in a narrow table."""
+    others = (status for status in report.STATUSES if status not in ("pass", "fail"))
+    return ", ".join(f"{counts[status]} {status}" for status in others if counts[status])

@@ -1,7 +1,8 @@
 """Reads conformance cases: a folder with ``case.json``, a model, and a file with inputs, references and bounds.
 
-Needs NumPy alone, and imports nothing of refcoreml, so that this file and ``verify.py`` can be copied into any project.
-The format is described in ``docs/conformance.md`` and, formally, in ``conformance/case.schema.json``.
+Needs NumPy alone, and of refcoreml no more than ``storage/reading.py``, which needs nothing, so that these two and
+``verify.py`` can be copied into any project. The format is described in ``docs/conformance.md`` and, formally, in
+``conformance/case.schema.json``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fnmatch
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +20,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml.storage.reading import MODEL_LIMIT, TEXT_LIMIT, Folder
+
 #: The version of the format that this file reads.
 FORMAT = 1
 
 VERDICTS = ("returns", "malformed", "invalid", "unsupported-ok")
+#: What texts are, and what they consist of. Names of arrays and files name a file on every system.
+_ANY = ("printable text", r".*")
+_NAME = ("a name of letters, digits and _", r"[A-Za-z0-9_]+")
+_FILE = ("a file name of letters, digits, _ and .", r"[A-Za-z0-9_][A-Za-z0-9_.]*")
+_ID = ("names of letters and digits with / between them", r"[A-Za-z0-9]+(/[A-Za-z0-9.-]+)+")
+#: The most bytes of a case's file of arrays.
+ARRAYS_LIMIT = 1 << 30
 #: How often a case may ask to be run.
 MOST_RUNS = 9
 
@@ -47,9 +58,9 @@ class Stored:
 
     def read(self) -> NDArray[Any]:
         """The array; raises `CaseError` if the file is not the one that was written."""
-        content = io.BytesIO(checked_file(self.path, self.sha256))
-        content.seek(self.offset)
+        content = io.BytesIO(checked_file(self.path, self.sha256, ARRAYS_LIMIT))
         try:
+            content.seek(self.offset)
             array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)
         except Exception as error:  # a wrong offset can make NumPy raise almost anything
             raise CaseError(f"{self.path.name} has no array at {self.offset}: {error}") from error
@@ -144,7 +155,7 @@ class Case:
 
     def check_model(self) -> Path:
         """The model's path; raises `CaseError` if the file is not the one that was written."""
-        checked_file(self.model, self.model_sha256)
+        checked_file(self.model, self.model_sha256, MODEL_LIMIT)
         return self.model
 
 
@@ -168,7 +179,8 @@ def read_case(folder: Path) -> Case:
         CaseError: the file is missing, is no JSON, lacks something, or is of another format.
     """
     try:
-        text = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        with Folder(folder) as opened:
+            text = json.loads(opened.read("case.json", TEXT_LIMIT).decode("utf-8"))
         if text["format"] != FORMAT:
             raise CaseError(f"case.json is of format {text['format']!r}, this reader knows {FORMAT}")
         if text["verdict"] not in VERDICTS:
@@ -178,21 +190,24 @@ def read_case(folder: Path) -> Case:
             raise CaseError(f"the model is to run {repeat} times, expected 1 to {MOST_RUNS}")
         arrays = (Path(), "")
         if text["inputs"] or text["outputs"]:
-            arrays = _inside(folder, text["arrays"]["file"]), str(text["arrays"]["sha256"])
+            arrays = folder / _text(text["arrays"]["file"], _FILE), _text(text["arrays"]["sha256"])
+        inputs, outputs = ([item["name"] for item in text[key]] for key in ("inputs", "outputs"))
+        if any(len({str(name).lower() for name in names}) < len(names) for names in (inputs, outputs)):
+            raise CaseError("names of inputs or of outputs are equal, or differ in case alone")
         return Case(
             folder=folder,
-            id=str(text["id"]),
-            family=str(text["family"]),
-            layers=[str(name) for name in text["layers"]],
-            data=str(text["data"]),
-            clauses=[str(label) for label in text["clauses"]],
+            id=_text(text["id"], _ID),
+            family=_text(text["family"]),
+            layers=[_text(name) for name in text["layers"]],
+            data=_text(text["data"]),
+            clauses=[_text(label) for label in text["clauses"]],
             specification=int(text["requires"]["specification"]),
-            features=[str(name) for name in text["requires"]["features"]],
-            custom_layers={str(k): str(v) for k, v in text["requires"].get("custom_layers", {}).items()},
+            features=[_text(name) for name in text["requires"]["features"]],
+            custom_layers={_text(k): _text(v) for k, v in text["requires"].get("custom_layers", {}).items()},
             verdict=text["verdict"],
-            rule=str(text.get("rule", "")),
-            model=_inside(folder, text["model"]["file"]),
-            model_sha256=str(text["model"]["sha256"]),
+            rule=_text(text.get("rule", "")),
+            model=folder / _text(text["model"]["file"], _FILE),
+            model_sha256=_text(text["model"]["sha256"]),
             inputs=[_input(arrays, item) for item in text["inputs"]],
             outputs=[_output(arrays, item) for item in text["outputs"]],
             repeat=repeat,
@@ -207,11 +222,11 @@ def _input(arrays: tuple[Path, str], item: Any) -> Input:
     dtype = str(item["dtype"])
     if dtype not in ("float32", "float64", "int32", "float16"):
         raise CaseError(f"input {item['name']!r} has the type {dtype!r}")
-    return Input(str(item["name"]), dtype, Stored(*arrays, int(item["values"]["at"]), tuple(map(int, item["shape"]))))
+    return Input(_text(item["name"], _NAME), dtype, Stored(*arrays, int(item["values"]["at"]), _shape(item["shape"])))
 
 
 def _output(arrays: tuple[Path, str], item: Any) -> Output:
-    shape = tuple(map(int, item["shape"]))
+    shape = _shape(item["shape"])
 
     def stored(place: Any) -> Stored:
         return Stored(*arrays, int(place["at"]), shape)
@@ -225,27 +240,35 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
         for profile, given in item["profiles"].items()
     }
     return Output(
-        str(item["name"]),
+        _text(item["name"], _NAME),
         shape,
         bool(item.get("free_ones", False)),
-        str(item["check"]),
+        _text(item["check"]),
         profiles,
         [(int(m["power"]), float(m["reference"]), float(m["bound"])) for m in item.get("moments", [])],
     )
 
 
-def _inside(folder: Path, name: Any) -> Path:
-    """A file of the case; names that lead elsewhere are refused."""
-    path = Path(str(name))
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise CaseError(f"the file name {name!r} leads out of the case")
-    return folder / path
+def _text(value: Any, kind: tuple[str, str] = _ANY) -> str:
+    """A text that can be shown and written anywhere."""
+    what, pattern = kind
+    if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(pattern, value):
+        raise CaseError(f"expected {what}, got {ascii(value)[:200]}")
+    return value
 
 
-def checked_file(path: Path, sha256: str) -> bytes:
-    """The file's content; raises `CaseError` unless the file exists and has the checksum."""
+def _shape(lengths: Any) -> tuple[int, ...]:
+    shape = tuple(map(int, lengths))
+    if not 1 <= len(shape) <= 5 or min(shape) < 1:
+        raise CaseError(f"expected a shape of 1 to 5 lengths of at least 1, got {str(lengths)[:200]}")
+    return shape
+
+
+def checked_file(path: Path, sha256: str, limit: int) -> bytes:
+    """The content of a regular file; raises `CaseError` unless it exists, is not too large, and has the checksum."""
     try:
-        content = path.read_bytes()
+        with Folder(path.parent) as folder:
+            content = folder.read(path.name, limit)
     except OSError as error:
         raise CaseError(f"{path.name} cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != sha256:

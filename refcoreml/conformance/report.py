@@ -6,13 +6,16 @@ import fnmatch
 import html
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from fractions import Fraction
 from xml.etree import ElementTree
 
 from refcoreml.conformance.expectations import Expectation
-from refcoreml.conformance.runner import Result
+from refcoreml.conformance.runner import Result, printable
+from refcoreml.errors import UsageError
 
 #: All statuses, in the order of columns.
 STATUSES = (
@@ -41,6 +44,41 @@ def by_family(results: Sequence[Result]) -> Iterator[tuple[str, Counter[str], fl
 def unused_expectations(results: Sequence[Result], expectations: Sequence[Expectation]) -> list[str]:
     """Patterns of the implementer's list that fit no case."""
     return [item.pattern for item in expectations if not any(fnmatch.fnmatchcase(r.id, item.pattern) for r in results)]
+
+
+def nothing_returned(results: Sequence[Result]) -> str:
+    """Return a complaint if an implementation that never returned anything would pass; otherwise nothing."""
+    valid = [result for result in results if result.verdict == "returns"]
+    if valid and not any(result.outcome == "returned" for result in valid):
+        return f"nothing was returned for any of {len(valid)} valid models"
+    if not valid and not any(result.status == "pass" for result in results):
+        return f"none of {len(results)} cases passed"
+    return ""
+
+
+class Least:
+    """How many cases must pass: a number, or a share of those that ran.
+
+    Args:
+        text: such as ``300`` or ``99.5%``.
+        total: how many cases there are.
+
+    Raises:
+        UsageError: it is neither, or more than there are.
+    """
+
+    def __init__(self, text: str, total: int) -> None:
+        if not re.fullmatch(r"[0-9]{1,9}|[0-9]{1,3}(\.[0-9]{1,9})?%", text):
+            raise UsageError(f"expected a number or a share such as 95%, got {text!r}", where="--min-pass")
+        self._text, self._number = text, Fraction(text.rstrip("%"))
+        if self._number > (100 if text.endswith("%") else total):
+            raise UsageError(f"{text} can never pass: there are {total} cases", where="--min-pass")
+
+    def missed(self, results: Sequence[Result]) -> str:
+        """Return a complaint if fewer pass, or are suspicious, which is no failure; otherwise nothing."""
+        passed = sum(result.status in ("pass", "suspicious") for result in results)
+        least = self._number * len(results) / 100 if self._text.endswith("%") else self._number
+        return "" if passed >= least else f"{passed} of {len(results)} cases passed, at least {self._text} must"
 
 
 def as_json(results: Sequence[Result], about: Mapping[str, str]) -> str:
@@ -75,17 +113,12 @@ def as_junit(results: Sequence[Result], about: Mapping[str, str]) -> str:
                 suite, "testcase", classname=family, name=result.id, time=f"{result.seconds:.3f}"
             )
             if result.bad:
-                ElementTree.SubElement(case, "failure", type=result.status, message=_printable(result.message))
+                ElementTree.SubElement(case, "failure", type=result.status, message=result.message)
             elif result.status == "suspicious":
-                ElementTree.SubElement(case, "system-out").text = _printable(f"suspicious: {result.message}")
+                ElementTree.SubElement(case, "system-out").text = f"suspicious: {result.message}"
             elif result.status != "pass":
-                ElementTree.SubElement(case, "skipped", message=_printable(f"{result.status}: {result.message}"))
+                ElementTree.SubElement(case, "skipped", message=f"{result.status}: {result.message}")
     return ElementTree.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _printable(text: str) -> str:
-    """Without the characters that XML 1.0 does not know; an implementation may print anything."""
-    return "".join(c if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" else "\ufffd" for c in text)
 
 
 _STYLE = """
@@ -115,8 +148,7 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
     failed = [result for result in results if result.bad]
     near = sorted((r for r in results if r.status == "pass" and r.worst > 0), key=lambda r: -r.worst)[:_WORST_SHOWN]
     failures = "".join(
-        f'<tr><td class="bad">{e(r.status)}</td><td>{e(r.id)}</td>'
-        f'<td class="message">{e(_printable(r.message))}</td></tr>'
+        f'<tr><td class="bad">{e(r.status)}</td><td>{e(r.id)}</td><td class="message">{e(r.message)}</td></tr>'
         for r in sorted(failed, key=lambda r: -r.worst)
     )
     nearest = "".join(
@@ -125,7 +157,7 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
         for r in near
     )
     doubtful = "".join(
-        f'<tr><td>{e(r.id)}</td><td class="message">{e(_printable(r.message))}</td></tr>'
+        f'<tr><td>{e(r.id)}</td><td class="message">{e(r.message)}</td></tr>'
         for r in results
         if r.status == "suspicious"
     )
@@ -134,8 +166,8 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>
 <body><h1>Conformance to Core ML</h1>
-<p><b>{e(about["implementation"])}</b>, profile <b>{e(about["profile"])}</b>:
-{len(results)} cases, {len(failed)} bad.</p>
+<p><b>{e(printable(about["implementation"]))}</b>, profile <b>{e(about["profile"])}</b>:
+{len(results)} cases, {len(failed)} bad, {sum(r.outcome == "returned" for r in results)} returned outputs.</p>
 <table><tr><th>family</th>{columns}<th>worst error / bound</th></tr>{"".join(rows)}</table>
 <h2>What failed</h2>{f"<table>{failures}</table>" if failed else "<p>Nothing.</p>"}
 {f"<h2>Suspicious</h2><table>{doubtful}</table>" if doubtful else ""}

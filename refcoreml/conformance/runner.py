@@ -12,7 +12,6 @@ import os
 import queue
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,23 +20,30 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from refcoreml.conformance import guard
 from refcoreml.conformance.cases import Case, CaseError, read_case
+from refcoreml.conformance.exchange import read_output, write_inputs
 from refcoreml.conformance.expectations import Expectation, expected
 from refcoreml.conformance.verify import OUTCOMES, Judgement, judge
 from refcoreml.errors import UsageError
 from refcoreml.oracle.deviation import LEAST_OUTPUTS, spread
 
+#: The case that an implementation must return before any other counts: y = max(x, 0), ``activation/ReLU/integers``.
+SMOKE = Path(__file__).with_name("smoke_case")
+
 _FIELD = re.compile(r"\{(case|model|inputs|out)\}")
 
 #: How much of what an implementation prints is kept.
 _MESSAGE = 2000
+#: The longest line that a worker answers with, in bytes.
+_LONGEST_ANSWER = 1 << 20
+#: Seconds until a guard that should end is killed itself; more than the guard allows itself.
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Result:
             where whole numbers are exact in any order),
             ``fail``, ``unsupported``, ``crash``, ``timeout``, ``damaged`` (the case, not the
             implementation); and by the implementer's list ``expected failure`` and ``unexpected pass``.
+        verdict: what the case demands, one of `refcoreml.conformance.cases.VERDICTS`; empty if it cannot be read.
+        outcome: what the implementation did, one of `OUTCOMES` or ``crash`` or ``timeout``; empty if it was not asked.
         message: why.
         worst: the greatest error, in bounds; see `refcoreml.conformance.verify.Judgement`.
         where: the output and index of the worst element.
@@ -61,6 +69,8 @@ class Result:
     family: str
     data: str
     layers: Sequence[str]
+    verdict: str
+    outcome: str
     status: str
     message: str
     worst: float
@@ -99,30 +109,24 @@ class Command:
             )
 
     def run(self, folder: Path, out: Path, timeout: float) -> tuple[str, str]:
-        """Starts the command and waits for its end."""
+        """Start the command and wait for its end."""
         case = read_case(folder)
         values = {"case": str(folder), "model": str(case.check_model()), "inputs": str(out / "in"), "out": str(out)}
         if any("{inputs}" in part for part in self._parts):
-            (out / "in").mkdir()
-            for name, array in case.read_inputs().items():
-                np.save(out / "in" / f"{name}.npy", array)
+            write_inputs(case, out / "in")
         parts = [_FIELD.sub(lambda field: values[field[1]], part) for part in self._parts]
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile(buffering=0) as said:
             try:
-                process = subprocess.Popen(
-                    parts, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=os.name != "nt"
-                )
-            except OSError as error:
+                process = _guarded("closed", parts, stdout=said, stderr=said)
+            except (OSError, ValueError) as error:
                 return "crash", f"cannot be started: {error}"
             try:
                 code = process.wait(timeout)
             except subprocess.TimeoutExpired:
-                _kill(process)
                 return "timeout", f"no answer within {timeout:g} s"
-            outcome = OUTCOMES.get(code, "crash")
-            # A command may print as much as it likes; only the end is read.
-            said.seek(max(0, said.seek(0, os.SEEK_END) - _MESSAGE))
-            text = said.read().decode("utf-8", "replace").strip()
+            finally:
+                _end(process)
+            outcome, text = OUTCOMES.get(code, "crash"), _end_of(said)
         return outcome, text if outcome != "crash" else f"exit code {code}: {text}".rstrip(": ")
 
     def close(self) -> None:
@@ -135,75 +139,106 @@ class PythonSession:
     def __init__(self, name: str, environment: dict[str, str] | None = None) -> None:
         self._command = [sys.executable, "-m", "refcoreml.conformance.worker", name]
         self._environment = {**os.environ, **(environment or {})}
-        self._process: subprocess.Popen[str] | None = None
-        self._answers: queue.Queue[str] = queue.Queue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.Queue[bytes] = queue.Queue()
+        self._said: IO[bytes] | None = None
 
-    def _start(self) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            env=self._environment,
-            start_new_session=os.name != "nt",
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._said = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed with the worker)
+        process = _guarded(
+            "relay", self._command, stdout=subprocess.PIPE, stderr=self._said, environment=self._environment
         )
-        answers: queue.Queue[str] = queue.Queue()
+        answers: queue.Queue[bytes] = queue.Queue()
         self._answers = answers
 
         def listen() -> None:
             assert process.stdout is not None
-            for line in process.stdout:
-                answers.put(line)
-            answers.put("")  # it has ended
+            # Closed here: another thread would wait for as long as this one reads.
+            with contextlib.suppress(OSError), process.stdout as stream:
+                while line := stream.readline(_LONGEST_ANSWER):
+                    answers.put(line)
+            answers.put(b"")  # it has ended
 
         threading.Thread(target=listen, daemon=True).start()
         return process
 
     def run(self, folder: Path, out: Path, timeout: float) -> tuple[str, str]:
-        """Sends the case to the worker and waits for its answer."""
+        """Send the case to the worker and wait for its answer."""
         if self._process is None or self._process.poll() is not None:
+            self.close()
             self._process = self._start()
         assert self._process.stdin is not None
+        assert self._said is not None
+        self._said.seek(0)  # what was said about other cases; the worker shares the position
+        self._said.truncate()
         try:
-            self._process.stdin.write(f"{folder}\t{out}\n")
+            self._process.stdin.write(json.dumps([str(folder), str(out)]).encode() + b"\n")
             self._process.stdin.flush()
             answer = self._answers.get(timeout=timeout)
         except queue.Empty:
             self.close()
             return "timeout", f"no answer within {timeout:g} s"
         except OSError:
-            answer = ""
+            answer = b""
         try:
             told = json.loads(answer)
-            return str(told["outcome"]), str(told["message"])[:_MESSAGE]
-        except (ValueError, KeyError, TypeError):
-            code = self._process.wait(5) if not answer else None
-            self.close()
-            return "crash", "the session's process ended" + (f" with the exit code {code}" if code is not None else "")
+            outcome, message = str(told["outcome"]), str(told["message"])[:_MESSAGE]
+            if outcome in (*OUTCOMES.values(), "crash", "damaged"):
+                return outcome, message
+            what = f"the session's process answered {outcome!r}"
+        except (ValueError, KeyError, TypeError, RecursionError):
+            what = "the session's process garbled its answer" if answer else "the session's process ended"
+        if not answer:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                what += f" with the exit code {self._process.wait(_PATIENCE)}"
+        text = _end_of(self._said)
+        self.close()
+        return "crash", f"{what}: {text}".rstrip(": ")
 
     def close(self) -> None:
-        """Ends the worker."""
+        """End the worker."""
         if self._process is not None:
-            _kill(self._process)
-            self._process = None
+            _end(self._process)
+        if self._said is not None:
+            self._said.close()
+        self._process = self._said = None
 
 
-def _kill(process: subprocess.Popen[Any]) -> None:
-    """Ends a process and those that it has started."""
+def _guarded(
+    mode: str,
+    command: Sequence[str],
+    *,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes],
+    environment: dict[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command under a guard, see `refcoreml.conformance.guard`."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", guard.__file__, mode, *command],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        env=environment,
+        start_new_session=os.name != "nt",
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a guard, which ends its command and all that it has started, and wait for it."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
     try:
-        if os.name != "nt":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    except OSError:
-        pass
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _end_of(said: IO[bytes]) -> str:
+    """The last of what was printed, of which there may be any amount."""
+    said.seek(max(0, said.seek(0, os.SEEK_END) - _MESSAGE))
+    return said.read().decode("utf-8", "replace").strip()
 
 
 def run_cases(
@@ -251,6 +286,7 @@ def _run_case(
 ) -> Result | None:
     started = time.perf_counter()
     case: Case | None = None
+    outcome = said = ""
     try:
         case = read_case(folder)
         if not case.supports(profile):
@@ -260,11 +296,14 @@ def _run_case(
             outcome, said = implementation.run(folder.resolve(), out, timeout)
             if outcome == "damaged":
                 raise CaseError(said)
-            judgement = judge(case, outcome, partial(_read_output, out), profile)
+            outputs = {output.name: output for output in case.outputs}
+            judgement = judge(case, outcome, lambda name: read_output(outputs[name], out), profile)
             if judgement.status == "pass" and outcome == "returned":
-                judgement = _graded(case, judgement, partial(_read_output, out), profile)
+                judgement = _graded(case, judgement, out, profile)
     except CaseError as error:
         judgement, said = Judgement("damaged", str(error)), ""
+    except Exception as error:  # whatever a case holds, the others still run
+        judgement, said = Judgement("damaged", f"the case cannot be run: {type(error).__name__}: {error}"), ""
     message = judgement.message
     if judgement.status in ("fail", "crash", "timeout", "unsupported") and said:
         message = f"{message}; it said: {said}" if message else said
@@ -274,19 +313,26 @@ def _run_case(
         status = "unexpected pass" if status in ("pass", "suspicious") else "expected failure"
         message = f"{known.reason} ({message})" if message else known.reason
     return Result(
-        case.id if case else str(folder),
-        case.family if case else "damaged",
-        case.data if case else "",
-        case.layers if case else [],
-        status,
-        message,
-        judgement.worst,
-        judgement.where,
-        time.perf_counter() - started,
+        id=case.id if case else printable(str(folder)),
+        family=case.family if case else "damaged",
+        data=case.data if case else "",
+        layers=case.layers if case else [],
+        verdict=case.verdict if case else "",
+        outcome=outcome,
+        status=status,
+        message=printable(message),
+        worst=judgement.worst,
+        where=judgement.where,
+        seconds=time.perf_counter() - started,
     )
 
 
-def _graded(case: Case, judgement: Judgement, read_output: Callable[[str], Any], profile: str) -> Judgement:
+def printable(text: str) -> str:
+    """Return the text without control characters and halves of characters: an implementation may say anything."""
+    return "".join(c if c in "\t\n\u00a0" or c.isprintable() else "\ufffd" for c in text)
+
+
+def _graded(case: Case, judgement: Judgement, out: Path, profile: str) -> Judgement:
     """``suspicious`` if the errors of an output, all within their bounds, are together too large to be rounding.
 
     Bounds of long sums in half precision are wider than a forgotten term is large; see `refcoreml.oracle.deviation`.
@@ -297,7 +343,7 @@ def _graded(case: Case, judgement: Judgement, read_output: Callable[[str], Any],
             continue
         reference = expected_here.reference.read().astype(np.float64)
         deviation = expected_here.deviation.read().astype(np.float64)
-        y = np.asarray(read_output(output.name)).reshape(reference.shape).astype(np.float64)
+        y = read_output(output, out).reshape(reference.shape).astype(np.float64)
         usable = np.isfinite(y) & np.isfinite(reference) & np.isfinite(deviation) & (deviation > 0)
         if np.count_nonzero(usable) < LEAST_OUTPUTS:
             continue
@@ -309,26 +355,3 @@ def _graded(case: Case, judgement: Judgement, read_output: Callable[[str], Any],
             )
             return replace(judgement, status="suspicious", message=f"output {output.name}: {what}")
     return judgement
-
-
-def _read_output(out: Path, name: str) -> Any:
-    path = out / f"{name}.npy"
-    if not path.is_file():
-        raise ValueError("was not written")
-    return read_npy(path)
-
-
-def read_npy(path: Path) -> NDArray[Any]:
-    """An array of numbers from a ``.npy`` file; raises `CaseError` for anything else.
-
-    The file is mapped first, so that a header that promises more than the file holds is refused without being believed.
-    """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-            raise CaseError(f"{path.name} does not hold an array of numbers")
-        return np.array(array)
-    except CaseError:
-        raise
-    except Exception as error:  # a garbled header can make NumPy raise almost anything
-        raise CaseError(f"{path.name} is no .npy file: {type(error).__name__}: {str(error)[:200]}") from error

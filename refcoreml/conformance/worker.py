@@ -4,11 +4,11 @@
 
 SESSION is a file or a module with ``prepare(model: str) -> session``, called with a model's path; ``session(inputs)``
 takes arrays by name and returns outputs by name, the last of which count where a case asks for several runs. Either
-raises `NotImplementedError` for what it cannot run and `ValueError` for what it refuses; any other exception is a
-crash. A file may import others of its folder.
+raises `NotImplementedError` for what it cannot run and `refcoreml.conformance.Rejected` for what it refuses; any other
+exception, `ValueError` included, is a crash. A file may import others of its folder.
 
-Standard input holds a case's folder and an output folder a line, separated by a tab; the answer is a line of JSON. What
-the session prints goes to standard error, so that it cannot garble the answers.
+Standard input holds a line of JSON a case, ``[folder, output folder]``; the answer is a line of JSON. What the session
+prints goes to standard error, so that it cannot garble the answers.
 """
 
 from __future__ import annotations
@@ -18,22 +18,15 @@ import importlib.util
 import json
 import os
 import sys
-import traceback
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
 
 from refcoreml.conformance.cases import Case, CaseError, read_case
-
-#: What ``prepare`` returns.
-Session: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
-Prepare: TypeAlias = Callable[[str], Session]
+from refcoreml.conformance.exchange import write_outputs
+from refcoreml.conformance.session import Prepare, Rejected
 
 
 def load_prepare(name: str) -> Prepare:
-    """The function ``prepare`` of a file (a name that ends in .py) or of a module."""
+    """Return the function ``prepare`` of a file (a name that ends in .py) or of a module."""
     if name.endswith(".py"):
         spec = importlib.util.spec_from_file_location("conformance_session", name)
         if spec is None or spec.loader is None:
@@ -48,45 +41,41 @@ def load_prepare(name: str) -> Prepare:
     return prepare
 
 
-def run_case(prepare: Prepare, case: Case) -> tuple[str, str, dict[str, Any]]:
-    """What became of it, why, and the outputs."""
+def run_case(prepare: Prepare, case: Case, out: Path) -> tuple[str, str]:
+    """Run a case and write its outputs; return the outcome, and why."""
     path, runs = str(case.check_model()), [case.read_inputs() for _ in range(case.repeat)]
     try:
         session = prepare(path)
         for inputs in runs:
             outputs = dict(session(inputs))
-        return "returned", "", outputs
+        return "returned", write_outputs(case, outputs, out)
     except NotImplementedError as error:
-        return "unsupported", str(error), {}
+        return "unsupported", str(error)
+    except Rejected as error:
+        return "rejected", str(error)
     except ValueError as error:
-        return "rejected", str(error), {}
+        hint = "; to reject a model or inputs, raise refcoreml.conformance.Rejected"
+        return "crash", f"{type(error).__name__}: {error}{hint}"
     except Exception as error:
-        return "crash", f"{type(error).__name__}: {error}", {}
+        return "crash", f"{type(error).__name__}: {error}"
 
 
 def _answer(prepare: Prepare, folder: Path, out: Path) -> dict[str, str]:
     try:
-        outcome, message, outputs = run_case(prepare, read_case(folder))
+        outcome, message = run_case(prepare, read_case(folder), out)
     except CaseError as error:
-        return {"outcome": "damaged", "message": str(error)}
-    for name, value in outputs.items():
-        if Path(name).name != name:  # leads out of the folder; the verifier will miss it
-            continue
-        try:
-            np.save(out / f"{name}.npy", np.asarray(value), allow_pickle=False)
-        except (ValueError, OSError):  # not an array: the verifier will miss it
-            traceback.print_exc()
+        outcome, message = "damaged", str(error)
     return {"outcome": outcome, "message": message}
 
 
 def main() -> int:
-    """Answers until standard input ends."""
+    """Answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     prepare = load_prepare(sys.argv[1])
     for line in sys.stdin:
-        folder, _, out = line.rstrip("\n").partition("\t")
+        folder, out = json.loads(line)
         print(json.dumps(_answer(prepare, Path(folder), Path(out))), file=answers, flush=True)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
+from refcoreml.cli import conformance as cli
 from refcoreml.cli.main import main
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import Expectation, expected, read_expectations
-from refcoreml.conformance.runner import Command, PythonSession, run_cases
+from refcoreml.conformance.runner import SMOKE, Command, PythonSession, Result, run_cases
 from refcoreml.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2] / "conformance"
@@ -56,7 +59,7 @@ STATUSES = {
     "pickle": ("fail", "y0"),
     "nothing": ("fail", "was not written"),
     "bytes": ("fail", "y0"),
-    "folder": ("fail", "was not written"),
+    "folder": ("fail", "y0"),
     "reject": ("fail", "rejected a valid model"),
     "unsupported": ("unsupported", ""),
     "crash": ("crash", "exit code 77"),
@@ -102,7 +105,8 @@ def session(folder, line, prepare=""):
     """A session in Python that runs a line before it computes ceil."""
     path = folder / "session.py"
     path.write_text(
-        "import os, sys, numpy as np\n"
+        "import os, subprocess, sys, time, numpy as np\n"
+        "from refcoreml.conformance import Rejected\n"
         "def prepare(model):\n"
         f"    {prepare or 'pass'}\n"
         "    def session(inputs):\n"
@@ -120,7 +124,8 @@ def session(folder, line, prepare=""):
         ('print(\'{"outcome": "returned"}\')', "pass"),
         ("os.write(1, b'garbage\\n')", "pass"),
         ("raise NotImplementedError('not yet')", "unsupported"),
-        ("raise ValueError('refused')", "fail"),
+        ("raise ValueError('a mistake')", "crash"),
+        ("raise Rejected('refused')", "fail"),
         ("raise KeyError('oops')", "crash"),
         ("return {}", "fail"),
         ("return {'y0': 'text'}", "fail"),
@@ -255,7 +260,9 @@ def test_lines_that_are_none(tmp_path, line):
 
 
 def run(*arguments):
-    return main(["conformance", "run", "--cases", str(CASES), *map(str, arguments)])
+    """The command, for implementations that know ceil."""
+    smoke = [] if "--smoke" in arguments else ["--smoke", "ceil/plain/halves"]
+    return main(["conformance", "run", "--cases", str(CASES), *smoke, *map(str, arguments)])
 
 
 def test_a_run_with_all_reports(tmp_path, capsys):
@@ -280,13 +287,121 @@ def test_a_run_with_all_reports(tmp_path, capsys):
 
 def test_a_run_by_command(actor, capsys):
     assert run("ceil/plain/halves", "--command", actor("right"), "--profile", "fp16/acc32") == 0
-    assert run("ceil/plain/halves", "--command", actor("unsupported")) == 0
-    assert run("ceil/plain/halves", "--command", actor("wrong")) == 1
+    assert "1 cases: 1 pass, 0 fail; 1 returned outputs" in capsys.readouterr().out
+
+
+# ---- Runs that prove nothing ----
+
+SMOKE_FAILED = 6
+
+
+@pytest.mark.parametrize("act", [act for act in STATUSES if act != "right"])
+def test_what_does_not_return_the_smoke_case_runs_nothing_else(actor, act, capsys, tmp_path):
+    assert run("floor", "--command", actor(act), "--json", tmp_path / "r.json") == SMOKE_FAILED
+    said = capsys.readouterr()
+    assert f"ceil/plain/halves was not returned correctly, so nothing else was run: {STATUSES[act][0]}" in said.err
+    assert said.out == ""
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_a_mistyped_command_is_an_error_at_once(capsys, tmp_path):
+    for command, reason in (
+        ("/no/such/program {case} {out}", "cannot be started"),
+        (f'"{sys.executable}" no_such_file.py {{case}}'.replace("\\", "/"), "no_such_file.py"),  # which exits with 2
+    ):
+        assert main(["conformance", "run", "--cases", str(CASES), "--command", command]) == SMOKE_FAILED
+        assert reason in capsys.readouterr().err
+    (tmp_path / "mistyped.py").write_text("import no_such_module\n")
+    arguments = ["--cases", str(CASES), "--python", str(tmp_path / "mistyped.py")]
+    assert main(["conformance", "run", *arguments]) == SMOKE_FAILED
+    assert "no_such_module" in capsys.readouterr().err
+
+
+def test_a_session_that_always_raises_does_not_pass_invalid_cases(tmp_path, capsys):
+    name = session(tmp_path, "pass", prepare="raise ValueError('any mistake')")
+    results = list(run_cases(find_cases(CASES, ["*/invalid-*"])[:9], lambda: PythonSession(name), "fp32"))
+    assert {result.status for result in results} == {"crash"}
+    assert "refcoreml.conformance.Rejected" in results[0].message
+    assert main(["conformance", "run", "--cases", str(CASES), "*/invalid-*", "--python", name]) == SMOKE_FAILED
+    assert "any mistake" in capsys.readouterr().err
+
+
+def test_rejections_pass_where_they_are_right(tmp_path):
+    name = session(tmp_path, "raise Rejected('not this one')")
+    folders = [CEIL, *find_cases(CASES, ["*/invalid-*"])[:5]]
+    results = sorted(run_cases(folders, lambda: PythonSession(name), "fp32"), key=lambda result: result.id)
+    assert [result.status == "pass" for result in results] == [result.verdict == "invalid" for result in results]
+    assert {result.outcome for result in results} == {"rejected"}
+
+
+def test_the_smoke_case_of_the_package_is_one_of_the_suite():
+    files = {path.name: path.read_bytes() for path in SMOKE.iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (CASES / "activation/ReLU/integers").iterdir()}
+
+
+@pytest.mark.parametrize("smoke", ["nothing/fits", "ceil/plain", "activation/invalid-none/*"])
+def test_a_smoke_case_is_one_that_is_returned(actor, smoke, capsys):
+    assert run("ceil", "--command", actor("right"), "--smoke", smoke) == 2
+    assert smoke in capsys.readouterr().err
+
+
+def only(folder, condition):
+    """A session that knows ceil where the condition on the model holds, and nothing else."""
+    return session(folder, "pass", prepare=f"if not ({condition}): raise NotImplementedError('later')")
+
+
+def test_a_run_that_returns_nothing_fails(tmp_path, capsys):
+    name = only(tmp_path, "'ceil' in model")
+    assert run("ceil/plain", "--python", name) == 0
+    capsys.readouterr()
+    assert run("floor", "--python", name) == 1
+    assert "nothing was returned" in capsys.readouterr().err
+    # Models that must be rejected, and of which nobody can say more than that they are not supported.
+    assert run("activation/invalid-*", "--python", name) == 1
+    assert "none of 2 cases passed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("least", "code"), [("2", 0), ("3", 1), ("40%", 0), ("40.1%", 1), ("0", 0), ("100%", 1)])
+def test_at_least_so_many_must_pass(tmp_path, least, code, capsys):
+    name = only(tmp_path, "'halves' in model or 'wide' in model")
+    assert run("ceil/plain", "--python", name, "--min-pass", least) == code
+    assert ("2 of 5 cases passed, at least" in capsys.readouterr().err) == bool(code)
+
+
+@pytest.mark.parametrize("least", ["6", "101%", "-1", "many", "nan", "50 %", "1e1", "", "%"])
+def test_shares_and_numbers_that_are_none(actor, least, capsys):
+    assert run("ceil/plain", "--command", actor("right"), f"--min-pass={least}") == 2
+    assert "--min-pass" in capsys.readouterr().err
+
+
+# ---- What is printed ----
+
+
+@pytest.mark.parametrize("width", [60, 80, 140, 160])
+def test_counts_are_shown_at_every_width(width, monkeypatch):
+    def result(number, status):
+        name = "a family with a name of over forty letters" if number % 2 else "joining and slicing"
+        return Result(str(number), name, "wide", [], "returns", "returned", status, "", 0.12345, "", 1.0)
+
+    statuses = ["pass"] * 12346 + ["fail"] * 2346 + ["unsupported"] * 346
+    statuses += [status for status in report.STATUSES if status not in statuses]
+    text = io.StringIO()
+    for name in ("out", "errors"):
+        monkeypatch.setattr(cli, name, Console(file=text, width=width))
+    cli._show([result(number, status) for number, status in enumerate(statuses)], "fp16/acc16", [])
+    rows = [line.split() for line in text.getvalue().splitlines()]
+    total = next(row for row in rows if row[:1] == ["all"])
+    assert total[1:4] == ["12346", "2346", "0.123"]
+    assert sum(row[-1] in ("...", "…") or "12…" in row for row in rows) == 0
+    summary = " ".join(next(line for line in text.getvalue().splitlines() if "cases:" in line).split())
+    assert "12346 pass, 2346 fail" in summary
+    assert sum(" 6173 " in line and " 1173 " in line for line in text.getvalue().splitlines()) == 2  # the families
 
 
 def test_messages_with_anything_in_them_make_valid_reports(tmp_path):
-    name = session(tmp_path, "raise ValueError('<b>\\x00\\x1b & \\ud800]]>')")
-    assert run("ceil/plain/halves", "--python", name, "--junit", tmp_path / "r.xml", "--html", tmp_path / "r.html") == 1
+    line = "raise Rejected('<b>\\x00\\x1b & \\ud800]]>')"
+    name = session(tmp_path, "if 'wide' in model: " + line)
+    assert run("ceil/plain/wide", "--python", name, "--junit", tmp_path / "r.xml", "--html", tmp_path / "r.html") == 1
     ElementTree.parse(tmp_path / "r.xml")
     assert "<b>\x00" not in (tmp_path / "r.html").read_text(errors="replace")
 
@@ -311,7 +426,7 @@ def test_a_known_failure_that_fits_no_case_fails_a_whole_run(tmp_path, capsys):
     folder.parent.mkdir()
     shutil.copytree(CEIL, folder)
     (tmp_path / "known.txt").write_text("gone/* | was removed\n")
-    arguments = ["--cases", str(tmp_path / "cases"), "--python", session(tmp_path, "pass")]
+    arguments = ["--cases", str(tmp_path / "cases"), "--smoke", "one", "--python", session(tmp_path, "pass")]
     assert main(["conformance", "run", *arguments]) == 0
     assert main(["conformance", "run", *arguments, "--expected", str(tmp_path / "known.txt")]) == 1
     assert "gone/*" in capsys.readouterr().err
