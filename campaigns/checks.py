@@ -169,7 +169,7 @@ class Check:
 
     def run(self) -> None:
         """Everything cheap always, the rest for a share."""
-        options = {"custom_layers": CUSTOM_LAYERS, "custom_models": {"Doubler": Doubler}}
+        rng, options = self.rng, {"custom_layers": CUSTOM_LAYERS, "custom_models": {"Doubler": Doubler}}
         data = self.message.SerializeToString()
         raw = self.attempt("read", lambda: refcoreml.load(data, prepare=False, **options))
         if not raw.ok:
@@ -183,9 +183,10 @@ class Check:
         self.loaded = strict.ok
         predicted = self._predictions(model, strict, lenient, data, options)
         self._quantization(model, strict, data, options)
-        if predicted is not None and self.share(0.1):
+        if predicted is not None and self.share(0.3 if model.spec.description.metadata.userDefined else 0.05):
+            how = rng.choice([None, *visualize.KINDS])
             for value in list(predicted.values())[:2]:
-                self.attempt("preview", lambda v=value: visualize.draw(v, None, model.spec.description))
+                self.attempt("preview", lambda v=value: visualize.draw(v, None, model.spec.description, kind=how))
 
     def _predictions(
         self, model: refcoreml.Model, strict: Outcome, lenient: Outcome, data: bytes, options: Mapping[str, Any]

@@ -24,7 +24,22 @@ _HOSTILE: dict[int, list[Any]] = {
     FieldDescriptor.CPPTYPE_BOOL: [False, True],
 }
 _TEXTS = ["", "x", "y", "\0", "../../x", "a\x1b[31m", "\u202e", "file", "x" * 3000]
-_LAYER, _NETWORK = "NeuralNetworkLayer", "NeuralNetwork"
+_LAYER = "NeuralNetworkLayer"
+_PREVIEW = "com.apple.coreml.model.preview."
+#: Parameters of previews, most of them wrong.
+_PREVIEWS = [
+    '{"labels": ["a", "b"], "colors": ["#ff8000", "#000000"]}',
+    '{"labels": [], "colors": ["#ff8000"]}',
+    '{"labels": {"a": 1}, "colors": [1]}',
+    '{"labels": [null]}',
+    '{"colors": ["red"]}',
+    "[]",
+    "{",
+    "[" * 5000,
+    '{"labels": ["\\ud800", "\\u0000", "\\u001b[31m"]}',
+    "1" * 5000,
+    "NaN",
+]
 #: How deep loops and branches are nested by one mutation; the limit of the engine lies between.
 _DEPTHS = [1, 2, 3, 6, 12, 22, 26]
 
@@ -294,6 +309,24 @@ class Mutator:
             array.enumeratedShapes.shapes.add(shape=[size + 1 for size in sizes if size < 2**30])
         return "ArrayFeatureType"
 
+    def entry(self, model: schema.Model) -> str:
+        """An entry of a map: preview metadata of a model, parameters of its custom layers."""
+        rng = self.rng
+        customs = [m for m in messages(model) if m.DESCRIPTOR.name in ("CustomLayerParams", "CustomModel")]
+        if customs and rng.random() < 0.8:
+            holder: Any = rng.choice(customs)
+            value = holder.parameters[rng.choice([*sorted(holder.parameters), "factor", "", "\x1b"])]
+            part = rng.choice([f for f in value.DESCRIPTOR.fields if f.message_type is None])
+            if part.cpp_type in _NUMERIC:
+                setattr(value, part.name, self._value(part))
+            else:
+                setattr(value, part.name, rng.choice(_TEXTS) if part.type == part.TYPE_STRING else b"\xff")
+            return holder.DESCRIPTOR.name
+        user = model.description.metadata.userDefined
+        user[_PREVIEW + "type"] = rng.choice(["imageSegmenter", "", "poseEstimation"])
+        user[_PREVIEW + "parameters"] = rng.choice(_PREVIEWS)
+        return "Metadata"
+
     def version(self, model: schema.Model) -> str:
         """Another specification version or shape mapping: the network is read in the other of the two worlds."""
         rng = self.rng
@@ -455,8 +488,9 @@ _WAYS: Sequence[Way] = [
     Mutator.switch,
     Mutator.shape,
     Mutator.version,
+    Mutator.entry,
 ]
-_SHARES = [12, 3, 4, 4, 3, 1, 2, 3, 3, 1]
+_SHARES = [12, 3, 4, 4, 3, 1, 2, 3, 3, 1, 1]
 _COMPOSITIONS: Sequence[Way] = [
     Mutator.graft,
     Mutator.chain,
