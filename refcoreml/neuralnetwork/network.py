@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from refcoreml.neuralnetwork.registry import LAYERS, MEMORY_LIMIT, Blobs, Node, 
 from refcoreml.spec import schema
 
 __all__ = ["MEMORY_LIMIT", "Event", "Network", "Observer", "Step"]
+
+
+#: A blob, or whatever stands for it.
+Blob = TypeVar("Blob")
 
 
 class Observer(Protocol):
@@ -185,7 +189,7 @@ class Network:
         for event in self._walk(self._fused if observe is None else self.steps, blobs):
             if observe is not None:
                 observe(event.step, event.inputs, event.outputs)
-        return {name: _existing(blobs, name, self.where) for name in self.outputs}
+        return {name: existing(blobs, name, self.where) for name in self.outputs}
 
     def trace(self, inputs: Mapping[str, Array]) -> Iterator[Event]:
         """Run layer by layer, each when the caller asks for the next."""
@@ -208,7 +212,7 @@ class Network:
     def _walk(self, steps: Sequence[Step], blobs: Blobs, rounds: Iterator[int] | None = None) -> Iterator[Event]:
         rounds = rounds or iter(range(ROUND_LIMIT))
         for step in steps:
-            arguments = [_existing(blobs, name, step.node.where) for name in step.inputs]
+            arguments = [existing(blobs, name, step.node.where) for name in step.inputs]
             if step.op.control is not None:
                 yield from step.op.control(blobs, partial(self._walk_body, step, blobs, rounds))
             elif step.parts and not step.fits(tuple([x.shape for x in arguments])):
@@ -270,7 +274,8 @@ class Network:
         return _infer(self.steps, dict(zip(self.inputs, inputs, strict=True)))
 
 
-def _existing(blobs: Blobs, name: str, where: str) -> Array:
+def existing(blobs: Mapping[str, Blob], name: str, where: str) -> Blob:
+    """A blob, or what is known of it; raises `InputError` if its layer never ran."""
     try:
         return blobs[name]
     except KeyError:

@@ -15,6 +15,7 @@ from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
+from refcoreml.neuralnetwork.network import existing
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
 from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds, trace_layers
 from refcoreml.oracle.inputs import stored_inputs
@@ -67,14 +68,15 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32
     Raises:
         UnsupportedModelError: no network, or one that draws random numbers.
         InputError: inputs that do not fit; or at which rounding may turn a branch or loop either way.
+        InvalidModelError: the model breaks a rule, or an output does not have the form that it declares.
     """
     spec = _spec(model)
     chosen = profile_named(profile)
     evaluator = _evaluator(spec, chosen)
     bounds = _blobs(spec, evaluator, inputs, chosen, evaluator.network.outputs)
     outputs = [Feature.of(feature) for feature in spec.description.output]
-    found = {feature.name: _answer(feature, evaluator, bounds) for feature in outputs}
-    return {name: answer for name, answer in found.items() if answer is not None}
+    _check_outputs(outputs, evaluator, bounds)
+    return {feature.name: _answer(feature, evaluator, bounds) for feature in outputs}
 
 
 def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> dict[str, BlobBound]:
@@ -158,11 +160,19 @@ def _blobs(
     return bounds
 
 
-def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping[str, BlobBound]) -> Answer | None:
+def _check_outputs(
+    outputs: Sequence[Feature], evaluator: NeuralNetworkEvaluator, bounds: Mapping[str, BlobBound]
+) -> None:
+    """Refuses what a prediction refuses: outputs that are missing, or not of the form that they declare."""
+    blobs = {name: existing(bounds, name, evaluator.network.where).value for name in evaluator.network.outputs}
+    made = evaluator.interface.from_blobs(blobs)
+    for feature in outputs:
+        features.finish_output(feature, made[feature.name])
+
+
+def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping[str, BlobBound]) -> Answer:
     interface = evaluator.interface
     blob, labels = interface.source_of(feature)
-    if blob not in bounds:
-        return None
     bound = bounds[blob]
     if labels:
         ball = Ball(bound.value.reshape(-1), bound.radius.reshape(-1))

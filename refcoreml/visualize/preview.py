@@ -92,7 +92,7 @@ def segmentation_style(description: schema.ModelDescription, classes: int) -> tu
     text = description.metadata.userDefined.get(_PARAMETERS, "")
     try:
         parameters = json.loads(text) if text else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidModelError(f"is no JSON: {error}", where=where) from error
     if not isinstance(parameters, dict):
         raise InvalidModelError(f"expected an object, got {text[:60]!r}", where=where)

@@ -9,7 +9,7 @@ from PIL import Image
 
 import refcoreml
 from refcoreml import build
-from refcoreml.errors import UnsupportedModelError, UsageError
+from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, UsageError
 from refcoreml.oracle import PROFILES, blob_answers, layer_answers, oracle
 from refcoreml.oracle.balls import Ball, Rounding, quantum
 from refcoreml.oracle.deviation import spread
@@ -390,3 +390,26 @@ def test_weights_are_rounded_beside_a_custom_layer_with_parameters(profile):
     model = refcoreml.load(net.spec(), custom_layers={"Twice": lambda x, factor: x * factor})
     with pytest.raises(UnsupportedModelError, match=r"user's own|Twice"):
         oracle(model, {"x": np.ones(3)}, profile)
+
+
+def test_an_output_of_another_form_than_declared_is_refused_as_by_a_prediction():
+    net = build.Network({"x": (3, 4)}, ["y"], exact=True)
+    net.add("activation", outputs="y", ReLU={})
+    spec = net.spec()
+    spec.description.output[0].type.int64Type.SetInParent()
+    inputs = {"x": np.ones((3, 4))}
+    for profile in PROFILES:
+        with pytest.raises(InvalidModelError, match="computes 12 numbers where it declares one"):
+            oracle(spec, inputs, profile)
+    with pytest.raises(InvalidModelError, match="computes 12 numbers where it declares one"):
+        refcoreml.load(spec).predict(inputs)
+
+
+def test_an_output_that_no_round_of_a_loop_made_is_refused_as_by_a_prediction():
+    net = build.Network({"n": (1,), "x": (3,)}, ["y"], exact=True)
+    net.add("loop", inputs="n", outputs=[], body_network={"layers": [{"input": ["x"], "output": ["y"], "copy": {}}]})
+    spec, inputs = net.spec(), {"n": np.zeros(1), "x": np.ones(3)}
+    with pytest.raises(InputError, match="no round of its loop"):
+        oracle(spec, inputs)
+    with pytest.raises(InputError, match="no round of its loop"):
+        refcoreml.load(spec).predict(inputs)

@@ -74,7 +74,14 @@ def test_what_cannot_be_drawn_is_said(value, kind, error, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "no JSON"), ("[]", "expected an object"), ('{"colors": ["red"]}', "no colour")]
+    ("text", "message"),
+    [
+        ("{", "no JSON"),
+        ("[]", "expected an object"),
+        ('{"colors": ["red"]}', "no colour"),
+        ("[" * 100_000, "no JSON"),
+        ("1" * 100_000, "no JSON"),
+    ],
 )
 def test_damaged_metadata_is_said(text, message):
     made = description()
