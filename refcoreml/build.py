@@ -25,10 +25,11 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from refcoreml.errors import UsageError
+from refcoreml.errors import RefCoreMLError, UsageError
 from refcoreml.neuralnetwork.interface import is_legacy_layer
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
+from refcoreml.values import argument, unmasked
 
 if TYPE_CHECKING:
     from refcoreml.model import Model
@@ -129,7 +130,10 @@ class Network:
         fields: dict[str, Any] = {"scaler": scaler}
         if mean_image is not None:
             try:
-                fields = {"meanImage": {"meanImage": np.ravel(np.asarray(mean_image, np.float32))}}
+                pixels = unmasked(mean_image, argument("mean_image")).astype(np.float32)
+                fields = {"meanImage": {"meanImage": np.ravel(pixels)}}
+            except RefCoreMLError:
+                raise
             except (TypeError, ValueError) as error:
                 raise UsageError(f"cannot take {mean_image!r}: {error}", where="mean_image") from error
         message = fill(schema.NeuralNetworkPreprocessing(featureName=feature), fields, "preprocessing")
@@ -241,7 +245,8 @@ def _assign(message: Any, field: FieldDescriptor, value: Any, where: str) -> Non
 def _weights(value: Any) -> Message:
     if isinstance(value, Message):
         return value
-    return encode_floats(np.asarray(value, getattr(value, "dtype", np.float32)))
+    array = unmasked(value, argument())
+    return encode_floats(array if hasattr(value, "dtype") else array.astype(np.float32))
 
 
 def _variant(value: Any) -> dict[str, Any]:

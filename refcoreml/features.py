@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,6 +55,7 @@ __all__ = [
     "finish_output",
     "given_form",
     "prepare_image",
+    "read_features",
 ]
 
 #: The most elements of a shape that the model declares and nobody passed. A hostile file can declare any size at all.
@@ -83,6 +85,7 @@ _DTYPES: dict[str, type[Any]] = {
     "Int32": np.int32,
     "Int8": np.int8,
 }
+_FLOATS = ("Double", "Float32", "Float16")
 _COLORS = {
     schema.ImageFeatureType.RGB: "RGB",
     schema.ImageFeatureType.BGR: "BGR",
@@ -215,6 +218,11 @@ class Feature:
         return f"{text}?" if self.optional else text
 
     @property
+    def holds_fractions(self) -> bool:
+        """Whether a number or an array can hold fractions."""
+        return self.kind == "double" or (self.kind == "array" and self.element in _FLOATS)
+
+    @property
     def channels(self) -> int:
         """The channels of an image: 3 or 1."""
         return 3 if _MODES[self.element] == "RGB" else 1
@@ -239,6 +247,24 @@ class Feature:
     def refuse(self, problem: str, remedy: str = "") -> InputError:
         """The error to raise when a value does not fit this input; it says what was expected."""
         return InputError(problem, where=f"input {self.name!r}, {self.describe()}", remedy=remedy)
+
+
+def read_features(descriptions: Iterable[schema.FeatureDescription], noun: str, where: str) -> list[Feature]:
+    """Read the declarations of a model's inputs or outputs.
+
+    Args:
+        descriptions: the messages.
+        noun: ``inputs`` or ``outputs``.
+        where: the model's place, for errors.
+
+    Raises:
+        InvalidModelError: a declaration breaks a rule, or several have one name.
+    """
+    features = [Feature.of(description) for description in descriptions]
+    for name, count in Counter(feature.name for feature in features).items():
+        if count > 1:
+            raise InvalidModelError(f"{count} {noun} have the name {name!r}", where=where)
+    return features
 
 
 def _times(shape: Iterable[int]) -> str:
@@ -404,6 +430,17 @@ def check_value(feature: Feature, value: Any, *, legacy_ranks: bool = False) -> 
         except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
             raise feature.refuse(f"the image cannot be decoded: {given.reason(error)}") from error
     return _checked(feature, value, legacy_ranks)
+
+
+def converted(feature: Feature, value: Any) -> Any:
+    """A value that another model made, in the type that a feature of the same kind declares; shapes are left alone.
+
+    Raises:
+        InputError: the type cannot hold it.
+    """
+    if feature.kind == "array":
+        return _to_declared_type(feature, np.asarray(value))
+    return check_value(feature, value) if feature.kind == "image" else value
 
 
 def given_form(feature: Feature, value: Any) -> Any:
@@ -749,25 +786,31 @@ def finish_output(feature: Feature, value: Any) -> Any:
     * images, given as [C, H, W] with channels in the declared order: limited to 0..255 and rounded to the nearest
       integer, halves to even (no specification says how to round); NaN becomes 0 with a warning. Colour comes as PIL
       mode RGBA with alpha 255, gray as L, float16 gray as F, unlimited, rounded to half precision.
-    * int64, double, string, dictionaries and sequences: int, float, str, dict with float values, list.
+    * int64, double, string, dictionaries and sequences: int, float, str, dict with float values, list. Keys and items
+      must have the declared type already.
 
     Source: FeatureTypes.proto; the types returned: the binding of coremltools.
 
     Raises:
         InvalidModelError: the value has another form than the declared type.
     """
+    try:
+        return _finished(feature, value)
+    except InputError as error:
+        raise _misfit(feature, f"the model computes something else: {error.problem}") from error
+
+
+def _finished(feature: Feature, value: Any) -> Any:
     if feature.kind in ("array", "state"):
         return _finish_array(feature, np.asarray(value))
     if feature.kind == "image":
         return _finish_image(feature, np.asarray(value))
     if feature.kind == "dictionary":
-        keys = int if feature.element == "Int64" else str
-        return {keys(key): float(number) for key, number in value.items()}
+        return {_check_scalar(feature, key, feature.element, "key: "): float(item) for key, item in value.items()}
     if feature.kind == "sequence":
-        items = int if feature.element == "Int64" else str
-        return [items(item) for item in value]
+        return _check_sequence(feature, value)
     if feature.kind == "string":
-        return str(value)
+        return _check_scalar(feature, value, "String")
     number = np.asarray(value)
     if number.size != 1:
         raise _misfit(feature, f"the model computes {number.size} numbers where it declares one")

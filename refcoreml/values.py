@@ -35,6 +35,7 @@ __all__ = [
     "shape",
     "shown",
     "text",
+    "unmasked",
 ]
 
 Shape: TypeAlias = tuple[int, ...]
@@ -230,6 +231,15 @@ def array(value: Any, refuse: Refuse, check: CheckShape | None = None) -> NDArra
     return made
 
 
+def unmasked(value: Any, refuse: Refuse) -> NDArray[Any]:
+    """Return what NumPy makes of a value; `numpy.asarray` would take masked entries for numbers."""
+    if is_a(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise refuse("has masked entries, which have no value", "Fill them: numpy.ma.filled(value, number)")
+        return np.ma.getdata(value)
+    return np.asarray(value)
+
+
 def _has_long(value: Any) -> bool:
     return is_a(value, int) and int.bit_length(value) > 63
 
@@ -269,13 +279,7 @@ class _Reader:
         if _is_picture(value):
             return pixels(value, self._refuse)
         try:
-            if is_a(value, np.ma.MaskedArray):
-                if np.ma.is_masked(value):
-                    raise self._refuse(
-                        "has masked entries, which have no value", "Fill them: numpy.ma.filled(value, number)"
-                    )
-                return np.ma.getdata(value)
-            return np.asarray(value)
+            return unmasked(value, self._refuse)
         except RefCoreMLError:
             raise
         except Exception as error:

@@ -778,6 +778,23 @@ def test_several_numbers_are_not_one() -> None:
         finish_output(feature(doubleType={}), np.zeros(3))
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "problem"),
+    [
+        ({"sequenceType": {"int64Type": {}}}, [1, 3.7], "item 1: got float 3.7, expected Int64"),
+        ({"sequenceType": {"stringType": {}}}, ["a", 2], "item 1: got int 2, expected String"),
+        ({"sequenceType": {"int64Type": {}}}, np.array([0.2, 0.8]), "item 0: got .*, expected Int64"),
+        ({"dictionaryType": {"int64KeyType": {}}}, {"cat": 0.2}, "key: got str, expected Int64"),
+        ({"dictionaryType": {"int64KeyType": {}}}, {3.7: 0.2}, "key: got float 3.7, expected Int64"),
+        ({"dictionaryType": {"stringKeyType": {}}}, {1: 0.2}, "key: got int 1, expected String"),
+        ({"stringType": {}}, 3.7, "got float 3.7, expected String"),
+    ],
+)
+def test_outputs_of_another_type_than_declared_are_the_models_fault(kind, value, problem):
+    with pytest.raises(InvalidModelError, match=f"output 'x'.*the model computes something else: {problem}"):
+        finish_output(feature(**kind), value)
+
+
 def test_color_image_outputs_are_rgba() -> None:
     planes = COLORS.transpose(2, 0, 1).astype(np.float32)
     for color, given_planes in (("RGB", planes), ("BGR", planes[::-1])):

@@ -11,7 +11,7 @@ from typing import Any
 from refcoreml.custom import ModelDescription, model_lines, parameter_values
 from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings, Trace
-from refcoreml.features import Feature, check_value, given_form
+from refcoreml.features import check_value, given_form, read_features
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
@@ -39,8 +39,8 @@ class CustomModelEvaluator:
         if not message.className:
             raise InvalidModelError("has no className, so that nobody can know what to compute", where="customModel")
         description = ModelDescription(
-            [Feature.of(feature) for feature in spec.description.input],
-            [Feature.of(feature) for feature in spec.description.output],
+            read_features(spec.description.input, "inputs", self._where),
+            read_features(spec.description.output, "outputs", self._where),
             spec.description.predictedFeatureName,
             spec.description.predictedProbabilitiesName,
             message.description,

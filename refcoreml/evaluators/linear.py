@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from refcoreml.errors import InvalidModelError
 from refcoreml.evaluators.base import Settings, Trace
+from refcoreml.features import Feature, read_features
 from refcoreml.kernels import activation, special
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.network import Observer
@@ -26,8 +28,8 @@ class LinearRegressor:
     Source: ``GLMRegressor``. Its weights are stored as doubles, and Apple's tests compare with double precision.
 
     Raises:
-        InvalidModelError: no weights, rows of different lengths, another number of offsets, or an unknown function; at
-            a prediction, inputs of another number than weights.
+        InvalidModelError: no weights, rows of different lengths, another number of offsets, or an unknown function;
+            inputs of another number than weights; an output that cannot hold the numbers, or a second one.
     """
 
     legacy_ranks = False
@@ -35,7 +37,6 @@ class LinearRegressor:
     def __init__(self, spec: schema.Model, settings: Settings | None = None) -> None:
         message = spec.glmRegressor
         self._where = "glmRegressor"
-        self._output = spec.description.predictedFeatureName
         rows = [tuple(row.value) for row in message.weights]
         self._require(bool(rows) and bool(rows[0]), "has no weights")
         self._require(len({len(row) for row in rows}) == 1, f"has rows of {sorted(map(len, rows))} weights")
@@ -47,25 +48,52 @@ class LinearRegressor:
         links = {transforms.Value("NoTransform"): None, transforms.Value("Logit"): activation.sigmoid}
         links[transforms.Value("Probit")] = special.normal_cdf
         self._link = links[message.postEvaluationTransform]
-        self._inputs = [feature.name for feature in spec.description.input]
-        self._require(bool(self._inputs), "has no inputs")
-        for feature in spec.description.input:
-            member = feature.type.WhichOneof("Type")
-            taken = member in ("doubleType", "int64Type", "multiArrayType") and not feature.type.isOptional
-            self._require(taken, f"has the input {feature.name!r}, expected a number or an array that is not optional")
-        outputs = [feature.name for feature in spec.description.output]
-        self._require(self._output in outputs, f"predicts {self._output!r}, which is not among the outputs {outputs}")
+        self._inputs = read_features(spec.description.input, "inputs", self._where)
+        self._check_inputs()
+        self._output = self._predicted(spec.description)
 
     def _require(self, condition: bool, problem: str) -> None:
         if not condition:
             raise InvalidModelError(problem, where=self._where)
 
+    def _check_inputs(self) -> None:
+        self._require(bool(self._inputs), "has no inputs")
+        counts = []
+        for feature in self._inputs:
+            taken = feature.kind in ("double", "int64", "array") and not feature.optional
+            self._require(taken, f"has the input {feature.name!r}, expected a number or an array that is not optional")
+            counts.append(_fixed_count(feature))
+        if None not in counts:
+            self._require_weights(sum(filter(None, counts)))
+
+    def _require_weights(self, features: int) -> None:
+        weights = self._weights.shape[1]
+        self._require(weights == features, f"has {weights} weights for {features} features")
+
+    def _predicted(self, description: schema.ModelDescription) -> Feature:
+        """The only output, which must be able to hold what is computed: as many fractions as rows of weights."""
+        outputs = read_features(description.output, "outputs", self._where)
+        name, rows = description.predictedFeatureName, len(self._weights)
+        names = [feature.name for feature in outputs]
+        self._require(name in names, f"predicts {name!r}, which is not among the outputs {names}")
+        self._require(len(outputs) == 1, f"declares the outputs {names}, but computes {name!r} alone")
+        output = outputs[0]
+        self._require(
+            output.holds_fractions,
+            f"computes fractions, but the output {name!r} is {output.describe()}, not Double or an array of floats",
+        )
+        count = _fixed_count(output)
+        self._require(count in (None, rows), f"computes {rows} numbers, but the output {name!r} is {output.describe()}")
+        return output
+
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Computes the predicted feature: a number for one row of weights, else an array."""
-        x = np.concatenate([np.ravel(np.asarray(inputs[name], np.float64)) for name in self._inputs])
-        self._require(x.size == self._weights.shape[1], f"has {self._weights.shape[1]} weights for {x.size} features")
+        x = np.concatenate([np.ravel(np.asarray(inputs[feature.name], np.float64)) for feature in self._inputs])
+        self._require_weights(x.size)
         y: Array = self._weights @ x + self._offset
-        return {self._output: y if self._link is None else self._link(y)}
+        if self._link is not None:
+            y = self._link(y)
+        return {self._output.name: y if _fixed_count(self._output) is None else y.reshape(self._output.default_shape)}
 
     def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Nothing: the model has no layers."""
@@ -75,3 +103,11 @@ class LinearRegressor:
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Nothing: the model has no blobs."""
         return {}
+
+
+def _fixed_count(feature: Feature) -> int | None:
+    """How many numbers a feature holds; None for an array that may have several shapes."""
+    if feature.kind != "array":
+        return 1
+    shapes, shape = feature.shapes, feature.default_shape
+    return None if shape is None or shapes.listed or shapes.ranges else math.prod(shape)

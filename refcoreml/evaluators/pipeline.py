@@ -10,10 +10,11 @@ from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, within
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator
-from refcoreml.features import Feature, check_inputs, check_value, given_form
+from refcoreml.features import Feature, check_inputs, converted, given_form, read_features
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer, Step
 from refcoreml.spec import schema
+from refcoreml.spec.files import check_model
 
 #: How deep pipelines may lie within one another.
 DEEPEST_NESTING = 16
@@ -59,8 +60,9 @@ class Pipeline:
 
     Raises:
         InvalidModelError: no models, names that are not one for each, a feature that nobody makes or of another kind.
-        UnsupportedModelError: some of the models cannot be run; or pipelines in pipelines more than `DEEPEST_NESTING`
-            deep.
+        MalformedModelError: one of the models has no type or no specification version.
+        UnsupportedModelError: some of the models cannot be run, or are of a newer specification; or pipelines in
+            pipelines more than `DEEPEST_NESTING` deep.
     """
 
     def __init__(self, spec: schema.Model, settings: Settings) -> None:
@@ -69,18 +71,22 @@ class Pipeline:
             raise UnsupportedModelError(f"pipelines lie more than {DEEPEST_NESTING} deep in one another")
         models = inner_models(spec)
         self._check_names(spec, models)
-        self._inputs = {feature.name: feature for feature in map(Feature.of, spec.description.input)}
-        self._outputs = [Feature.of(feature) for feature in spec.description.output]
+        self._inputs = {
+            feature.name: feature for feature in read_features(spec.description.input, "inputs", self._where)
+        }
+        self._outputs = read_features(spec.description.output, "outputs", self._where)
         prefix = self._where if self._where == "pipeline" else f"{self._where}.pipeline"
         inner = replace(settings, depth=settings.depth + 1)
+        places = [f"{prefix}.models[{index}] {name!r}" for index, (name, _) in enumerate(models)]
+        for place, (_, message) in zip(places, models, strict=True):
+            check_model(message, place)
         self._refuse_unknown_types(models, settings)
         self._stages: list[_Stage] = []
         known = dict(self._inputs)
-        for index, (name, message) in enumerate(models):
-            where = f"{prefix}.models[{index}] {name!r}"
+        for where, (name, message) in zip(places, models, strict=True):
             with within(where):
-                inputs = [Feature.of(feature) for feature in message.description.input]
-                outputs = [Feature.of(feature) for feature in message.description.output]
+                inputs = read_features(message.description.input, "inputs", "")
+                outputs = read_features(message.description.output, "outputs", "")
                 for feature in inputs:
                     self._check_source(feature, f"input {feature.name!r}", known)
                 evaluator = make_evaluator(message, inner)
@@ -120,7 +126,7 @@ class Pipeline:
         source = known.get(feature.name)
         if source is None and not feature.optional:
             raise InvalidModelError(f"{what} is neither an input of the pipeline nor an output of a model before")
-        if source is not None and source.kind != feature.kind:
+        if source is not None and not _same_kind(source, feature):
             raise InvalidModelError(f"{what} is {feature.describe()}, but what comes is {source.describe()}")
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
@@ -173,17 +179,24 @@ class Pipeline:
                 values[feature.name] = given_form(feature, computed[feature.name])
 
     def _results(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The pipeline's own outputs: as with networks, the declared shape of an array is not insisted on."""
+        """The pipeline's own outputs in their types; as with networks, shapes of arrays are not insisted on."""
         results = {}
         for feature in self._outputs:
             if feature.name in values:
                 value = values[feature.name]
                 try:
-                    results[feature.name] = check_value(feature, value) if feature.kind == "image" else value
+                    results[feature.name] = converted(feature, value)
                 except InputError as error:
                     what = f"output {feature.name!r}, {feature.describe()}"
                     raise InvalidModelError(f"the models made something else: {error.problem}", where=what) from error
         return results
+
+
+def _same_kind(one: Feature, other: Feature) -> bool:
+    """Whether values of one can become values of the other: keys and items of both must be integers, or texts."""
+    if one.kind in ("dictionary", "sequence") and one.element != other.element:
+        return False
+    return one.kind == other.kind
 
 
 def _inside(stage: _Stage, step: Step) -> Step:

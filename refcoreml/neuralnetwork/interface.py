@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError
-from refcoreml.features import Feature, RefCoreMLWarning, convert, rank5_shape
+from refcoreml.features import Feature, RefCoreMLWarning, convert, rank5_shape, read_features
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.registry import MAX_RANK
 from refcoreml.spec import schema
@@ -79,14 +79,10 @@ class Interface:
         problem = undefined_enum(network)
         if problem:
             raise self._invalid(problem)
-        self._inputs = [Feature.of(feature) for feature in description.input]
-        self._outputs = [Feature.of(feature) for feature in description.output]
+        self._inputs = read_features(description.input, "inputs", self._where)
+        self._outputs = read_features(description.output, "outputs", self._where)
         self.rank5 = self._decide_rank5(network)
         self._image_rank = 5 if network.imageInputShapeMapping == schema.RANK5_IMAGE_MAPPING else 4
-        for noun, features in (("inputs", self._inputs), ("outputs", self._outputs)):
-            name, count = Counter(feature.name for feature in features).most_common(1)[0] if features else ("", 0)
-            if count > 1:
-                raise self._invalid(f"{count} {noun} have the name {name!r}")
         self._check_inputs()
         self.preprocessing = self._read_preprocessing(network)
         self._classes = (
@@ -141,11 +137,25 @@ class Interface:
 
     def _check_outputs(self) -> None:
         for feature in self._outputs:
+            if self._role(feature) == "scores":
+                self._check_scores(feature)
             if self._role(feature) == "blob" and feature.kind not in ("image", "array", "int64", "double"):
                 raise InvalidModelError(
                     "a network's outputs must be images or arrays",
                     where=f"output {feature.name!r}, {feature.describe()}",
                 )
+
+    def _check_scores(self, feature: Feature) -> None:
+        """Scores are fractions by label, or an array of them."""
+        assert self._classes is not None
+        keys = "String" if isinstance(self._classes.labels[0], str) else "Int64"
+        if feature.kind == "dictionary" and feature.element == keys:
+            return
+        if feature.kind != "array" or not feature.holds_fractions:
+            raise self._invalid(
+                f"the scores {feature.name!r} are {feature.describe()}, expected Dictionary ({keys} -> Double) or an "
+                "array of floats"
+            )
 
     def _check_predicted_feature(self, description: schema.ModelDescription, kinds: Sequence[str]) -> None:
         name = description.predictedFeatureName

@@ -23,6 +23,7 @@ from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
 from refcoreml.quantization.tensors import WeightTensor, weight_tensors
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
+from refcoreml.values import argument, unmasked
 
 #: The specification versions that brought encodings.
 _VERSIONS = {"float16": 2, "linear": 3, "lookup table": 3, "int8": 4}
@@ -243,7 +244,9 @@ def _weights_of(sensitivity: Sensitivity | None, tensor: WeightTensor) -> Array 
         found = sensitivity(tensor) if callable(sensitivity) else sensitivity.get(tensor.name)
         if found is None:
             return None
-        weights = np.asarray(found, np.float64)
+        weights = unmasked(found, argument(f"sensitivity of {tensor.name!r}")).astype(np.float64)
+    except RefCoreMLError:
+        raise
     except Exception as error:
         raise CallbackError(f"sensitivity failed: {type(error).__name__}: {error}", where=tensor.where) from error
     if weights.size != tensor.count:

@@ -17,6 +17,7 @@ from refcoreml.quantization import _coremltools
 from refcoreml.quantization.tensors import WeightTensor
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats, encode_linear, encode_table
+from refcoreml.values import argument, unmasked
 
 MODES = ("linear", "linear_symmetric", "linear_lut", "kmeans", "custom_lut")
 
@@ -199,8 +200,9 @@ def _custom_table(scheme: Scheme, values: Array, tensor: WeightTensor) -> tuple[
     entries = 1 << scheme.bits
     levels: Array
     try:
-        levels, numbers = np.asarray(table, np.float64).reshape(-1), np.asarray(codes)
-    except (TypeError, ValueError) as error:
+        levels, numbers = (unmasked(part, argument()) for part in (table, codes))
+        levels = levels.astype(np.float64).reshape(-1)
+    except (TypeError, ValueError, UsageError) as error:
         raise CallbackError(f"lut_function returned no arrays: {error}", where=tensor.where, remedy=remedy) from error
     require(levels.size == entries, f"a table of {levels.size} numbers, {scheme.bits} bits need {entries}")
     with np.errstate(over="ignore"):

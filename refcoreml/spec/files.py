@@ -89,7 +89,7 @@ def read_model(source: Any) -> ModelFile:
     if isinstance(source, schema.Model):
         copy = schema.Model()
         copy.CopyFrom(source)
-        return ModelFile(_checked(copy, "message"), "message")
+        return ModelFile(check_model(copy, "message"), "message")
     if isinstance(source, Message):
         return ModelFile(parse_model(source.SerializeToString(), "message"), "message")
     if hasattr(source, "get_spec"):
@@ -130,10 +130,21 @@ def parse_model(data: bytes, name: str = "") -> schema.Model:
         model = schema.Model.FromString(data)
     except (DecodeError, RecursionError) as error:
         raise MalformedModelError(f"not a Core ML model, or a damaged one{_guess(data)}", where=name) from error
-    return _checked(model, name, data)
+    return check_model(model, name, data)
 
 
-def _checked(model: schema.Model, name: str, data: bytes = b"") -> schema.Model:
+def check_model(model: schema.Model, name: str = "", data: bytes = b"") -> schema.Model:
+    """Return a model that has a type and a specification version known here.
+
+    Args:
+        model: the model, or one inside a pipeline.
+        name: its place, for messages.
+        data: the bytes that it was parsed from.
+
+    Raises:
+        UnsupportedModelError: it is from a newer specification.
+        MalformedModelError: it has no version or no type.
+    """
     version = model.specificationVersion
     if version > NEWEST_SPECIFICATION:
         raise UnsupportedModelError(

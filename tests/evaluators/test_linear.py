@@ -98,9 +98,54 @@ def test_an_unknown_link():
 
 
 def test_as_many_weights_as_features():
-    loaded = refcoreml.load(model([[1.0, 2.0]], [0.0]))
+    with pytest.raises(refcoreml.InvalidModelError, match="has 2 weights for 3 features"):
+        refcoreml.load(model([[1.0, 2.0]], [0.0]))
+    number = schema.FeatureType(doubleType={})
+    with pytest.raises(refcoreml.InvalidModelError, match="has 5 weights for 4 features"):
+        refcoreml.load(model([[1.0] * 5], [0.0], inputs={"a": number, "b": build.array(3, data_type="DOUBLE")}))
+    flexible = build.array(3, data_type="DOUBLE")
+    flexible.multiArrayType.shapeRange.sizeRanges.add(lowerBound=1, upperBound=-1)
+    loaded = refcoreml.load(model([[1.0, 2.0]], [0.0], inputs={"x": flexible}))
+    assert loaded.predict({"x": [3, 5]}) == {"y": 13.0}
     with pytest.raises(refcoreml.InvalidModelError, match="has 2 weights for 3 features"):
         loaded.predict({"x": [1, 2, 3]})
+
+
+@pytest.mark.parametrize(
+    ("rows", "output", "message"),
+    [
+        (1, schema.FeatureType(int64Type={}), "computes fractions, but the output 'y' is Int64"),
+        (1, schema.FeatureType(stringType={}), "computes fractions, but the output 'y' is String"),
+        (2, schema.FeatureType(sequenceType={"int64Type": {}}), r"computes fractions, but the output 'y' is Sequence"),
+        (2, build.array(2, data_type="INT32"), r"computes fractions, but the output 'y' is MultiArray \(Int32 2\)"),
+        (2, build.array(2, data_type="INT8"), "computes fractions"),
+        (2, schema.FeatureType(doubleType={}), "computes 2 numbers, but the output 'y' is Double"),
+        (2, build.array(3), r"computes 2 numbers, but the output 'y' is MultiArray \(Float32 3\)"),
+    ],
+)
+def test_outputs_that_cannot_hold_what_is_computed(rows, output, message):
+    with pytest.raises(refcoreml.InvalidModelError, match=f"glmRegressor: {message}"):
+        refcoreml.load(model([[0.5, 0.25, 3.0]] * rows, [0.7] * rows, output=output))
+
+
+@pytest.mark.parametrize(
+    ("output", "shape"), [(build.array(1, 2), (1, 2)), (build.array(data_type="FLOAT16"), (2,)), (build.array(2), (2,))]
+)
+def test_arrays_of_floats_hold_it_in_their_shape(output, shape):
+    found = refcoreml.load(model([[0.5, 0, 0], [0, 0.25, 0]], [0, 1], output=output)).predict({"x": [1, 2, 3]})["y"]
+    np.testing.assert_array_equal(found, np.reshape([0.5, 1.5], shape))
+
+
+def test_outputs_that_nobody_computes_and_names_that_occur_twice():
+    spec = model([[1.0, 2.0, 3.0]], [0.0])
+    spec.description.output.add(name="z").type.doubleType.SetInParent()
+    with pytest.raises(refcoreml.InvalidModelError, match=r"declares the outputs \['y', 'z'\], but computes 'y' alone"):
+        refcoreml.load(spec)
+    for group, noun in (("input", "inputs"), ("output", "outputs")):
+        spec = model([[1.0, 2.0, 3.0]], [0.0])
+        getattr(spec.description, group).append(getattr(spec.description, group)[0])
+        with pytest.raises(refcoreml.InvalidModelError, match=f"glmRegressor: 2 {noun} have the name"):
+            refcoreml.load(spec)
 
 
 def test_a_real_regressor():

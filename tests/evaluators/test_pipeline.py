@@ -11,7 +11,13 @@ from support import integers
 
 import refcoreml
 from refcoreml import build
-from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError
+from refcoreml.errors import (
+    CallbackError,
+    InputError,
+    InvalidModelError,
+    MalformedModelError,
+    UnsupportedModelError,
+)
 from refcoreml.evaluators.pipeline import DEEPEST_NESTING
 from refcoreml.spec import schema
 
@@ -48,6 +54,16 @@ def reader(size=(6, 4), classes=("a", "b", "c"), color="RGB"):
     net.add("innerProduct", weights=weights, input_channels=weights.shape[1], output_channels=len(classes))
     net.add("softmax", outputs="scores")
     return net.spec()
+
+
+class Same:
+    """Gives back its input."""
+
+    def __init__(self, description, parameters):
+        """Needs nothing."""
+
+    def predict(self, inputs):
+        return {"y": inputs["x"]}
 
 
 A, B = build.array(2, 3), build.array(2, 3)
@@ -239,6 +255,85 @@ DOUBLE.doubleType.SetInParent()
 def test_pipelines_that_do_not_hang_together_are_refused(spec, error, message):
     with pytest.raises(error, match=re.escape(message)):
         refcoreml.load(spec)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    ("version", "kind", "error", "message"),
+    [
+        (99, "neuralNetwork", UnsupportedModelError, "specification version 99, the newest known here is"),
+        (0, "neuralNetwork", MalformedModelError, "it has no specification version"),
+        (5, None, MalformedModelError, "it has no model type"),
+    ],
+)
+def test_inner_models_have_a_version_and_a_type(version, kind, error, message, nested):
+    bad = affine("u", "y", 1, 0)
+    bad.specificationVersion = version
+    if kind is None:
+        bad.ClearField("neuralNetwork")
+    spec, place = pipeline({"x": A}, {"y": A}, affine("x", "u", 1, 0), bad), "pipeline.models[1] 'model1'"
+    if nested:
+        spec, place = pipeline({"x": A}, {"y": A}, spec), f"pipeline.models[0] 'model0', {place}"
+    with pytest.raises(error, match=message) as caught:
+        refcoreml.load(spec)
+    assert caught.value.where == place
+
+
+@pytest.mark.parametrize("group", ["input", "output"])
+def test_names_occur_once(group):
+    """In the pipeline, in a model of any type inside it, and in a custom model."""
+
+    def repeated(spec):
+        getattr(spec.description, group).append(getattr(spec.description, group)[0])
+        return spec
+
+    inner = affine("x", "y", 1, 0)
+    custom = schema.Model(specificationVersion=3)
+    custom.customModel.className = "Same"
+    for features, name in ((custom.description.input, "x"), (custom.description.output, "y")):
+        features.add(name=name).type.CopyFrom(A)
+    for spec in (
+        repeated(pipeline({"x": A}, {"y": A}, inner)),
+        pipeline({"x": A}, {"y": A}, repeated(affine("x", "y", 1, 0))),
+        repeated(custom),
+    ):
+        with pytest.raises(InvalidModelError, match=f"2 {group}s have the name"):
+            refcoreml.load(spec, custom_models={"Same": Same})
+
+
+def passes(feature, other):
+    """A pipeline of a custom model that gives back its input y; outside it is declared as another type."""
+    custom = schema.Model(specificationVersion=3)
+    custom.customModel.className = "Same"
+    for features, name in ((custom.description.input, "x"), (custom.description.output, "y")):
+        features.add(name=name).type.CopyFrom(feature)
+    return pipeline({"x": feature}, {"y": other}, custom)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"dictionaryType": {"int64KeyType": {}}}, {"dictionaryType": {"stringKeyType": {}}}),
+        ({"sequenceType": {"stringType": {}}}, {"sequenceType": {"int64Type": {}}}),
+    ],
+)
+def test_keys_and_items_keep_their_type(one, other):
+    one, other = (build.fill(schema.FeatureType(), fields, "test") for fields in (one, other))
+    with pytest.raises(InvalidModelError, match=r"output 'y' is .*, but what comes is"):
+        refcoreml.load(passes(one, other), custom_models={"Same": Same})
+    assert refcoreml.load(passes(one, one), custom_models={"Same": Same})
+
+
+def test_the_pipelines_own_outputs_hold_what_the_models_made():
+    """3.7 does not become 3 because the pipeline declares integers."""
+    spec = passes(build.array(2, 3, data_type="DOUBLE"), build.array(2, 3, data_type="INT32"))
+    loaded = refcoreml.load(spec, custom_models={"Same": Same})
+    whole = integers((2, 3))
+    result = loaded.predict({"x": whole})["y"]
+    assert result.dtype == np.int32
+    np.testing.assert_array_equal(result, whole)
+    with pytest.raises(InvalidModelError, match=r"output 'y'.*something else: the value 3.7 at \[1, 2\] is not an"):
+        loaded.predict({"x": [[1, 2, 3], [4, 5, 3.7]]})
 
 
 def test_an_output_that_is_not_what_the_pipeline_declares_is_told():

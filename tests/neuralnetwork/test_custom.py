@@ -622,3 +622,17 @@ def test_a_layer_that_coremltools_writes(tmp_path):
     model = refcoreml.load(tmp_path / "affine.mlmodel", custom_layers={"Affine": affine})
     x = integers((3,))
     np.testing.assert_array_equal(model.predict({"x": x})["y"], 0.25 * x + 1.5 * np.array([1, 2, 3]))
+
+
+def test_masked_results_are_refused() -> None:
+    """What is under a mask has no value; an array that hides nothing is taken."""
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("custom", name="mine", className="Mine", outputs="y")
+
+    def run(mask):
+        code = {"Mine": lambda x: np.ma.masked_array(x, mask)}
+        return refcoreml.load(net.spec(), custom_layers=code).predict({"x": [1, 2, 3]})["y"]
+
+    np.testing.assert_array_equal(run(np.zeros((1, 1, 3, 1, 1))), [1, 2, 3])
+    with pytest.raises(CallbackError, match=r"'mine' .*for output 'y' an array that has masked entries"):
+        run(np.arange(3).reshape(1, 1, 3, 1, 1))

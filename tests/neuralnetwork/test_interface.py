@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import refcoreml
 from refcoreml import build
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError
 from refcoreml.features import Feature, RefCoreMLWarning, check_inputs, finish_output
@@ -595,6 +596,39 @@ def test_probabilities_as_an_array() -> None:
     result = interface(model).from_blobs({"p": np.array([3.0, 2.0])[None, None, :, None, None]})
     assert result["classLabel"] == "a"
     np.testing.assert_array_equal(result["p"], [3.0, 2.0])
+
+
+def feature_type(**fields: Any) -> schema.FeatureType:
+    return build.fill(schema.FeatureType(), fields, "test")
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        (build.array(2, data_type="INT32"), r"MultiArray \(Int32 2\)"),
+        (build.array(2, data_type="INT8"), r"MultiArray \(Int8 2\)"),
+        (feature_type(sequenceType={"int64Type": {}}), r"Sequence \(Int64\)"),
+        (feature_type(dictionaryType={"int64KeyType": {}}), r"Dictionary \(Int64 -> Double\)"),
+        (feature_type(doubleType={}), "Double"),
+        (feature_type(int64Type={}), "Int64"),
+        (build.image(7, 5), r"Image \(RGB 7 x 5\)"),
+    ],
+)
+def test_scores_need_a_type_that_holds_fractions_by_label(output: schema.FeatureType, shown: str) -> None:
+    """Scores of 0.2 and 0.8 as integers would be [0, 0]."""
+    model = passing({"x": (2,)}, ["p"], classes=["a", "b"])
+    model.description.output[0].type.CopyFrom(output)
+    expected = rf"the scores 'p' are {shown}, expected Dictionary \(String -> Double\) or an array of floats"
+    with pytest.raises(InvalidModelError, match=f"neuralNetworkClassifier: {expected}"):
+        refcoreml.load(model)
+
+
+def test_scores_of_integer_labels_have_integer_keys() -> None:
+    model = passing({"x": (2,)}, ["p"], classes=[4, 7])
+    assert interface(model).from_blobs({"p": np.array([0.25, 0.75]).reshape(1, 1, 2, 1, 1)})["p"] == {4: 0.25, 7: 0.75}
+    model.description.output[0].type.CopyFrom(feature_type(dictionaryType={"stringKeyType": {}}))
+    with pytest.raises(InvalidModelError, match=r"the scores 'p' are Dictionary \(String -> Double\), expected.*Int"):
+        interface(model)
 
 
 def test_classifier_with_one_more_output() -> None:

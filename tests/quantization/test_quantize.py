@@ -577,3 +577,22 @@ def test_weights_that_vanish_in_half_precision_cause_a_warning() -> None:
         smaller = refcoreml.quantize_weights(net.spec(), 16)
     stored = np.frombuffer(smaller.spec.neuralNetwork.layers[0].innerProduct.weights.float16Value, "<f2")
     np.testing.assert_array_equal(stored, [1, 0, 2.0**-24, 0, 3, 4])
+
+
+def test_masked_arrays_are_refused() -> None:
+    """A user's table, codes and sensitivities, and weights to build a network of."""
+    masked = np.ma.masked_array(np.ones((3, 2)), [[0, 0], [0, 1], [0, 0]])
+    net = build.Network({"x": (2,)}, ["y"])
+    fields = {"inputChannels": 2, "outputChannels": 3, "outputs": "y"}
+    with pytest.raises(UsageError, match="has masked entries"):
+        net.add("innerProduct", name="fc", weights=masked, **fields)
+    with pytest.raises(UsageError, match=r"^mean_image: has masked entries"):
+        net.preprocess(mean_image=masked)
+    net.add("innerProduct", name="fc", weights=masked.filled(2), **fields)
+    with pytest.raises(UsageError, match=r"sensitivity of 'fc.weights': has masked entries"):
+        refcoreml.quantize_weights(net.spec(), 1, "kmeans", sensitivity={"fc.weights": masked})
+    for table, codes in (([0, 1], masked), (np.ma.masked_array([0, 1], [0, 1]), np.zeros((3, 2)))):
+        with pytest.raises(CallbackError, match="lut_function returned no arrays: has masked entries"):
+            refcoreml.quantize_weights(
+                net.spec(), 1, "custom_lut", lut_function=lambda bits, weights, found=(table, codes): found
+            )

@@ -19,6 +19,7 @@ from refcoreml.errors import CallbackError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.registry import MEMORY_LIMIT, Node, Op, layer
 from refcoreml.spec.weights import decode_weights, weight_encoding
+from refcoreml.values import argument, unmasked
 
 #: So many combinations of input shapes are remembered.
 _MOST_SHAPES = 64
@@ -214,6 +215,10 @@ def _finished(node: Node, what: str, name: str, value: Any) -> Array:
     """An output as an array of the arithmetic's type."""
     try:
         array = value if type(value) is np.ndarray else _as_array(value)
+    except CallbackError as error:
+        raise _callback(
+            node, f"{what} returned for output {name!r} an array that {error.problem}", error.remedy
+        ) from None
     except Exception as error:  # tensors that need gradients, rows of unequal length
         problem = f"{what} returned a {type(value).__name__} for output {name!r}, which is no array: {error}"
         raise _callback(node, problem) from error
@@ -229,7 +234,7 @@ def _finished(node: Node, what: str, name: str, value: Any) -> Array:
 def _as_array(value: Any) -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old versions of NumPy only warn of rows of unequal length
-        return np.asarray(value)
+        return unmasked(value, argument(kind=CallbackError))
 
 
 def _check_shape(node: Node, what: str, name: str, shape: Shape) -> None:
