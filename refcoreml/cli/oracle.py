@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from refcoreml.cli.console import check_target, out, print_json, shape_text, tab
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.model import load
 from refcoreml.oracle import PROFILES, Answer, oracle
+from refcoreml.storage.arrays import write_npz
 
 _EPILOG = """\
 examples:
@@ -55,13 +57,15 @@ def run(options: argparse.Namespace) -> int:
     else:
         _show(answers, options.profile)
     if options.output:
-        arrays: dict[str, Any] = {}
-        for name, answer in answers.items():
-            arrays |= {name: answer.value, f"{name}.bound": answer.bound, f"{name}.check": np.array(answer.check)}
-            if answer.labels:
-                arrays[f"{name}.labels"] = np.array(answer.labels)
-        np.savez(options.output, **arrays)
+        write_npz(_arrays(answers), options.output)
     return 0
+
+
+def _arrays(answers: dict[str, Answer]) -> Iterator[tuple[str, Any]]:
+    for name, answer in answers.items():
+        yield from ((name, answer.value), (f"{name}.bound", answer.bound), (f"{name}.check", answer.check))
+        if answer.labels:
+            yield f"{name}.labels", answer.labels
 
 
 def _plain(answer: Answer) -> dict[str, Any]:

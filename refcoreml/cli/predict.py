@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from refcoreml.cli.console import check_target, out, print_json, shape_text, tab
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import UsageError, harmless
 from refcoreml.model import load
+from refcoreml.storage.arrays import write_npz
+from refcoreml.storage.writing import write_picture
 
 _EPILOG = """\
 examples:
@@ -85,16 +88,18 @@ def _show(name: str, value: Any, top: int) -> None:
 
 def _write(outputs: dict[str, Any], path: Path) -> None:
     if path.suffix.lower() == ".npz":
-        arrays: dict[str, Any] = {}
-        for name, value in outputs.items():
-            if isinstance(value, dict):
-                arrays[f"{name}.keys"] = np.array(list(value))
-                arrays[name] = np.array(list(value.values()))
-            else:
-                arrays[name] = np.asarray(value)
-        np.savez(path, **arrays)
+        write_npz(_arrays(outputs), path)
         return
     pictures = [value for value in outputs.values() if hasattr(value, "mode")]
     if len(pictures) != 1:
         raise UsageError(f"the model has {len(pictures)} image outputs, a picture can hold one", remedy="Write a .npz")
-    pictures[0].convert("RGB" if pictures[0].mode == "RGBA" else "L").save(path)
+    write_picture(pictures[0].convert("RGB" if pictures[0].mode == "RGBA" else "L"), path)
+
+
+def _arrays(outputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in outputs.items():
+        if isinstance(value, dict):
+            yield f"{name}.keys", np.array(list(value))
+            yield name, np.array(list(value.values()))
+        else:
+            yield name, np.asarray(value)

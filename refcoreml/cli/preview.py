@@ -10,6 +10,8 @@ from refcoreml.cli.console import check_target, out, print_json
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.model import Model, load
+from refcoreml.storage.reading import open_file
+from refcoreml.storage.writing import write_picture
 from refcoreml.visualize import KINDS, Preview, draw
 
 _EPILOG = """\
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     name, preview = _first(
         model, outputs, [options.show] if options.show else _in_order(model, outputs), photo, options
     )
-    preview.image.save(target)
+    write_picture(preview.image, target)
     if options.json:
         print_json(_facts(name, preview))
     else:
@@ -99,7 +101,7 @@ def _photo(model: Model, inputs: dict[str, Any], options: argparse.Namespace) ->
     if path is None:
         return inputs[images[0]] if images else None
     try:
-        with Image.open(path) as picture:
+        with open_file(path) as stream, Image.open(stream) as picture:
             picture.load()
             return picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

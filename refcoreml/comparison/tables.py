@@ -7,7 +7,6 @@ import html
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.errors import UsageError, harmless
+from refcoreml.errors import harmless
+from refcoreml.storage.writing import write_file
 
 __all__ = ["Result", "Text", "flat", "html_text", "plain", "to_csv", "to_json", "write_file", "write_text"]
 
@@ -70,22 +70,6 @@ def write_text(text: str, path: str | Path | None) -> str:
     if path is not None:
         write_file(text.encode(), path)
     return text
-
-
-def write_file(content: bytes, path: str | Path) -> None:
-    """Writes a file; an old one stays until the new one is complete.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    target = Path(path)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(f"cannot be written: {error}", where=str(path)) from error
 
 
 def to_json(value: Any, path: str | Path | None = None) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refcoreml.errors import UsageError
+from refcoreml.storage.reading import read_text
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Expectation:
 def read_expectations(path: Path) -> list[Expectation]:
     """Reads the list; raises `UsageError` where a line is not of the form."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path)) from error
     result = []

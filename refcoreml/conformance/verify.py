@@ -1,7 +1,7 @@
 """Judges what an implementation made of a case.
 
-Needs NumPy alone, and imports nothing of refcoreml (the names of types apart), so that this file and ``cases.py`` can
-be copied into any project. The whole rule, for an output y with reference r and bound b, element by element:
+Needs NumPy alone, and imports nothing of refcoreml (the names of types apart), so that it can be copied into any
+project, see ``cases.py``. The whole rule, for an output y with reference r and bound b, element by element:
 
 1. y has the shape of r (where the case says so, up to dimensions of length 1) and holds real numbers;
 2. where b is infinite, anything goes;

@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from refcoreml.storage.arrays import read_npz
+from refcoreml.storage.reading import open_file, read_text
+
 __all__ = ["digit_image", "digits_model_path", "held_out", "samples"]
 
 #: Width and height of the model's input.
@@ -35,14 +38,14 @@ def samples() -> list[tuple[Image.Image, int]]:
     """One digit of each class and the two hardest ones, all from the held-out part, with their labels."""
     return [
         (_opened(_FOLDER / "samples" / entry["file"]), entry["label"])
-        for entry in json.loads((_FOLDER / "samples.json").read_text(encoding="utf-8"))
+        for entry in json.loads(read_text(_FOLDER / "samples.json"))
     ]
 
 
 def held_out() -> tuple[list[Image.Image], list[int]]:
     """The 360 digits that training never saw, ready for the model, and their labels."""
-    with np.load(_FOLDER / "held_out.npz", allow_pickle=False) as data:
-        return [digit_image(counts) for counts in data["counts"]], data["labels"].tolist()
+    data = read_npz(_FOLDER / "held_out.npz")
+    return [digit_image(counts) for counts in data["counts"]], data["labels"].tolist()
 
 
 def digit_image(counts: ArrayLike) -> Image.Image:
@@ -58,6 +61,6 @@ def digit_image(counts: ArrayLike) -> Image.Image:
 
 
 def _opened(path: Path) -> Image.Image:
-    with Image.open(path) as image:
+    with open_file(path) as stream, Image.open(stream) as image:
         image.load()
         return image

@@ -53,6 +53,7 @@ from refcoreml.errors import UsageError
 from refcoreml.features import Feature
 from refcoreml.model import Model, load
 from refcoreml.spec.files import NEWEST_SPECIFICATION
+from refcoreml.storage.reading import MODEL_LIMIT, Folder
 
 __all__ = ["MACOS", "disable", "enable"]
 
@@ -152,8 +153,8 @@ class ModelProxy:
     @staticmethod
     def create_model_asset_from_path(path: str) -> Any:
         """An ``MLModelAsset`` for a compiled model."""
-        with _runtime_errors():
-            return _asset((Path(path) / _COMPILED_ITEM).read_bytes())
+        with _runtime_errors(), Folder(path) as folder:
+            return _asset(folder.read(_COMPILED_ITEM, MODEL_LIMIT))
 
     @staticmethod
     def create_model_asset_from_memory(data: bytes, blobs: Mapping[str, bytes]) -> Any:

@@ -15,6 +15,8 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.internal import enum_type_wrapper
 
+from refcoreml.storage.reading import MODEL_LIMIT, read_file
+
 ROOT_PACKAGE = "CoreML.Specification"
 
 
@@ -31,7 +33,7 @@ class _Package:
 
 
 def _load() -> tuple[descriptor_pool.DescriptorPool, set[str], dict[str, str]]:
-    data = Path(__file__).with_name("schema.binpb").read_bytes()
+    data = read_file(Path(__file__).with_name("schema.binpb"), MODEL_LIMIT)
     pool = descriptor_pool.DescriptorPool()
     packages: set[str] = set()
     enum_values: dict[str, str] = {}

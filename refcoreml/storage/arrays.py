@@ -11,7 +11,7 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,23 +26,21 @@ __all__ = ["COMPRESSED_LIMIT", "npy_bytes", "read_npy", "read_npy_stream", "read
 #: The most bytes that the arrays of an archive may take in memory beyond the bytes of its file.
 COMPRESSED_LIMIT = 2**32
 
-_Arrays = Mapping[str, ArrayLike]
 
-
-def write_npz(arrays: _Arrays, path: str | os.PathLike[str]) -> None:
+def write_npz(arrays: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]], path: str | os.PathLike[str]) -> None:
     """Write arrays to an ``.npz``; the old file stays until the new one is complete.
 
     Args:
-        arrays: by name; any name that ``numpy.load`` can find again.
+        arrays: by name, or pairs of name and array; any name that ``numpy.load`` can find again.
         path: the file.
 
     Raises:
         UsageError: a name or an array cannot be stored, or the file cannot be written.
     """
-    for name in arrays:
-        _check_name(name, arrays, path)
+    pairs = list(arrays.items() if isinstance(arrays, Mapping) else arrays)
+    _check_names([name for name, _ in pairs], path)
     with replacing(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, array in arrays.items():
+        for name, array in pairs:
             entry = zipfile.ZipInfo(f"{name}.npy")
             entry.external_attr = 0o600 << 16
             with archive.open(entry, "w", force_zip64=True) as member:
@@ -72,16 +70,19 @@ def _write(stream: Any, array: ArrayLike, where: str) -> None:
     np.lib.format.write_array(stream, value, allow_pickle=False)
 
 
-def _check_name(name: str, arrays: _Arrays, path: str | os.PathLike[str]) -> None:
-    problem = ""
-    if "\0" in name:
-        problem = f"the name {name!r} holds a NUL character, at which an archive would cut it off"
-    elif f"{name}.npy" in arrays:
-        problem = f"the names {name!r} and '{name}.npy' stand for one entry"
-    elif any("\ud800" <= c <= "\udfff" for c in name):
-        problem = f"the name {name!r} is no valid text"
-    if problem:
-        raise UsageError(f"{problem}, so the arrays cannot be stored as .npz", where=str(path))
+def _check_names(names: Sequence[str], path: str | os.PathLike[str]) -> None:
+    taken: set[str] = set()
+    for name in names:
+        problem = ""
+        if "\0" in name:
+            problem = f"the name {name!r} holds a NUL character, at which an archive would cut it off"
+        elif any("\ud800" <= c <= "\udfff" for c in name):
+            problem = f"the name {name!r} is no valid text"
+        elif name in taken or f"{name}.npy" in names:
+            problem = f"two arrays would be found under the name {name!r}"
+        taken.add(name)
+        if problem:
+            raise UsageError(f"{problem}, so the arrays cannot be stored as .npz", where=str(path))
 
 
 def read_npy(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> NDArray[Any]:

@@ -30,7 +30,16 @@ from typing import BinaryIO, Protocol
 from refcoreml.errors import RefCoreMLError, UsageError
 from refcoreml.storage.reading import item_parts
 
-__all__ = ["NewFolder", "Picture", "open_to_append", "replacing", "replacing_folder", "write_file", "write_picture"]
+__all__ = [
+    "NewFolder",
+    "Picture",
+    "append",
+    "open_to_append",
+    "replacing",
+    "replacing_folder",
+    "write_file",
+    "write_picture",
+]
 
 _CHUNK = 2**20
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -142,7 +151,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[NewFolder]:
 
 
 def open_to_append(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file to read it and to write at its end; it is made if it is missing.
+    """Open a regular file to read it and to `append` to it; it is made if it is missing.
 
     Raises:
         UsageError: it cannot be written, or is no regular file.
@@ -152,7 +161,26 @@ def open_to_append(path: str | os.PathLike[str]) -> BinaryIO:
         old = _look(path)
         if old is not None and not stat.S_ISREG(old.st_mode):
             raise UsageError("is no regular file", where=str(path))
-        return os.fdopen(os.open(path, flags, 0o666), "a+b")
+        # Without a buffer, so that what cannot be written is not tried again when the file is closed.
+        return open(path, "a+b", buffering=0, opener=lambda name, _: os.open(name, flags, 0o666))
+
+
+def append(stream: BinaryIO, content: bytes) -> None:
+    """Write to the end of what `open_to_append` has opened; returns when it is on the disk.
+
+    Raises:
+        UsageError: it cannot be written; nothing of it is in the file then.
+    """
+    with _explained(stream.name):
+        end = stream.seek(0, os.SEEK_END)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[stream.write(rest) :]
+            os.fsync(stream.fileno())
+        except BaseException:
+            stream.truncate(end)
+            raise
 
 
 @contextmanager

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from refcoreml.comparison import tables
 from refcoreml.errors import UsageError
+from refcoreml.storage.writing import append, open_to_append
 
 __all__ = ["Configuration", "Journal", "Record", "identity"]
 
@@ -157,21 +157,18 @@ class Journal:
 
     path: Path | None
     found: dict[str, Record] = field(default_factory=dict)
-    _file: IO[bytes] | None = None
+    _file: BinaryIO | None = None
 
     def __enter__(self) -> Journal:
         """Opens the file, and reads what is in it."""
         if self.path is not None:
-            try:
-                self._file = open(self.path, "a+b")
-                self._read(self._file)
-            except OSError as error:
-                raise UsageError(f"cannot be written: {error}", where=str(self.path)) from error
+            self._file = open_to_append(self.path)
+            self._read(self._file)
         return self
 
-    def _read(self, file: IO[bytes]) -> None:
+    def _read(self, file: BinaryIO) -> None:
         file.seek(0)
-        content = file.read()
+        content = file.read()  # of our own making, so without a limit
         whole = content.rfind(b"\n") + 1
         if whole < len(content):  # torn
             file.truncate(whole)
@@ -191,9 +188,7 @@ class Journal:
         self.found[key] = record
         if self._file is not None:
             line = json.dumps({"id": key, "record": tables.plain(record)}, allow_nan=False)
-            self._file.write(line.encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            append(self._file, line.encode() + b"\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from refcoreml.errors import RefCoreMLError
+from refcoreml.storage.writing import write_file
 
 _EPILOG = """\
 examples:
@@ -76,9 +77,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             figures = ", ".join(f"{p} {', '.join(f'{v:.2g}' for v in values[p])}" for p in values)
             console.print(f"{name} (median, 90 %, 99 %): {figures}")
     if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
-            file.write("\n")
+        write_file(f"{json.dumps(report, indent=1)}\n".encode(), options.json)
     return 1 if report["unexplained"] else 0
 
 

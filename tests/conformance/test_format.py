@@ -255,6 +255,29 @@ def test_a_damaged_description_is_told(case, fields, problem):
         read_case(case)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["case.json", "model.mlmodel", "arrays.npy"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "device", "sparse"])
+def test_files_that_are_not_the_case_s_own_are_refused(case, tmp_path, name, kind):
+    path = case / name
+    path.rename(tmp_path / "away")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "sparse":
+        with path.open("wb") as stream:
+            stream.truncate(2**35)
+    else:
+        path.symlink_to(tmp_path / "away" if kind == "link" else "/dev/zero")
+    with pytest.raises(CaseError, match="at most" if kind == "sparse" else "is a (link|pipe)"):
+        read_all(case)
+
+
+def read_all(folder):
+    found = read_case(folder)
+    found.check_model()
+    found.read_inputs()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
 def test_a_description_that_is_none_is_told(case, text):
     (case / "case.json").write_text(text)

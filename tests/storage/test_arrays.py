@@ -58,7 +58,8 @@ def test_archives_of_numpy(tmp_path: Path, form: Any) -> None:
     ("arrays", "problem"),
     [
         ({"a\0b": 1}, "NUL"),
-        ({"x": 1, "x.npy": 2}, "one entry"),
+        ({"x": 1, "x.npy": 2}, "two arrays"),
+        ([("x", 1), ("x", 2)], "two arrays"),
         ({"\ud800": 1}, "no valid text"),
         ({"x": np.array([{}], object)}, "objects"),
     ],
