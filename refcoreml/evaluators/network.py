@@ -33,11 +33,13 @@ class NeuralNetworkEvaluator:
         self.legacy_ranks = self.interface.rank5
         # A first look at the shapes finds what does not fit before anybody predicts.
         if not self.interface.open_shapes:
-            self.shapes()
+            self.interface.check_outputs(self.shapes())
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Computes the outputs by feature name from checked inputs."""
         blobs = self.network.run(self.interface.to_blobs(inputs), observe)
+        if self.interface.open_shapes:
+            self.interface.check_outputs({name: blob.shape for name, blob in blobs.items()})
         return self.interface.from_blobs(blobs)
 
     def trace(self, inputs: Mapping[str, Any]) -> Trace:

@@ -322,7 +322,7 @@ class Interface:
           only (Apple's tests expect it behind an image of rank 4). In the rank-5 world (where Apple's own tests
           squeeze before they compare, so that this is a choice): the declared shape if it has as many elements as the
           blob; else, where Seq and Batch are 1, [C] if H and W are 1 too and [C, H, W] if not; else
-          [Seq, Batch, C, H, W].
+          [Seq, Batch, C, H, W]. A declared shape that is false is not insisted on, see `check_outputs`.
         * images: [C, H, W], which must be the last dimensions of the blob, all others being 1.
         * int64, double: the only element of the blob.
         * of a classifier: the label with the greatest score, the first of equals; the scores by label as they are (no
@@ -357,15 +357,60 @@ class Interface:
 
     def _scores(self, classes: _Classes, blobs: Mapping[str, Array]) -> Array:
         blob = blobs[classes.blob]
+        self._check_count(classes, blob.shape)
         if self.rank5 and blob.shape[:2] != (1, 1):
             raise InputError(
                 f"scores came for Seq {blob.shape[0]} and Batch {blob.shape[1]}, but a prediction has one label",
                 where=self._where,
                 remedy="Predict one at a time",
             )
-        if blob.size != len(classes.labels):
-            raise self._invalid(f"blob {classes.blob!r} holds {blob.size} scores for {len(classes.labels)} labels")
         return blob.reshape(-1)
+
+    def _check_count(self, classes: _Classes, shape: Shape) -> None:
+        count = math.prod(shape[2:] if self.rank5 else shape)
+        if count != len(classes.labels):
+            raise self._invalid(f"blob {classes.blob!r} holds {count} scores for {len(classes.labels)} labels")
+
+    def check_outputs(self, shapes: Mapping[str, Shape]) -> None:
+        """Compare the shapes of output blobs with the declarations, those that are known.
+
+        An array has the shape that the network computes, whatever is declared. Nothing says that Core ML insists on
+        the declaration, and models with false ones have run: with (6,) for 200 steps of 6 (apple/coremltools#162),
+        without leading ones (apple/coremltools#1942). But who reads the declaration is misled; so a shape that it does
+        not explain causes a `RefCoreMLWarning`. Where inputs may have several shapes, so may outputs, and nothing is
+        compared.
+
+        Raises:
+            InvalidModelError: there are not as many scores as labels.
+        """
+        if self._classes and self._classes.blob in shapes:
+            self._check_count(self._classes, shapes[self._classes.blob])
+        if any(feature.shapes.listed or feature.shapes.ranges for feature in self._inputs):
+            return
+        for feature in self._outputs:
+            shape = shapes.get(feature.name)
+            if shape is None or feature.kind != "array" or self._role(feature) != "blob":
+                continue
+            if not self._explains(feature, shape):
+                warnings.warn(
+                    f"output {feature.name!r} is declared as {feature.describe()}, but the network computes "
+                    f"{' x '.join(map(str, shape))}; the declared shape is not insisted on",
+                    RefCoreMLWarning,
+                    stacklevel=4,
+                )
+
+    def _explains(self, feature: Feature, shape: Shape) -> bool:
+        """Whether the declared shape tells the lengths of a blob: all but those of 1, and in rank 5 Seq and Batch."""
+        shapes = feature.shapes
+        if shapes.default is None or not shapes.problem(shape):
+            return True
+        if self.rank5 and math.prod(shapes.default) == math.prod(shape):
+            return True  # it is returned in the declared shape
+        lengths = _without_ones(shape[2:] if self.rank5 else shape)
+        allowed = (shapes.default, *shapes.listed)
+        if self.rank5 and shapes.ranges:
+            allowed = (*allowed, *(part for part in (shape[2:], shape[2:3]) if not shapes.problem(part)))
+        return lengths in map(_without_ones, allowed)
 
     def source_of(self, feature: Feature) -> tuple[str, tuple[str | int, ...]]:
         """The blob that an output is made of; with the labels of its scores, if it comes from a classifier's."""

@@ -505,6 +505,72 @@ def test_exact_outputs(declared: tuple[int, ...], blob: tuple[int, ...], shape: 
     assert made.from_blobs({"y": np.zeros(blob, np.float32)})["y"].shape == shape
 
 
+@pytest.mark.parametrize(
+    ("exact", "declared", "computed", "explained"),
+    [
+        (True, (1, 10), (1, 7), False),
+        (True, (10,), (1, 7), False),
+        (True, (2, 5), (5, 2), False),
+        (True, (7,), (1, 7, 1), True),
+        (True, (2, 5), (2, 1, 5), True),
+        (True, (), (2, 5), True),
+        (False, (10,), (1, 1, 7, 1, 1), False),
+        (False, (3, 5, 7), (1, 1, 3, 7, 4), False),
+        (False, (5, 3, 7), (1, 1, 3, 5, 7), True),  # returned so
+        (False, (6,), (4, 2, 6, 1, 1), True),  # Seq and Batch are never declared (apple/coremltools#162)
+        (False, (3, 5, 7), (4, 2, 3, 5, 7), True),
+        (False, (6,), (4, 2, 5, 1, 1), False),
+    ],
+)
+def test_false_shapes_of_outputs_cause_a_warning(
+    exact: bool, declared: tuple[int, ...], computed: tuple[int, ...], explained: bool
+) -> None:
+    made = interface(passing({"x": (3,)}, {"y": build.array(*declared)}, exact=exact))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made.check_outputs({"y": computed})
+    texts = [str(one.message) for one in caught]
+    assert [text.startswith("output 'y' is declared as MultiArray (Float32") for text in texts] == [True] * (
+        not explained
+    )
+    assert all(f"but the network computes {' x '.join(map(str, computed))};" in text for text in texts)
+
+
+def test_false_shapes_are_seen_at_load_where_the_input_has_one_shape_else_at_a_prediction() -> None:
+    with pytest.warns(
+        RefCoreMLWarning, match=r"output 'y' is declared as MultiArray \(Float32 1 x 10\).*computes 1 x 7"
+    ):
+        exact = refcoreml.load(passing({"x": (1, 7)}, {"y": build.array(1, 10)}, exact=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert exact.predict({"x": np.ones((1, 7))})["y"].shape == (1, 7)
+        rank5 = refcoreml.load(passing({"x": (7,)}, {"y": build.array(10)}))
+    with pytest.warns(RefCoreMLWarning, match="declared as .*10.*computes 1 x 1 x 7 x 1 x 1"):
+        assert rank5.predict({"x": np.ones(7)})["y"].shape == (7,)
+
+
+def test_where_inputs_have_several_shapes_outputs_have_too() -> None:
+    flexible = build.array(1, 7)
+    flexible.multiArrayType.shapeRange.sizeRanges.add(lowerBound=1, upperBound=1)
+    flexible.multiArrayType.shapeRange.sizeRanges.add(lowerBound=1, upperBound=-1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = refcoreml.load(passing({"x": flexible}, {"y": build.array(1, 7)}, exact=True))
+        assert model.predict({"x": np.ones((1, 9))})["y"].shape == (1, 9)
+
+
+def test_outputs_may_allow_several_shapes() -> None:
+    several = build.array(1, 7)
+    several.multiArrayType.enumeratedShapes.shapes.add(shape=[1, 7])
+    several.multiArrayType.enumeratedShapes.shapes.add(shape=[1, 9])
+    made = interface(passing({"x": (3,)}, {"y": several}, exact=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.check_outputs({"y": (9, 1)})
+    with pytest.warns(RefCoreMLWarning, match=r"1 x 7 \| 1 x 9"):
+        made.check_outputs({"y": (1, 8)})
+
+
 @pytest.mark.parametrize("leading", [(), (1,), (1, 1)])
 def test_image_outputs(leading: tuple[int, ...]) -> None:
     made = interface(passing({"x": (3,)}, {"y": build.image(7, 5)}, exact=True))
@@ -646,6 +712,8 @@ def test_scores_and_labels_must_be_as_many() -> None:
     made = interface(passing({"x": (3,)}, ["p"], classes=["a", "b"]))
     with pytest.raises(InvalidModelError, match=r"neuralNetworkClassifier: blob 'p' holds 3 scores for 2 labels"):
         made.from_blobs({"p": np.zeros((1, 1, 3, 1, 1), np.float32)})
+    with pytest.raises(InvalidModelError, match=r"neuralNetworkClassifier: blob 'p' holds 5 scores for 2 labels"):
+        refcoreml.load(passing({"x": (5,)}, ["p"], classes=["a", "b"], exact=True))
 
 
 def test_a_batch_has_no_single_label() -> None:
