@@ -212,15 +212,17 @@ class Check:
                 self._observed(lenient.value, inputs, second)
             elif first.ok and (not second.ok or not self._same(first.value, second.value)):
                 self.report("predict leniently", "differs from strict", f"{first}\n{second}")
-        if strict.ok and self.share(0.15):
+        if strict.ok and self.share(0.3):
             precision = rng.choice(["float16", "float64"])
             other = self.attempt(f"load {precision}", lambda: refcoreml.load(data, precision=precision, **options))
             if other.ok:
                 third = self.attempt(f"predict {precision}", lambda: other.value.predict(inputs))
                 self._observed(other.value, inputs, third)
-        if strict.ok and self.share(0.15):
+        if strict.ok and self.share(0.3):
             profile = rng.choice(list(PROFILES))
-            self.attempt(f"oracle {profile}", lambda: oracle(model, inputs, profile))
+            judged = self.attempt(f"oracle {profile}", lambda: oracle(model, inputs, profile))
+            if judged.ok and profile == "fp32":
+                self._within(first, judged)
         return found if isinstance(found, dict) else None
 
     def _observed(self, model: refcoreml.Model, inputs: Mapping[str, Any], predicted: Outcome) -> None:
@@ -235,7 +237,7 @@ class Check:
         seen = self.attempt("observe", lambda: model.observe(inputs, look))
         if not seen.failed:
             self._agree("observe", predicted, seen, "predict")
-        if self.share(0.25) and not seen.failed:
+        if self.share(0.5) and not seen.failed:
             traced: list[Any] = []
 
             def walk() -> None:
@@ -247,6 +249,23 @@ class Check:
                 self.report("trace", "refuses what observe takes", str(walked.error))
             elif walked.ok and not self._same([results for _, results in events], traced):
                 self.report("trace", "numbers differ from observe's", f"{len(events)} and {len(traced)} layers")
+
+    def _within(self, predicted: Outcome, judged: Outcome) -> None:
+        """Holds a prediction in single precision against the oracle's bounds."""
+        if not predicted.ok:
+            if not predicted.failed:
+                self.report("oracle fp32", "takes what predict refuses", str(predicted.error))
+            return
+        for name, answer in judged.value.items():
+            value = predicted.value[name]
+            if not isinstance(value, np.ndarray):
+                continue
+            with np.errstate(all="ignore"):
+                y = np.asarray(value, np.float64)
+                fits = y.shape == answer.value.shape
+                right = fits and ((y == answer.value) | ~(np.abs(y - answer.value) > answer.bound)).all()
+            if not right:
+                self.report("oracle fp32", "prediction outside of the bound", f"{value}\n{answer}")
 
     def _agree(self, operation: str, one: Outcome, other: Outcome, name: str) -> None:
         if one.ok != other.ok:

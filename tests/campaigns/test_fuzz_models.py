@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -131,3 +132,11 @@ def test_a_run_that_tried_nothing_does_not_pass():
     tally.loaded[("all", "all")] = tally.predicted[("all", "all")] = 1000
     tally.outcomes.update({(name, "ok"): 1 for name in fuzz_models.MUST_HAPPEN})
     assert fuzz_models.shortcomings(tally) == []
+
+
+def test_a_fixed_sample_shows_nothing():
+    with warnings.catch_warnings():
+        report = fuzz_models.make_work("sample", None)(range(700), lambda index: None)
+    assert {signature: found.finding.detail for signature, found in report.found.items()} == {}
+    assert report.tally.models == 700
+    assert fuzz_models.shortcomings(report.tally) == []
