@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from refcoreml.testing.bounds import BlobBound, Constants, blob_bounds
-from refcoreml.testing.equivalence import Equivalence, EquivalenceError, assert_equivalent
+from refcoreml.testing.equivalence import Equivalence, EquivalenceError, UndeterminedError, assert_equivalent
 
 if TYPE_CHECKING:
     from refcoreml.testing.conversion import Outcome, check
@@ -32,6 +32,7 @@ __all__ = [
     "Outcome",
     "SpecNetwork",
     "TorchNetwork",
+    "UndeterminedError",
     "assert_equivalent",
     "blob_bounds",
     "check",

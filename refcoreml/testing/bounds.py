@@ -113,4 +113,5 @@ def trace_bounds(
     inputs = known_inputs(evaluator.interface, model._checked(evaluator, inputs), rounding, constants)
     for name, bound, step in bounds.trace_bounds(evaluator.network, inputs, rounding, constants):
         # What is infinite in single precision may be a number in the double precision that it is compared with.
-        yield name, replace(bound, radius=np.where(np.isinf(bound.value), np.inf, bound.radius)), step
+        unseen = np.isinf(bound.value) & (unit >= UNIT32)
+        yield name, replace(bound, radius=np.where(unseen, np.inf, bound.radius)), step

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.errors import RefCoreMLError, UnsupportedModelError
+from refcoreml.errors import RefCoreMLError
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
 from refcoreml.testing._extras import coremltools, torch
+from refcoreml.testing.blame import first_divergence, record_torch, run_torch
 from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
-from refcoreml.testing.compare import Difference, compare_outputs, first_divergence, record_torch
-from refcoreml.testing.defects import DEFECTS, refusal
+from refcoreml.testing.compare import WIDEST, Difference, compare_outputs
+from refcoreml.testing.defects import DEFECTS, all_layers, refusal
 from refcoreml.testing.torch_grammar import TorchNetwork
 
 __all__ = ["Outcome", "check", "convert", "source_constants"]
@@ -96,8 +98,9 @@ def source_constants(module: Any) -> Constants:
 
 
 def in_double(module: Any, inputs: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
-    """The module and its inputs in double precision."""
-    return copy.deepcopy(module).double().eval(), tuple(x.double() if x.is_floating_point() else x for x in inputs)
+    """Copies of the module and its inputs in double precision."""
+    arguments = tuple(x.detach().clone() for x in inputs)
+    return copy.deepcopy(module).double().eval(), tuple(x.double() if x.is_floating_point() else x for x in arguments)
 
 
 @dataclass(frozen=True)
@@ -106,18 +109,20 @@ class Outcome:
 
     Attributes:
         kind: ``agrees``; ``known`` (differs because of defects of the converter that are listed, and agrees without
-            them); ``undetermined`` (rounding may change a decision, nothing can be said); ``refused`` by the converter
-            for a listed reason; ``failed`` (conversion, loading or running, for no listed reason); ``differs``.
+            them); ``undetermined`` (rounding may change a decision, or the bounds in double precision are wider than
+            `WIDEST`, so that nothing can be said); ``refused`` by the converter for a listed reason; ``failed``
+            (conversion, loading or running, for no listed reason); ``differs``.
         message: why.
         difference: the outputs that differ, for ``differs``.
-        tightness: for ``agrees`` the bounds in double and in single precision, each relative to the greatest output.
+        tightness: the widest bounds in double and in single precision, see `Sharpness`; infinite where nothing was
+            compared.
         used: the largest part of the bounds that was used, likewise.
     """
 
     kind: str
     message: str = ""
     difference: Difference | None = None
-    tightness: tuple[float, float] = (0.0, 0.0)
+    tightness: tuple[float, float] = (np.inf, np.inf)
     used: tuple[float, float] = (0.0, 0.0)
 
 
@@ -141,8 +146,12 @@ def check(network: TorchNetwork, spec: Any = None) -> Outcome:
         return outcome
     every = tuple(DEFECTS)
     for defects in (*((name,) for name in every), every):
-        if _check(network, mended(network, defects)).kind in ("agrees", "undetermined"):
-            return Outcome("known", ", ".join(defects), outcome.difference)
+        without = _check(network, mended(network, defects))
+        if without.tightness[0] <= WIDEST:  # without the defects it agrees in double precision
+            return Outcome("known", ", ".join(defects), outcome.difference, without.tightness, without.used)
+        if without.kind == "undetermined":
+            message = f"differs, but without {', '.join(defects)} nothing can be said: {without.message}"
+            return Outcome("undetermined", message, outcome.difference)
     return outcome
 
 
@@ -152,24 +161,20 @@ def mended(network: TorchNetwork, defects: Sequence[str]) -> Any:
     passes = [entry.converter_pass for entry in entries if entry.converter_pass]
     spec = convert(network.module, network.inputs, scripted=network.scripted, without=passes)
     for entry in entries:
-        if entry.mend is not None:
-            entry.mend(spec)
+        if entry.mend is not None and not entry.converter_pass:
+            for layer in all_layers(spec.neuralNetwork):
+                entry.mend(layer)
     return spec
 
 
 def _check(network: TorchNetwork, spec: Any) -> Outcome:
     module, inputs = in_double(network.module, network.inputs)
-    with torch.no_grad():
-        results = module(*inputs)
+    results = run_torch(module, inputs)
     expected = [_double(t) for t in (results if isinstance(results, tuple) else (results,))]
     values = {f"x{i}": x.numpy() for i, x in enumerate(network.inputs)}
     try:
         double, single = load(spec, precision="float64"), load(spec)
         return _compare(double, single, values, expected, source_constants(network.module), module, inputs)
-    except Undetermined as error:
-        return Outcome("undetermined", f"a branch or loop hangs on rounding: {error}")
-    except UnsupportedModelError as error:
-        return Outcome("failed", f"{type(error).__name__}: {error}")
     except RefCoreMLError as error:
         return Outcome("failed", f"{type(error).__name__}: {error}")
 
@@ -190,20 +195,25 @@ def _compare(
     names = [feature.name for feature in double.outputs]
     if len(names) != len(expected):
         return Outcome("differs", f"{len(expected)} outputs became {len(names)}")
-    tightness, used = [], []
-    for model, unit in ((double, UNIT64), (single, UNIT32)):
-        bounds = blob_bounds(double, values, unit=unit, constants=constants)
+    tightness, used, message = [np.inf, np.inf], [0.0, 0.0], ""
+    for number, (model, unit) in enumerate(((double, UNIT64), (single, UNIT32))):
+        try:
+            bounds = blob_bounds(double, values, unit=unit, constants=constants)
+        except Undetermined as error:
+            message = f"{model.precision}: a branch or loop hangs on rounding: {error}"
+            break
         if model is double:
             actual = {name: bounds[name].value for name in names if name in bounds}
         else:
             actual = single.predict(values)
         radii = {name: bounds[name].radius if name in bounds else np.zeros(()) for name in names}
-        difference, size, part = compare_outputs(names, actual, expected, radii)
+        difference, sharpness = compare_outputs(names, actual, expected, radii)
         if difference is not None:
             divergence = first_divergence(double, values, record_torch(module, inputs), constants)
             message = f"{model.precision}: {difference.message}"
             return Outcome("differs", f"{message}; {divergence}", difference)
-        tightness.append(size)
-        used.append(part)
-    kind = "undetermined" if np.isinf(tightness).any() else "agrees"
-    return Outcome(kind, "", None, (tightness[0], tightness[1]), (used[0], used[1]))
+        tightness[number], used[number] = sharpness.width, sharpness.used
+        if not message and sharpness.width > (WIDEST if model is double else sys.float_info.max):
+            message = f"{model.precision}: {sharpness.message}"
+    kind = "undetermined" if message else "agrees"
+    return Outcome(kind, message, None, (tightness[0], tightness[1]), (used[0], used[1]))

@@ -13,7 +13,7 @@ from typing import Any
 
 from refcoreml.testing._extras import torch
 
-__all__ = ["DEFECTS", "REFUSALS", "Defect", "refusal"]
+__all__ = ["DEFECTS", "REFUSALS", "Defect", "all_layers", "refusal"]
 
 
 @dataclass(frozen=True)
@@ -25,42 +25,59 @@ class Defect:
         why: where it comes from.
         example: a minimal module and its input, made anew at each call.
         converter_pass: the pass to leave out.
-        mend: changes a specification into what it should have been.
+        mend: changes the message of a layer into what it should have been, if it looks like the defect; returns
+            whether it does. A layer may look so and be right: what counts is whether the network agrees afterwards.
     """
 
     title: str
     why: str
     example: Callable[[], tuple[Any, Any]]
     converter_pass: str = ""
-    mend: Callable[[Any], None] | None = None
+    mend: Callable[[Any], bool] | None = None
 
 
-def _layers(network: Any) -> Iterator[Any]:
+def all_layers(network: Any) -> Iterator[Any]:
+    """The messages of all layers, those within branches and loops included."""
     for layer in network.layers:
         yield layer
         kind = layer.WhichOneof("layer")
         if kind == "branch":
-            yield from _layers(layer.branch.ifBranch)
-            yield from _layers(layer.branch.elseBranch)
+            yield from all_layers(layer.branch.ifBranch)
+            yield from all_layers(layer.branch.elseBranch)
         elif kind == "loop":
-            yield from _layers(layer.loop.conditionNetwork)
-            yield from _layers(layer.loop.bodyNetwork)
+            yield from all_layers(layer.loop.conditionNetwork)
+            yield from all_layers(layer.loop.bodyNetwork)
 
 
 #: As good as no epsilon; 0 itself would stand for the default.
 _NO_EPSILON = 1e-38
 
 
-def _without_epsilon(kind: str, written: float) -> Callable[[Any], None]:
-    def mend(spec: Any) -> None:
-        for layer in _layers(spec.neuralNetwork):
-            if layer.WhichOneof("layer") == "unary":
-                unary = layer.unary
-                name = unary.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number[unary.type].name
-                if name == kind and abs(unary.epsilon - written) < 1e-3 * written:
-                    unary.epsilon = _NO_EPSILON
+def _without_epsilon(kind: str, written: float) -> Callable[[Any], bool]:
+    def mend(layer: Any) -> bool:
+        unary = layer.unary
+        name = unary.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number[unary.type].name
+        found = layer.WhichOneof("layer") == "unary" and name == kind and _is_about(unary.epsilon, written)
+        if found:
+            unary.epsilon = _NO_EPSILON
+        return found
 
     return mend
+
+
+def _is_about(value: float, written: float) -> bool:
+    return abs(value - written) < 1e-3 * written
+
+
+def _without_normalization(layer: Any) -> bool:
+    """Takes the epsilon from a batch norm of mean 0 and variance 1, which has nothing to normalize."""
+    norm = layer.batchnorm
+    if layer.WhichOneof("layer") != "batchnorm" or norm.computeMeanVar or not _is_about(norm.epsilon, 1e-5):
+        return False
+    if any(norm.mean.floatValue) or any(value != 1 for value in norm.variance.floatValue):
+        return False
+    norm.epsilon = _NO_EPSILON
+    return True
 
 
 def _reciprocal() -> tuple[Any, Any]:
@@ -128,6 +145,7 @@ DEFECTS["scale and shift"] = Defect(
     "the pass fuse_elementwise_to_batchnorm makes it a batch norm of mean 0 and variance 1, and leaves epsilon at 1e-5",
     _scaled,
     converter_pass="common::fuse_elementwise_to_batchnorm",
+    mend=_without_normalization,
 )
 
 #: What the converter says no to, and what that means.

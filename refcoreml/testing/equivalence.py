@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,11 @@ import numpy as np
 from refcoreml.errors import InputError, UsageError
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
+from refcoreml.testing.blame import first_divergence, record_torch, run_torch
 from refcoreml.testing.bounds import AS_STORED, UNIT32, UNIT64, Constants, Undetermined, blob_bounds
-from refcoreml.testing.compare import compare_outputs, first_divergence, record_torch
+from refcoreml.testing.compare import WIDEST, Sharpness, compare_outputs
 
-__all__ = ["Equivalence", "EquivalenceError", "assert_equivalent"]
+__all__ = ["Equivalence", "EquivalenceError", "UndeterminedError", "assert_equivalent"]
 
 
 class EquivalenceError(AssertionError):
@@ -22,12 +24,26 @@ class EquivalenceError(AssertionError):
 
     Attributes:
         output: the output that differs.
-        divergence: the first layer that diverges, in a sentence; empty where the reference cannot be looked into.
+        divergence: the first layer that diverges, or the layers among which it is, in a sentence; empty where the
+            reference cannot be looked into.
     """
 
     def __init__(self, message: str, output: str = "", divergence: str = "") -> None:
         super().__init__(f"{message}\n{divergence}" if divergence else message)
         self.output, self.divergence = output, divergence
+
+
+class UndeterminedError(AssertionError):
+    """The model and its reference agree, but within bounds so wide that this shows nothing.
+
+    Attributes:
+        output: the output with the widest bound.
+        width: this bound, relative to the output's numbers, see `refcoreml.testing.compare.Sharpness`.
+    """
+
+    def __init__(self, message: str, output: str = "", width: float = np.inf) -> None:
+        super().__init__(message)
+        self.output, self.width = output, width
 
 
 @dataclass(frozen=True)
@@ -36,8 +52,9 @@ class Equivalence:
 
     Attributes:
         outputs: the outputs that were compared.
-        double: the widest bound in double precision, relative to the greatest value of its output; None if the
-            reference was in single precision, so that there was nothing to compare.
+        double: the widest bound in double precision, relative to the number that it is about, or to a typical one of
+            the output if that is greater; None if the reference was in single precision, so that there was nothing to
+            compare.
         single: likewise in single precision; None where rounding may change a decision there, such as the most likely
             word in a loop. Bounds of deep networks are wide in single precision: what they show, double precision
             shows.
@@ -55,6 +72,7 @@ def assert_equivalent(
     *,
     reference_inputs: Sequence[Any] | None = None,
     folded: float | None = None,
+    widest: float = WIDEST,
 ) -> Equivalence:
     """Asserts that a model computes what its source does, up to rounding.
 
@@ -72,6 +90,8 @@ def assert_equivalent(
             Needed for images, whose preprocessing the model holds and the reference does not.
         folded: the greatest magnitude among terms that the converter has folded into biases; by default taken from the
             module's parameters (see `refcoreml.testing.conversion.source_constants`), 0 for other references.
+        widest: the widest bound, relative to the output's numbers, within which agreement counts. By default 2^-10, one
+            unit in the last place of half precision; a greater one accepts a comparison that shows less.
 
     Returns:
         How sharp the comparison was.
@@ -79,9 +99,13 @@ def assert_equivalent(
     Raises:
         EquivalenceError: an ``AssertionError``: values, shapes or the number of outputs differ; it names the output,
             the place, the bound, and for a torch module the first layer that diverges.
+        UndeterminedError: an ``AssertionError``: nothing differs, but a bound is wider than ``widest``, or there was no
+            number to compare. Judged by the run in double precision if there is one.
         UsageError: names that the model does not have, or a reference of another type.
         InputError: the inputs do not fit the model, or they decide nothing: rounding may change what a branch does.
     """
+    if not widest > 0:
+        raise UsageError(f"must be a positive number, got {widest}", where="widest")
     double, single = _loaded(model, "float64"), _loaded(model, "float32")
     if double.kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
         raise UsageError(f"bounds can be derived for neural networks, this model is a {double.kind}")
@@ -91,12 +115,12 @@ def assert_equivalent(
     exact = all(value.dtype == np.float64 for value in expected.values())
     names = list(expected)
     runs = [(double, UNIT64), (single, UNIT32)] if exact else [(single, 2 * UNIT32)]
-    widths: dict[str, float] = {}
+    found: dict[str, Sharpness] = {}
     for run, unit in runs:
         try:
             bounds = blob_bounds(double, inputs, unit=unit, constants=constants)
         except Undetermined as error:
-            if widths:  # the comparison in double precision stands
+            if found:  # the comparison in double precision stands
                 break
             raise InputError(f"rounding may turn a branch or loop: {error}", remedy="Choose other inputs") from error
         missing = [name for name in names if name not in bounds]
@@ -105,13 +129,31 @@ def assert_equivalent(
         actual = {name: b.value for name, b in bounds.items()} if run is double else _blobs(run, inputs, names)
         radii = {name: bounds[name].radius for name in names}
         values = [np.asarray(expected[name], np.float64) for name in names]
-        difference, widths[run.precision], _ = compare_outputs(names, actual, values, radii)
+        difference, found[run.precision] = compare_outputs(names, actual, values, radii)
         if difference is not None:
             divergence = ""
             if module is not None:
                 divergence = first_divergence(double, inputs, record_torch(module, arguments), constants)
             raise EquivalenceError(f"in {run.precision}, {difference.message}", difference.name, divergence)
+    _require_sharp(found, widest)
+    widths = {precision: sharpness.width for precision, sharpness in found.items()}
     return Equivalence(tuple(names), widths.get("float64"), widths.get("float32"))
+
+
+def _require_sharp(found: Mapping[str, Sharpness], widest: float) -> None:
+    """Raises `UndeterminedError` unless the bounds of the sharpest run are small."""
+    precision, sharpness = next(iter(found.items()))
+    if sharpness.width <= widest:
+        return
+    advice = "give widest=... to accept a comparison that shows less, or compare parts of the network"
+    if precision == "float32":
+        advice = f"give the reference in float64, or as a torch module; {advice}"
+    raise UndeterminedError(
+        f"undetermined: nothing differs, but in {precision} {sharpness.message}, a part of {sharpness.width:.2g}, more "
+        f"than {widest:.2g}; {advice}",
+        sharpness.name,
+        sharpness.width,
+    )
 
 
 def _loaded(model: Any, precision: str) -> Model:
@@ -139,15 +181,14 @@ def _run_reference(
                 "an input is a picture, which the model preprocesses",
                 remedy="Give reference_inputs: what the reference is to be called with",
             )
-    if not _is_module(reference):
-        return None, (), reference(*given)
+    if not _is_module(reference):  # which may work in place
+        return None, (), reference(*copy.deepcopy(list(given)))
     from refcoreml.testing._extras import torch
     from refcoreml.testing.conversion import in_double
 
     tensors = [value if isinstance(value, torch.Tensor) else _tensor(value) for value in given]
     module, arguments = in_double(reference, tensors)
-    with torch.no_grad():
-        return module, arguments, module(*arguments)
+    return module, arguments, run_torch(module, arguments)
 
 
 def _tensor(value: Any) -> Any:
@@ -161,6 +202,9 @@ def _tensor(value: Any) -> Any:
 def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
     """The reference's outputs as arrays by the model's names."""
     names = [feature.name for feature in model.outputs if feature.kind in ("array", "image", "dictionary")]
+    if not names or (isinstance(outputs, Mapping) and not outputs):
+        lacks = "the reference has no outputs" if names else "the model has no outputs that are arrays"
+        raise UsageError(f"{lacks}, so that there is nothing to compare")
     if isinstance(outputs, Mapping):
         unknown = [name for name in outputs if name not in names]
         if unknown:

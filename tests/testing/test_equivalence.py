@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from refcoreml import InputError, UsageError, build
-from refcoreml.testing import EquivalenceError, assert_equivalent
+from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
+from refcoreml.testing.compare import WIDEST, compare_outputs, typical
 
 W = np.array([[0.5, -1.25, 2.0], [1.5, 0.75, -0.25]], np.float32)
 X = np.array([0.3, -0.7, 1.1], np.float32)
@@ -142,6 +143,152 @@ def test_a_branch_that_hangs_on_rounding_decides_nothing():
     assert report.single is None, "within that of single precision"
     with pytest.raises(EquivalenceError):
         assert_equivalent(branching(2.5), root, x)
+
+
+# ---- What shows nothing is not accepted ----
+
+
+def test_the_widest_bound_is_one_unit_in_the_last_place_of_half_precision():
+    assert np.finfo(np.float16).eps == WIDEST
+
+
+def cancelling(offset):
+    """(W x + offset) - offset in layers, and what it should be: the offset's roundings stay in single precision."""
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("innerProduct", inputs="x", outputs="t", inputChannels=3, outputChannels=2, weights=W)
+    net.add("activation", inputs="t", outputs="u", linear={"alpha": 1.0, "beta": offset})
+    net.add("activation", inputs="u", outputs="y", linear={"alpha": 1.0, "beta": -offset})
+    return net.spec(), W.astype(np.float64) @ X.astype(np.float64)
+
+
+def test_bounds_that_are_not_small_beside_the_output_fail_unless_asked_for():
+    spec, y = cancelling(2.0**16)
+    rounded = np.float32(y)
+    with pytest.raises(
+        UndeterminedError, match=r"undetermined: nothing differs, but in float32 output 'y' at \[.\] is "
+    ):
+        assert_equivalent(spec, rounded, {"x": X})
+    report = assert_equivalent(spec, rounded, {"x": X}, widest=0.5)
+    assert WIDEST < report.single < 0.5
+    report = assert_equivalent(spec, y, {"x": X})
+    assert report.double < WIDEST < report.single, "in double precision the comparison is sharp, and it is what counts"
+
+
+def test_agreement_within_any_bound_is_not_called_a_difference():
+    spec, y = cancelling(2.0**60)
+    with pytest.raises(UndeterminedError) as caught:
+        assert_equivalent(spec, y + 1000, {"x": X})
+    assert caught.value.output == "y"
+    assert caught.value.width > 1
+    assert isinstance(caught.value, AssertionError)
+    assert not isinstance(caught.value, EquivalenceError)
+    assert assert_equivalent(spec, y + 1000, {"x": X}, widest=np.inf).double > 1
+
+
+@pytest.mark.parametrize("widest", [0.0, -1.0, np.nan])
+def test_a_width_must_be_positive(widest):
+    with pytest.raises(UsageError, match="widest: must be a positive number"):
+        assert_equivalent(network().spec(), reference, {"x": X}, widest=widest)
+
+
+def test_an_order_that_rounding_may_exchange_shows_nothing():
+    net = build.Network({"x": (4,)}, ["y"], exact=True)
+    net.add("argSort", inputs="x", outputs="y", axis=0)
+    tied = np.array([3.0, 1.0, 3.0, 2.0])
+    with pytest.raises(UndeterminedError, match="output 'y'"):
+        assert_equivalent(net.spec(), np.argsort(tied, kind="stable"), {"x": tied})
+    clear = np.array([3.0, 1.0, 4.0, 2.0])
+    assert assert_equivalent(net.spec(), np.argsort(clear), {"x": clear}).double == 0
+
+
+def test_numbers_that_may_be_anything_show_nothing():
+    """sqrt(e^x - e^0.5): at 0.5 the root of a rounding error, of either sign."""
+    net = build.Network({"x": (2,)}, ["y"], exact=True)
+    net.add("unary", inputs="x", outputs="t", type="EXP")
+    net.add("activation", inputs="t", outputs="u", linear={"alpha": 1.0, "beta": -float(np.exp(0.5))})
+    net.add("unary", inputs="u", outputs="y", type="SQRT")
+    expected = np.float32([0.0, np.sqrt(np.exp(4.0) - np.exp(0.5))])
+    with pytest.raises(UndeterminedError, match=r"rounding may make any number of output 'y' at \[0\]"):
+        assert_equivalent(net.spec(), expected, {"x": np.array([0.5, 4.0])}, widest=1e6)
+
+
+@pytest.mark.parametrize("given", [{}, []])
+def test_a_reference_without_outputs_is_refused(given):
+    with pytest.raises((UsageError, EquivalenceError), match=r"no outputs|has 0 outputs"):
+        assert_equivalent(network().spec(), given, {"x": X})
+
+
+def test_outputs_without_a_finite_number_show_nothing():
+    net = build.Network({"x": (2,)}, ["y"], exact=True)
+    net.add("unary", outputs="y", type="SQRT")
+    with pytest.raises(UndeterminedError, match="output 'y' has no finite number"):
+        assert_equivalent(net.spec(), np.array([np.nan, np.nan]), {"x": np.array([-1.0, -4.0])})
+
+
+@pytest.mark.parametrize(
+    ("values", "radius", "width"),
+    [
+        ([1.0, 2.0, 3.0], [0.1, 0.1, 0.1], 0.05),  # beside the typical 2, and 0.1 / 3 beside 3
+        ([1.0, 2.0, -1e9], [0.0, 0.5, 100.0], 0.25),  # a masked score does not hide what is beside it
+        ([0.0, 0.0, 0.0], [0.0, 1e-9, 0.0], np.inf),
+        ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 0.0),
+        ([1.0, 2.0, 3.0], [0.0, np.inf, 0.0], np.inf),
+        ([1.0, np.inf, 3.0], [0.0, 0.0, 0.0], 0.0),
+        ([], [], np.inf),
+    ],
+)
+def test_the_width_of_a_comparison(values, radius, width):
+    found, sharpness = compare_outputs(["y"], {"y": values}, [values], {"y": np.array(radius)})
+    assert found is None
+    assert sharpness.width == pytest.approx(width)
+
+
+def test_the_least_sharp_of_several_outputs_counts():
+    values, radii = {"a": [1.0], "b": [4.0], "c": [2.0]}, {"a": np.array([0.1]), "b": np.array([1.0]), "c": np.zeros(1)}
+    found, sharpness = compare_outputs(list("abc"), values, list(values.values()), radii)
+    assert (found, sharpness.name, sharpness.width) == (None, "b", 0.25)
+    assert typical([0.0, np.inf, -3.0, 5.0]) == 4
+
+
+def test_certain_infinities_are_compared():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("loadConstantND", inputs=[], outputs="m", shape=(3,), data=np.float32([0, -np.inf, 0]))
+    net.add("addBroadcastable", inputs=["x", "m"], outputs="y")
+    y = X.astype(np.float64) + np.array([0, -np.inf, 0])
+    assert assert_equivalent(net.spec(), y, {"x": X}).double < 1e-14
+    with pytest.raises(EquivalenceError, match="expected 5"):
+        assert_equivalent(net.spec(), np.array([y[0], 5.0, y[2]]), {"x": X})
+
+
+MASKS = [-np.inf, float(np.finfo(np.float32).min), -1e20, -1e9]
+
+
+@pytest.mark.parametrize("value", MASKS)
+def test_faults_behind_a_masked_softmax_are_found(value):
+    """softmax(exp(x) + m) v with a causal mask."""
+    rng = np.random.default_rng(2)
+    x, v = rng.normal(size=(3, 5)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32)
+    mask = np.where(np.triu(np.ones((3, 5), bool), 3), value, 0.0).astype(np.float32)
+
+    def attention(scale):
+        net = build.Network({"x": (3, 5)}, ["y"], exact=True)
+        net.add("loadConstantND", inputs=[], outputs="m", shape=(3, 5), data=mask)
+        net.add("unary", inputs="x", outputs="t", type="EXP")
+        net.add("addBroadcastable", inputs=["t", "m"], outputs="s")
+        net.add("softmaxND", inputs="s", outputs="p", axis=-1)
+        sizes = {"weightMatrixFirstDimension": 5, "weightMatrixSecondDimension": 2}
+        net.add("batchedMatmul", inputs="p", outputs="y", weights=np.float32(scale) * v.T, **sizes)
+        return net.spec()
+
+    def expected(x):
+        s = np.exp(np.asarray(x, np.float64)) + mask
+        p = np.exp(s - s.max(-1, keepdims=True))
+        return p / p.sum(-1, keepdims=True) @ v
+
+    assert assert_equivalent(attention(1), expected, {"x": x}).double < 1e-12
+    for scale in (3, 1 + 1e-4):
+        with pytest.raises(EquivalenceError):
+            assert_equivalent(attention(scale), expected, {"x": x})
 
 
 def test_a_torch_module_names_the_first_layer_that_diverges():
