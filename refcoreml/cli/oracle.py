@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.cli.console import check_target, out, print_json, shape_text, table
+from refcoreml.cli.console import check_target, errors, out, print_json, shape_text, table
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.model import load
 from refcoreml.oracle import PROFILES, Answer, oracle
@@ -20,7 +20,8 @@ examples:
   refcoreml oracle Net.mlmodel --input x=x.npy --profile fp16/acc32 -o answers.npz
 
 the .npz holds for each output NAME its value, NAME.bound, NAME.check and of classifiers NAME.labels: an implementation
-is right where it equals the value, infinities and NaN included, or is not farther away than the bound
+is right where it equals the value, infinities and NaN included, or is not farther away than the bound; a bound of inf
+means undetermined: rounding may make any number. Exit code 1 if this is so for every number of every output.
 """
 
 
@@ -58,7 +59,20 @@ def run(options: argparse.Namespace) -> int:
         _show(answers, options.profile)
     if options.output:
         write_npz(_arrays(answers), options.output)
-    return 0
+    if any(_open_places(answer) < answer.bound.size for answer in answers.values()):
+        return 0
+    errors.print(
+        f"everything is undetermined: in {options.profile}, rounding may make any number of every output; choose other "
+        "inputs, or look at single layers",
+        style="bold red",
+        markup=False,
+    )
+    return 1
+
+
+def _open_places(answer: Answer) -> int:
+    """How many numbers are undetermined."""
+    return int(np.isinf(answer.bound).sum())
 
 
 def _arrays(answers: dict[str, Answer]) -> Iterator[tuple[str, Any]]:
@@ -78,7 +92,11 @@ def _show(answers: dict[str, Answer], profile: str) -> None:
     columns = table(profile, "shape", "check", *numbers, right=numbers)
     for name, answer in answers.items():
         sure = np.isfinite(answer.bound) & np.isfinite(answer.value)
-        value, bound = (f"{np.abs(part[sure]).max(initial=0):.6g}" for part in (answer.value, answer.bound))
-        open_places = int(np.isinf(answer.bound).sum())
-        columns.add_row(name, shape_text(answer.value.shape), answer.check, value, bound, str(open_places or "none"))
+        # Without a number that is known there is no greatest one.
+        value, bound = (
+            f"{np.abs(part[sure]).max():.6g}" if sure.any() else "-" for part in (answer.value, answer.bound)
+        )
+        open_places = _open_places(answer)
+        count = f"all {open_places}" if open_places == answer.bound.size else str(open_places or "none")
+        columns.add_row(name, shape_text(answer.value.shape), answer.check, value, bound, count)
     out.print(columns)

@@ -21,7 +21,8 @@ examples:
   python -m refcoreml.testing --networks 5000 --seed 7 --json report.json
   python -m refcoreml.testing --networks 50 --shape U-Net --shape attention
 
-exit codes: 0 nothing unexplained, 1 a network differs or fails, 2 wrong arguments or a missing package
+exit codes: 0 networks agree, or differ by known defects, and nothing is unexplained; 1 a network differs or fails, or
+none could be compared; 2 wrong arguments or a missing package
 """
 
 
@@ -78,7 +79,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             console.print(f"{name} (median, 90 %, 99 %): {figures}")
     if options.json:
         write_file(f"{json.dumps(report, indent=1)}\n".encode(), options.json)
-    return 1 if report["unexplained"] else 0
+    compared = any(report["kinds"].get(kind) for kind in campaign.COMPARED)
+    if not compared:
+        console.print("no network was compared", style="bold red")
+    return 0 if compared and not report["unexplained"] else 1
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -20,6 +20,8 @@ __all__ = ["KINDS", "Summary", "run"]
 #: In the order of the columns; the last two are what a run must not find.
 KINDS = ("agrees", "known", "undetermined", "refused", "failed", "differs")
 UNEXPLAINED = ("failed", "differs")
+#: What shows that anything was compared.
+COMPARED = ("agrees", "known")
 
 #: Networks that one run of Hypothesis draws. Later ones are more and more variations of earlier ones.
 _CHUNK = 10

@@ -214,3 +214,42 @@ def test_the_command_counts_and_explains(capsys, tmp_path):
     assert '"perceptron"' in out.read_text()
     assert main(["--networks", "2", "--shape", "spiral"]) == 2
     assert "no shape 'spiral'" in capsys.readouterr().err
+
+
+def test_a_run_in_which_nothing_is_compared_is_no_success(capsys, monkeypatch):
+    from refcoreml.testing import campaign
+    from refcoreml.testing.__main__ import main
+
+    arguments = ["--networks", "2", "--shape", "perceptron"]
+    for kind in ("undetermined", "refused"):
+        monkeypatch.setattr(campaign, "check", lambda network, kind=kind: conversion.Outcome(kind, "a reason"))
+        assert main(arguments) == 1
+        assert "no network was compared" in capsys.readouterr().out
+
+
+def test_agreement_within_a_wide_bound_is_undetermined():
+    """(x + 2^60) - 2^60 is x within 2^60 u, in double precision too."""
+
+    class Shifted(torch.nn.Module):
+        def forward(self, x):
+            return torch.tanh(x) + 2.0**60 - 2.0**60
+
+    outcome = check(single(Shifted(), torch.tensor([[0.5, -0.25, 1.5]])))
+    assert outcome.kind == "undetermined"
+    assert outcome.tightness[0] > 1
+    assert "output" in outcome.message
+
+
+def test_a_defect_is_known_only_if_something_is_compared_without_it(monkeypatch):
+    """Without the defect nothing can be said: then it explains nothing."""
+    module, x = DEFECTS["reciprocal"].example()
+    network, examine = single(module, x), conversion._check
+
+    def unsure(network, spec):
+        found = examine(network, spec)
+        return found if found.kind == "differs" else conversion.Outcome("undetermined", "a branch hangs on rounding")
+
+    monkeypatch.setattr(conversion, "_check", unsure)
+    outcome = check(network)
+    assert outcome.kind == "undetermined"
+    assert "differs, but without reciprocal nothing can be said: a branch hangs on rounding" in outcome.message
