@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from refcoreml.features import RefCoreMLWarning
+from refcoreml.kernels.half import Losses, listed, losses
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.spec import schema
 from refcoreml.spec.weights import weight_encoding, weight_fields
@@ -51,15 +55,24 @@ def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rou
 
 
 def round_weights(message: Any, storage: Rounding) -> None:
-    """Rounds every floating-point weight and lookup table inside a message, in place."""
-    for _, weights in weight_fields(message):
-        _round(weights, storage)
+    """Round every floating-point weight and lookup table inside a message, in place.
+
+    Numbers that become infinite or 0 by that cause a `RefCoreMLWarning`.
+    """
+    lost = [f"{place}: {found}" for place, weights in weight_fields(message) for found in _round(weights, storage)]
+    if lost:
+        text = f"half precision loses numbers of {len(lost)} fields of weights: {listed(lost)}"
+        warnings.warn(text, RefCoreMLWarning, stacklevel=2)
 
 
-def _round(weights: Any, storage: Rounding) -> None:
+def _round(weights: Any, storage: Rounding) -> Iterator[Losses]:
+    """Round the numbers of one message; yields what is lost."""
     for holder in (weights, weights.quantization.lookupTableQuantization):
         if len(holder.floatValue):
+            values = np.array(holder.floatValue, np.float32)
             with np.errstate(over="ignore"):
-                rounded = np.array(holder.floatValue, np.float32).astype(storage.format)
+                rounded = values.astype(storage.format).astype(np.float32)
             del holder.floatValue[:]
-            holder.floatValue.extend(rounded.astype(np.float32))
+            holder.floatValue.extend(rounded)
+            if storage.format == np.float16 and (found := losses(values, rounded)):
+                yield found

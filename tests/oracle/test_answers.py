@@ -10,6 +10,7 @@ from PIL import Image
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, UsageError
+from refcoreml.features import RefCoreMLWarning
 from refcoreml.oracle import PROFILES, blob_answers, layer_answers, oracle
 from refcoreml.oracle.balls import Ball, Rounding, quantum
 from refcoreml.oracle.deviation import spread
@@ -30,6 +31,13 @@ def answer(kind, *inputs, profile="fp32", **fields):
 
 
 # ---- Storage ----
+
+
+@pytest.mark.parametrize(("weight", "what"), [(70000, "is 70000, the largest"), (1e-9, "is 1e-09, too small")])
+def test_weights_that_half_precision_loses_are_named(weight, what):
+    fields = {"inputChannels": 1, "outputChannels": 2, "weights": np.float32([[1], [weight]])}
+    with pytest.warns(RefCoreMLWarning, match=rf"layers\[0\].innerProduct.weights: number \[1\] {what}"):
+        answer("innerProduct", [1], profile="fp16/acc32", **fields)
 
 
 def test_inputs_and_weights_are_stored_first():
