@@ -781,8 +781,8 @@ def finish_output(feature: Feature, value: Any) -> Any:
 
     * arrays: a new array of the declared type; Float16 comes as float32 that holds half-precision values. The shape
       stays, but a number without dimensions gets the shape (1,). For integer types fractions are cut off; the
-      specification does not say so, but it is what a conversion in C does. What does not fit saturates, NaN becomes 0,
-      both with a `RefCoreMLWarning`.
+      specification does not say so, but it is what a conversion in C does. What does not fit saturates, or becomes
+      infinite in types of floats, and NaN becomes 0 in those of integers, with a `RefCoreMLWarning`.
     * images, given as [C, H, W] with channels in the declared order: limited to 0..255 and rounded to the nearest
       integer, halves to even (no specification says how to round); NaN becomes 0 with a warning. Colour comes as PIL
       mode RGBA with alpha 255, gray as L, float16 gray as F, unlimited, rounded to half precision.
@@ -828,9 +828,17 @@ def _finish_array(feature: Feature, array: NDArray[Any]) -> NDArray[Any]:
     dtype = _DTYPES[feature.element]
     if issubclass(dtype, np.integer):
         return _to_integers(array, dtype, f"output {feature.name!r}")
+    result = _to_floats(array, dtype, f"output {feature.name!r}")
+    return result.astype(np.float32) if dtype is np.float16 else result
+
+
+def _to_floats(values: NDArray[Any], dtype: type[Any], where: str) -> NDArray[Any]:
+    """Round to a new array; what is too large becomes an infinity, with a warning."""
     with np.errstate(over="ignore"):
-        result = np.array(array, dtype, order="C")
-        return result.astype(np.float32) if dtype is np.float16 else result
+        result = np.array(values, dtype, order="C")
+    if not np.can_cast(values.dtype, dtype) and (np.isinf(result) & np.isfinite(values)).any():
+        _warn_of_values(where, f"holds values beyond {np.dtype(dtype)}, now infinite")
+    return result
 
 
 def _to_integers(values: NDArray[Any], dtype: type[Any], where: str) -> NDArray[Any]:
@@ -874,8 +882,7 @@ def _finish_image(feature: Feature, planes: NDArray[Any]) -> Image.Image:
     if problem:
         raise _misfit(feature, f"the model computes {planes.shape[2]} x {planes.shape[1]} (width x height): {problem}")
     if _MODES[feature.element] == "F":
-        with np.errstate(over="ignore"):
-            return Image.fromarray(planes[0].astype(np.float16).astype(np.float32))
+        return Image.fromarray(_to_floats(planes[0], np.float16, f"output {feature.name!r}").astype(np.float32))
     pixels = _to_bytes(planes, f"output {feature.name!r}")
     if feature.channels == 1:
         return Image.fromarray(np.ascontiguousarray(pixels[0]))

@@ -731,6 +731,29 @@ def test_output_values_are_widened_or_rounded() -> None:
     assert finish_output(array(1, data_type="FLOAT16"), blob)[0] == 0.0999755859375
 
 
+@pytest.mark.parametrize(
+    ("data_type", "values", "expected"),
+    [
+        ("FLOAT16", np.float32([65519, 65520, -7e4]), [65504, np.inf, -np.inf]),
+        ("FLOAT32", np.array([1e38, -1e39]), [1e38, -np.inf]),
+    ],
+)
+def test_floats_that_do_not_fit_become_infinite_with_a_warning(data_type, values, expected):
+    declared = array(len(values), data_type=data_type)
+    with pytest.warns(RefCoreMLWarning, match=f"holds values beyond {data_type.lower()}, now infinite"):
+        result = finish_output(declared, values)
+    np.testing.assert_array_equal(result, np.float32(expected))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        finish_output(declared, np.array([np.inf, 1.0, np.nan]))
+
+
+def test_gray_images_of_floats_warn_too():
+    planes = np.full((1, 5, 7), 7e4)
+    with pytest.warns(RefCoreMLWarning, match="holds values beyond float16, now infinite"):
+        finish_output(image(color="GRAYSCALE_FLOAT16"), planes)
+
+
 def test_integer_outputs_cut_fractions_off() -> None:
     blob = np.array([2.9, -2.9, 0.5, -0.5], np.float32)
     assert finish_output(array(4, data_type="INT32"), blob).tolist() == [2, -2, 0, 0]
