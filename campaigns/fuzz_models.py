@@ -77,7 +77,7 @@ def make_work(seed: str, models: Path | None) -> workers.Work:
     """What a worker does: the models of a range."""
     quiet()
     seeds = collect(models)
-    memory = _Memory()
+    memory = workers.Memory()
 
     def work(chunk: range, begin: Callable[[int], None]) -> Report:
         report = Report()
@@ -96,25 +96,6 @@ def make_work(seed: str, models: Path | None) -> workers.Work:
         return report
 
     return work
-
-
-class _Memory:
-    """Watches the most memory that the process has used; where the system cannot tell, nothing grows."""
-
-    #: Bytes by which one model may make the process grow.
-    BUDGET = 1 << 30
-
-    def grown(self) -> int:
-        """Bytes above the budget since the last call; 0 if it was kept."""
-        try:
-            with open("/proc/self/status") as status:
-                peak, now = (int(line.split()[1]) << 10 for line in status if line.startswith(("VmHWM", "VmRSS")))
-            if peak - now < self.BUDGET:
-                return 0
-            Path("/proc/self/clear_refs").write_text("5")
-            return peak - now
-        except (OSError, ValueError):
-            return 0
 
 
 def _count(tally: Tally, check: Check, mutator: Mutator) -> None:
