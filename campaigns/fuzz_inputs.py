@@ -1,9 +1,9 @@
 """Odd inputs by the ten thousand: ``python -m campaigns.fuzz_inputs --count 50000 --seed 1 --jobs 2``.
 
-Each call of a public function gets good arguments, some of which are replaced by odd values (`campaigns.odd_values`), or
-by the same array in another form. It returns, or raises one of the errors that it may raise, within two seconds and the
-memory of a worker. A prediction from an array must be that from a plain copy of the array. Commands get files that are
-cut, patched or made up, and must not end with the exit code for faults of refcoreml.
+Each call of a public function gets good arguments, some of which are replaced by odd values (`campaigns.odd_values`),
+or by the same array in another form. It returns, or raises one of the errors that it may raise, within two seconds and
+the memory of a worker. A prediction from an array must be that from a plain copy of the array. Commands get files
+that are cut, patched or made up, and must not end with the exit code for faults of refcoreml.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import reprlib
 import sys
 import tempfile
 import time
@@ -378,7 +379,7 @@ class Inputs:
         return partial(check_inputs, model.inputs, self._inputs(name), legacy_ranks=self._rng.random() < 0.3)
 
     def _prepare_image(self) -> Any:
-        name, model = self._model()
+        _, model = self._model()
         picture = self._rng.choice([self._odd.picture(), self._odd.picture(), self._any()])
         resize = self._sometimes(self._rng.choice(["fill", "fit", "crop", None]), 0.2)
         return partial(prepare_image, picture, model.inputs[0], resize)
@@ -443,16 +444,18 @@ class Inputs:
 
     def _selectors(self) -> Any:
         rng = self._rng
-        tensors = weight_tensors(self._models["legacy"])
+        tensors, odd, matrices = weight_tensors(self._models["legacy"]), rng.random() < 0.6, selectors.matrices
+        value = self._any() if odd else 4
+        text = value if odd else "*"
         chosen = rng.choice(
             [
-                lambda: selectors.parse(self._sometimes("count>=4", 0.7)),
-                lambda: selectors.by_name(self._sometimes("fc*")),
-                lambda: selectors.by_kind(self._sometimes("innerProduct")),
-                lambda: selectors.by_field(self._sometimes("*")),
-                lambda: selectors.at_least(count=self._sometimes(4)),
-                lambda: selectors.at_most(channels=self._sometimes(4)),
-                lambda: selectors.matrices & self._sometimes(selectors.everything, 0.8),
+                lambda: selectors.parse(text if odd else rng.choice(["count>=4", "name=fc*"])),
+                lambda: selectors.by_name(text),
+                lambda: selectors.by_kind(text),
+                lambda: selectors.by_field(text),
+                lambda: selectors.at_least(count=value),
+                lambda: selectors.at_most(channels=value),
+                lambda: matrices & value if odd else matrices | selectors.everything,
             ]
         )
         return lambda: [chosen()(tensor) for tensor in tensors]
@@ -478,7 +481,6 @@ class Inputs:
         return partial(assert_equivalent, model, reference, inputs, **options), (CallbackError,)
 
     def _build_a_network(self) -> Any:
-        rng = self._rng
         good = {"inputs": {"x": (3,)}, "outputs": ["y"], "classes": ["a", "b"], "regressor": True, "exact": True}
         options = {"inputs": {"x": self._sometimes((3,))}, "outputs": ["y"], **self._options(**good)}
         name, shape = self._sometimes("x"), self._sometimes(3)
@@ -486,7 +488,8 @@ class Inputs:
         def call() -> None:
             net = build.Network(**options)
             net.add("activation", outputs="y", ReLU={})
-            net.preprocess(name, channel_scale=shape) if rng.random() < 0.3 else build.array(shape)
+            net.preprocess(name, channel_scale=shape)
+            build.array(shape)
             build.image(shape, shape)
             net.spec()
 
@@ -511,7 +514,7 @@ class Inputs:
         if rng.random() < 0.2:
             fields = {**fields, rng.choice(["\x1b[2J", "bias", "n_groups", "isOutput"]): self._any()}
         net = build.Network({"x": (3,)}, ["y"])
-        return lambda: net.add(self._sometimes(kind, 0.1), **fields)
+        return partial(net.add, self._sometimes(kind, 0.1), **fields)
 
     def _load(self) -> Any:
         spec = self._models["legacy"].spec
@@ -525,20 +528,21 @@ class Inputs:
 
     def _files(self) -> Any:
         rng = self._rng
-        name = rng.choice(list(self._paths))
-        model, path = self._paths[name], self._file(rng.choice(["npy", "npz", "json", "png"]))
-        given = rng.choice([f"x={path}", f"{path}", f"x={_words(rng)}", f"dictionary={path}", f"{_words(rng)}={path}"])
-        target = self._folder / f"out.{rng.choice(['npz', 'png', 'mlmodel', 'txt'])}"
+        name = rng.choice(["array", "legacy", "RGB", "classifier", "legacy"])
+        model, ending = self._paths[name], rng.choice(["npy", "npz", "json"]) if name != "RGB" else "png"
+        path, plan, labels, archive = self._file(ending), *map(self._file, ("json", "csv", "npz"))
+        given = rng.choice([f"x={path}", f"x={path}", f"{path}", f"x={_words(rng)}", f"{_words(rng)}={path}"])
+        target = self._folder / f"out.{rng.choice(['npz', 'npz', 'npz', 'png', 'txt'])}"
         commands = [
             ["predict", model, "-i", given, "-o", target],
             ["predict", model, "-i", given, "--resize", "fill", "--json"],
             ["trace", model, "-i", given],
             ["oracle", model, "-i", given],
-            ["preview", model, "-i", given, "-o", target, "--photo", path],
-            ["quantize", model, "--plan", path, "-o", target],
-            ["quantize", model, "--bits", "4", "--select", _words(rng), "-o", target],
-            ["compare", model, model, "--data", path],
-            ["compare", model, model, "--data", self._good_archive(), "--labels", path],
+            ["preview", model, "-i", given, "-o", self._folder / "out.png", "--photo", path],
+            ["quantize", self._paths["legacy"], "--plan", plan, "-o", self._folder / "out.mlmodel"],
+            ["quantize", model, "--bits", "4", "--select", _words(rng), "-o", self._folder / "out.mlmodel"],
+            ["compare", model, model, "--data", archive],
+            ["compare", self._paths["array"], self._paths["array"], "--data", self._good_archive(), "--labels", labels],
             ["compare", model, model, "--images", path, "--layers"],
             ["predict", model, "-i", "x=1,2,3", "--custom", path],
             ["inspect", rng.choice([path, _words(rng)])],
@@ -587,7 +591,7 @@ class Inputs:
             ]
             file.write(rng.choice(texts).encode())
         content = bytearray(file.getvalue())
-        if rng.random() < 0.7:
+        if rng.random() < 0.5:
             for _ in range(rng.randint(1, 3)):
                 way = rng.random()
                 if way < 0.3:
@@ -653,7 +657,7 @@ def _shown(made: list[Any]) -> str:
         for call in made:
             for part in [*getattr(call, "args", ()), *getattr(call, "keywords", {}).items(), *_closed_over(call)]:
                 try:
-                    text.write(f"  {type(part).__name__[:80]}: {part!r}"[:600] + "\n")
+                    text.write(f"  {type(part).__name__[:80]}: {reprlib.repr(part)}"[:600] + "\n")
                 except Exception as error:
                     text.write(f"  a {type(part).__name__[:80]} that raises {type(error).__name__}\n")
         return text.getvalue().encode("ascii", "backslashreplace").decode()

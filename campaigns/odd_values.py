@@ -59,10 +59,9 @@ def raising(rng: random.Random) -> Any:
     if "eq" in chosen and "hash" not in chosen:
         body["__hash__"] = object.__hash__
     base = rng.choice([object, object, collections.UserList, collections.UserDict, collections.UserString])
-    made = type(rng.choice(["Odd", "Odd\x1b[2J", "X" * 3000]), (base,), {})
-    value = made() if base is not collections.UserString else made("odd")
-    for name, item in body.items():
-        setattr(made, name, item)
+    made = type(rng.choice(["Odd", "Odd\x1b[2J", "X" * 3000]), (base,), body)
+    value = object.__new__(made)
+    object.__setattr__(value, "data", rng.choice(["odd", [1], {"x": 1}]))  # where the bases keep their content
     return value
 
 

@@ -19,17 +19,17 @@ take names or numbers, messages take dicts. The parameters of a custom layer are
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from refcoreml.errors import RefCoreMLError, UsageError
+from refcoreml import values
+from refcoreml.errors import UsageError, harmless, within
 from refcoreml.neuralnetwork.interface import is_legacy_layer
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
-from refcoreml.values import argument, unmasked
 
 if TYPE_CHECKING:
     from refcoreml.model import Model
@@ -72,12 +72,24 @@ class Network:
         regressor: bool = False,
         exact: bool = False,
     ) -> None:
-        self._inputs = dict(inputs)
-        self._outputs = dict(outputs) if isinstance(outputs, Mapping) else dict.fromkeys(outputs)
-        self._classes, self._regressor, self._exact = classes, regressor, exact
-        if classes is not None and regressor:
+        self._inputs = {
+            values.text(name, values.argument("inputs")): _feature_type(feature, f"inputs[{values.quoted(name)}]")
+            for name, feature in values.mapping(inputs, values.argument("inputs")).items()
+        }
+        names: Mapping[Any, Any]
+        if values.is_a(outputs, Mapping):
+            names = values.mapping(outputs, values.argument("outputs"))
+        else:
+            names = dict.fromkeys(_names(outputs, "outputs"))
+        self._outputs = {
+            values.text(name, values.argument("outputs")): _feature_type(feature, f"outputs[{values.quoted(name)}]")
+            for name, feature in names.items()
+        }
+        self._classes = None if classes is None else values.each(classes, values.argument("classes"))
+        self._regressor, self._exact = _flag(regressor, "regressor"), _flag(exact, "exact")
+        if classes is not None and self._regressor:
             raise UsageError("a network is a classifier or a regressor, not both")
-        if (classes is not None or regressor) and not self._outputs:
+        if (classes is not None or self._regressor) and not self._outputs:
             raise UsageError("a classifier or regressor needs an output")
         self.layers: list[schema.NeuralNetworkLayer] = []
         self._preprocessing: list[schema.NeuralNetworkPreprocessing] = []
@@ -101,19 +113,17 @@ class Network:
             outputs: blob names; by default one, called like the layer.
             fields: the fields of the layer's message.
         """
+        kind = values.text(kind, values.argument("kind"))
         entry = schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields
         if kind not in {field.name for field in entry}:
             raise UsageError(
                 f"the schema has no layer {kind!r}", remedy=_similar(kind, [field.name for field in entry])
             )
-        name = name or f"{kind}{len(self.layers)}"
+        name = f"{kind}{len(self.layers)}" if name is None else values.text(name, values.argument("name"))
         taken = self._last if inputs is None else inputs
         made = name if outputs is None else outputs
-        where = f"layer {name!r} ({kind})"
-        ends = {
-            "input": [taken] if isinstance(taken, str) else taken,
-            "output": [made] if isinstance(made, str) else made,
-        }
+        where = f"layer {values.quoted(name)} ({kind})"
+        ends = {"input": _names(taken, f"{where}, inputs"), "output": _names(made, f"{where}, outputs")}
         layer = fill(schema.NeuralNetworkLayer(), {"name": name, **ends}, where)
         params = getattr(layer, kind)
         params.SetInParent()
@@ -121,7 +131,7 @@ class Network:
         self.layers.append(layer)
         if layer.output:
             self._last = layer.output[0]
-        return made if isinstance(made, str) else tuple(made)
+        return ends["output"][0] if values.is_a(made, str) else tuple(ends["output"])
 
     def preprocess(self, feature: str = "", *, mean_image: Any = None, **scaler: float) -> None:
         """Adds image preprocessing: a mean image, or ``channel_scale`` and ``red_bias``, ``green_bias`` and so on."""
@@ -129,14 +139,10 @@ class Network:
             raise UsageError("a preprocessing step is a mean image or a scaler, not both", remedy="Add two steps")
         fields: dict[str, Any] = {"scaler": scaler}
         if mean_image is not None:
-            try:
-                pixels = unmasked(mean_image, argument("mean_image")).astype(np.float32)
-                fields = {"meanImage": {"meanImage": np.ravel(pixels)}}
-            except RefCoreMLError:
-                raise
-            except (TypeError, ValueError) as error:
-                raise UsageError(f"cannot take {mean_image!r}: {error}", where="mean_image") from error
-        message = fill(schema.NeuralNetworkPreprocessing(featureName=feature), fields, "preprocessing")
+            pixels = values.array(mean_image, values.argument("mean_image"))
+            fields = {"meanImage": {"meanImage": np.ravel(pixels.astype(np.float32))}}
+        name = values.text(feature, values.argument("feature"))
+        message = fill(schema.NeuralNetworkPreprocessing(featureName=name), fields, "preprocessing")
         self._preprocessing.append(message)
 
     def spec(self) -> schema.Model:
@@ -144,7 +150,7 @@ class Network:
         model = schema.Model(specificationVersion=self._version())
         for group, features in ((model.description.input, self._inputs), (model.description.output, self._outputs)):
             for name, feature in features.items():
-                group.add(name=name).type.CopyFrom(_feature_type(feature))
+                group.add(name=name).type.CopyFrom(feature)
         if self._classes is not None:
             self._describe_classifier(model)
             network: Any = model.neuralNetworkClassifier
@@ -188,71 +194,100 @@ class Network:
         model.description.predictedProbabilitiesName = probabilities
 
 
-def _feature_type(feature: schema.FeatureType | Sequence[int] | None) -> schema.FeatureType:
-    if isinstance(feature, schema.FeatureType):
-        return feature
-    return array(*(feature or ()))
+def _feature_type(feature: schema.FeatureType | Sequence[int] | None, where: str) -> schema.FeatureType:
+    if values.is_a(feature, schema.FeatureType):
+        return cast(schema.FeatureType, feature)
+    shape = () if feature is None else values.items(feature, values.argument(where), "a FeatureType or a shape")
+    with within(where):
+        return array(*shape)
+
+
+def _names(value: Any, where: str) -> list[str]:
+    """One name or several as a list."""
+    refuse = values.argument(where)
+    listed = [value] if values.is_a(value, str) else values.each(value, refuse, "a name or a list of names")
+    return [values.text(name, refuse) for name in listed]
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not values.is_a(value, (bool, np.bool_)):
+        raise UsageError(f"got {values.shown(value)}, expected True or False", where=where)
+    return bool(value)
 
 
 def fill(message: Any, fields: Mapping[str, Any], where: str) -> Any:
     """Sets fields of a message from plain Python values, names checked against the schema, and returns the message."""
     known = message.DESCRIPTOR.fields_by_name
-    if not isinstance(fields, Mapping):
-        raise UsageError(f"expected a dict with fields of {message.DESCRIPTOR.name}, got {fields!r}", where=where)
-    for given, value in fields.items():
+    refuse = values.argument(where)
+    for key, value in values.mapping(fields, refuse, f"a dict with fields of {message.DESCRIPTOR.name}").items():
+        given = values.text(key, refuse)
         name = given if given in known else _camel(given)
         if name not in known:
             raise UsageError(
-                f"{message.DESCRIPTOR.name} has no field {given!r}", where=where, remedy=_similar(name, list(known))
+                f"{message.DESCRIPTOR.name} has no field {values.quoted(given)}",
+                where=where,
+                remedy=_similar(name, list(known)),
             )
         try:
             _assign(message, known[name], value, f"{where}.{name}")
-        except (TypeError, ValueError) as error:
-            if isinstance(error, UsageError):
-                raise
-            raise UsageError(f"cannot take {value!r}: {error}", where=f"{where}.{name}") from error
+        except UsageError:
+            raise
+        except Exception as error:  # protobuf asks values to convert themselves, which may raise anything
+            problem = f"cannot take {_written(value)}: {values.reason(error)}"
+            raise UsageError(problem, where=f"{where}.{name}") from error
     return message
 
 
 def _assign(message: Any, field: FieldDescriptor, value: Any, where: str) -> None:
     target = getattr(message, field.name)
     if field.message_type is not None and isinstance(target, Message):
-        if isinstance(value, Message):
+        if values.is_a(value, Message):
             target.CopyFrom(value)
         elif field.message_type.name == "WeightParams":
-            target.CopyFrom(_weights(value))
+            target.CopyFrom(_weights(value, where))
         else:
             target.SetInParent()
             fill(target, value, where)
     elif field.message_type is not None and field.message_type.GetOptions().map_entry:
-        for key, item in dict(value).items():
-            fill(target[key], item if isinstance(item, Mapping) else _variant(item), where)
+        for key, item in values.mapping(value, values.argument(where)).items():
+            fill(target[key], item if values.is_a(item, Mapping) else _variant(item), where)
     elif field.message_type is not None:
-        for item in value:
-            if field.message_type.name == "WeightParams" and not isinstance(item, Mapping):
-                target.add().CopyFrom(_weights(item))
-            elif isinstance(item, Message):
+        for item in values.each(value, values.argument(where)):
+            if field.message_type.name == "WeightParams" and not values.is_a(item, Mapping):
+                target.add().CopyFrom(_weights(item, where))
+            elif values.is_a(item, Message):
                 target.add().CopyFrom(item)
             else:
                 fill(target.add(), item, where)
     elif hasattr(target, "extend"):
-        for item in value:  # not extend, which forgets in protobuf 4.25.0 that an item before the last was refused
+        for item in values.each(
+            value, values.argument(where)
+        ):  # not extend, which forgets in protobuf 4.25.0 that an item before the last was refused
             target.append(_plain(field, item, where))
     else:
         setattr(message, field.name, _plain(field, value, where))
 
 
-def _weights(value: Any) -> Message:
-    if isinstance(value, Message):
-        return value
-    array = unmasked(value, argument())
-    return encode_floats(array if hasattr(value, "dtype") else array.astype(np.float32))
+def _weights(value: Any, where: str) -> Message:
+    if values.is_a(value, Message):
+        return cast(Message, value)
+    array = values.array(value, values.argument(where))
+    return encode_floats(array if values.is_a(value, (np.ndarray, np.generic)) else array.astype(np.float32))
+
+
+def _written(value: Any) -> str:
+    """A value as it is written in Python, if that is short and harmless."""
+    try:
+        written = repr(value) if type(value) in (bool, type(None), bytes, list, tuple, dict) else ""
+    except Exception:  # of an item
+        written = ""
+    return harmless(written) if 0 < len(written) < 100 else values.quoted(value)
 
 
 def _variant(value: Any) -> dict[str, Any]:
     """The member that a value is stored in, of messages that hold one value of any type."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, int) and not isinstance(value, bool):
+    value = value.item() if values.is_a(value, np.generic) else value
+    if values.is_a(value, int) and not isinstance(value, bool):
         return {"intValue" if -(2**31) <= value < 2**31 else "longValue": value}
     members = {bool: "boolValue", float: "doubleValue", str: "stringValue", bytes: "bytesValue"}
     if type(value) not in members:
@@ -261,14 +296,16 @@ def _variant(value: Any) -> dict[str, Any]:
 
 
 def _plain(field: FieldDescriptor, value: Any, where: str) -> Any:
-    if field.enum_type is not None and isinstance(value, str):
-        values = field.enum_type.values_by_name
-        if value not in values:
+    if field.enum_type is not None and values.is_a(value, str):
+        known = field.enum_type.values_by_name
+        if value not in known:
             raise UsageError(
-                f"{field.enum_type.name} has no value {value!r}", where=where, remedy=_similar(value, list(values))
+                f"{field.enum_type.name} has no value {values.quoted(value)}",
+                where=where,
+                remedy=_similar(value, list(known)),
             )
-        return values[value].number
-    return value.item() if isinstance(value, np.generic) else value
+        return known[value].number
+    return value.item() if values.is_a(value, np.generic) else value
 
 
 def _camel(name: str) -> str:
@@ -279,5 +316,5 @@ def _camel(name: str) -> str:
 def _similar(name: str, known: Sequence[str]) -> str:
     import difflib
 
-    close = difflib.get_close_matches(name, known, n=3) or sorted(known)
+    close = (difflib.get_close_matches(name, known, n=3) if len(name) < 200 else []) or sorted(known)
     return f"There is {', '.join(close)}"

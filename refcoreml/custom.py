@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from refcoreml import values as passed
 from refcoreml.errors import InvalidModelError, UsageError
 from refcoreml.features import Feature
 from refcoreml.kernels._types import Array, Shape
@@ -169,9 +170,8 @@ class _Table:
 
     def given(self, codes: Mapping[str, Code] | None) -> dict[str, Code]:
         """A checked copy of what a caller has given."""
-        if codes is not None and not isinstance(codes, Mapping):
-            raise UsageError(f"custom_{self.noun}s: expected a dict by class name, got {type(codes).__name__}")
-        copied = dict(codes or {})
+        refuse = passed.argument(f"custom_{self.noun}s")
+        copied = {} if codes is None else dict(passed.mapping(codes, refuse, "a dict by class name"))
         for name, code in copied.items():
             self.check(name, code)
         return copied

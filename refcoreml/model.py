@@ -266,6 +266,11 @@ class Model:
         write_model(replace(self._file, spec=self.spec), path)
 
 
+def as_model(source: Any, **options: Any) -> Model:
+    """Return a model as it is, and load anything else."""
+    return source if values.is_a(source, Model) else load(source, **options)
+
+
 def load(
     source: Any,
     *,

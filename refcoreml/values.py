@@ -26,7 +26,9 @@ __all__ = [
     "array",
     "choice",
     "decode",
+    "each",
     "integer",
+    "integers",
     "items",
     "mapping",
     "number",
@@ -35,6 +37,7 @@ __all__ = [
     "shape",
     "shown",
     "text",
+    "texts",
     "unmasked",
 ]
 
@@ -143,6 +146,29 @@ def text(value: Any, refuse: Refuse) -> str:
     if not plain.isascii() and any("\ud800" <= character <= "\udfff" for character in plain):
         raise refuse(f"{quoted(plain)} holds half of a surrogate pair, which is no character")
     return plain
+
+
+def each(value: Any, refuse: Refuse, expected: str = "a list") -> list[Any]:
+    """Return the items of anything that ends: a list, a set, a generator; but not of text nor of a mapping."""
+    if is_a(value, Sequence) or not is_a(value, Iterable) or is_a(value, (Mapping, np.ndarray)):
+        return items(value, refuse, expected)
+    try:
+        made = list(islice(iter(value), ITEM_LIMIT + 1))
+    except Exception as error:
+        raise refuse(f"got {shown(value)}, which cannot be read: {reason(error)}") from error
+    if len(made) > ITEM_LIMIT:
+        raise refuse(f"got more than {ITEM_LIMIT} items")
+    return made
+
+
+def integers(value: Any, refuse: Refuse, least: int = -(2**63), most: int = 2**63 - 1) -> list[int]:
+    """Return the items of a list that holds integers alone."""
+    return [integer(item, refuse, least, most) for item in items(value, refuse, "a list of integers")]
+
+
+def texts(value: Any, refuse: Refuse) -> list[str]:
+    """Return the items of a list that holds strings alone."""
+    return [text(item, refuse) for item in items(value, refuse, "a list of strings")]
 
 
 def choice(value: Any, known: Iterable[str], refuse: Refuse) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml import values
 from refcoreml.comparison import tables
 from refcoreml.comparison.data import Label, Sample, Source
 from refcoreml.comparison.metrics import (
@@ -26,7 +27,7 @@ from refcoreml.comparison.tasks import as_finished, pack, unpack
 from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.features import Feature, Resize
 from refcoreml.kernels._types import Array
-from refcoreml.model import Model, load
+from refcoreml.model import Model, as_model
 
 __all__ = ["Comparer", "Comparison", "OutputComparison", "compare_models", "decode_image"]
 
@@ -213,7 +214,7 @@ def compare_models(
         UsageError: there is no data, a file is broken, labels do not match, or the models cannot be compared.
         InputError: a sample does not fit the models.
     """
-    comparer = Comparer(_model(full), _model(quantized), scores=scores, top=top)
+    comparer = Comparer(as_model(full), as_model(quantized), scores=scores, top=top)
     source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
     skipped: list[str] = []
     chunks = in_chunks(source.samples(comparer.full, skipped))
@@ -233,10 +234,6 @@ def compare_models(
         if progress is not None:
             progress(total.samples)
     return comparer.result(total, skipped)
-
-
-def _model(source: Any) -> Model:
-    return source if isinstance(source, Model) else load(source)
 
 
 def in_chunks(samples: Iterator[Sample], size: int = CHUNK) -> Iterator[list[Sample]]:
@@ -301,9 +298,7 @@ class Comparer:
     def __init__(self, full: Model, quantized: Model, *, scores: Sequence[str] = (), top: Sequence[int] = (5,)) -> None:
         """Checks that the models can be compared; see `compare_models`."""
         self.full, self.quantized = full, quantized
-        if any(k < 1 for k in top):
-            raise UsageError(f"the k of top-k must be at least 1, got {list(top)}", where="top")
-        self._top = sorted({1, *top})
+        self._top = sorted({1, *values.integers(top, values.argument("top"), least=1)})
         _check_inputs(full, quantized)
         others = {feature.name: feature for feature in quantized.outputs}
         self.outputs = [feature for feature in full.outputs if feature.name in others]
@@ -319,10 +314,9 @@ class Comparer:
                     where=f"output {feature.name!r}",
                 )
         known = {feature.name for feature in self.outputs if feature.kind == "array"}
-        for name in scores:
-            if name not in known:
-                raise UsageError(f"the models have no array output {name!r} to take as scores", where="scores")
-        self._scores = set(scores)
+        self._scores = set(values.texts(scores, values.argument("scores")))
+        for name in self._scores - known:
+            raise UsageError(f"the models have no array output {name!r} to take as scores", where="scores")
         predicted = full.spec.description.predictedFeatureName
         kinds = {feature.name: feature.kind for feature in self.outputs}
         self._label = predicted if kinds.get(predicted) in ("string", "int64") else None

@@ -22,7 +22,7 @@ from refcoreml.model import Model
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import open_file, read_json, read_text
 
-__all__ = ["Label", "Sample", "Source", "fingerprint", "read_image", "read_labels"]
+__all__ = ["Label", "Sample", "Source", "each", "fingerprint", "read_image", "read_labels"]
 
 Label: TypeAlias = "str | int"
 
@@ -139,7 +139,7 @@ class Source:
                 f"cannot take samples from {values.shown(self.data)}",
                 remedy="Give a folder, an .npz, or an iterable of dicts of inputs; a single dict in a list",
             )
-        for index, item in enumerate(_each(self.data)):
+        for index, item in enumerate(each(self.data)):
             refuse = values.argument(f"sample {index}")
             pair = values.is_a(item, tuple) and tuple.__len__(item) == 2
             inputs, label = tuple.__iter__(item) if pair else (item, None)
@@ -270,7 +270,7 @@ def _value(feature: Feature, value: Any, resize: Any) -> Any:
     return value.item() if feature.kind in ("int64", "double", "string") and value.size == 1 else value
 
 
-def _each(data: Iterable[Any]) -> Iterator[Any]:
+def each(data: Iterable[Any]) -> Iterator[Any]:
     """The items of an iterable of the user's, whose own errors say where they were raised."""
     count = 0
     try:
@@ -342,6 +342,8 @@ def read_labels(path: str | Path) -> list[Label] | dict[str, Label]:
     Raises:
         UsageError: the file cannot be read as such.
     """
+    if not values.is_a(path, (str, Path)):
+        raise UsageError(f"got {values.shown(path)}, expected a path", where="labels")
     path = Path(path)
     try:
         if path.suffix.lower() == ".npy":

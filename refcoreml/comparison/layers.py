@@ -19,7 +19,7 @@ from refcoreml.comparison.metrics import Difference, DifferenceSums
 from refcoreml.comparison.tasks import as_finished, pack, unpack
 from refcoreml.errors import UsageError, harmless
 from refcoreml.features import Resize
-from refcoreml.model import Model, load
+from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.network import Event, Network, Step
 
 __all__ = ["LayerComparison", "LayerDifference", "compare_layers"]
@@ -151,7 +151,7 @@ def compare_layers(
         UsageError: there is no data, a file is broken, the models cannot be compared, or have no layers.
         InputError: a sample does not fit the models.
     """
-    pair = _Pair(_model(full), _model(quantized))
+    pair = _Pair(as_model(full), as_model(quantized))
     skipped: list[str] = []
     source = Source.of(data, resize=resize, skip_broken=skip_broken)
     chunks = in_chunks(source.samples(pair.full, skipped), 1 if executor is None else CHUNK)
@@ -169,10 +169,6 @@ def compare_layers(
         if progress is not None:
             progress(total.samples)
     return pair.result(total, skipped)
-
-
-def _model(source: Any) -> Model:
-    return source if isinstance(source, Model) else load(source)
 
 
 def _compare_packed(task: tuple[bytes, bytes, list[Sample]]) -> _Sums:

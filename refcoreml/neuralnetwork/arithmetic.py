@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml import values
 from refcoreml.errors import UsageError
 from refcoreml.kernels._types import Array
 from refcoreml.kernels.half import to_half
@@ -28,13 +29,13 @@ class Arithmetic:
     dtype: type[np.floating[Any]]
     round: Callable[[Array], Array] | None = None
 
-    def store(self, values: Array) -> Array:
+    def store(self, array: Array) -> Array:
         """The array as storage leaves it."""
-        return values if self.round is None else self.round(values)
+        return array if self.round is None else self.round(array)
 
 
-def _round_to_half(values: Array) -> Array:
-    return to_half(values).astype(np.float32)
+def _round_to_half(array: Array) -> Array:
+    return to_half(array).astype(np.float32)
 
 
 ARITHMETICS = {
@@ -50,7 +51,6 @@ ARITHMETICS = {
 
 def arithmetic(name: str) -> Arithmetic:
     """Looks an arithmetic up by name; raises `UsageError` for an unknown one."""
-    try:
-        return ARITHMETICS[name]
-    except KeyError:
-        raise UsageError(f"unknown precision {name!r}, choose one of {', '.join(ARITHMETICS)}") from None
+    if not values.is_a(name, str) or name not in ARITHMETICS:
+        raise UsageError(f"unknown precision {values.quoted(name)}, choose one of {', '.join(ARITHMETICS)}")
+    return ARITHMETICS[name]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from refcoreml import values as given
 from refcoreml.errors import UsageError
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.storage import weight_radius
@@ -57,9 +58,8 @@ PROFILES = {
 
 def profile_named(name: str | Profile) -> Profile:
     """Looks a profile up, if it is none itself; raises `UsageError` for an unknown one."""
-    if isinstance(name, Profile):
-        return name
-    try:
-        return PROFILES[name]
-    except KeyError:
-        raise UsageError(f"unknown profile {name!r}, choose one of {', '.join(PROFILES)}") from None
+    if given.is_a(name, Profile):
+        return cast(Profile, name)
+    if not given.is_a(name, str) or name not in PROFILES:
+        raise UsageError(f"unknown profile {given.quoted(name)}, choose one of {', '.join(PROFILES)}")
+    return PROFILES[str(name)]

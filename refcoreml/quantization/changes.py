@@ -10,7 +10,7 @@ import numpy as np
 
 from refcoreml.errors import UsageError
 from refcoreml.kernels._types import Shape
-from refcoreml.model import Model
+from refcoreml.model import Model, as_model
 from refcoreml.quantization.tensors import weight_tensors
 
 
@@ -59,15 +59,18 @@ class WeightChange:
         return {**asdict(self), "snr": self.snr}
 
 
-def weight_changes(before: Model, after: Model) -> list[WeightChange]:
+def weight_changes(before: Any, after: Any) -> list[WeightChange]:
     """Compares the weights of a model with those of the model that quantization made of it, tensor by tensor.
 
     Values are compared as they decode to float32, in double precision.
 
+    Args:
+        before, after: models, or anything that `refcoreml.load` takes.
+
     Raises:
         UsageError: the models do not have the same tensors.
     """
-    return list(_changes(before, after))
+    return list(_changes(as_model(before, prepare=False), as_model(after, prepare=False)))
 
 
 def _changes(before: Model, after: Model) -> Iterator[WeightChange]:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from refcoreml import values
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
 from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.features import RefCoreMLWarning
@@ -23,7 +24,6 @@ from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
 from refcoreml.quantization.tensors import WeightTensor, weight_tensors
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
-from refcoreml.values import argument, unmasked
 
 #: The specification versions that brought encodings.
 _VERSIONS = {"float16": 2, "linear": 3, "lookup table": 3, "int8": 4}
@@ -99,13 +99,15 @@ def quantize_weights(
     """
     if nbits is None and plan is None:
         raise UsageError("neither nbits nor a plan is given")
-    options: dict[str, Any] = {"fit": fit, "compatible": compatible or ""}
+    options: dict[str, Any] = {"fit": fit, "compatible": "" if compatible is None else compatible}
 
     def scheme(bits: int, mode: str) -> Scheme:
         return Scheme(bits, mode, lut_function=lut_function if mode == "custom_lut" else None, **options)
 
     default = None if nbits is None else Scheme(nbits, mode, lut_function=lut_function, **options)
-    named = {layer: scheme(*_planned(layer, entry)) for layer, entry in (plan or {}).items()}
+    named = {layer: scheme(*_planned(layer, entry)) for layer, entry in _plan(plan).items()}
+    if selector is not None and not callable(selector):
+        raise UsageError(f"got {values.shown(selector)}, expected a function of a tensor", where="selector")
     result = _copy(model)
     tensors = weight_tensors(result)
     _check_plan(named, tensors)
@@ -156,10 +158,19 @@ def _copy(source: Any) -> Model:
     return Model(replace(source._file, spec=spec), source.precision, source.strict, *source._custom)
 
 
+def _plan(plan: Any) -> dict[str, Any]:
+    if plan is None:
+        return {}
+    refuse = values.argument("plan")
+    entries = values.mapping(plan, refuse, "a dict by layer name")
+    return {values.text(layer, refuse): entry for layer, entry in entries.items()}
+
+
 def _planned(layer: str, entry: Any) -> tuple[int, str]:
-    if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 2:
-        raise UsageError(f"the plan says {entry!r} for layer {layer!r}, expected (bits, mode)")
-    return entry[0], entry[1]
+    parts = values.items(entry, values.argument(f"plan, layer {layer!r}"), "(bits, mode)")
+    if len(parts) != 2:
+        raise UsageError(f"the plan says {values.shown(entry)} for layer {layer!r}, expected (bits, mode)")
+    return parts[0], parts[1]
 
 
 def _check_plan(named: Mapping[str, Scheme], tensors: Sequence[WeightTensor]) -> None:
@@ -181,7 +192,7 @@ def _chosen(selector: Chooser | None, tensor: WeightTensor) -> bool:
     except RefCoreMLError:
         raise
     except Exception as error:
-        raise CallbackError(f"the selector failed: {type(error).__name__}: {error}", where=tensor.where) from error
+        raise CallbackError(f"the selector failed: {values.reason(error)}", where=tensor.where) from error
 
 
 @dataclass(frozen=True)
@@ -240,15 +251,18 @@ def _run(tasks: Sequence[_Task], sensitivity: Sensitivity | None, progress: Prog
 def _weights_of(sensitivity: Sensitivity | None, tensor: WeightTensor) -> Array | None:
     if sensitivity is None:
         return None
-    try:
-        found = sensitivity(tensor) if callable(sensitivity) else sensitivity.get(tensor.name)
-        if found is None:
-            return None
-        weights = unmasked(found, argument(f"sensitivity of {tensor.name!r}")).astype(np.float64)
-    except RefCoreMLError:
-        raise
-    except Exception as error:
-        raise CallbackError(f"sensitivity failed: {type(error).__name__}: {error}", where=tensor.where) from error
+    if callable(sensitivity):
+        refuse = values.argument(f"{tensor.where}: sensitivity", CallbackError)
+        try:
+            found = sensitivity(tensor)
+        except Exception as error:
+            raise CallbackError(f"sensitivity failed: {values.reason(error)}", where=tensor.where) from error
+    else:
+        refuse = values.argument(f"{tensor.where}: sensitivity")
+        found = values.mapping(sensitivity, refuse, "a function or a dict by layer and field").get(tensor.name)
+    if found is None:
+        return None
+    weights = values.array(found, refuse).astype(np.float64)
     if weights.size != tensor.count:
         raise UsageError(f"sensitivity has {weights.size} numbers for {tensor.count} weights", where=tensor.where)
     if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml import values as given
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
 from refcoreml.kernels import half, kmeans
 from refcoreml.kernels import quantization as kernels
@@ -48,12 +49,11 @@ class Scheme:
 
     def __post_init__(self) -> None:
         """Raises `UsageError` unless all parts make sense together."""
-        if isinstance(self.bits, bool) or not isinstance(self.bits, (int, np.integer)):
-            raise UsageError(f"bits are {self.bits!r}, expected a whole number")
+        given.integer(self.bits, given.argument("bits"))
         if self.bits not in (*range(1, 9), 16, 32):
             raise UsageError(f"{self.bits} bits, expected 1 to 8, 16 (half precision) or 32 (single precision)")
-        if self.mode not in MODES:
-            raise UsageError(f"unknown mode {self.mode!r}, expected one of {', '.join(MODES)}")
+        if not given.is_a(self.mode, str) or self.mode not in MODES:
+            raise UsageError(f"unknown mode {given.quoted(self.mode)}, expected one of {', '.join(MODES)}")
         _check_fit(self.fit)
         if self.mode == "linear_symmetric" and self.bits == 1:
             raise UsageError("mode linear_symmetric takes 2 to 8 bits", remedy="With one bit no level would be left")
@@ -61,8 +61,8 @@ class Scheme:
             raise UsageError(f"mode {self.mode} {'needs a' if self.lut_function is None else 'takes no'} lut_function")
         if self.lut_function is not None and not callable(self.lut_function):
             raise UsageError(f"lut_function is {type(self.lut_function).__name__}, expected a function")
-        if self.compatible not in ("", "coremltools"):
-            raise UsageError(f"cannot be compatible with {self.compatible!r}, only with 'coremltools'")
+        if not given.is_a(self.compatible, str) or self.compatible not in ("", "coremltools"):
+            raise UsageError(f"cannot be compatible with {given.quoted(self.compatible)}, only with 'coremltools'")
         if self.compatible and self.bits < 16:
             if self.mode not in ("linear", "linear_symmetric", "linear_lut") or self.fit != "minmax":
                 raise UsageError(
@@ -145,12 +145,18 @@ class Scheme:
 
 
 def _check_fit(fit: Fit) -> None:
-    if fit in ("minmax", "mse"):
-        return
-    if isinstance(fit, tuple) and len(fit) == 2 and fit[0] == "percentile" and 50 < fit[1] <= 100:
+    if given.is_a(fit, str):
+        known = fit in ("minmax", "mse")
+    else:
+        name, percent = fit if type(fit) is tuple and len(fit) == 2 else (None, None)
+        known = (
+            given.is_a(name, str) and name == "percentile" and 50 < given.number(percent, given.argument("fit")) <= 100
+        )
+    if known:
         return
     raise UsageError(
-        f"unknown fit {fit!r}", remedy="Write 'minmax', 'mse' or ('percentile', 99.9), a number above 50 up to 100"
+        f"unknown fit {given.quoted(fit)}",
+        remedy="Write 'minmax', 'mse' or ('percentile', 99.9), a number above 50 up to 100",
     )
 
 

@@ -8,11 +8,15 @@ Any other callable that takes a `WeightTensor` will do as well::
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
+from refcoreml import values
 from refcoreml.errors import UsageError
 from refcoreml.quantization.tensors import WeightTensor
+
+_LONGEST_PATTERN = 10_000
 
 __all__ = ["Selector", "at_least", "at_most", "by_field", "by_kind", "by_name", "everything", "matrices", "parse"]
 
@@ -32,13 +36,20 @@ class Selector:
         return self.chooses(tensor)
 
     def __and__(self, other: Callable[[WeightTensor], bool]) -> Selector:
+        _check_callable(other)
         return Selector(lambda tensor: self(tensor) and other(tensor))
 
     def __or__(self, other: Callable[[WeightTensor], bool]) -> Selector:
+        _check_callable(other)
         return Selector(lambda tensor: self(tensor) or other(tensor))
 
     def __invert__(self) -> Selector:
         return Selector(lambda tensor: not self(tensor))
+
+
+def _check_callable(selector: Any) -> None:
+    if not callable(selector):
+        raise UsageError(f"got {values.shown(selector)}, expected a function of a tensor", where="selector")
 
 
 everything = Selector(lambda tensor: True)
@@ -48,26 +59,41 @@ matrices = Selector(lambda tensor: len(tensor.shape) > 1)
 
 def by_kind(*kinds: str) -> Selector:
     """Weights of layers of these types, such as ``convolution``, as the schema calls them."""
-    return Selector(lambda tensor: tensor.kind in kinds)
+    chosen = frozenset(values.texts(kinds, values.argument("kinds")))
+    return Selector(lambda tensor: tensor.kind in chosen)
 
 
 def by_name(*patterns: str) -> Selector:
     """Weights of layers whose name fits a pattern, in which ``*`` and ``?`` stand for any characters."""
-    return Selector(lambda tensor: any(fnmatchcase(tensor.layer, pattern) for pattern in patterns))
+    matches = _any_of(patterns)
+    return Selector(lambda tensor: matches(tensor.layer))
 
 
 def by_field(*patterns: str) -> Selector:
     """Weights in fields whose name fits a pattern, such as ``weights`` or ``*RecursionMatrix``."""
-    return Selector(lambda tensor: any(fnmatchcase(tensor.field, pattern) for pattern in patterns))
+    matches = _any_of(patterns)
+    return Selector(lambda tensor: matches(tensor.field))
+
+
+def _any_of(patterns: Sequence[str]) -> Callable[[str], bool]:
+    refuse = values.argument("patterns")
+    checked = values.texts(patterns, refuse)
+    if any(len(pattern) > _LONGEST_PATTERN for pattern in checked):
+        raise refuse(f"a pattern has more than {_LONGEST_PATTERN} characters")
+    return lambda name: any(fnmatchcase(name, pattern) for pattern in checked)
 
 
 def at_least(*, count: int = 0, channels: int = 0) -> Selector:
     """Tensors of at least so many weights and output channels."""
+    values.integer(count, values.argument("count"))
+    values.integer(channels, values.argument("channels"))
     return Selector(lambda tensor: tensor.count >= count and tensor.channels >= channels)
 
 
 def at_most(*, count: float = float("inf"), channels: float = float("inf")) -> Selector:
     """Tensors of at most so many weights and output channels."""
+    values.number(count, values.argument("count"))
+    values.number(channels, values.argument("channels"))
     return Selector(lambda tensor: tensor.count <= count and tensor.channels <= channels)
 
 
@@ -82,6 +108,9 @@ def parse(text: str) -> Selector:
     Raises:
         UsageError: the text is none of these.
     """
+    text = values.text(text, values.argument("selector"))
+    if len(text) > _LONGEST_PATTERN:
+        raise UsageError(f"has more than {_LONGEST_PATTERN} characters", where="selector")
     if text.strip() == "matrices":
         return matrices
     match = _TERM.fullmatch(text)

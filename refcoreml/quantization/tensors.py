@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.model import Model
+from refcoreml.model import as_model
 from refcoreml.neuralnetwork.graph import checked_nodes, flat
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.registry import LAYERS, Node
@@ -108,19 +108,19 @@ class WeightTensor:
         return decoded
 
 
-def weight_tensors(model: Model) -> list[WeightTensor]:
+def weight_tensors(model: Any) -> list[WeightTensor]:
     """Every field of weights that the model's networks read: in branches and loops and inside pipelines too.
 
     Custom layers are left out: only their own code knows the shape of their weights. The messages are the model's own.
 
     Args:
-        model: a loaded model; ``load(path, prepare=False)`` will do.
+        model: a `Model`, which need not be prepared, or anything that `refcoreml.load` takes.
 
     Raises:
         InvalidModelError: a layer breaks a rule of the specification.
         UnsupportedModelError: the model is an ML program, whose weights are stored in another way.
     """
-    return list(_of_model(model.spec, ""))
+    return list(_of_model(as_model(model, prepare=False).spec, ""))
 
 
 def _of_model(spec: schema.Model, where: str) -> Iterator[WeightTensor]:

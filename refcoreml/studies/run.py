@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import refcoreml
+from refcoreml import values
 from refcoreml.comparison import tables
-from refcoreml.comparison.data import Label, Sample, Source, fingerprint
+from refcoreml.comparison.data import Label, Sample, Source, each, fingerprint
 from refcoreml.comparison.tasks import as_finished, pack
 from refcoreml.errors import UsageError
 from refcoreml.features import Resize
-from refcoreml.model import Model, load
+from refcoreml.model import Model, as_model
 from refcoreml.studies import plan as planning
 from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers, quantized_as
 from refcoreml.studies.records import Configuration, Journal, Record, decibels, identity
@@ -171,11 +172,14 @@ def study(
         UsageError: settings make no sense, there is no data, labels do not match, or no plan meets the demand.
         InputError: a sample does not fit the model.
     """
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = as_model(model)
     _check(bits, modes, sensitivity, budget, floor)
+    values.texts(select, values.argument("select"))
+    values.texts(scores, values.argument("scores"))
+    values.integers(top, values.argument("top"), least=1)
     source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
-    if isinstance(source.data, Iterable) and not isinstance(source.data, (str, Path, Sequence, Mapping)):
-        source = replace(source, data=list(source.data))
+    if values.is_a(source.data, Iterable) and not values.is_a(source.data, (str, Path, Sequence, Mapping)):
+        source = replace(source, data=list(each(source.data)))
     skipped: list[str] = []
     samples = _Counted(source.samples(loaded, skipped))
     packed = pack(loaded)
@@ -194,6 +198,8 @@ def study(
         raise UsageError(f"no weights take less room with {fewest} bits", where=loaded.name)
     path = None
     if directory is not None:
+        if not values.is_a(directory, (str, os.PathLike)):
+            raise UsageError(f"got {values.shown(directory)}, expected a path", where="directory")
         Path(directory).mkdir(parents=True, exist_ok=True)
         path = Path(directory) / "records.jsonl"
     with Journal(path) as journal:
@@ -224,13 +230,16 @@ def study(
 def _check(
     bits: Sequence[int], modes: Sequence[str], sensitivity: Sequence[int], budget: float | None, floor: float | None
 ) -> None:
-    if not bits:
+    values.integers(bits, values.argument("bits"))
+    values.integers(sensitivity, values.argument("sensitivity"))
+    values.texts(modes, values.argument("modes"))
+    if not len(bits):
         raise UsageError("there must be at least one number of bits", where="bits")
     for name, numbers in (("bits", bits), ("sensitivity", sensitivity)):
         for number in numbers:
             if number not in (*range(1, 9), 16, *((32,) if name == "bits" else ())):
                 raise UsageError(f"{number} is not 1 to 8, 16 or 32", where=name)
-    if not modes:
+    if not len(modes):
         raise UsageError("there must be at least one mode", where="modes")
     for mode in modes:
         name, fit = how(mode)
@@ -240,9 +249,9 @@ def _check(
             )
     if budget is not None and floor is not None:
         raise UsageError("search for a plan under a budget or above a floor, not both", where="budget")
-    if budget is not None and not budget > 0:
+    if budget is not None and not values.number(budget, values.argument("budget")) > 0:
         raise UsageError(f"must be positive, got {budget}", where="budget")
-    if floor is not None and not 0 <= floor <= 1:
+    if floor is not None and not 0 <= values.number(floor, values.argument("floor")) <= 1:
         raise UsageError(f"must be a rate from 0 to 1, got {floor}", where="floor")
 
 
@@ -269,8 +278,8 @@ def _best_mode(records: Sequence[Record], modes: Sequence[str]) -> str:
 
     def quality(mode: str) -> float:
         found = [r for r in records if r.configuration.kind == "sweep" and r.configuration.mode == mode]
-        values = [r.snr if r.snr is not None else r.weight_snr for r in found]
-        return sum(min(value, 200.0) for value in values) / max(len(values), 1)  # infinite ones count as 200 dB
+        levels = [r.snr if r.snr is not None else r.weight_snr for r in found]
+        return sum(min(level, 200.0) for level in levels) / max(len(levels), 1)  # infinite ones count as 200 dB
 
     return max(modes, key=quality)
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from refcoreml import values as given
 from refcoreml.errors import InputError, InvalidModelError, UsageError
 from refcoreml.spec import schema
 
@@ -31,6 +32,9 @@ KINDS = ("segments", "heat", "image", "label")
 
 #: The longer side of a preview is at least, and its canvas at most, this many pixels.
 _LEAST, _MOST = 512, 1280
+#: The most numbers of an output that is drawn.
+_MOST_NUMBERS = 1 << 26
+_OUTPUT = given.argument("the output", InputError)
 _OPACITY = 0.55
 _INK, _PAPER = (33, 37, 41), (255, 255, 255)
 
@@ -118,11 +122,11 @@ def _color(text: str) -> Color:
 
 def kind_of(value: Any, description: schema.ModelDescription) -> str:
     """How to draw an output if nobody says: by its type, its shape, and the model's metadata."""
-    if isinstance(value, Image.Image):
+    if given.is_a(value, Image.Image):
         return "image"
-    if isinstance(value, (dict, str)):
+    if given.is_a(value, (dict, str)):
         return "label"
-    array = np.asarray(value)
+    array = given.array(value, _OUTPUT)
     if description.metadata.userDefined.get(_TYPE) == "imageSegmenter":
         return "segments"
     planes = array.reshape([n for n in array.shape if n != 1] or [1])
@@ -152,9 +156,15 @@ def draw(
         InputError: the output holds NaN or infinities, or classes that are no whole numbers.
         InvalidModelError: the preview metadata is damaged.
     """
+    if kind is not None and (not given.is_a(kind, str) or kind not in KINDS):
+        raise UsageError(f"unknown kind {given.quoted(kind)}, choose one of {', '.join(KINDS)}")
+    if photo is not None:
+        if not given.is_a(photo, Image.Image):
+            raise UsageError(f"got {given.shown(photo)}, expected a PIL image", where="photo")
+        given.decode(photo, given.argument("photo", InputError))
+    if given.is_a(value, Image.Image):
+        given.decode(value, _OUTPUT)
     chosen = kind or kind_of(value, description)
-    if chosen not in KINDS:
-        raise UsageError(f"unknown kind {chosen!r}, choose one of {', '.join(KINDS)}")
     if chosen == "image":
         return _draw_image(value)
     if chosen == "label":
@@ -165,9 +175,11 @@ def draw(
 
 def _planes(value: Any) -> NDArray[Any]:
     """The array as [C, H, W]; leading dimensions must be 1."""
-    array = np.asarray(value)
+    array = given.array(value, _OUTPUT)
     if array.dtype.kind not in "iuf" or array.ndim < 2 or array.size == 0:
-        raise UsageError(f"an output of type {type(value).__name__} and shape {array.shape} has no height and width")
+        raise UsageError(f"an output of {given.shown(array)} has no height and width")
+    if array.size > _MOST_NUMBERS or array.shape[-1] * array.shape[-2] > given.PICTURE_LIMIT:
+        raise UsageError(f"an output of {given.shown(array)} is too large for a picture")
     if array.ndim > 3:
         if any(length != 1 for length in array.shape[:-3]):
             raise UsageError(f"an output of shape {array.shape} holds more than one picture")
@@ -202,7 +214,9 @@ def _draw_segments(scores: NDArray[Any], photo: Image.Image | None, description:
     shares = np.bincount(classes.reshape(-1), minlength=count) / classes.size
     order = sorted(np.flatnonzero(shares), key=lambda index: -shares[index])
     segments = tuple(Segment(int(i), labels[i], float(shares[i])) for i in order)
-    entries = [(colors[s.index], f"{s.label}  {s.share:.0%}") for s in segments if s.index and s.share >= 0.001]
+    entries = [
+        (colors[s.index], f"{given.short(s.label)}  {s.share:.0%}") for s in segments if s.index and s.share >= 0.001
+    ]
     return Preview(_with_legend(_image(pixels), entries), "segments", segments)
 
 
@@ -247,17 +261,18 @@ def _draw_heat(heat: NDArray[Any], photo: Image.Image | None, description: schem
 
 
 def _draw_image(value: Any) -> Preview:
-    if not isinstance(value, Image.Image):
-        raise UsageError(f"the output is {type(value).__name__}, not a picture")
+    if not given.is_a(value, Image.Image):
+        raise UsageError(f"the output is {given.shown(value)}, not a picture")
     return Preview(value.convert("L" if value.mode in ("L", "F") else "RGB"), "image")
 
 
 def _draw_label(value: Any, photo: Image.Image | None) -> Preview:
     """The picture with the five best labels below, a bar for each."""
-    if not isinstance(value, (dict, str)):
-        raise UsageError(f"the output is {type(value).__name__}, not a label or a dictionary of probabilities")
-    best = sorted(value.items(), key=lambda item: -item[1])[:5] if isinstance(value, dict) else [(value, 1.0)]
-    scores = tuple((str(label), float(score)) for label, score in best)
+    if not given.is_a(value, (dict, str)):
+        raise UsageError(f"the output is {given.shown(value)}, not a label or a dictionary of probabilities")
+    entries = given.mapping(value, _OUTPUT) if isinstance(value, dict) else {value: 1.0}
+    known = [(_label(label), given.number(score, _OUTPUT)) for label, score in entries.items()]
+    scores = tuple(sorted(known, key=lambda item: -item[1])[:5])
     base = _base(photo, (_LEAST, _LEAST))
     font, line = _font(base.width)
     image = Image.new("RGB", (base.width, base.height + line * len(scores) + line // 2), _PAPER)
@@ -270,6 +285,13 @@ def _draw_label(value: Any, photo: Image.Image | None) -> Preview:
         text = f"{label}  {score:.1%}" if isinstance(value, dict) else label
         pen.text((line // 2, top + line // 6), text, fill=_INK, font=font)
     return Preview(image, "label", scores=scores)
+
+
+def _label(label: Any) -> str:
+    """A label as it is drawn: a line of text."""
+    if given.is_a(label, (int, np.integer)) and not given.is_a(label, bool):
+        return str(given.integer(label, _OUTPUT))
+    return given.short(given.text(label, _OUTPUT))
 
 
 def _base(photo: Image.Image | None, shape: tuple[int, ...]) -> Image.Image:
