@@ -252,13 +252,13 @@ def _weights_of(sensitivity: Sensitivity | None, tensor: WeightTensor) -> Array 
     if sensitivity is None:
         return None
     if callable(sensitivity):
-        refuse = values.argument(f"{tensor.where}: sensitivity", CallbackError)
+        refuse = values.argument(f"sensitivity of {tensor.name!r}", CallbackError)
         try:
             found = sensitivity(tensor)
         except Exception as error:
             raise CallbackError(f"sensitivity failed: {values.reason(error)}", where=tensor.where) from error
     else:
-        refuse = values.argument(f"{tensor.where}: sensitivity")
+        refuse = values.argument(f"sensitivity of {tensor.name!r}")
         found = values.mapping(sensitivity, refuse, "a function or a dict by layer and field").get(tensor.name)
     if found is None:
         return None

@@ -195,9 +195,7 @@ def _custom_table(scheme: Scheme, values: Array, tensor: WeightTensor) -> tuple[
     except RefCoreMLError:
         raise
     except Exception as error:
-        raise CallbackError(
-            f"lut_function failed: {type(error).__name__}: {error}", where=tensor.where, remedy=remedy
-        ) from error
+        raise CallbackError(f"lut_function failed: {given.reason(error)}", where=tensor.where, remedy=remedy) from error
 
     def require(condition: bool, problem: str) -> None:
         if not condition:
