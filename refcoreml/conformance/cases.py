@@ -28,8 +28,8 @@ FORMAT = 1
 VERDICTS = ("returns", "malformed", "invalid", "unsupported-ok")
 #: What texts are, and what they consist of. Names of arrays and files name a file on every system.
 _ANY = ("printable text", r".*")
-_NAME = ("a name of letters, digits and _", r"[A-Za-z0-9_]+")
-_FILE = ("a file name of letters, digits, _ and .", r"[A-Za-z0-9_][A-Za-z0-9_.]*")
+_NAME = ("a name of letters, digits and _", r"[A-Za-z0-9_]{1,200}")
+_FILE = ("a file name of letters, digits, _ and .", r"[A-Za-z0-9_][A-Za-z0-9_.]{0,199}")
 _ID = ("names of letters and digits with / between them", r"[A-Za-z0-9]+(/[A-Za-z0-9.-]+)+")
 #: The most bytes of a case's file of arrays.
 ARRAYS_LIMIT = 1 << 30

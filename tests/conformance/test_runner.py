@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -167,6 +168,64 @@ def test_a_damaged_case_is_told_and_the_run_goes_on(tmp_path):
     folders = [tmp_path / "json", tmp_path / "arrays", CEIL]
     statuses = sorted(r.status for r in run_cases(folders, lambda: PythonSession(name), "fp32"))
     assert statuses == ["damaged", "damaged", "pass"]
+
+
+def spoiled(folder, **fields):
+    """A copy of a case with other fields; a function makes a field from the one that is there."""
+    shutil.copytree(CEIL, folder)
+    path = folder / "case.json"
+    case = json.loads(path.read_text())
+    case.update({key: value(case[key]) if callable(value) else value for key, value in fields.items()})
+    path.write_text(json.dumps(case))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["session", "command"])
+def test_a_case_cannot_write_elsewhere_nor_end_the_run(actor, tmp_path, kind):
+    victim = tmp_path / "victim"
+    renamed = [str(victim), "../x0", "scope/x0", "x\0", "", "x\ud800", "x" * 300]
+
+    def power(outputs):
+        return [{**outputs[0], "moments": [{"power": 10**30, "reference": 0, "bound": 1}]}]
+
+    folders = [
+        *(
+            spoiled(tmp_path / str(number), inputs=lambda i, name=name: [{**i[0], "name": name}])
+            for number, name in enumerate(renamed)
+        ),
+        spoiled(tmp_path / "id", id="half/\ud800"),
+        spoiled(tmp_path / "at", inputs=lambda inputs: [{**inputs[0], "values": {"at": -1}}]),
+        spoiled(tmp_path / "model", model={"file": "model\0.mlmodel", "sha256": ""}),
+        spoiled(tmp_path / "moment", outputs=power),
+        tmp_path / "missing",
+    ]
+    name = session(tmp_path, "pass")
+    make = {"session": lambda: PythonSession(name), "command": lambda: Command(actor("right"))}[kind]
+    before = sorted(Path(tempfile.gettempdir()).glob("*.npy"))
+    results = list(run_cases([*folders, CEIL], make, "fp32", timeout=60))
+    assert sorted(result.status for result in results) == ["damaged"] * len(folders) + ["pass"]
+    assert not list(tmp_path.rglob("victim*"))
+    assert sorted(Path(tempfile.gettempdir()).glob("*.npy")) == before
+    assert all(result.bad and result.message for result in results if result.status == "damaged")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names with such characters, and pipes, are those of POSIX systems")
+def test_folders_of_any_name_and_pipes(tmp_path, capsys):
+    root = tmp_path / "cases"
+    for name in ("tab\tand\nline", "plain"):
+        shutil.copytree(CEIL, root / name)
+    odd = os.fsencode(root) + b"/\xff\x1b[2J"
+    os.mkdir(odd)
+    os.mkfifo(odd + b"/case.json")
+    reports = [f"--{kind}={tmp_path / kind}" for kind in ("json", "junit", "html")]
+    arguments = ["--cases", str(root), "--smoke", "plain", "--python", session(tmp_path, "pass"), *reports]
+    assert main(["conformance", "run", *arguments]) == 1
+    statuses = [case["status"] for case in json.loads((tmp_path / "json").read_text())["cases"]]
+    assert sorted(statuses) == ["damaged", "pass", "pass"]
+    ElementTree.parse(tmp_path / "junit")
+    said = capsys.readouterr()
+    assert "\x1b" not in said.err + said.out + (tmp_path / "html").read_text()
+    assert "is a pipe, expected a regular file" in said.err
 
 
 # ---- Cases that ask for several runs, and for custom layers ----
