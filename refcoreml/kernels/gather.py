@@ -150,12 +150,12 @@ def _scatter_rows(rows: Array, places: Positions, updates: Array, combine: Combi
 
 
 def slice_axes(x: Array, slices: Sequence[slice | int]) -> Array:
-    """A view of x by one slice, or one index that removes the axis, per axis; [1] instead of rank 0.
+    """A view of x by one slice, or one index that removes the axis, per axis.
 
-    x: [L_0, ..., L_n-1]. Returns an array of rank n less the number of indices, at least 1.
+    x: [L_0, ..., L_n-1]. Returns an array of rank n less the number of indices.
     """
     y: Array = x[(*slices, ...)]
-    return y if y.ndim else y.reshape(1)
+    return y
 
 
 def sliding_windows(x: Array, axis: int, size: int, step: int) -> Array:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -176,12 +177,14 @@ class LayerType:
         prepare: the function that turns a `Node` into an `Op`.
         inputs: least and greatest number of inputs; None for no upper limit.
         outputs: least and greatest number of outputs; None for no upper limit.
+        scalars: whether the layer distinguishes blobs of rank 0 from blobs [1].
     """
 
     name: str
     prepare: Prepare
     inputs: tuple[int, int | None]
     outputs: tuple[int, int | None]
+    scalars: bool = False
 
 
 LAYERS: dict[str, LayerType] = {}
@@ -189,13 +192,14 @@ LAYERS: dict[str, LayerType] = {}
 Count: TypeAlias = int | tuple[int, int | None]
 
 
-def layer(name: str, *, inputs: Count = 1, outputs: Count = 1) -> Callable[[Prepare], Prepare]:
+def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = False) -> Callable[[Prepare], Prepare]:
     """Registers a layer under the name that the schema's ``oneof`` gives it; a second registration raises.
 
     Args:
         name: the member of ``NeuralNetworkLayer.layer``.
         inputs: how many inputs the layer takes, or (least, greatest) with None for "any number".
         outputs: likewise for its outputs.
+        scalars: whether it distinguishes blobs of rank 0, which slices make, from blobs [1]; others get the latter.
     """
     if name not in schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name:
         raise ValueError(f"the schema has no layer named {name!r}")
@@ -203,7 +207,8 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1) -> Callable[[Prep
         raise ValueError(f"layer {name!r} is registered twice")
 
     def register(prepare: Prepare) -> Prepare:
-        LAYERS[name] = LayerType(name, prepare, _range(inputs), _range(outputs))
+        of_vectors = prepare if scalars else _without_scalars(prepare)
+        LAYERS[name] = LayerType(name, of_vectors, _range(inputs), _range(outputs), scalars)
         return prepare
 
     return register
@@ -211,6 +216,25 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1) -> Callable[[Prep
 
 def _range(count: Count) -> tuple[int, int | None]:
     return (count, count) if isinstance(count, int) else count
+
+
+def _without_scalars(prepare: Prepare) -> Prepare:
+    """A layer that takes blobs of rank 0 as blobs [1]."""
+
+    @wraps(prepare)
+    def prepared(node: Node) -> Op:
+        op = prepare(node)
+        if node.rank5 or op.run is None:
+            return op
+        run, shape, fused = op.run, op.shape, op.fused
+        return replace(
+            op,
+            run=lambda *arrays: run(*(x if x.ndim else x.reshape(1) for x in arrays)),
+            shape=shape and (lambda *shapes: shape(*(x or (1,) for x in shapes))),
+            fused=fused and (lambda *arrays, **more: fused(*(x if x.ndim else x.reshape(1) for x in arrays), **more)),
+        )
+
+    return prepared
 
 
 def same_shape(x: Shape) -> Shape:

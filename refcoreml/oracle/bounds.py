@@ -17,7 +17,7 @@ from refcoreml.errors import UnsupportedModelError
 from refcoreml.neuralnetwork.graph import flat
 from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
 from refcoreml.neuralnetwork.network import Network, Step
-from refcoreml.neuralnetwork.registry import Node
+from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.deviation import deviation
 from refcoreml.oracle.rules import CHECKS, RULES
@@ -140,6 +140,8 @@ class _Judge:
     def bounds(self, step: Step, balls: list[Ball], results: Sequence[Any], before: Sequence[str]) -> list[BlobBound]:
         """Bounds of the outputs, from the balls of the inputs, whose classes are given, and results at midpoints."""
         storage, kind = self._storage, CHECKS[step.kind]
+        if not LAYERS[step.kind].scalars:
+            balls = [ball.map(np.atleast_1d) for ball in balls]
         variants = self._variants.setdefault(id(step), {}) if self._again else {}
         layer = Layer(step, self._rounding, self._constants, storage, variants)
         values = [np.asarray(result, np.float64) for result in results]

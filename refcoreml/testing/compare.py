@@ -115,7 +115,7 @@ def compare_outputs(
     """The first output that differs, or how sharp the comparison was.
 
     NaN equals NaN and an infinity itself, at the same places. Shapes may differ by dimensions of 1, since Core ML has
-    no blobs of rank 0 and keeps some dimensions that torch drops.
+    no outputs of rank 0 and keeps some dimensions that torch drops.
     """
     least = Sharpness()
     for name, wanted in zip(names, expected, strict=True):

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from support import integers, run_layer
 
+from refcoreml import build, load
 from refcoreml.errors import InputError, InvalidModelError
+from refcoreml.spec import schema
 
 run_layer = partial(run_layer, rank5=False)
 
@@ -204,3 +207,32 @@ def test_transpose(shape, data):
         for k, axis in enumerate(axes):
             source[axis] = place[k]
         assert y[place] == x[tuple(source)]
+
+
+@pytest.mark.clause("transpose.U1")
+@pytest.mark.parametrize(("shape", "axes"), [((1, 3, 2, 5), (1, 2, 0)), ((1, 1, 3, 2), (1, 0)), ((1, 1, 4), (0,))])
+def test_transpose_of_the_last_axes(shape, axes):
+    x = integers(shape)
+    y = run_layer("transpose", x, axes=axes)
+    leading = len(shape) - len(axes)
+    np.testing.assert_array_equal(y, x.reshape(shape[leading:]).transpose(axes).reshape(y.shape))
+    assert y.shape[:leading] == (1,) * leading
+
+
+@pytest.mark.clause("transpose.U1")
+@pytest.mark.parametrize(("shape", "axes"), [((2, 3, 4), (1, 0)), ((1, 2, 3), (0,)), ((1, 3), (0, 1, 2)), ((1,), ())])
+def test_transpose_of_other_than_all_axes(shape, axes):
+    with pytest.raises(InvalidModelError, match=r"\(transpose\).*expected a permutation of \(0,"):
+        run_layer("transpose", np.ones(shape), axes=axes)
+
+
+@pytest.mark.clause("transpose.U1")
+def test_an_image_with_the_channels_last():
+    """What make_image_input of coremltools writes for image_format NHWC."""
+    net = build.Network({"picture": build.image(2, 4)}, ["y"], exact=True)
+    net.add("transpose", inputs="picture", outputs="y", axes=[1, 2, 0])
+    pixels = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+    spec = net.spec()
+    spec.neuralNetwork.imageInputShapeMapping = schema.RANK4_IMAGE_MAPPING
+    y = load(spec).predict({"picture": Image.fromarray(pixels)})["y"]
+    np.testing.assert_array_equal(y, pixels[None])

@@ -246,3 +246,21 @@ def test_normalizations_by_a_running_mean(whole, offset, seed, length):
             squares += delta * (value - mean)
         out[:] = (row - mean) / np.sqrt(squares / one(length) + one(1e-3)) * gamma + beta
     assert misses(y, oracle(net.spec(), {"x": x}, "fp32")["y"]) == 0
+
+
+@pytest.mark.parametrize("profile", ["fp32", "fp16/acc32", "fp16/acc16"])
+def test_slices_without_axes(profile):
+    """Layers that distinguish blobs of rank 0 are bounded on them as they are, others as on vectors."""
+    net = build.Network({"x": (3,)}, ["scalar", "softmax", "stacked", "joined", "product"], exact=True)
+    settings = {"begin_ids": [1], "end_ids": [2], "strides": [1], "begin_masks": [0], "end_masks": [0]}
+    net.add("sliceStatic", inputs="x", outputs="scalar", squeeze_masks=[1], **settings)
+    net.add("softmaxND", inputs="scalar", outputs="softmax", axis=-1)
+    net.add("stack", inputs=["scalar", "scalar"], outputs="stacked", axis=0)
+    net.add("expandDims", inputs="scalar", outputs="expanded", axes=[0, 1])
+    net.add("expandDims", inputs="softmax", outputs="one", axes=[0, 1])
+    net.add("concatND", inputs=["expanded", "softmax"], outputs="joined")
+    net.add("multiply", inputs=["expanded", "one"], outputs="product")
+    answers = check(net.spec(), {"x": np.array([2.5, 0.1, 7])}, profile)
+    for name, shape in {"scalar": (1,), "softmax": (1,), "stacked": (2,), "joined": (2,), "product": (1, 1, 1)}.items():
+        assert answers[name].value.shape == shape
+        assert np.isfinite(answers[name].bound).all()

@@ -24,7 +24,7 @@ class _Continue(Exception):  # noqa: N818 (a signal, no error)
     """Goes to the next round of the innermost loop."""
 
 
-@layer("copy")
+@layer("copy", scalars=True)
 def copy(node: Node) -> Op:
     """Y = x. The only layer that may write a blob that exists already, with another shape too.
 

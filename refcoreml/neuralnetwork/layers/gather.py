@@ -329,15 +329,15 @@ def _slices(
 
 def _sliced(x: Shape, slices: Sequence[slice | int]) -> Shape:
     pairs = zip(slices, x, strict=True)
-    return tuple(len(range(*s.indices(length))) for s, length in pairs if isinstance(s, slice)) or (1,)
+    return tuple(len(range(*s.indices(length))) for s, length in pairs if isinstance(s, slice))
 
 
 @layer("sliceStatic")
 def slice_static(node: Node) -> Op:
     """Y = x[begin:end:stride] on every axis, as NumPy.
 
-    Input: x, any rank. Output: per axis ceil((end - begin) / stride) elements; squeezed axes vanish, and [1] stands
-    for rank 0.
+    Input: x, any rank. Output: per axis ceil((end - begin) / stride) elements; squeezed axes vanish, so that the rank
+    may be 0.
     Parameters: one entry per axis. ``beginIds``, ``endIds`` (exclusive), negative ones count from the end, larger
     ones than the axis are cut to it; ``strides``, not 0; ``beginMasks``: start where the direction of the stride
     starts, whatever beginIds says; ``endMasks``: go on to the last element; ``squeezeMasks`` (may be empty): only
@@ -345,6 +345,8 @@ def slice_static(node: Node) -> Op:
     Errors: lists of another length than the rank; stride 0; a slice without elements. If strict: a squeezed axis with
     an index out of range; a negative stride with an end below -length, which Core ML does not read as NumPy does.
     Source: ``SliceStaticLayerParams``.
+    Chosen: an output of rank 0 has no axes for ``expandDims`` and ``stack``, as Apple's tests expect of the former; to
+    other layers and as an output of the model it is [1].
     """
     params = node.params
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,15 +23,19 @@ def concat(node: Node) -> Op:
 
     Inputs: two or more [*A, L_i, *B], equal but for L_i; with ``interleave`` equal. Output: [*A, sum of L_i, *B]; with
     ``interleave`` y[..., i * n + k, ...] = x_k[..., i, ...] for n inputs.
-    Parameters: ``axis``, -rank to rank - 1.
+    Parameters: ``axis``, -rank to rank - 1 for the first input.
     Errors: axis out of range; shapes that differ elsewhere, or at all with ``interleave``.
     Source: ``ConcatNDLayerParams``.
+    Chosen: inputs of different ranks, n of them with one element each, give [n]. Create ML and the converter of
+    coremltools join a number with new axes to constants [1] so, to make a shape or the begin of a slice.
     """
     interleave = node.params.interleave
 
     def shape(*inputs: Shape) -> Shape:
         first = inputs[0]
         axis = axis_of(node, len(first))
+        if _numbers(inputs):
+            return (len(inputs),)
         for other in inputs[1:]:
             node.require(
                 len(other) == len(first) and other[:axis] + other[axis + 1 :] == first[:axis] + first[axis + 1 :],
@@ -39,17 +45,25 @@ def concat(node: Node) -> Op:
         return *first[:axis], sum(x[axis] for x in inputs), *first[axis + 1 :]
 
     def run(*inputs: Array) -> Array:
+        if _numbers([x.shape for x in inputs]):
+            return np.concatenate(inputs, axis=None)
         axis = axis_of(node, inputs[0].ndim)
         return kernels.interleave(inputs, axis) if interleave else np.concatenate(inputs, axis)
 
     return Op(run, shape, fresh=True)
 
 
-@layer("stack", inputs=(2, None))
+def _numbers(inputs: Sequence[Shape]) -> bool:
+    """Whether blobs of different ranks hold a single element each."""
+    return len({len(x) for x in inputs}) > 1 and all(math.prod(x) == 1 for x in inputs)
+
+
+@layer("stack", inputs=(2, None), scalars=True)
 def stack(node: Node) -> Op:
     """Y[..., k, ...] = x_k: the inputs side by side along a new axis.
 
-    Inputs: n blobs, two or more, of one shape and rank 1 to 4. Output: of one rank more, with n at ``axis``.
+    Inputs: n blobs, two or more, of one shape and rank 0 to 4; one of rank 0 beside one [1] is [1], too. Output: of
+    one rank more, with n at ``axis``.
     Parameters: ``axis`` of the output, -rank - 1 to rank for inputs of that rank.
     Errors: axis out of range; shapes that differ; a rank above 5. Source: ``StackLayerParams``.
     """
@@ -58,13 +72,19 @@ def stack(node: Node) -> Op:
         return axis_of(node, rank + 1)
 
     def shape(*inputs: Shape) -> Shape:
-        first = inputs[0]
+        scalars = not any(inputs)
+        first, *others = inputs if scalars else (x or (1,) for x in inputs)
         axis = place(len(first))
-        for other in inputs[1:]:
+        for other in others:
             node.require(other == first, f"cannot stack {first} and {other}, which differ")
         return result_shape(node, (*first[:axis], len(inputs), *first[axis:]))
 
-    return Op(lambda *inputs: np.stack(inputs, place(inputs[0].ndim)), shape, fresh=True)
+    def run(*inputs: Array) -> Array:
+        if any(x.ndim for x in inputs):
+            inputs = tuple(x if x.ndim else x.reshape(1) for x in inputs)
+        return np.stack(inputs, place(inputs[0].ndim))
+
+    return Op(run, shape, fresh=True)
 
 
 @layer("splitND", outputs=(2, None))

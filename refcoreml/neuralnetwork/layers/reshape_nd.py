@@ -111,11 +111,12 @@ def flatten_to_2d(node: Node) -> Op:
     return _reshaping(shape)
 
 
-@layer("expandDims")
+@layer("expandDims", scalars=True)
 def expand_dims(node: Node) -> Op:
     """Y = x with further axes of length 1.
 
-    Input: x of rank r. Output: of rank r + len(axes), at most 5, with length 1 at each of ``axes``.
+    Input: x of rank r, 0 for a slice without axes. Output: of rank r + len(axes), at most 5, with length 1 at each of
+    ``axes``.
     Parameters: ``axes`` of the output, each -rank to rank - 1 for its rank, none twice.
     Errors: no axes; axes out of range or named twice; a rank above 5. Source: ``ExpandDimsLayerParams``.
     """
@@ -157,13 +158,21 @@ def transpose(node: Node) -> Op:
     Input: x of rank r. Output: [x.shape[axes[0]], ..., x.shape[axes[r-1]]].
     Parameters: ``axes``, a permutation of 0, ..., r - 1.
     Errors: anything else. Source: ``TransposeLayerParams``.
+    Chosen: k axes fewer than r order the last axes if the first k have length 1, and these stay: coremltools writes
+    three axes behind an image [1, C, H, W], and Apple's tests expect that they run.
     """
     axes = tuple(int(axis) for axis in node.params.axes)
 
-    def shape(x: Shape) -> Shape:
-        node.require(
-            sorted(axes) == list(range(len(x))), f"axes is {axes}, expected a permutation of {tuple(range(len(x)))}"
-        )
-        return tuple(x[axis] for axis in axes)
+    def order(rank: int) -> Shape:
+        kept = rank - len(axes)
+        return (*range(kept), *(axis + kept for axis in axes))
 
-    return Op(lambda x: x.transpose(axes), shape)
+    def shape(x: Shape) -> Shape:
+        kept = len(x) - len(axes)
+        node.require(
+            0 <= kept < len(x) and sorted(axes) == list(range(len(axes))) and set(x[:kept]) <= {1},
+            f"axes is {axes}, expected a permutation of {tuple(range(len(x)))} for {x}",
+        )
+        return tuple(x[axis] for axis in order(len(x)))
+
+    return Op(lambda x: x.transpose(order(x.ndim)), shape)
