@@ -431,7 +431,7 @@ class Interface:
             return blob.reshape(_legacy_output_shape(feature, blob.shape))
         declared = feature.shapes.default if feature.kind == "array" else None
         same = declared is not None and _without_ones(declared) == _without_ones(blob.shape)
-        return blob.reshape(declared) if declared is not None and same else blob
+        return blob.reshape(declared) if declared is not None and same else np.atleast_1d(blob)
 
 
 def _without_ones(shape: Shape) -> Shape:

@@ -38,7 +38,7 @@ def agreed(network: Network, inputs: Blobs) -> Any:
     seen: dict[str, np.ndarray[Any, Any]] = dict(inputs)
 
     def traced() -> Blobs:
-        for step, _, results in network.trace(inputs):
+        for step, _, results, _ in network.trace(inputs):
             seen.update(zip(step.outputs, results, strict=True))
         return {name: seen[name] for name in network.outputs}
 
