@@ -10,6 +10,7 @@ from typing import Any
 from refcoreml.cli.console import check_target, errors, out
 from refcoreml.comparison import compare_layers, compare_models
 from refcoreml.comparison.data import Source, read_labels
+from refcoreml.comparison.metrics import check_rate
 from refcoreml.comparison.tables import to_json
 from refcoreml.errors import UsageError
 from refcoreml.model import load
@@ -92,6 +93,8 @@ def counting(what: str, quiet: bool = False) -> Any:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    if options.min_agreement is not None:
+        check_rate(options.min_agreement, "--min-agreement")
     for path in filter(None, (options.csv, options.plot)):
         check_target(path)
     if options.plot:

@@ -74,7 +74,12 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _budget(text: str) -> float:
-    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    if not text.endswith("%"):
+        return float(text)
+    share = float(text[:-1])
+    if not 0 < share <= 100:
+        raise argparse.ArgumentTypeError(f"must be above 0% and at most 100%, got {text}")
+    return share / 100
 
 
 def run(options: argparse.Namespace) -> int:

@@ -321,6 +321,20 @@ class Comparer:
         kinds = {feature.name: feature.kind for feature in self.outputs}
         self._label = predicted if kinds.get(predicted) in ("string", "int64") else None
 
+    def require_use_of_labels(self) -> None:
+        """Raises `UsageError` if no output has classes that a true label could be compared with."""
+        rated = self._label is not None or self._scores or any(output.kind == "dictionary" for output in self.outputs)
+        if not rated:
+            arrays = [output.name for output in self.outputs if output.kind == "array"]
+            raise UsageError(
+                "there are true labels, but no output has classes",
+                where="labels",
+                remedy=f"Name an array output that holds scores of classes: scores=[...] or --scores, of "
+                f"{_some(arrays)}"
+                if arrays
+                else "Leave them out",
+            )
+
     def compare(
         self,
         chunk: Sequence[Sample],
@@ -333,6 +347,8 @@ class Comparer:
             chunk: the samples.
             references, results: what ``full`` and ``quantized`` returned for them, if that is known.
         """
+        if any(sample.label is not None for sample in chunk):
+            self.require_use_of_labels()
         inputs = [sample.inputs for sample in chunk]
         references = self.full.predict(inputs) if references is None else references
         results = self.quantized.predict(inputs) if results is None else results

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml.errors import UsageError
 from refcoreml.kernels._types import Array
 
 __all__ = ["Difference", "DifferenceSums", "Rate", "RateCount", "among_best", "best_among_best"]
@@ -168,6 +169,12 @@ class Rate:
     def __str__(self) -> str:
         text = f"{self.rate:.2%} ({self.agreed} of {self.total})"
         return f"{text[:-1]}, {self.tied} tied)" if self.tied else text
+
+
+def check_rate(rate: float, where: str) -> None:
+    """Raises `UsageError` if a number is no rate, such as 99 for 99 %."""
+    if not 0 <= rate <= 1:
+        raise UsageError(f"must be a rate from 0 to 1, such as 0.99 for 99 %, got {rate:g}", where=where)
 
 
 @dataclass

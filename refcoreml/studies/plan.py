@@ -11,19 +11,22 @@ saved bytes and noise, and take the hulls' edges in the order of their slopes. T
 for its size, from one layer quantized to all that saves bytes. Neighbours on the path differ in one layer.
 (H. Kellerer, U. Pferschy, D. Pisinger: Knapsack Problems, 2004, chapter 11.)
 
-Predictions only choose the plans: what a plan truly needs and does is measured before it is returned.
+Predictions only choose the plans: what a plan truly needs and does is measured before it is returned. Where the noise
+of layers does not add up, all layers stored alike can do better; so the points of the sweep, which are measured anyway,
+are plans to choose from as well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from refcoreml.errors import UsageError
 from refcoreml.studies.records import Configuration, Record
 
-__all__ = ["Choice", "above_floor", "choices", "frontier", "within_budget"]
+__all__ = ["Choice", "above_floor", "choices", "frontier", "uniform", "within_budget"]
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,39 @@ def _hull(options: Sequence[Choice]) -> list[Choice]:
     return hull
 
 
-def within_budget(plans: Sequence[Configuration], measure: Callable[[Configuration], Record], budget: float) -> Record:
-    """The plan with the least predicted noise whose model is truly not larger than the budget, in bytes.
+def uniform(configuration: Configuration, layers: Sequence[str]) -> Configuration:
+    """A point of the sweep as a plan: some layers stored alike."""
+    plan = tuple((layer, configuration.bits, configuration.mode) for layer in sorted(layers))
+    return Configuration("plan", plan=plan)
+
+
+def within_budget(
+    plans: Sequence[Configuration],
+    measure: Callable[[Configuration], Record],
+    budget: float,
+    swept: Mapping[Configuration, Record] = MappingProxyType({}),
+) -> Record:
+    """The plan with the least noise whose model is truly not larger than the budget, in bytes.
+
+    Of the path, the one with the least predicted noise; of the sweep, all whose measured noise is less than that one's.
+
+    Args:
+        plans: the path.
+        measure: evaluates a plan.
+        budget: the greatest size.
+        swept: points of the sweep as plans, with what was measured of them.
 
     Raises:
         UsageError: even the smallest model is larger.
     """
-    record = _bisect(plans, measure, lambda record: record.size <= budget, first=True)
+
+    def fits(record: Record) -> bool:
+        return record.size <= budget
+
+    def rank(record: Record) -> tuple[float, int]:
+        return record.noise, record.size
+
+    record = _best(_bisect(plans, measure, fits, first=True), swept, measure, fits, rank)
     if record is None:
         smallest = measure(plans[-1]).size if plans else None
         reach = f"the smallest that these bits reach is {smallest} bytes" if smallest else "no layer gets smaller"
@@ -98,28 +127,53 @@ def within_budget(plans: Sequence[Configuration], measure: Callable[[Configurati
 
 
 def above_floor(
-    plans: Sequence[Configuration], measure: Callable[[Configuration], Record], floor: float, figure: str
+    plans: Sequence[Configuration],
+    measure: Callable[[Configuration], Record],
+    floor: float,
+    figure: str,
+    swept: Mapping[Configuration, Record] = MappingProxyType({}),
 ) -> Record:
     """The smallest model whose measured figure is at least the floor.
 
     The path is searched by bisection, as if the figure fell with the size. Where it does not, the plan that is returned
-    keeps the floor all the same, but a smaller one may do too.
+    keeps the floor all the same, but a smaller one of the path may do too; none of the sweep does.
 
     Args:
         plans: the path.
         measure: evaluates a plan.
         floor: the least value.
         figure: ``accuracy`` or ``agreement``, or ``snr`` in dB.
+        swept: points of the sweep as plans, with what was measured of them.
 
     Raises:
         UsageError: no plan keeps the floor.
     """
-    record = _bisect(plans, measure, lambda record: getattr(record, figure) >= floor, first=False)
+
+    def fits(record: Record) -> bool:
+        return bool(getattr(record, figure) >= floor)
+
+    def rank(record: Record) -> tuple[float, float]:
+        return record.size, -getattr(record, figure)
+
+    record = _best(_bisect(plans, measure, fits, first=False), swept, measure, fits, rank)
     if record is None:
         best = getattr(measure(plans[0]), figure) if plans else None
         reach = f"even the gentlest has {best:.6g}" if best is not None else "no layer gets smaller"
         raise UsageError(f"no plan has {figure} {floor:g} or more; {reach}", where="floor")
     return record
+
+
+def _best(
+    record: Record | None,
+    swept: Mapping[Configuration, Record],
+    measure: Callable[[Configuration], Record],
+    fits: Callable[[Record], bool],
+    rank: Callable[[Record], tuple[float, float]],
+) -> Record | None:
+    """The record of least rank: the given one, or that of a point of the sweep, measured as a plan, that fits."""
+    better = [plan for plan, point in swept.items() if fits(point) and (record is None or rank(point) < rank(record))]
+    found = [measured for measured in map(measure, better) if fits(measured)]
+    return min([*([] if record is None else [record]), *found], key=rank, default=None)
 
 
 def _bisect(

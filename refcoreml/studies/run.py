@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -13,7 +14,9 @@ from typing import Any
 import refcoreml
 from refcoreml import values
 from refcoreml.comparison import tables
+from refcoreml.comparison.compare import Comparer
 from refcoreml.comparison.data import Label, Sample, Source, each, fingerprint
+from refcoreml.comparison.metrics import check_rate
 from refcoreml.comparison.tasks import as_finished, pack
 from refcoreml.errors import UsageError
 from refcoreml.features import Resize
@@ -39,7 +42,7 @@ class Study(tables.Result):
         skipped: files that could not be read and were left out on request.
         layers: the layers that quantization makes smaller, in the network's order.
         records: what was measured.
-        plan: the record of the plan that was searched for, if any.
+        plan: the record of the plan that was searched for, if any; no point of the sweep meets the demand better.
         select: which weights were quantized, see `study`.
         model, source: what was studied; not part of JSON.
     """
@@ -182,6 +185,7 @@ def study(
         source = replace(source, data=list(each(source.data)))
     skipped: list[str] = []
     samples = _Counted(source.samples(loaded, skipped))
+    comparer = Comparer(loaded, loaded, scores=scores, top=top)
     packed = pack(loaded)
     context = {
         "model": hashlib.sha256(loaded.spec.SerializeToString(deterministic=True)).hexdigest(),
@@ -192,6 +196,8 @@ def study(
         "top": list(top),
         "version": refcoreml.__version__,
     }
+    if samples.labelled:
+        comparer.require_use_of_labels()
     fewest = min((*bits, *sensitivity))
     layers = quantizable_layers(loaded, fewest, modes[0], select) if fewest < 32 else []
     if not layers and fewest < 32:
@@ -211,7 +217,12 @@ def study(
             mode = _best_mode(records, modes)
             choices = runner.run([c for c in _sensitivity(bits, mode, layers) if c.kind == "only" and c.bits < 16])
             path_of_plans = planning.frontier(planning.choices(choices, loaded.spec.ByteSize()))
-            plan = _plan(path_of_plans, runner, loaded.spec.ByteSize(), budget, floor)
+            swept = {
+                planning.uniform(record.configuration, layers): record
+                for record in records
+                if record.configuration.kind == "sweep" and record.configuration.bits < 32
+            }
+            plan = _plan(path_of_plans, swept, runner, loaded.spec.ByteSize(), budget, floor)
         records = runner.known
     return Study(
         name=Path(loaded.name).name,
@@ -251,8 +262,10 @@ def _check(
         raise UsageError("search for a plan under a budget or above a floor, not both", where="budget")
     if budget is not None and not values.number(budget, values.argument("budget")) > 0:
         raise UsageError(f"must be positive, got {budget}", where="budget")
-    if floor is not None and not 0 <= values.number(floor, values.argument("floor")) <= 1:
-        raise UsageError(f"must be a rate from 0 to 1, got {floor}", where="floor")
+    if budget is not None and budget > 1 and not (math.isfinite(budget) and budget == int(budget)):
+        raise UsageError(f"must be a number of bytes, or a part of at most 1, got {budget}", where="budget")
+    if floor is not None:
+        check_rate(values.number(floor, values.argument("floor")), "floor")
 
 
 def _sweep(bits: Sequence[int], modes: Sequence[str]) -> list[Configuration]:
@@ -285,29 +298,36 @@ def _best_mode(records: Sequence[Record], modes: Sequence[str]) -> str:
 
 
 def _plan(
-    plans: Sequence[Configuration], runner: _Runner, size: int, budget: float | None, floor: float | None
+    plans: Sequence[Configuration],
+    swept: Mapping[Configuration, Record],
+    runner: _Runner,
+    size: int,
+    budget: float | None,
+    floor: float | None,
 ) -> Record:
     def measure(configuration: Configuration) -> Record:
         return runner.run([configuration])[0]
 
     if budget is not None:
-        return planning.within_budget(plans, measure, budget * size if budget <= 1 else budget)
+        return planning.within_budget(plans, measure, budget * size if budget <= 1 else budget, swept)
     assert floor is not None
     first = runner.known[0]
     if first.agreement is None:
         raise UsageError("the model has no labels, so that no accuracy can be kept", where="floor")
-    return planning.above_floor(plans, measure, floor, "accuracy" if first.accuracy is not None else "agreement")
+    figure = "accuracy" if first.accuracy is not None else "agreement"
+    return planning.above_floor(plans, measure, floor, figure, swept)
 
 
 class _Counted:
-    """Counts what goes through it."""
+    """Counts the samples that go through it, and sees whether any has a true label."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
-        self._samples, self.count = samples, 0
+        self._samples, self.count, self.labelled = samples, 0, False
 
     def __iter__(self) -> Any:
         for sample in self._samples:
             self.count += 1
+            self.labelled = self.labelled or sample.label is not None
             yield sample
 
 

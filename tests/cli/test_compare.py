@@ -72,6 +72,13 @@ def test_a_threshold_that_means_nothing(run, files, tmp_path):
     assert "no labels that could agree" in err
 
 
+@pytest.mark.parametrize("rate", ["99", "1.01", "-0.5", "nan"])
+def test_a_rate_is_from_zero_to_one(run, files, rate):
+    code, _, err = run("compare", *files[:2], "--data", "no such file", f"--min-agreement={rate}")
+    assert code == 2
+    assert "--min-agreement: must be a rate from 0 to 1, such as 0.99 for 99 %" in " ".join(err.split())
+
+
 def test_precisions(run, files, tmp_path):
     a, _, _ = files
     np.savez(tmp_path / "third.npz", x=np.full((1, 3), 1 / 3))

@@ -61,6 +61,8 @@ def test_json_plan_sensitivity_and_jobs(run, files, tmp_path):
         (("--modes", "cubic"), "unknown mode"),
         (("--jobs", "0"), "at least 1"),
         (("--floor", "2"), "must be a rate"),
+        (("--floor", "98"), "must be a rate from 0 to 1, such as 0.99 for 99 %, got 98"),
+        (("--budget", "1.5"), "must be a number of bytes"),
         (("--labels", "nothing"), "no labels 'nothing'"),
     ],
 )
@@ -69,3 +71,23 @@ def test_arguments_that_make_no_sense(run, files, tmp_path, arguments, message):
     assert code == 2
     assert message in err
     assert not (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("budget", ["150%", "0%", "-5%", "nan%"])
+def test_a_share_of_the_size_is_at_most_all_of_it(run, files, tmp_path, budget, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("study", files[0], "--data", files[1], "-o", tmp_path / "out", f"--budget={budget}")
+    assert stop.value.code == 2
+    assert "must be above 0% and at most 100%" in capsys.readouterr().err
+
+
+def test_labels_without_usable_scores_are_not_dropped(run, files, tmp_path):
+    net = build.Network({"x": (30,)}, ["y"])
+    weights = np.random.default_rng(0).normal(size=(3, 30)).astype(np.float32)
+    net.add("innerProduct", inputs="x", outputs="y", weights=weights, input_channels=30, output_channels=3)
+    net.model().save(tmp_path / "array.mlmodel")
+    given = ("study", tmp_path / "array.mlmodel", "--data", files[1], "--labels", "kind", "--bits", "8")
+    code, _, err = run(*given, "-o", tmp_path / "out")
+    assert code == 2
+    assert "there are true labels, but no output has classes" in err
+    assert "--scores" in err

@@ -96,8 +96,9 @@ def test_arrays_as_scores():
     assert found.outputs[0].accuracy_full[1].agreed == 40
     agreed = found.outputs[0].agreement[1].agreed
     assert agreed == found.outputs[0].accuracy_quantized[1].agreed < 40
-    plain = refcoreml.compare_models(full, other, data(), labels=truth)
-    assert plain.agreement is None
+    assert refcoreml.compare_models(full, other, data()).agreement is None
+    with pytest.raises(UsageError, match=r"labels: there are true labels, but no output has classes.*--scores, of 'y'"):
+        refcoreml.compare_models(full, other, data(), labels=truth)
     with pytest.raises(UsageError, match="no array output 'z'"):
         refcoreml.compare_models(full, other, data(), scores=["z"])
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from study_example import record
 
 from refcoreml.errors import UsageError
-from refcoreml.studies.plan import Choice, above_floor, choices, frontier, within_budget
+from refcoreml.studies.plan import Choice, above_floor, choices, frontier, uniform, within_budget
 from refcoreml.studies.records import Configuration
 
 FULL = 10_000
@@ -110,3 +110,58 @@ def test_choices_are_what_one_layer_saves_and_adds():
         FULL,
     )
     assert found == [Choice("a", 4, "kmeans", 300, pytest.approx(0.01, rel=1e-15))]
+
+
+# ---- The points of the sweep are plans as well ----
+
+POINTS = st.lists(st.tuples(st.integers(1, 40), st.integers(-5, 40)), min_size=1, max_size=6)
+
+
+def fake(points, bits):
+    """Plans, and what is measured of them: sizes and SNRs."""
+    plans = [Configuration("plan", plan=(("a", bits + number, "linear"),)) for number in range(len(points))]
+    made = zip(plans, points, strict=True)
+    return {
+        plan: record(configuration=plan, size=size, snr=float(snr), accuracy=snr / 50) for plan, (size, snr) in made
+    }
+
+
+@given(POINTS, POINTS, st.integers(1, 45))
+def test_no_point_of_the_sweep_within_the_budget_is_better(path, sweep, budget):
+    plans, swept = fake(path, 0), fake(sweep, 100)
+    fitting = [point for point in swept.values() if point.size <= budget]
+    try:
+        found = within_budget(list(plans), {**plans, **swept}.__getitem__, budget, swept)
+    except UsageError:
+        assert not fitting
+        return
+    assert found.size <= budget
+    for point in fitting:
+        assert (found.noise, found.size) <= (point.noise, point.size)
+
+
+@given(POINTS, POINTS, st.integers(0, 40))
+def test_no_point_of_the_sweep_above_the_floor_is_smaller(path, sweep, floor):
+    plans, swept = fake(path, 0), fake(sweep, 100)
+    fitting = [point for point in swept.values() if point.accuracy >= floor / 50]
+    try:
+        found = above_floor(list(plans), {**plans, **swept}.__getitem__, floor / 50, "accuracy", swept)
+    except UsageError:
+        assert not fitting
+        return
+    assert found.accuracy >= floor / 50
+    assert found.size <= min((point.size for point in fitting), default=found.size)
+
+
+def test_a_point_of_the_sweep_is_measured_again_as_a_plan():
+    """Without its layers that do not get smaller it may not be what it was; then it does not count."""
+    plan = uniform(Configuration("sweep", 4, "kmeans"), ["b", "a"])
+    assert plan.plan == (("a", 4, "kmeans"), ("b", 4, "kmeans"))
+    swept = {plan: record(configuration=plan, size=10, snr=30.0)}
+    path = Configuration("plan", plan=(("a", 8, "linear"),))
+    measured = {
+        path: record(configuration=path, size=12, snr=20.0),
+        plan: record(configuration=plan, size=16, snr=30.0),
+    }
+    assert within_budget([path], measured.__getitem__, 15, swept).configuration == path
+    assert within_budget([path], measured.__getitem__, 16, swept).configuration == plan

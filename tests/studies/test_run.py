@@ -121,6 +121,46 @@ def test_a_plan_under_a_budget(model, mode):
         refcoreml.study(model, samples(), bits=(2,), modes=(mode,), budget=100)
 
 
+def test_a_plan_is_no_worse_than_a_smaller_point_of_its_own_sweep():
+    """y = x + W x - W x: stored alike, the errors of the two layers cancel, which no layer alone can tell."""
+    weights = np.random.default_rng(3).normal(size=(30, 30)).astype(np.float32)
+    net = refcoreml.build.Network({"x": (30,)}, ["y"])
+    for name in ("a", "b"):
+        net.add(
+            "innerProduct", name=name, inputs="x", outputs=name, weights=weights, input_channels=30, output_channels=30
+        )
+    net.add("activation", inputs="b", outputs="minus", linear={"alpha": -1.0})
+    net.add("add", inputs=["x", "a", "minus"], outputs="y")
+    found = refcoreml.study(net.model(), samples(), bits=(8, 6, 4, 2), modes=("linear",), budget=0.25)
+    assert found.plan.size <= 0.25 * found.size
+    for point in found.of_kind("sweep"):
+        if point.size <= 0.25 * found.size:
+            assert found.plan.noise <= point.noise
+    assert found.plan.configuration.kind == "plan"
+    assert found.planned_model().spec.ByteSize() == found.plan.size
+    assert {layer for layer, _, _ in found.plan.configuration.plan} == {"a", "b"}
+
+
+def array_model():
+    net = refcoreml.build.Network({"x": (30,)}, ["y", "z"])
+    weights = np.random.default_rng(3).normal(size=(4, 30)).astype(np.float32)
+    net.add("innerProduct", inputs="x", outputs="y", weights=weights, input_channels=30, output_channels=4)
+    net.add("activation", inputs="y", outputs="z", sigmoid={})
+    return net.model()
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_labels_that_no_output_can_use_are_refused(pairs, tmp_path):
+    labels = [number % 4 for number in range(24)]
+    given = list(zip(samples(), labels, strict=True)) if pairs else samples()
+    options = {"bits": (8,), "modes": ("linear",), "directory": tmp_path, **({} if pairs else {"labels": labels})}
+    with pytest.raises(UsageError, match=r"labels: there are true labels, but no output has classes.*'y', 'z'"):
+        refcoreml.study(array_model(), given, **options)
+    assert not (tmp_path / "records.jsonl").exists(), "before anything is measured"
+    found = refcoreml.study(array_model(), given, scores=["y"], **options)
+    assert 0 <= found.records[0].full_accuracy <= 1
+
+
 def test_a_plan_above_a_floor(model):
     truth = [model.predict(sample)["classLabel"] for sample in samples()]
     for options in ({"labels": truth}, {}):
@@ -251,7 +291,10 @@ def test_what_is_known_is_not_measured_again(model, tmp_path, evaluated):
         ({"modes": ("kmeans:mse",)}, "unknown mode 'kmeans:mse'"),
         ({"budget": 0.5, "floor": 0.5}, "not both"),
         ({"budget": -1}, "must be positive"),
-        ({"floor": 1.5}, "must be a rate"),
+        ({"floor": 1.5}, "floor: must be a rate"),
+        ({"floor": float("nan")}, "floor: must be a rate"),
+        ({"budget": 1.5}, "budget: must be a number of bytes, or a part of at most 1"),
+        ({"budget": float("inf")}, "budget: must be a number of bytes"),
         ({"labels": ["cow"]}, "1 labels, but more samples"),
         ({"labels": ["cat"] * 24}, "none of the model's 4 classes"),
     ],
