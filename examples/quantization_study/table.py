@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 import refcoreml
+from refcoreml.comparison.tasks import processes
 
 BITS = (16, 8, 6, 4, 3, 2, 1)
 MODES = ("linear", "linear:mse", "kmeans")
@@ -101,7 +100,7 @@ def main() -> None:
         if not path.exists() or (options.only and name not in options.only.split(",")):
             continue
         label = " ".join([name, *settings.get("select", ())])
-        with ProcessPoolExecutor(options.jobs, get_context("spawn")) as executor:
+        with processes(options.jobs) as executor:
             found = refcoreml.study(
                 path,
                 data(options.models),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from refcoreml.cli.compare import add_data_arguments, source
 from refcoreml.cli.console import errors, out
+from refcoreml.comparison.tasks import processes
 from refcoreml.errors import UsageError
 
 _EPILOG = """\
@@ -104,9 +104,7 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         executor: Executor | None = None
         if options.jobs > 1:
-            # A fresh start: a process with threads must not be forked.
-            spawn = multiprocessing.get_context("spawn")
-            executor = stack.enter_context(ProcessPoolExecutor(options.jobs, spawn))
+            executor = stack.enter_context(processes(options.jobs))
         stack.enter_context(bar)
         task = bar.add_task("", total=None)
         found = study(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from functools import lru_cache
 from typing import TypeVar
 
 from refcoreml.errors import UsageError
 from refcoreml.model import Model
 
-__all__ = ["as_finished", "pack", "unpack"]
+__all__ = ["as_finished", "pack", "processes", "unpack"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -50,6 +53,24 @@ def as_finished(
     finally:
         for future in running:
             future.cancel()
+
+
+def processes(jobs: int) -> ProcessPoolExecutor:
+    """Return an executor of other processes, which end when this one does, however that is."""
+    # A fresh start: a process with threads must not be forked.
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has ended: if it was killed, nobody else will tell."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def pack(model: Model) -> bytes:

@@ -298,39 +298,6 @@ def test_damaged_files_are_told(case):
         read_case(case).read_inputs()
 
 
-def read_whole(folder):
-    case = read_case(folder)
-    case.check_model()
-    case.read_inputs()
-
-
-def replace(path, kind):
-    """Something else in a file's place."""
-    content = path.read_bytes()
-    path.unlink()
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "link":
-        path.with_name("elsewhere").write_bytes(content)
-        path.symlink_to("elsewhere")
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "huge":
-        path.touch()
-        os.truncate(path, 16 << 30)
-    else:
-        path.mkdir()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and sparse files are those of POSIX systems")
-@pytest.mark.parametrize("kind", ["pipe", "link", "device", "huge", "folder"])
-@pytest.mark.parametrize("name", ["case.json", "model.mlmodel", "arrays.npy"])
-def test_only_regular_files_of_the_case_are_read(case, name, kind):
-    replace(case / name, kind)
-    with pytest.raises(CaseError, match="cannot be read"):
-        read_whole(case)
-
-
 def test_a_wrong_offset_or_shape_is_told(case):
     inputs = json.loads((case / "case.json").read_text())["inputs"]
     change(case, inputs=[{**inputs[0], "values": {"at": 5}}])
