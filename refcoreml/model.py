@@ -262,7 +262,10 @@ class Model:
         return shapes
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the model as ``.mlmodel`` or ``.mlpackage``; an old file stays until the new one is complete."""
+        """Write the model as ``.mlmodel`` or ``.mlpackage``; an old file stays until the new one is complete.
+
+        A model that was read from a package is saved with all else that this package holds.
+        """
         write_model(replace(self._file, spec=self.spec), path)
 
 
