@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     pytest.importorskip("coremltools", reason="needs coremltools, of the extra oracles")
 
 from refcoreml import build  # noqa: E402
-from refcoreml.testing import EquivalenceError, assert_equivalent  # noqa: E402
+from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent  # noqa: E402
 from refcoreml.testing.blame import record_torch  # noqa: E402
 from refcoreml.testing.conversion import convert  # noqa: E402
 from refcoreml.testing.defects import DEFECTS  # noqa: E402
@@ -230,3 +230,41 @@ def test_a_layer_that_looks_like_a_defect_and_is_not_it_is_not_called_so():
     message = blame(spec, module, x.numpy())
     assert "(batchnorm)" in message
     assert "known defect" not in message
+
+
+# ---- Bounds that batch norms, folded into weights, have made too wide ----
+
+
+class Deep(torch.nn.Module):
+    """Residual blocks whose batch norms divide by small deviations, as trained ones do, and a last layer."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(4)
+        self.blocks = torch.nn.ModuleList(
+            torch.nn.Sequential(torch.nn.Conv2d(5, 5, 3, padding=1, bias=False), torch.nn.BatchNorm2d(5))
+            for _ in range(8)
+        )
+        for block in self.blocks:
+            block[1].running_var.copy_(torch.rand(5) * 0.02 + 0.01)
+            block[1].running_mean.copy_(torch.randn(5))
+        self.last = torch.nn.Linear(5, 3)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = torch.relu(x + block(x))
+        return self.last(x.mean((2, 3)))
+
+
+def test_a_last_layer_that_is_ten_percent_off_is_never_accepted():
+    module = Deep().eval()
+    x = torch.randn(1, 5, 6, 7)
+    spec = convert(module, [x])
+    assert not layers(spec, "batchnorm"), "all are folded"
+    with pytest.raises(UndeterminedError, match="in float64 output .* compare parts of the network"):
+        assert_equivalent(spec, module, {"x0": x.numpy()})
+    assert assert_equivalent(spec, module, {"x0": x.numpy()}, widest=np.inf).double > 0.1
+    weights = layers(spec, "innerProduct")[-1].innerProduct.weights.floatValue
+    weights[:] = [1.1 * weight for weight in weights]
+    with pytest.raises((EquivalenceError, UndeterminedError)):
+        assert_equivalent(spec, module, {"x0": x.numpy()})
