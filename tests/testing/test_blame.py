@@ -261,7 +261,7 @@ def test_a_last_layer_that_is_ten_percent_off_is_never_accepted():
     x = torch.randn(1, 5, 6, 7)
     spec = convert(module, [x])
     assert not layers(spec, "batchnorm"), "all are folded"
-    with pytest.raises(UndeterminedError, match="in float64 output .* compare parts of the network"):
+    with pytest.raises(UndeterminedError, match=r"in float64 output .* compare parts of the network"):
         assert_equivalent(spec, module, {"x0": x.numpy()})
     assert assert_equivalent(spec, module, {"x0": x.numpy()}, widest=np.inf).double > 0.1
     weights = layers(spec, "innerProduct")[-1].innerProduct.weights.floatValue
