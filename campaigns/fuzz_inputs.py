@@ -415,9 +415,12 @@ class Inputs:
         )
 
     def _study(self) -> Any:
-        data = _bounded(self._data("legacy"))
+        good_data = [good_inputs("legacy", self._rng)]
+        data = good_data if self._rng.random() < 0.6 else _bounded(self._data("legacy"))
         good = {"bits": [8, 32], "modes": ["linear"], "labels": None, "scores": [], "top": [2], "select": ["matrices"]}
         options = self._options(**good, sensitivity=[8], budget=0.9, floor=0.5, directory=None)
+        if self._rng.random() < 0.3:
+            options = {}
         options.setdefault("bits", [4])
         options.setdefault("modes", ["linear"])
         if isinstance(options.get("directory"), (str, bytes, Path)):
@@ -458,7 +461,7 @@ class Inputs:
                 lambda: matrices & value if odd else matrices | selectors.everything,
             ]
         )
-        return lambda: [chosen()(tensor) for tensor in tensors]
+        return (lambda: [chosen()(tensor) for tensor in tensors]), (CallbackError,)
 
     def _draw(self) -> Any:
         rng, description = self._rng, self._models["array"].spec.description
@@ -481,9 +484,12 @@ class Inputs:
         return partial(assert_equivalent, model, reference, inputs, **options), (CallbackError,)
 
     def _build_a_network(self) -> Any:
-        good = {"inputs": {"x": (3,)}, "outputs": ["y"], "classes": ["a", "b"], "regressor": True, "exact": True}
-        options = {"inputs": {"x": self._sometimes((3,))}, "outputs": ["y"], **self._options(**good)}
-        name, shape = self._sometimes("x"), self._sometimes(3)
+        rng = self._rng
+        options: dict[str, Any] = {"inputs": {"x": self._sometimes((3,), 0.2)}, "outputs": ["y"]}
+        options |= {"classes": ["a", "b"]} if rng.random() < 0.3 else {"regressor": rng.random() < 0.3, "exact": True}
+        if rng.random() < 0.5:
+            options[rng.choice(["inputs", "outputs", "classes", "regressor", "exact"])] = self._any()
+        name, shape = self._sometimes("x", 0.15), self._sometimes(3, 0.15)
 
         def call() -> None:
             net = build.Network(**options)
@@ -558,11 +564,13 @@ class Inputs:
     def _file(self, ending: str) -> Path:
         """A file of data, most of them cut or patched."""
         rng, file = self._rng, io.BytesIO()
-        good = rng.choice([np.ones(3, np.float32), np.ones((2, 3)), np.arange(3), np.array(["a", "b"]), np.ones(())])
+        good = rng.choice(
+            [np.ones(3, np.float32)] * 3 + [np.ones((2, 3)), np.arange(3), np.array(["a", "b"]), np.ones(())]
+        )
         if ending == "npy":
             np.save(file, good)
         elif ending == "npz":
-            names = rng.choice([["x"], ["x", "y"], ["file"], ["dictionary"], []])
+            names = rng.choice([["x"], ["x"], ["x", "y"], ["file"], ["dictionary"], []])
             with zipfile.ZipFile(file, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
                 for name in names:
                     part = io.BytesIO()
@@ -572,6 +580,7 @@ class Inputs:
             Image.new("RGB", (6, 4)).save(file, "PNG")
         else:
             texts = [
+                *["[1, 2, 3]", '{"fc": [8, "linear"]}', "a\nb\n", "a,1\nb,2\n"] * 4,
                 "[1, 2, 3]",
                 '{"x": [1, 2, 3]}',
                 '{"dictionary": {"a": 1}}',

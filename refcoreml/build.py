@@ -86,7 +86,10 @@ class Network:
             for name, feature in names.items()
         }
         self._classes = None if classes is None else values.each(classes, values.argument("classes"))
-        self._regressor, self._exact = _flag(regressor, "regressor"), _flag(exact, "exact")
+        self._regressor, self._exact = (
+            values.flag(regressor, values.argument("regressor")),
+            values.flag(exact, values.argument("exact")),
+        )
         if classes is not None and self._regressor:
             raise UsageError("a network is a classifier or a regressor, not both")
         if (classes is not None or self._regressor) and not self._outputs:
@@ -207,12 +210,6 @@ def _names(value: Any, where: str) -> list[str]:
     refuse = values.argument(where)
     listed = [value] if values.is_a(value, str) else values.each(value, refuse, "a name or a list of names")
     return [values.text(name, refuse) for name in listed]
-
-
-def _flag(value: Any, where: str) -> bool:
-    if not values.is_a(value, (bool, np.bool_)):
-        raise UsageError(f"got {values.shown(value)}, expected True or False", where=where)
-    return bool(value)
 
 
 def fill(message: Any, fields: Mapping[str, Any], where: str) -> Any:

@@ -138,18 +138,19 @@ class _Table:
         self.entries: dict[str, Code] = {}
 
     def check(self, name: Any, code: Any) -> None:
-        if not isinstance(name, str) or not name:
+        if not passed.is_a(name, str) or not name:
             raise UsageError(
-                f"a custom {self.noun} needs the name of its class in models, got {name!r}",
+                f"a custom {self.noun} needs the name of its class in models, got {passed.quoted(name)}",
                 remedy=f'Write @refcoreml.custom_{self.noun}("Name")',
             )
-        if isinstance(code, type):
+        if passed.is_a(code, type):
             fits = callable(getattr(code, self.method, None))
         else:
             fits = self.functions and callable(code)
         if not fits:
             expected = f"a class with the method {self.method}" + " or a function" * self.functions
-            raise UsageError(f"custom {self.noun} {name!r}: expected {expected}, got {code!r}")
+            got = passed.shown(code)
+            raise UsageError(f"custom {self.noun} {passed.quoted(name)}: expected {expected}, got {got}")
 
     def register(self, name: Any, replace: bool) -> Callable[[Registered], Registered]:
         if not isinstance(name, str):

@@ -87,7 +87,7 @@ class Model:
         self._custom = custom.LAYERS.given(custom_layers), custom.MODELS.given(custom_models)
         self._evaluator: Evaluator | None = None
         self.precision = precision
-        self.strict = strict
+        self.strict = values.flag(strict, values.argument("strict"))
         self.kind = str(file.spec.WhichOneof("Type"))
         self._describe()
 
@@ -306,6 +306,6 @@ def load(
         CallbackError: code of a custom layer or model fails while the model is prepared.
     """
     model = Model(read_model(source), precision, strict, custom_layers, custom_models)
-    if prepare:
+    if values.flag(prepare, values.argument("prepare")):
         model.prepare()
     return model

@@ -27,6 +27,7 @@ __all__ = [
     "choice",
     "decode",
     "each",
+    "flag",
     "integer",
     "integers",
     "items",
@@ -159,6 +160,13 @@ def each(value: Any, refuse: Refuse, expected: str = "a list") -> list[Any]:
     if len(made) > ITEM_LIMIT:
         raise refuse(f"got more than {ITEM_LIMIT} items")
     return made
+
+
+def flag(value: Any, refuse: Refuse) -> bool:
+    """Return a boolean."""
+    if not is_a(value, (bool, np.bool_)):
+        raise refuse(f"got {shown(value)}, expected True or False")
+    return bool(value)
 
 
 def integers(value: Any, refuse: Refuse, least: int = -(2**63), most: int = 2**63 - 1) -> list[int]:

@@ -16,13 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refcoreml import features, values
-from refcoreml.errors import InputError, RefCoreMLError, UsageError
+from refcoreml.errors import InputError, RefCoreMLError, UsageError, within
 from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import open_file, read_json, read_text
 
-__all__ = ["Label", "Sample", "Source", "each", "fingerprint", "read_image", "read_labels"]
+__all__ = ["Label", "Sample", "Source", "checked", "each", "fingerprint", "read_image", "read_labels"]
 
 Label: TypeAlias = "str | int"
 
@@ -79,7 +79,7 @@ class Source:
     @classmethod
     def of(cls, data: Any, **options: Any) -> Source:
         """The data as a source, which it may be already; then the options that are given count."""
-        if not isinstance(data, Source):
+        if not values.is_a(data, Source):
             return cls(data, **options)
         given = {name: value for name, value in options.items() if value is not None and value is not False}
         return replace(data, **given)
@@ -368,6 +368,15 @@ def _checked(labels: Any, path: Path) -> list[Label] | dict[str, Label]:
     if isinstance(labels, dict):
         return {name: _label(label, refuse) for name, label in labels.items()}
     return [_label(label, refuse) for label in labels]
+
+
+def checked(samples: Iterable[Sample], model: Model) -> Iterator[Sample]:
+    """Yield the samples; raises `InputError` for one that does not fit the model."""
+    legacy_ranks = model.prepare().legacy_ranks
+    for sample in samples:
+        with within(f"sample {sample.name!r}"):
+            features.check_inputs(model.inputs, sample.inputs, legacy_ranks=legacy_ranks)
+        yield sample
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:

@@ -102,7 +102,12 @@ def quantize_weights(
     options: dict[str, Any] = {"fit": fit, "compatible": "" if compatible is None else compatible}
 
     def scheme(bits: int, mode: str) -> Scheme:
-        return Scheme(bits, mode, lut_function=lut_function if mode == "custom_lut" else None, **options)
+        return Scheme(
+            bits,
+            mode,
+            lut_function=lut_function if values.is_a(mode, str) and mode == "custom_lut" else None,
+            **options,
+        )
 
     default = None if nbits is None else Scheme(nbits, mode, lut_function=lut_function, **options)
     named = {layer: scheme(*_planned(layer, entry)) for layer, entry in _plan(plan).items()}

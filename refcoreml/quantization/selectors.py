@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from refcoreml import values
-from refcoreml.errors import UsageError
+from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
 from refcoreml.quantization.tensors import WeightTensor
 
 _LONGEST_PATTERN = 10_000
@@ -32,8 +32,13 @@ class Selector:
         self.chooses = chooses
 
     def __call__(self, tensor: WeightTensor) -> bool:
-        """Whether the tensor is chosen."""
-        return self.chooses(tensor)
+        """Whether the tensor is chosen; raises `CallbackError` if a function of the user's cannot say."""
+        try:
+            return bool(self.chooses(tensor))
+        except RefCoreMLError:
+            raise
+        except Exception as error:
+            raise CallbackError(f"the selector failed: {values.reason(error)}", where=tensor.where) from error
 
     def __and__(self, other: Callable[[WeightTensor], bool]) -> Selector:
         _check_callable(other)

@@ -7,12 +7,14 @@ import os
 import shutil
 import stat
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError, EncodeError, Message
 
+from refcoreml import values
 from refcoreml.errors import MalformedModelError, ModelNotFoundError, UnsupportedModelError, UsageError
 from refcoreml.spec import schema
 from refcoreml.storage.reading import (
@@ -82,30 +84,43 @@ def read_model(source: Any) -> ModelFile:
         MalformedModelError: no Core ML model, or a damaged one.
         UnsupportedModelError: a compiled model, or one from a newer specification.
     """
-    if isinstance(source, (str, os.PathLike)):
-        return _read_path(Path(source))
-    if isinstance(source, (bytes, bytearray, memoryview)):
+    if values.is_a(source, (str, os.PathLike)):
+        return _read_path(Path(_asked("the path", lambda: os.fspath(source))))
+    if values.is_a(source, (bytes, bytearray, memoryview)):
         return ModelFile(parse_model(bytes(source), "bytes"), "bytes")
-    if isinstance(source, schema.Model):
+    if values.is_a(source, schema.Model):
         copy = schema.Model()
         copy.CopyFrom(source)
         return ModelFile(check_model(copy, "message"), "message")
-    if isinstance(source, Message):
+    if values.is_a(source, Message):
         return ModelFile(parse_model(source.SerializeToString(), "message"), "message")
-    if hasattr(source, "get_spec"):
-        weights = getattr(source, "weights_dir", None)
-        found = read_model(source.get_spec())
-        return ModelFile(found.spec, "message", Path(weights) if weights else None)
-    if hasattr(source, "read"):
-        data = source.read()
-        if not isinstance(data, bytes):
-            raise UsageError("the file object gave text, expected bytes", remedy="Open the file in mode 'rb'")
-        name = str(getattr(source, "name", "file object"))
+    if _asked("get_spec", lambda: hasattr(source, "get_spec")):
+        spec = _asked("get_spec()", source.get_spec)
+        if not values.is_a(spec, Message):
+            raise UsageError(f"get_spec() returned {values.shown(spec)}, expected a message")
+        weights = _asked("weights_dir", lambda: getattr(source, "weights_dir", None))
+        found = read_model(spec)
+        return ModelFile(found.spec, "message", Path(weights) if values.is_a(weights, (str, Path)) else None)
+    if _asked("read", lambda: hasattr(source, "read")):
+        data = _asked("read()", source.read)
+        if not values.is_a(data, bytes):
+            raise UsageError(
+                f"the file object gave {values.shown(data)}, expected bytes", remedy="Open the file in mode 'rb'"
+            )
+        name = _asked("name", lambda: str(getattr(source, "name", "file object")))
         return ModelFile(parse_model(data, name), name)
     raise UsageError(
-        f"cannot load a model from {type(source).__name__}",
+        f"cannot load a model from {values.shown(source)}",
         remedy="Give a path, bytes, a binary file object, a Model message or an object with get_spec()",
     )
+
+
+def _asked(what: str, question: Callable[[], Any]) -> Any:
+    """What a foreign object answers, which may raise anything."""
+    try:
+        return question()
+    except Exception as error:
+        raise UsageError(f"cannot load a model: {what} raised {values.reason(error)}") from error
 
 
 def _read_path(path: Path) -> ModelFile:

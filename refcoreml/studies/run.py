@@ -15,7 +15,7 @@ import refcoreml
 from refcoreml import values
 from refcoreml.comparison import tables
 from refcoreml.comparison.compare import Comparer
-from refcoreml.comparison.data import Label, Sample, Source, each, fingerprint
+from refcoreml.comparison.data import Label, Sample, Source, checked, each, fingerprint
 from refcoreml.comparison.metrics import check_rate
 from refcoreml.comparison.tasks import as_finished, pack
 from refcoreml.errors import UsageError
@@ -184,7 +184,7 @@ def study(
     if values.is_a(source.data, Iterable) and not values.is_a(source.data, (str, Path, Sequence, Mapping)):
         source = replace(source, data=list(each(source.data)))
     skipped: list[str] = []
-    samples = _Counted(source.samples(loaded, skipped))
+    samples = _Counted(checked(source.samples(loaded, skipped), loaded))
     comparer = Comparer(loaded, loaded, scores=scores, top=top)
     packed = pack(loaded)
     context = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from refcoreml.errors import InputError, UsageError
+from refcoreml import values as passed
+from refcoreml.errors import CallbackError, InputError, UsageError
+from refcoreml.features import check_inputs
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.blame import first_divergence, record_torch, run_torch
@@ -102,13 +104,19 @@ def assert_equivalent(
         UndeterminedError: an ``AssertionError``: nothing differs, but a bound is wider than ``widest``, or there was no
             number to compare. Judged by the run in double precision if there is one.
         UsageError: names that the model does not have, or a reference of another type.
+        CallbackError: the reference is a function that raises.
         InputError: the inputs do not fit the model, or they decide nothing: rounding may change what a branch does.
     """
-    if not widest > 0:
+    if not passed.number(widest, passed.argument("widest")) > 0:
         raise UsageError(f"must be a positive number, got {widest}", where="widest")
+    if folded is not None:
+        folded = passed.number(folded, passed.argument("folded"))
     double, single = _loaded(model, "float64"), _loaded(model, "float32")
     if double.kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
         raise UsageError(f"bounds can be derived for neural networks, this model is a {double.kind}")
+    # Wrong inputs are told before the reference runs, and it may be given the same ones.
+    check_inputs(double.inputs, inputs, legacy_ranks=double.prepare().legacy_ranks)
+    inputs = passed.mapping(inputs, passed.argument("inputs", InputError))
     module, arguments, given = _run_reference(double, reference, inputs, reference_inputs)
     expected = _by_name(double, given)
     constants = _constants(module, folded)
@@ -157,7 +165,7 @@ def _require_sharp(found: Mapping[str, Sharpness], widest: float) -> None:
 
 
 def _loaded(model: Any, precision: str) -> Model:
-    return load(model.spec if isinstance(model, Model) else model, precision=precision)
+    return load(model.spec if passed.is_a(model, Model) else model, precision=precision)
 
 
 def _is_module(reference: Any) -> bool:
@@ -171,24 +179,33 @@ def _run_reference(
     if not callable(reference):
         return None, (), reference
     if given is None:
-        unknown = [name for name in inputs if name not in {feature.name for feature in model.inputs}]
-        if unknown:
-            known = ", ".join(feature.name for feature in model.inputs)
-            raise UsageError(f"the model has no input {unknown[0]!r}", remedy=f"Its inputs are {known}")
         given = [inputs[feature.name] for feature in model.inputs if feature.name in inputs]
         if any(hasattr(value, "getbands") for value in given):
             raise UsageError(
                 "an input is a picture, which the model preprocesses",
                 remedy="Give reference_inputs: what the reference is to be called with",
             )
-    if not _is_module(reference):  # which may work in place
-        return None, (), reference(*copy.deepcopy(list(given)))
+    given = passed.items(given, passed.argument("reference_inputs"))
+    if not _is_module(reference):
+        return None, (), _called(reference, given)
     from refcoreml.testing._extras import torch
     from refcoreml.testing.conversion import in_double
 
     tensors = [value if isinstance(value, torch.Tensor) else _tensor(value) for value in given]
     module, arguments = in_double(reference, tensors)
     return module, arguments, run_torch(module, arguments)
+
+
+def _called(reference: Callable[..., Any], given: Sequence[Any]) -> Any:
+    """What a function returns; it gets copies, since it may work in place."""
+    try:
+        copies = copy.deepcopy(list(given))
+    except Exception as error:
+        raise UsageError(f"cannot be copied: {passed.reason(error)}", where="reference_inputs") from error
+    try:
+        return reference(*copies)
+    except Exception as error:
+        raise CallbackError(f"raised {passed.reason(error)}", where="the reference") from error
 
 
 def _tensor(value: Any) -> Any:
@@ -202,15 +219,17 @@ def _tensor(value: Any) -> Any:
 def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
     """The reference's outputs as arrays by the model's names."""
     names = [feature.name for feature in model.outputs if feature.kind in ("array", "image", "dictionary")]
-    if not names or (isinstance(outputs, Mapping) and not outputs):
+    if not names or (passed.is_a(outputs, Mapping) and not passed.mapping(outputs, passed.argument("reference"))):
         lacks = "the reference has no outputs" if names else "the model has no outputs that are arrays"
         raise UsageError(f"{lacks}, so that there is nothing to compare")
-    if isinstance(outputs, Mapping):
-        unknown = [name for name in outputs if name not in names]
-        if unknown:
-            raise UsageError(f"the model has no output {unknown[0]!r}", remedy=f"Its outputs are {', '.join(names)}")
-        return {name: _array(value, name) for name, value in outputs.items()}
-    listed = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+    if passed.is_a(outputs, Mapping):
+        given = passed.mapping(outputs, passed.argument("reference"))
+        for name in given:
+            if not passed.is_a(name, str) or name not in names:
+                remedy = f"Its outputs are {', '.join(names)}"
+                raise UsageError(f"the model has no output {passed.quoted(name)}", remedy=remedy)
+        return {name: _array(value, name) for name, value in given.items()}
+    listed = passed.items(outputs, passed.argument("reference")) if passed.is_a(outputs, (tuple, list)) else [outputs]
     if len(listed) != len(names):
         raise EquivalenceError(
             f"the reference has {len(listed)} outputs, the model {len(names)}: {', '.join(names)}; give a dictionary "
@@ -220,15 +239,10 @@ def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
 
 
 def _array(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):  # probabilities by label, in the order of the classes
-        value = np.array(list(value.values()))
-    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"an array of {array.dtype}")
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"expected an array of numbers, got {error}", where=f"reference output {name!r}") from error
+    refuse = passed.argument(f"reference output {name!r}")
+    if passed.is_a(value, Mapping):  # probabilities by label, in the order of the classes
+        value = list(passed.mapping(value, refuse).values())
+    array = passed.array(value.detach().cpu() if hasattr(type(value), "detach") else value, refuse)
     return array.astype(np.float64) if array.dtype.kind in "biu" else array
 
 

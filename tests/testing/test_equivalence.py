@@ -87,10 +87,10 @@ def test_nan_in_both_is_none():
     ("given", "inputs", "error", "message"),
     [
         ({"w": np.zeros(2)}, {"x": X}, UsageError, "no output 'w'. Its outputs are y"),
-        (reference, {"q": X}, UsageError, "no input 'q'. Its inputs are x"),
+        (reference, {"q": X}, InputError, "no input 'q'. Its inputs: 'x'"),
         (np.zeros(2), {"q": X}, InputError, "'q'"),
         (np.zeros(2), {"x": X[:2]}, InputError, "shape"),
-        ("a text", {"x": X}, UsageError, "reference output 'y': expected an array of numbers"),
+        ("a text", {"x": X}, UsageError, "reference output 'y': got str, expected an array of numbers"),
     ],
 )
 def test_misuse_is_explained(given, inputs, error, message):
