@@ -82,7 +82,8 @@ class Source:
         if not values.is_a(data, Source):
             return cls(data, **options)
         given = {name: value for name, value in options.items() if value is not None and value is not False}
-        return replace(data, **given)
+        source: Source = replace(data, **given)
+        return source
 
     def samples(self, model: Model, skipped: list[str] | None = None) -> Iterator[Sample]:
         """Reads the samples, one when it is asked for.

@@ -393,7 +393,7 @@ def test_misuse_of_the_decorator_and_of_load_is_told():
         def forgot_the_name(x):
             return x
 
-    with pytest.raises(UsageError, match="expected a dict by class name, got list"):
+    with pytest.raises(UsageError, match="custom_layers: got list, expected a dict by class name"):
         net_of((2,)).model(custom_layers=[len])
 
 
