@@ -870,7 +870,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "mean image of another size": lambda: picture(3, 5, mean_image=numbers(44)),
     "no labels": lambda: classifier([]),
     "a million labels for four scores": lambda: classifier([f"label {i}" for i in range(1_000_000)]),
-    "scores from nowhere": lambda: classifier("abcd", classifier={"labelProbabilityLayerName": "nowhere"}),
+    "scores from nowhere": lambda: classifier(list("abcd"), classifier={"labelProbabilityLayerName": "nowhere"}),
     # Not text.
     "name that is not UTF-8": lambda: single("softmax").SerializeToString().replace(b"softmax0", b"softm\xff\xfe0"),
 }
