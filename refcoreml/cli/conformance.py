@@ -20,6 +20,8 @@ from refcoreml.errors import UsageError
 PROFILES = ("fp32", "fp16/acc32", "fp16/acc16")
 #: The exit code when the implementation does not work at all; no other command uses it.
 SMOKE_FAILED = 6
+#: The longest timeout, a day, in seconds.
+_LONGEST = 86400
 #: Columns for the name of a family, so that numbers have room.
 _FAMILY_WIDTH = 24
 
@@ -87,8 +89,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     for target in (options.json, options.junit, options.html):
         check_target(target)
-    if options.jobs < 1 or not options.timeout > 0:
-        raise UsageError("--jobs must be 1 or more, and --timeout above 0")
+    if options.jobs < 1 or not 0 < options.timeout <= _LONGEST:
+        raise UsageError(f"--jobs must be 1 or more, and --timeout above 0 and at most {_LONGEST:,}")
     expectations = read_expectations(options.expected) if options.expected else []
     folders = find_cases(options.cases, options.patterns)
     if not folders:
@@ -99,7 +101,13 @@ def run(options: argparse.Namespace) -> int:
         )
     least = report.Least("0" if options.min_pass is None else options.min_pass, len(folders))
     make = _maker(options)
-    if not _smoke_passes(options, make):
+    smoke = _run_smoke(options, make)
+    if smoke.status not in ("pass", "suspicious"):
+        complaint = f"the smoke case {smoke.id} was not returned correctly, so nothing else was run"
+        _write_reports(options, [smoke], [complaint])
+        errors.print("[bold red]error:[/] ", end="")
+        text = f"{complaint}: {smoke.status}{': ' * bool(smoke.message)}{smoke.message}"
+        errors.print(text, markup=False, soft_wrap=True)
         return SMOKE_FAILED
     results: list[Result] = []
     with Progress(console=errors, transient=True) as progress:
@@ -119,36 +127,29 @@ def run(options: argparse.Namespace) -> int:
     complaints = [f"{pattern!r} in the list of known failures fits no case" for pattern in unused]
     complaints += filter(None, [report.nothing_returned(results), least.missed(results)])
     _show(results, options.profile, complaints)
-    about = {"implementation": options.command or options.python, "profile": options.profile}
-    for target, write in (
-        (options.json, report.as_json),
-        (options.junit, report.as_junit),
-        (options.html, report.as_html),
-    ):
-        if target is not None:
-            write_file(write(results, about).encode(), target)
+    _write_reports(options, results, complaints)
     return 1 if complaints or any(result.bad for result in results) else 0
 
 
-def _smoke_passes(options: argparse.Namespace, make: Callable[[], Implementation]) -> bool:
-    """Whether the implementation returns the smoke case correctly; says why not."""
+def _run_smoke(options: argparse.Namespace, make: Callable[[], Implementation]) -> Result:
     folders = find_cases(options.cases, [options.smoke]) if options.smoke else [SMOKE]
     if len(folders) != 1:
         raise UsageError(f"{options.smoke!r} fits {len(folders)} cases, expected one", where="--smoke")
     results = list(run_cases(folders, make, options.profile, jobs=1, timeout=options.timeout))
     if not results or results[0].verdict not in ("returns", ""):
         raise UsageError(f"{options.smoke!r} asks for no outputs in {options.profile}", where="--smoke")
-    (result,) = results
-    if result.status in ("pass", "suspicious"):
-        return True
-    errors.print("[bold red]error:[/] ", end="")
-    errors.print(
-        f"the smoke case {result.id} was not returned correctly, so nothing else was run: "
-        f"{result.status}{': ' * bool(result.message)}{result.message}",
-        markup=False,
-        soft_wrap=True,
-    )
-    return False
+    return results[0]
+
+
+def _write_reports(options: argparse.Namespace, results: list[Result], complaints: list[str]) -> None:
+    about = report.About(options.command or options.python, options.profile, complaints)
+    for target, text in (
+        (options.json, report.as_json),
+        (options.junit, report.as_junit),
+        (options.html, report.as_html),
+    ):
+        if target is not None:
+            write_file(text(results, about).encode(), target)
 
 
 def _maker(options: argparse.Namespace) -> Callable[[], Implementation]:

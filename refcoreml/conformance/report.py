@@ -8,8 +8,8 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from xml.etree import ElementTree
 
@@ -33,10 +33,26 @@ STATUSES = (
 _WORST_SHOWN = 30
 
 
+@dataclass(frozen=True)
+class About:
+    """What ran.
+
+    Attributes:
+        implementation: the command or session.
+        profile: the arithmetic that it claims.
+        complaints: why the run failed, other than by single cases.
+    """
+
+    implementation: str
+    profile: str
+    complaints: Sequence[str] = ()
+
+
 def by_family(results: Sequence[Result]) -> Iterator[tuple[str, Counter[str], float]]:
     """(family, cases by status, the greatest error in bounds of those that passed), and a last line for all."""
-    for name in [*sorted({result.family for result in results}), "all"]:
-        group = [result for result in results if name in ("all", result.family)]
+    families = sorted({result.family for result in results})
+    groups = [(name, [result for result in results if result.family == name]) for name in families]
+    for name, group in [*groups, ("all", list(results))]:
         worst = max((result.worst for result in group if result.status == "pass"), default=0.0)
         yield name, Counter(result.status for result in group), worst
 
@@ -81,23 +97,29 @@ class Least:
         return "" if passed >= least else f"{passed} of {len(results)} cases passed, at least {self._text} must"
 
 
-def as_json(results: Sequence[Result], about: Mapping[str, str]) -> str:
+def as_json(results: Sequence[Result], about: About) -> str:
     """The whole run."""
     families = [
         {"family": name, "worst": _finite(worst), **{status: counts[status] for status in STATUSES}}
         for name, counts, worst in by_family(results)
     ]
     cases = [{**asdict(result), "layers": list(result.layers), "worst": _finite(result.worst)} for result in results]
-    return json.dumps({**about, "families": families, "cases": cases}, indent=1) + "\n"
+    return json.dumps({**asdict(about), "families": families, "cases": cases}, indent=1) + "\n"
 
 
 def _finite(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def as_junit(results: Sequence[Result], about: Mapping[str, str]) -> str:
-    """JUnit's XML, as continuous integration reads it: a suite a family."""
-    top = ElementTree.Element("testsuites", name=f"refcoreml conformance, {about['profile']}")
+def as_junit(results: Sequence[Result], about: About) -> str:
+    """JUnit's XML, as continuous integration reads it: a suite a family, and one for complaints about the whole run."""
+    top = ElementTree.Element("testsuites", name=f"refcoreml conformance, {about.profile}")
+    if about.complaints:
+        count = str(len(about.complaints))
+        suite = ElementTree.SubElement(top, "testsuite", name="run", tests=count, failures=count, skipped="0")
+        for number, complaint in enumerate(about.complaints):
+            case = ElementTree.SubElement(suite, "testcase", classname="run", name=f"run/{number}", time="0")
+            ElementTree.SubElement(case, "failure", type="run", message=printable(complaint))
     for family in sorted({result.family for result in results}):
         group = [result for result in results if result.family == family]
         suite = ElementTree.SubElement(
@@ -131,7 +153,7 @@ tr:last-child.sum td { border-top: 1px solid #999; font-weight: 600 }
 """
 
 
-def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
+def as_html(results: Sequence[Result], about: About) -> str:
     """A page of its own: counts by family, what failed, and the cases that came nearest to their bounds."""
     e = html.escape
     shown = [status for status in STATUSES if any(result.status == status for result in results)]
@@ -162,12 +184,13 @@ def as_html(results: Sequence[Result], about: Mapping[str, str]) -> str:
         if r.status == "suspicious"
     )
     columns = "".join(f"<th>{e(status)}</th>" for status in shown)
-    title = f"Conformance, {e(about['profile'])}"
+    title = f"Conformance, {e(about.profile)}"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>
 <body><h1>Conformance to Core ML</h1>
-<p><b>{e(printable(about["implementation"]))}</b>, profile <b>{e(about["profile"])}</b>:
+<p><b>{e(printable(about.implementation))}</b>, profile <b>{e(about.profile)}</b>:
 {len(results)} cases, {len(failed)} bad, {sum(r.outcome == "returned" for r in results)} returned outputs.</p>
+{"".join(f'<p class="bad">{e(printable(complaint))}.</p>' for complaint in about.complaints)}
 <table><tr><th>family</th>{columns}<th>worst error / bound</th></tr>{"".join(rows)}</table>
 <h2>What failed</h2>{f"<table>{failures}</table>" if failed else "<p>Nothing.</p>"}
 {f"<h2>Suspicious</h2><table>{doubtful}</table>" if doubtful else ""}

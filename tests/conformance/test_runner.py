@@ -360,7 +360,9 @@ def test_what_does_not_return_the_smoke_case_runs_nothing_else(actor, act, capsy
     said = capsys.readouterr()
     assert f"ceil/plain/halves was not returned correctly, so nothing else was run: {STATUSES[act][0]}" in said.err
     assert said.out == ""
-    assert not (tmp_path / "r.json").exists()
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert [case["id"] for case in written["cases"]] == ["ceil/plain/halves"]
+    assert "nothing else was run" in written["complaints"][0]
 
 
 def test_a_mistyped_command_is_an_error_at_once(capsys, tmp_path):
@@ -413,8 +415,12 @@ def test_a_run_that_returns_nothing_fails(tmp_path, capsys):
     name = only(tmp_path, "'ceil' in model")
     assert run("ceil/plain", "--python", name) == 0
     capsys.readouterr()
-    assert run("floor", "--python", name) == 1
+    junit, page = tmp_path / "r.xml", tmp_path / "r.html"
+    assert run("floor", "--python", name, "--junit", junit, "--html", page) == 1
     assert "nothing was returned" in capsys.readouterr().err
+    assert "nothing was returned" in page.read_text()
+    failures = [suite.get("failures") for suite in ElementTree.parse(junit).getroot()]
+    assert failures == ["1", "0"]  # of the run itself, and of its cases
     # Models that must be rejected, and of which nobody can say more than that they are not supported.
     assert run("activation/invalid-*", "--python", name) == 1
     assert "none of 2 cases passed" in capsys.readouterr().err
@@ -472,6 +478,8 @@ def test_messages_with_anything_in_them_make_valid_reports(tmp_path):
         ["--command", "no placeholder"],
         ["--python", "missing.py"],
         ["--command", "x {case}", "--jobs", "0"],
+        ["--command", "x {case}", "--timeout", "nan"],
+        ["--command", "x {case}", "--timeout", "inf"],
         ["--command", "x {case}", "--expected", "missing.txt"],
         ["--command", "x {case}", "--json", "no/such/folder/r.json"],
     ],
@@ -587,6 +595,6 @@ def test_a_forgotten_term_that_hides_in_the_bounds_is_suspicious(forgotten, stat
         [folder], lambda: PythonSession(str(path)), "fp16/acc16", expectations=[Expectation("*", "why")]
     )
     assert known.status == "unexpected pass"
-    about = {"profile": "fp16/acc16", "implementation": "product"}
+    about = report.About("product", "fp16/acc16")
     assert ("suspicious: " in report.as_junit([result], about)) == (status == "suspicious")
     assert ("<h2>Suspicious</h2>" in report.as_html([result], about)) == (status == "suspicious")
