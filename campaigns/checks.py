@@ -7,8 +7,11 @@ them alone, a prediction that only the lenient reading changes, a quantized mode
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import signal
+import tempfile
 import time
 import traceback
 import warnings
@@ -25,10 +28,11 @@ import refcoreml
 from campaigns.mutations import hostile_array, is_random
 from conformance.sessions.custom_layers import LAYERS as CUSTOM_LAYERS
 from refcoreml import visualize
+from refcoreml.cli.main import parser
 from refcoreml.errors import InternalError, RefCoreMLError
 from refcoreml.features import Feature
-from refcoreml.oracle import PROFILES, oracle
-from refcoreml.quantization import dequantize_weights, quantize_weights, weight_tensors
+from refcoreml.oracle import PROFILES, blob_answers, layer_answers, oracle
+from refcoreml.quantization import dequantize_weights, quantize_weights, weight_changes, weight_tensors
 from refcoreml.spec import schema
 
 #: Seconds of processor time that one operation may take.
@@ -180,6 +184,8 @@ class Check:
         if strict.ok and not lenient.ok:
             self.report("load leniently", "refuses what strict takes", str(lenient.error))
         self.attempt("inspect", lambda: refcoreml.inspect(model).as_dict())
+        if self.share(0.02):
+            self.attempt("command inspect", lambda: _command(data, "inspect", *rng.choice([[], ["--json"]])))
         self.loaded = strict.ok
         predicted = self._predictions(model, strict, lenient, data, options)
         self._quantization(model, strict, data, options)
@@ -223,6 +229,9 @@ class Check:
             judged = self.attempt(f"oracle {profile}", lambda: oracle(model, inputs, profile))
             if judged.ok and profile == "fp32":
                 self._within(first, judged)
+            if self.share(0.2):
+                self.attempt("blob_answers", lambda: blob_answers(model, inputs, profile))
+                self.attempt("layer_answers", lambda: list(layer_answers(model, inputs, profile)))
         return found if isinstance(found, dict) else None
 
     def _observed(self, model: refcoreml.Model, inputs: Mapping[str, Any], predicted: Outcome) -> None:
@@ -292,13 +301,26 @@ class Check:
         if self.share(0.4):
             bits = rng.choice([1, 2, 4, 7, 8, 8, 16, 32])
             mode = rng.choice(_MODES if bits > 1 else ["linear", "kmeans"])
-            made = self.attempt("quantize_weights", lambda: quantize_weights(model, bits, mode))
+            how = rng.choice([{}, {}, {"fit": "mse"}, {"fit": ("percentile", 99.0)}, {"compatible": "coremltools"}])
+            how = how if mode.startswith("linear") and mode != "linear_lut" else {}
+            made = self.attempt("quantize_weights", lambda: quantize_weights(model, bits, mode, **how))
+            if made.ok:
+                self.attempt("weight_changes", lambda: weight_changes(model, made.value))
             if made.ok and strict.ok:
                 again = self.attempt("load quantized", made.value.prepare)
                 if not again.failed and not again.ok:
                     self.report("load quantized", "refused", str(again.error))
         if self.share(0.1):
             self.attempt("dequantize_weights", lambda: dequantize_weights(model))
+
+
+def _command(data: bytes, *arguments: str) -> None:
+    """Runs a command on the model, without the handler that makes an exit code of every exception."""
+    with tempfile.NamedTemporaryFile(suffix=".mlmodel") as file, contextlib.redirect_stdout(io.StringIO()):
+        file.write(data)
+        file.flush()
+        options = parser().parse_args([*arguments, file.name])
+        options.run(options)
 
 
 def make_inputs(features: Sequence[Feature], given: Mapping[str, Any], rng: random.Random) -> dict[str, Any] | None:

@@ -17,8 +17,25 @@ from refcoreml.spec import schema
 _HOSTILE: dict[int, list[Any]] = {
     FieldDescriptor.CPPTYPE_INT32: [0, 1, -1, 2, 3, -2, 2**31 - 1, -(2**31)],
     FieldDescriptor.CPPTYPE_UINT32: [0, 1, 2, 3, 2**31, 2**32 - 1],
-    FieldDescriptor.CPPTYPE_INT64: [0, 1, -1, 2, 3, 4, 5, -2, -3, 2**31, 2**40, 2**63 - 1, -(2**63)],
-    FieldDescriptor.CPPTYPE_UINT64: [0, 1, 2, 3, 4, 5, 7, 2**31, 2**40, 2**63, 2**64 - 1],
+    FieldDescriptor.CPPTYPE_INT64: [
+        0,
+        1,
+        -1,
+        2,
+        3,
+        4,
+        5,
+        -2,
+        -3,
+        1000,
+        10**5,
+        10**7,
+        2**31,
+        2**40,
+        2**63 - 1,
+        -(2**63),
+    ],
+    FieldDescriptor.CPPTYPE_UINT64: [0, 1, 2, 3, 4, 5, 7, 1000, 10**5, 10**7, 2**31, 2**40, 2**63, 2**64 - 1],
     FieldDescriptor.CPPTYPE_FLOAT: [0.0, 1.0, -1.0, 0.5, 1e30, 1e-40, float("inf"), float("-inf"), float("nan")],
     FieldDescriptor.CPPTYPE_DOUBLE: [0.0, 1.0, -1.0, 0.5, 1e300, 1e-310, float("inf"), float("-inf"), float("nan")],
     FieldDescriptor.CPPTYPE_BOOL: [False, True],
@@ -419,6 +436,7 @@ class Mutator:
         inner = [layer.SerializeToString() for layer in list(owner)[start:]]
         inputs = [f.name for f in model.description.input]
         outer = inner
+        changes = self._changes(rng.choice(inputs)) if inputs and rng.random() < 0.3 else []
         for _ in range(rng.choice(_DEPTHS)):
             layer = schema.NeuralNetworkLayer(name="wrap")
             fields = ["ifBranch", "elseBranch"] if rng.random() < 0.5 else ["bodyNetwork"]
@@ -428,7 +446,7 @@ class Mutator:
                 layer.loop.maxLoopIterations = rng.choice([0, 1, 2, 3])
             holder = layer.branch if fields[0] == "ifBranch" else layer.loop
             for item in fields:
-                for data in outer:
+                for data in (*outer, *changes):
                     getattr(holder, item).layers.add().MergeFromString(data)
             outer = [layer.SerializeToString()]
             if len(outer[0]) > 20_000:
@@ -437,6 +455,37 @@ class Mutator:
         for data in outer:
             owner.add().MergeFromString(data)
         return _LAYER
+
+    def _changes(self, name: str) -> list[bytes]:
+        """Layers that give a blob another shape each time they run."""
+        made = f"{name}.more"
+        grow = self.rng.choice([{"expandDims": {"axes": [0]}}, {"tile": {"reps": [2]}}, {"flattenTo2D": {"axis": 1}}])
+        layers = [
+            schema.NeuralNetworkLayer(name="grow", input=[name], output=[made], **grow),
+            schema.NeuralNetworkLayer(name="back", input=[made], output=[name], copy={}),
+        ]
+        return [layer.SerializeToString() for layer in layers]
+
+    def many(self, model: schema.Model) -> str:
+        """Thousands of copies of a layer, an input or an output, each with names of its own."""
+        rng = self.rng
+        groups = [model.description.input, model.description.output]
+        groups += [top_layers(model)] * 4 if layers_of(model) else []
+        group: Any = rng.choice(groups)
+        if not len(group):
+            return ""
+        sample = rng.choice(list(group))
+        if sample.ByteSize() > 500:
+            return ""
+        for index in range(rng.choice([100, 300, 1000])):
+            copy = group.add()
+            copy.CopyFrom(sample)
+            copy.name = f"{sample.name}{index}"
+            if group is groups[-1] and hasattr(copy, "output"):
+                copy.output[:] = [f"{name}{index}" for name in copy.output]
+                if copy.WhichOneof("layer") == "custom":
+                    copy.custom.className += str(index)
+        return str(sample.DESCRIPTOR.name)
 
     def enclose(self, model: schema.Model) -> str:
         """The model becomes one of a pipeline, perhaps of another one in it."""
@@ -498,8 +547,9 @@ _COMPOSITIONS: Sequence[Way] = [
     Mutator.wrap,
     Mutator.enclose,
     Mutator.classify,
+    Mutator.many,
 ]
-_COMPOSITION_SHARES = [5, 6, 4, 2, 1, 1]
+_COMPOSITION_SHARES = [5, 6, 4, 2, 1, 1, 0.03]
 
 
 def layers_of(model: schema.Model) -> list[Any]:

@@ -34,7 +34,7 @@ def case(collected, name):
 
 def test_a_number_always_makes_the_same_model_and_all_mutations_are_made(collected):
     done = Counter()
-    for index in range(600):
+    for index in range(1200):
         model, mutator = fuzz_models.make_model(collected, "s", index)
         done.update(way for way, _ in mutator.touched)
         if index % 20 == 0:
@@ -136,7 +136,7 @@ def test_a_run_that_tried_nothing_does_not_pass():
 
 def test_a_fixed_sample_shows_nothing():
     with warnings.catch_warnings():
-        report = fuzz_models.make_work("sample", None)(range(700), lambda index: None)
+        report = fuzz_models.make_work("sample", None)(range(400), lambda index: None)
     assert {signature: found.finding.detail for signature, found in report.found.items()} == {}
-    assert report.tally.models == 700
+    assert report.tally.models == 400
     assert fuzz_models.shortcomings(report.tally) == []
