@@ -7,6 +7,7 @@ and `predict` agrees with `observe`, bit for bit. See `campaigns.checks` for wha
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -14,7 +15,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -110,10 +111,20 @@ def _count(tally: Tally, check: Check, mutator: Mutator) -> None:
 
 
 def run(count: int, seed: str, jobs: int, models: Path | None, say: Callable[[str], None] = print) -> Report:
-    """Runs a campaign and minimizes what it finds."""
+    """Runs a campaign; Ctrl-C ends it early, with what was found until then."""
     report, seeds = Report(), collect(models)
+    started = time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt):
+        _collect(report, workers.run(partial(make_work, seed, models), count, jobs), seeds, seed, count, say)
+    say(_progress(report, count, time.monotonic() - started))
+    return report
+
+
+def _collect(
+    report: Report, parts: Iterable[Any], seeds: Seeds, seed: str, count: int, say: Callable[[str], None]
+) -> None:
     started = said = time.monotonic()
-    for part in workers.run(partial(make_work, seed, models), count, jobs):
+    for part in parts:
         if isinstance(part, workers.Ended):
             model, mutator = make_model(seeds, seed, part.index)
             finding = Finding("worker", f"worker: {part.how}", part.detail)
@@ -125,8 +136,6 @@ def run(count: int, seed: str, jobs: int, models: Path | None, say: Callable[[st
         if time.monotonic() - said > 15:
             said = time.monotonic()
             say(_progress(report, count, said - started))
-    say(_progress(report, count, time.monotonic() - started))
-    return report
 
 
 def _progress(report: Report, count: int, seconds: float) -> str:

@@ -436,35 +436,40 @@ class Mutator:
         inner = [layer.SerializeToString() for layer in list(owner)[start:]]
         inputs = [f.name for f in model.description.input]
         outer = inner
-        changes = self._changes(rng.choice(inputs)) if inputs and rng.random() < 0.3 else []
-        for _ in range(rng.choice(_DEPTHS)):
+        grows = bool(inputs) and rng.random() < 0.4
+        loops, branches = ["bodyNetwork"], ["ifBranch", "elseBranch"]
+        most = rng.choice([1, 1, 2, 3, 0])
+        forms = rng.choice([[loops], [loops], [["ifBranch"]], [branches], [loops, branches]])
+        for level in range(rng.choice(_DEPTHS)):
+            first, changes = self._growing(rng.choice(inputs), level) if grows else ([], [])
             layer = schema.NeuralNetworkLayer(name="wrap")
-            fields = ["ifBranch", "elseBranch"] if rng.random() < 0.5 else ["bodyNetwork"]
+            fields = rng.choice(forms)
             if fields[0] == "ifBranch":
                 layer.input.append(rng.choice(inputs) if inputs else "x")
             else:
-                layer.loop.maxLoopIterations = rng.choice([0, 1, 2, 3])
+                layer.loop.maxLoopIterations = most
             holder = layer.branch if fields[0] == "ifBranch" else layer.loop
             for item in fields:
                 for data in (*outer, *changes):
                     getattr(holder, item).layers.add().MergeFromString(data)
-            outer = [layer.SerializeToString()]
-            if len(outer[0]) > 20_000:
+            outer = [*first, layer.SerializeToString()]
+            if len(outer[-1]) > 20_000:
                 break
         del owner[start:]
         for data in outer:
             owner.add().MergeFromString(data)
         return _LAYER
 
-    def _changes(self, name: str) -> list[bytes]:
-        """Layers that give a blob another shape each time they run."""
-        made = f"{name}.more"
-        grow = self.rng.choice([{"expandDims": {"axes": [0]}}, {"tile": {"reps": [2]}}, {"flattenTo2D": {"axis": 1}}])
+    def _growing(self, name: str, level: int) -> tuple[list[bytes], list[bytes]]:
+        """A layer that makes a blob, and layers that give it another shape each time they run."""
+        blob, made = f"grown{level}", f"more{level}"
+        grow = self.rng.choice([{"expandDims": {"axes": [0]}}, {"flattenTo2D": {"axis": 1}}])
+        first = schema.NeuralNetworkLayer(name="first", input=[name], output=[blob], copy={})
         layers = [
-            schema.NeuralNetworkLayer(name="grow", input=[name], output=[made], **grow),
-            schema.NeuralNetworkLayer(name="back", input=[made], output=[name], copy={}),
+            schema.NeuralNetworkLayer(name="grow", input=[blob], output=[made], **grow),
+            schema.NeuralNetworkLayer(name="back", input=[made], output=[blob], copy={}),
         ]
-        return [layer.SerializeToString() for layer in layers]
+        return [first.SerializeToString()], [layer.SerializeToString() for layer in layers]
 
     def many(self, model: schema.Model) -> str:
         """Thousands of copies of a layer, an input or an output, each with names of its own."""
