@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from campaigns import workers
 from campaigns.checks import Check, Finding, Tally, quiet
 from campaigns.minimize import minimize
@@ -164,7 +166,10 @@ def smaller(found: Found, seeds: Seeds) -> Found:
     def shows(model: schema.Model) -> bool:
         return any(finding.signature == signature for finding in shown(found, model, seeds))
 
-    model = schema.Model.FromString(found.data)
+    try:
+        model = schema.Model.FromString(found.data)
+    except DecodeError:  # messages lie deeper in one another than protobuf reads
+        return found
     if not shows(model):
         return found
     return Found(found.finding, found.index, minimize(model, shows).SerializeToString(), found.seed, found.rng)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from campaigns.seeds import Seeds, messages
 from refcoreml.spec import schema
@@ -92,18 +92,16 @@ class Mutator:
         self.seed, self.inputs = seed.name, dict(seed.inputs)
         model = schema.Model.FromString(seed.data)
         for _ in range(rng.choices([0, 1, 2, 3], [4, 3, 2, 1])[0]):
-            self._compose(model)
+            self._do(rng.choices(_COMPOSITIONS, _COMPOSITION_SHARES)[0], model)
         for _ in range(rng.choices([0, 1, 2, 3, 4], [2, 8, 5, 2, 1])[0]):
-            way = rng.choices(_WAYS, _SHARES)[0]
-            holder = way(self, model)
-            if holder:
-                self.touched.append((way.__name__.strip("_"), holder))
+            self._do(rng.choices(_WAYS, _SHARES)[0], model)
         return model
 
-    def _compose(self, model: schema.Model) -> None:
-        rng = self.rng
-        way = rng.choices(_COMPOSITIONS, _COMPOSITION_SHARES)[0]
-        holder = way(self, model)
+    def _do(self, way: Way, model: schema.Model) -> None:
+        try:
+            holder = way(self, model)
+        except DecodeError:  # messages lie deeper in one another than protobuf reads
+            holder = ""
         if holder:
             self.touched.append((way.__name__.strip("_"), holder))
 
