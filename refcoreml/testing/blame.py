@@ -68,9 +68,14 @@ def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             depends = any(id(value) in computed for value in _tensors((args, kwargs)))
             result = function(*args, **(kwargs or {}))
-            for value in _tensors(result):
-                if depends:
-                    computed[id(value)] = value
+            results = list(_tensors(result))
+            if depends:
+                computed.update({id(value): value for value in results})
+            if function._schema.is_mutable:  # what it wrote through a view has changed in other tensors, too
+                places = {value.untyped_storage().data_ptr() for value in results}
+                owners = [value for value in computed.values() if value.untyped_storage().data_ptr() in places]
+                results += [value for value in owners if all(value is not other for other in results)]
+            for value in results:
                 values = np.array(value.detach().cpu().double().numpy())
                 found.append(Recorded(str(function), values, id(value) in computed))
             return result

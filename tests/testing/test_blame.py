@@ -88,6 +88,18 @@ def test_recorded_values_are_those_of_their_time():
     assert found == [("mul", [2, 2]), ("add_", [3, 3]), ("neg_", [-3, -3])]
 
 
+def test_what_is_written_through_a_view_is_recorded():
+    class Module(torch.nn.Module):
+        def forward(self, x):
+            y = x * 2
+            y[0] = 7
+            return y + 1
+
+    found = [item.values.tolist() for item in record_torch(Module(), [torch.ones(2)])]
+    assert [7, 2] in found
+    assert found[-1] == [8, 3]
+
+
 # ---- The caller's arrays ----
 
 
