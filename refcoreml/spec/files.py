@@ -8,6 +8,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -282,32 +283,51 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
     if path.suffix == ".mlmodel":
         write_file(data, path)
         return
-    with replacing_folder(path) as new:
-        if file.package is not None:
-            _write_again(new, data, file.package, path)
-        else:
-            _write_new(new, data, file.weights, path)
+    for _ in range(_ATTEMPTS):
+        with suppress(_ReplacedError), replacing_folder(path) as new:
+            if file.package is not None:
+                _write_again(new, data, file.package, path)
+            else:
+                _write_new(new, data, file.weights, path)
+            break
+    else:
+        raise UsageError("was replaced again and again while it was copied", where=file.name)
+
+
+class _ReplacedError(Exception):
+    """The package that was being copied has made way for another one."""
 
 
 def _write_again(new: NewFolder, data: bytes, package: Package, target: Path) -> None:
     """Write the package that a model was read from, with its present message."""
     new.write(_MANIFEST, package.manifest)
     new.write(package.model, data)
-    try:
-        with Folder(package.path) as old:
-            if old.read(_MANIFEST, TEXT_LIMIT) == package.manifest:
-                _copy(old, "", new, target, leave_out=(_MANIFEST, package.model))
-                return
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except FileRefusedError as error:
-        raise MalformedModelError(str(error), where=str(package.path)) from error
-    if package.others:
+    if not _copy_others(package, new, target) and package.others:
         raise UsageError(
             "the package that the model was read from has changed since, so its other items cannot be copied",
             where=str(package.path),
             remedy="Load the model again",
         )
+
+
+def _copy_others(package: Package, new: NewFolder, target: Path) -> bool:
+    """Copy what else the package holds; returns False if it is no longer the one that was read."""
+    try:
+        old = Folder(package.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    with old:
+        try:
+            if old.read(_MANIFEST, TEXT_LIMIT) != package.manifest:
+                return False
+            _copy(old, "", new, target, leave_out=(_MANIFEST, package.model))
+            return True
+        except FileRefusedError as error:
+            raise MalformedModelError(str(error), where=str(package.path)) from error
+        except FileNotFoundError as error:
+            if old.was_replaced():
+                raise _ReplacedError from error
+            return False
 
 
 def _write_new(new: NewFolder, data: bytes, weights: Path | None, target: Path) -> None:

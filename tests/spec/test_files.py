@@ -24,6 +24,7 @@ from refcoreml.errors import MalformedModelError, ModelNotFoundError, RefCoreMLE
 from refcoreml.spec import files, schema
 from refcoreml.spec.files import ModelFile, read_model, write_model
 from refcoreml.storage import writing
+from refcoreml.storage.reading import Folder
 
 
 def small_model(label: str = "one") -> schema.Model:
@@ -517,6 +518,52 @@ def test_a_package_that_has_changed_since(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "first.mlpackage")
     write_model(other, tmp_path / "second.mlpackage")  # which needs nothing of the old one
     assert read_model(tmp_path / "second.mlpackage").spec == small_model("other")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there folders are exchanged in one step")
+def test_a_package_is_there_after_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_package(tmp_path / "busy.mlpackage")
+    found = read_model(path)
+    seen = []
+
+    def watched(call: Callable[..., Any]) -> Callable[..., Any]:
+        def watch(*arguments: Any, **options: Any) -> Any:
+            try:
+                return call(*arguments, **options)
+            finally:
+                seen.append((call.__name__, (path / "Manifest.json").exists()))
+
+        return watch
+
+    for name in ("mkdir", "fsync", "replace", "rename", "unlink", "rmdir"):
+        monkeypatch.setattr(os, name, watched(getattr(os, name)))
+    write_model(replace(found, spec=small_model("new")), path)
+    monkeypatch.undo()
+    assert len(seen) > 5
+    assert [name for name, there in seen if not there] == []
+    assert read_model(path).spec == small_model("new")
+
+
+def test_a_package_that_is_replaced_while_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes save one model in its own place: both succeed, and nothing of it is lost."""
+    path = make_package(tmp_path / "busy.mlpackage")
+    expected = with_more_items(path)
+    found = read_model(path)
+    real, turns = Folder.open, []
+
+    def meanwhile(folder: Folder, item: str, limit: int = 2**30) -> Any:
+        if item.endswith("LICENSE") and not turns:
+            turns.append(item)
+            write_model(replace(found, spec=small_model("other")), path)
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", item)
+        return real(folder, item, limit)
+
+    monkeypatch.setattr(Folder, "open", meanwhile)
+    write_model(replace(found, spec=small_model("new")), path)
+    assert turns
+    assert contents(path) == expected
+    assert read_model(path).spec == small_model("new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["busy.mlpackage"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there folders are exchanged in one step")
