@@ -25,8 +25,8 @@ from refcoreml.errors import (
     UsageError,
 )
 
-#: The exit code for faults of refcoreml itself.
-INTERNAL = 6
+#: The exit code for faults of refcoreml itself: EX_SOFTWARE of sysexits.h.
+INTERNAL = 70
 
 #: Exit codes by whose fault it is; 0 is success and 1 a check that failed, such as a layer that goes bad in ``trace``.
 EXIT_CODES: list[tuple[type[RefCoreMLError], int]] = [
@@ -45,7 +45,7 @@ _TRACEBACK = "REFCOREML_TRACEBACK"
 _EPILOG = """\
 exit codes: 0 success, 1 a check failed, 2 wrong arguments or inputs, 3 a damaged or invalid model,
             4 a valid model that refcoreml cannot run, 5 any other failure (disk, memory, code of your own),
-            6 a fault of refcoreml (REFCOREML_TRACEBACK=1 shows where), 130 interrupted
+            70 a fault of refcoreml (REFCOREML_TRACEBACK=1 shows where), 130 interrupted
 """
 
 
