@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from refcoreml import values
 from refcoreml.cli.console import check_target, out, print_json
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import InputError, UsageError, harmless
@@ -102,10 +103,12 @@ def _photo(model: Model, inputs: dict[str, Any], options: argparse.Namespace) ->
         return inputs[images[0]] if images else None
     try:
         with open_file(path) as stream, Image.open(stream) as picture:
-            picture.load()
+            values.decode(picture, values.argument(str(path)))
             return picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UsageError(f"cannot be read as a picture: {error}", where=str(path)) from error
+    except UsageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
+        raise UsageError(f"cannot be read as a picture: {values.reason(error)}", where=str(path)) from error
 
 
 def _facts(name: str, preview: Preview) -> dict[str, Any]:
