@@ -19,6 +19,7 @@ from refcoreml.errors import (
     InputError,
     InternalError,
     InvalidModelError,
+    LimitError,
     MalformedModelError,
     ModelNotFoundError,
     RefCoreMLError,
@@ -28,6 +29,7 @@ from refcoreml.errors import (
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.inspection import Summary, inspect
 from refcoreml.model import LayerTrace, Model, load
+from refcoreml.neuralnetwork.limits import Limits
 
 if TYPE_CHECKING:
     from refcoreml.comparison import compare_layers, compare_models
@@ -44,6 +46,8 @@ __all__ = [
     "InternalError",
     "InvalidModelError",
     "LayerTrace",
+    "LimitError",
+    "Limits",
     "MalformedModelError",
     "Model",
     "ModelNotFoundError",

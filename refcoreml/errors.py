@@ -82,6 +82,10 @@ class InvalidModelError(RefCoreMLError):
     """The model breaks a rule of the Core ML specification."""
 
 
+class LimitError(InvalidModelError):
+    """The model asks for more memory or time than `refcoreml.Limits` allow; with higher limits it may be fine."""
+
+
 class UnsupportedModelError(RefCoreMLError):
     """The model is, or may be, valid, but refcoreml cannot run it (yet)."""
 

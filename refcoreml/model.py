@@ -19,6 +19,7 @@ from refcoreml.features import Feature
 from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.arithmetic import arithmetic
+from refcoreml.neuralnetwork.limits import Budget, Limits
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 from refcoreml.spec.files import ModelFile, read_model, write_model
@@ -72,6 +73,7 @@ class Model:
         inputs, outputs: the features.
         precision: ``float32``, ``float64`` or ``float16``.
         strict: whether what the specification leaves undefined is an error.
+        limits: how much memory and time the model may ask for.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Model:
         strict: bool = True,
         custom_layers: Mapping[str, custom.Code] | None = None,
         custom_models: Mapping[str, custom.Code] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._file = file
         self._arithmetic = arithmetic(precision)
@@ -88,6 +91,7 @@ class Model:
         self._evaluator: Evaluator | None = None
         self.precision = precision
         self.strict = values.flag(strict, values.argument("strict"))
+        self.limits = Limits.given(limits)
         self.kind = str(file.spec.WhichOneof("Type"))
         self._describe()
 
@@ -130,7 +134,7 @@ class Model:
         """
         if self._evaluator is None:
             code = self.custom_code("layer"), self.custom_code("model")
-            settings = Settings(self._arithmetic, self.strict, *code, EVALUATORS)
+            settings = Settings(self._arithmetic, self.strict, *code, EVALUATORS, budget=Budget(self.limits))
             self._evaluator = make_evaluator(self.spec, settings, self._file.name)
         return self._evaluator
 
@@ -138,7 +142,9 @@ class Model:
     def models(self) -> dict[str, Model]:
         """The models of a pipeline by name, in order, each as a model of its own; none for other types."""
         return {
-            name: Model(ModelFile(inner, name, self._file.weights), self.precision, self.strict, *self._custom)
+            name: Model(
+                ModelFile(inner, name, self._file.weights), self.precision, self.strict, *self._custom, self.limits
+            )
             for name, inner in inner_models(self.spec)
         }
 
@@ -282,6 +288,7 @@ def load(
     prepare: bool = True,
     custom_layers: Mapping[str, custom.Code] | None = None,
     custom_models: Mapping[str, custom.Code] | None = None,
+    limits: Limits | None = None,
 ) -> Model:
     """Loads a Core ML model.
 
@@ -297,15 +304,17 @@ def load(
             otherwise at the first prediction.
         custom_layers, custom_models: code for this model by class name; it goes before what is registered for the
             process, see `refcoreml.custom`. A model never causes code to be imported.
+        limits: how much memory and time the model may ask for; by default `Limits.of_environment`.
 
     Raises:
         MalformedModelError: the source is no Core ML model, or a damaged one.
         UnsupportedModelError: valid, but not for refcoreml; names every layer that it cannot run, and what to write for
             custom ones.
         InvalidModelError: the model breaks a rule of the specification.
+        LimitError: the model asks for more memory or time than the limits allow.
         CallbackError: code of a custom layer or model fails while the model is prepared.
     """
-    model = Model(read_model(source), precision, strict, custom_layers, custom_models)
+    model = Model(read_model(source), precision, strict, custom_layers, custom_models, limits)
     if values.flag(prepare, values.argument("prepare")):
         model.prepare()
     return model

@@ -10,6 +10,7 @@ from refcoreml.custom import Code
 from refcoreml.errors import UnsupportedModelError
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
+from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Event, Observer
 from refcoreml.spec import schema
 
@@ -44,6 +45,7 @@ class Settings:
         custom_layers, custom_models: code by class name.
         evaluators: what runs each model type, for models that hold models.
         depth: how many models are around this one.
+        budget: how much memory and time the model may take, and what its networks have taken of that.
     """
 
     arithmetic: Arithmetic = ARITHMETICS["float32"]
@@ -52,6 +54,7 @@ class Settings:
     custom_models: Mapping[str, Code] = field(default_factory=dict)
     evaluators: Mapping[str, MakeEvaluator] = field(default_factory=dict)
     depth: int = 0
+    budget: Budget = field(default_factory=Budget)
 
 
 #: Checks a model and prepares it.

@@ -28,6 +28,7 @@ class NeuralNetworkEvaluator:
             arithmetic=settings.arithmetic,
             strict=settings.strict,
             custom_layers=settings.custom_layers,
+            budget=settings.budget,
             where=kind,
         )
         self.legacy_ranks = self.interface.rank5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -131,17 +131,21 @@ def _what_to_write(nodes: Sequence[Node]) -> Iterator[str]:
         yield f"\nand so on for the {len(nodes) - _MOST_CLASSES} other classes\n"
 
 
+#: Blobs that exist, with their producers. Each branch and each loop has a map of its own for those that it adds.
+_Produced = ChainMap[str, str]
+
+
 def check_graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], where: str) -> None:
     """Checks counts and names: a blob exists before it is used, only ``copy`` writes one again, outputs exist."""
-    produced = _check_body(nodes, dict.fromkeys(inputs, "the model's inputs"), in_loop=False)
+    produced: _Produced = ChainMap(dict.fromkeys(inputs, "the model's inputs"))
+    _check_body(nodes, produced, in_loop=False)
     for name in outputs:
         if name not in produced:
             raise InvalidModelError(f"no layer produces {name!r}, which the model declares as an output", where=where)
 
 
-def _check_body(nodes: Sequence[Node], produced: dict[str, str], *, in_loop: bool) -> dict[str, str]:
-    """Checks a network whose surroundings have produced some blobs; returns these and its own, with their producers."""
-    produced = dict(produced)
+def _check_body(nodes: Sequence[Node], produced: _Produced, *, in_loop: bool) -> None:
+    """Checks a network whose surroundings have produced some blobs; adds its own, with their producers."""
     later = {name: node.where for node in nodes for name in node.outputs}
     for node in nodes:
         entry = LAYERS[node.kind]
@@ -161,29 +165,31 @@ def _check_body(nodes: Sequence[Node], produced: dict[str, str], *, in_loop: boo
                 node.invalid(f"produces blob {name!r} a second time, after {produced[name]}")
             produced[name] = node.where
         if node.kind == "branch":
-            produced.update(_check_branch(node, produced, in_loop))
+            _check_branch(node, produced, in_loop)
         elif node.kind == "loop":
-            produced.update(_check_loop(node, produced))
-    return produced
+            _check_loop(node, produced)
 
 
-def _check_branch(node: Node, produced: dict[str, str], in_loop: bool) -> dict[str, str]:
-    """What exists after a branch: the blobs that both bodies produce."""
-    one, other = (
-        _check_body(node.bodies.get(field, ()), produced, in_loop=in_loop) for field in ("ifBranch", "elseBranch")
-    )
-    return {name: other[name] if place == produced.get(name) else place for name, place in one.items() if name in other}
+def _check_branch(node: Node, produced: _Produced, in_loop: bool) -> None:
+    """Adds what exists after a branch: the blobs that both bodies produce."""
+    one, other = produced.new_child(), produced.new_child()
+    _check_body(node.bodies.get("ifBranch", ()), one, in_loop=in_loop)
+    _check_body(node.bodies.get("elseBranch", ()), other, in_loop=in_loop)
+    made = {**other.maps[0], **one.maps[0]}
+    produced.update({name: place for name, place in made.items() if name in one and name in other})
 
 
-def _check_loop(node: Node, produced: dict[str, str]) -> dict[str, str]:
-    """What exists after a loop: the blobs of its condition, or, if it has none, of its body."""
-    condition = _check_body(node.bodies.get("conditionNetwork", ()), produced, in_loop=False)
+def _check_loop(node: Node, produced: _Produced) -> None:
+    """Adds what exists after a loop: the blobs of its condition, or, if it has none, of its body."""
+    condition = produced.new_child()
+    _check_body(node.bodies.get("conditionNetwork", ()), condition, in_loop=False)
     variable = node.params.conditionVar
     if "conditionNetwork" in node.bodies:
-        made = condition.get(variable) != produced.get(variable)  # written anew, if it exists around the loop
+        made = variable in condition.maps[0]  # written anew, if it exists around the loop
         node.require(made, f"its condition network does not produce conditionVar {variable!r}")
-    body = _check_body(node.bodies.get("bodyNetwork", ()), condition, in_loop=True)
-    return condition if "conditionNetwork" in node.bodies else body
+    body = condition.new_child()
+    _check_body(node.bodies.get("bodyNetwork", ()), body, in_loop=True)
+    produced.update(condition.maps[0] if "conditionNetwork" in node.bodies else body.maps[0])
 
 
 def _check_count(node: Node, noun: str, count: int, allowed: tuple[int, int | None]) -> None:

@@ -19,8 +19,9 @@ import numpy as np
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.half import losses
+from refcoreml.neuralnetwork.limits import Budget, Limits, refuse_memory, size_of
 from refcoreml.spec import schema
-from refcoreml.spec.weights import decode_weights
+from refcoreml.spec.weights import decode_weights, weight_encoding
 
 #: Overwrites a block of a blob (see `Op.inplace`).
 Inplace: TypeAlias = Callable[..., None]
@@ -30,8 +31,9 @@ Blobs: TypeAlias = MutableMapping[str, Array]
 RunBody: TypeAlias = Callable[[str], Iterator[Any]]
 
 
-#: The largest blob, in bytes, that a network may ask for. A hostile file can declare any size at all.
-MEMORY_LIMIT = 8 << 30
+#: Multiplications, from the shapes of inputs and of outputs.
+Work: TypeAlias = Callable[[Sequence[Shape], Sequence[Shape]], int]
+
 #: The most dimensions that a blob may have.
 MAX_RANK = 5
 
@@ -55,6 +57,7 @@ class Op:
         fresh: whether the output is always a new array, never a view of an input or a constant.
         control: for layers that hold networks, in place of `run`: gets the blobs and a function that runs an inner
         network.
+        work: the multiplications of a run, for layers that do many for each number that they read or write.
     """
 
     run: Callable[..., Array | tuple[Array, ...]] | None
@@ -63,6 +66,7 @@ class Op:
     fused: Callable[..., Array] | None = None
     fresh: bool = False
     control: Callable[[Blobs, RunBody], Iterator[Any]] | None = None
+    work: Work | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class Node:
         bodies: nodes of the networks inside a branch or loop, by the name of their field.
         custom_layers: the code of custom layers, by class name.
         lost: gets a line for each field of weights of which `round` made numbers infinite or 0.
+        budget: how much memory weights and blobs may take.
     """
 
     spec: schema.NeuralNetworkLayer
@@ -92,6 +97,7 @@ class Node:
     bodies: Mapping[str, Sequence[Node]] = field(default_factory=dict)
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget, compare=False)
 
     @property
     def params(self) -> Any:
@@ -122,17 +128,22 @@ class Node:
             self.invalid(problem, remedy)
 
     def check_shape(self, shape: Shape, what: str) -> None:
-        """Raises `InvalidModelError` for a rank above 5, a dimension below 1, more than `MEMORY_LIMIT` in float32.
+        """Raises `InvalidModelError` for a rank above 5 or a dimension below 1, `LimitError` for too many bytes.
 
         Layers call it before they allocate something whose size depends on values; the engine calls it for all others.
         """
-        size = 4 * math.prod(map(int, shape))
-        if len(shape) > MAX_RANK:
-            self.invalid(f"{what} would have the shape {shape}, but no blob has a rank above {MAX_RANK}")
+        self.require(
+            len(shape) <= MAX_RANK, f"{what} would have {len(shape)} dimensions, but no blob has more than {MAX_RANK}"
+        )
         if any(length < 1 for length in shape):
             self.invalid(f"{what} would have the shape {shape}, but every dimension must be at least 1")
-        if size > MEMORY_LIMIT:
-            self.invalid(f"{what} would have the shape {shape}, {size:.1e} bytes, limit {MEMORY_LIMIT:.1e}")
+        size = size_of(tuple(map(int, shape)), np.dtype(self.dtype).itemsize)
+        refuse_memory(f"{what} would have the shape {shape},", size, self.limits, self.where)
+
+    @property
+    def limits(self) -> Limits:
+        """How much a model may ask for."""
+        return self.budget.limits
 
     def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
         """Decodes a ``WeightParams`` field of the layer (or of ``message``) to the given shape and the node's type.
@@ -144,10 +155,12 @@ class Node:
             message: the message that holds the field, if it is not the layer's own.
         """
         holder = self.params if message is None else message
-        where = f"{self.where}.{field_name}"
-        decoded = decode_weights(
-            getattr(holder, field_name), shape, dtype=self.dtype, channel_axis=channel_axis, where=where
-        )
+        where, stored = f"{self.where}.{field_name}", getattr(holder, field_name)
+        self.require(len(shape) <= MAX_RANK, f"{field_name} have {len(shape)} dimensions, expected at most {MAX_RANK}")
+        encoding, count = weight_encoding(stored, where=where), math.prod(map(int, shape))
+        if count * encoding.bits <= 8 * encoding.size:  # else they are refused for that
+            self.budget.decode(count * np.dtype(self.dtype).itemsize, where)
+        decoded = decode_weights(stored, shape, dtype=self.dtype, channel_axis=channel_axis, where=where)
         return self.stored(decoded, field_name)
 
     def stored(self, weights: Array, what: str) -> Array:

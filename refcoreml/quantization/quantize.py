@@ -160,7 +160,7 @@ def _copy(source: Any) -> Model:
         return load(source, prepare=False)
     spec = schema.Model()
     spec.CopyFrom(source.spec)
-    return Model(replace(source._file, spec=spec), source.precision, source.strict, *source._custom)
+    return Model(replace(source._file, spec=spec), source.precision, source.strict, *source._custom, source.limits)
 
 
 def _plan(plan: Any) -> dict[str, Any]:

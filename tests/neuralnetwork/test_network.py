@@ -13,7 +13,8 @@ from support import integers
 from refcoreml import build
 from refcoreml.errors import InternalError, InvalidModelError, UnsupportedModelError
 from refcoreml.neuralnetwork.arithmetic import arithmetic
-from refcoreml.neuralnetwork.network import MEMORY_LIMIT, Network
+from refcoreml.neuralnetwork.limits import Limits
+from refcoreml.neuralnetwork.network import Network
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op, layer, same_shape
 from refcoreml.spec import schema
 
@@ -227,7 +228,7 @@ def test_shapes_are_known_without_running(monkeypatch):
 
 
 def test_a_blob_larger_than_the_limit_is_refused_before_it_is_made():
-    factor = MEMORY_LIMIT // 4 + 1
+    factor = Limits().memory // 4 + 1
     network = chain(("sequenceRepeat", {"nRepetitions": factor}))
     with pytest.raises(InvalidModelError, match=r"sequenceRepeat0.*would have the shape.*limit"):
         network.run({"x": np.zeros((1, 1, 1, 1, 1), np.float32)})

@@ -10,7 +10,8 @@ import numpy as np
 
 from refcoreml.errors import InputError
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.registry import MAX_RANK, MEMORY_LIMIT, Node
+from refcoreml.neuralnetwork.limits import beyond, remedy, size_of
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node
 from refcoreml.spec.weights import weight_encoding
 
 
@@ -51,9 +52,9 @@ def integers_of(node: Node, which: int, values: Array, count: int) -> list[int]:
 
 def check_size(node: Node, shape: Shape) -> None:
     """Refuses a result so large that the engine would refuse it, had its shape been known before the run."""
-    size = math.prod(shape) * np.dtype(node.dtype).itemsize
-    if size > MEMORY_LIMIT:
-        input_error(node, f"an output would have the shape {shape}, {size:.1e} bytes, limit {MEMORY_LIMIT:.1e}")
+    size = size_of(shape, np.dtype(node.dtype).itemsize)
+    if found := beyond(size, node.limits):
+        input_error(node, f"an output would have the shape {shape}, {found}", remedy("memory", size))
 
 
 def axes_of(node: Node, rank: int) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from refcoreml.kernels import conv as kernels
@@ -110,6 +111,10 @@ def convolution(node: Node) -> Op:
         )
         return *x[:-3], out_channels, *size
 
+    def work(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        pixels = inputs[0] if deconvolves else outputs[0]
+        return math.prod(pixels) * math.prod(weights_shape[1:])
+
     bias = node.weights("bias", (out_channels,)) if params.hasBias else None
     if not fixed:
         return Op(
@@ -118,6 +123,7 @@ def convolution(node: Node) -> Op:
             ),
             shape,
             fresh=True,
+            work=work,
         )
     weights = node.weights("weights", weights_shape, channel_axis=1 if deconvolves else 0)
     kind = kernels.Deconvolution if deconvolves else kernels.Convolution
@@ -126,4 +132,4 @@ def convolution(node: Node) -> Op:
     def run(x: Array, **epilogue: Inplace) -> Array:
         return kernel_of(x, border(x.shape), **epilogue)
 
-    return Op(run, shape, fused=run, fresh=True)
+    return Op(run, shape, fused=run, fresh=True, work=work)

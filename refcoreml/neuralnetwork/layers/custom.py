@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,8 @@ import numpy as np
 from refcoreml.custom import Code, parameter_values
 from refcoreml.errors import CallbackError
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.registry import MEMORY_LIMIT, Node, Op, layer
+from refcoreml.neuralnetwork.limits import beyond, size_of
+from refcoreml.neuralnetwork.registry import Node, Op, layer
 from refcoreml.spec.weights import decode_weights, weight_encoding
 from refcoreml.values import argument, unmasked
 
@@ -244,8 +244,8 @@ def _check_shape(node: Node, what: str, name: str, shape: Shape) -> None:
         expected = f"a blob has at most {_MOST_DIMENSIONS} dimensions"
     elif min(shape) < 1:
         expected = "every dimension must be at least 1"
-    elif 4 * math.prod(shape) > MEMORY_LIMIT:
-        expected = f"that is {4 * math.prod(shape):.1e} bytes, limit {MEMORY_LIMIT:.1e}"
+    elif found := beyond(size_of(shape, np.dtype(node.dtype).itemsize), node.limits):
+        expected = f"that is {found}"
     else:
         return
     raise _callback(node, f"{what} gave the shape {shape} for output {name!r}, but {expected}")

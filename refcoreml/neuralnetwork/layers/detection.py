@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from refcoreml.kernels import nms as kernels
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.layers._checks import check_size, input_error, integers_of, numbers_of
 from refcoreml.neuralnetwork.layers.gather import check_addressable
+from refcoreml.neuralnetwork.limits import NUMBER_WORK
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 
 
@@ -80,4 +82,9 @@ def non_maximum_suppression(node: Node) -> Op:
             indices[item, :number], counts[item] = kept, number
         return y_boxes, y_scores, indices, counts
 
-    return Op(run, None if len(node.inputs) == 5 else shape, fresh=True)
+    def work(inputs: Sequence[Shape], made: Sequence[Shape]) -> int:
+        """Each box that is kept is compared with all others."""
+        batch, count, _ = inputs[1]
+        return batch * count * min(count, made[0][1]) * NUMBER_WORK
+
+    return Op(run, None if len(node.inputs) == 5 else shape, fresh=True, work=work)

@@ -44,6 +44,7 @@ def inner_product(node: Node) -> Op:
         lambda x: kernels.inner_product(x.reshape(-1, size_in), weights, bias).reshape(shape(x.shape)),
         shape,
         fresh=True,
+        work=lambda inputs, outputs: math.prod(inputs[0]) * size_out,
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from refcoreml.kernels import linear as kernels
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.elementwise import broadcast_shape
@@ -48,7 +51,10 @@ def _of_two_inputs(node: Node) -> Op:
     def run(a: Array, b: Array) -> Array:
         return kernels.batched_matmul(_matrix(a, params.transposeA, 0), _matrix(b, params.transposeB, 1))
 
-    return Op(run, shape, fresh=True)
+    def work(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        return math.prod(outputs[0]) * _matrix_shape(inputs[0], params.transposeA, 0)[-1]
+
+    return Op(run, shape, fresh=True, work=work)
 
 
 def _matrix_shape(x: Shape, transpose: bool, new_axis: int) -> Shape:
@@ -80,4 +86,4 @@ def _with_weights(node: Node) -> Op:
     def run(a: Array) -> Array:
         return kernels.inner_product(a.reshape(-1, depth), weights, bias).reshape(shape(a.shape))
 
-    return Op(run, shape, fresh=True)
+    return Op(run, shape, fresh=True, work=lambda inputs, outputs: math.prod(inputs[0]) * columns)

@@ -13,6 +13,7 @@ from refcoreml.kernels import recurrent as kernels
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.recurrent import Activation, GateWeights
 from refcoreml.neuralnetwork.layers.activation import ACTIVATIONS
+from refcoreml.neuralnetwork.limits import LAYER_WORK
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 
 _LSTM_STATES = ("hidden state", "cell state", "hidden state of the backward LSTM", "cell state of the backward LSTM")
@@ -107,7 +108,13 @@ class _Sizes:
             y, *last = run(x[..., 0, 0], *given, *zeros)
             return (y[..., None, None], *(state[None, ..., None, None] for state in last))
 
-        return Op(run_blobs, partial(self.shape, node), fresh=True)
+        def work(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+            """Each step of the sequence is a layer of its own, with up to four gates."""
+            length, batch = inputs[0][:2]
+            products = 4 * (self.inputs + self.hidden) * self.hidden
+            return self.directions * length * (LAYER_WORK + batch * products)
+
+        return Op(run_blobs, partial(self.shape, node), fresh=True, work=work)
 
 
 def _gate_weights(node: Node, message: Any, gates: Sequence[str], sizes: _Sizes, has_biases: bool) -> GateWeights:

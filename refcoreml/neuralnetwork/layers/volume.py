@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -121,13 +122,17 @@ def convolution(node: Node) -> Op:
         )
         return x[0], out_channels, *result
 
+    def work(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        voxels = inputs[0] if params.isDeconvolution else outputs[0]
+        return math.prod(voxels) * (inner // groups) * math.prod(kernel)
+
     require_unquantized(node, "weights", "bias")
     outer, inner = (in_channels, out_channels) if params.isDeconvolution else (out_channels, in_channels)
     weights = node.weights("weights", (outer, inner // groups, *kernel))
     bias = node.weights("bias", (out_channels,)) if params.hasBias else None
     kind = Deconvolution3d if params.isDeconvolution else Convolution3d
     convolve = kind(weights, bias, stride=stride, dilation=dilation, groups=groups)
-    return Op(lambda x: convolve(x, border(x.shape)), shape, fresh=True)
+    return Op(lambda x: convolve(x, border(x.shape)), shape, fresh=True, work=work)
 
 
 def _three(pairs: Any) -> Border:

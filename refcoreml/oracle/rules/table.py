@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Step
 from refcoreml.neuralnetwork.registry import LAYERS, Node, Op
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
@@ -83,7 +84,7 @@ class Layer:
 
     def _prepare(self, change: Change) -> Op:
         node = self.step.node
-        common = {f.name: getattr(node, f.name) for f in fields(Node)}
+        common = {f.name: getattr(node, f.name) for f in fields(Node)} | {"budget": Budget(node.limits)}
         return LAYERS[node.kind].prepare(_Variant(**common, change=change, constants=self.constants))
 
     def quanta(self) -> tuple[float, float]:

@@ -1,0 +1,138 @@
+"""How much memory and time a model may ask for: `Limits`, and what adds up what it does ask for.
+
+A file of a hundred bytes can ask for any amount of both. So what a layer takes is computed from shapes before the layer
+runs, and refused at the first layer that would go beyond a limit.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from refcoreml.errors import LimitError, UsageError
+
+#: A number that is read or written counts as so many multiplications: about the time that it takes.
+NUMBER_WORK = 32
+#: A layer counts as so many multiplications, however small its blobs are.
+LAYER_WORK = 1 << 17
+
+_ENVIRONMENT = {"memory": "REFCOREML_MEMORY", "work": "REFCOREML_WORK"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model may ask for before it is refused with a `LimitError`; ``math.inf`` for anything.
+
+    The same model is refused on every machine: nothing is measured, all is computed from shapes.
+
+    Attributes:
+        memory: bytes of the decoded weights and of all blobs that exist at a time, views of others included. What a
+            layer needs for itself while it runs is not counted.
+        work: multiplications in one prediction. Layers that do few count as `NUMBER_WORK` for each number that they
+            read or write, and each layer as `LAYER_WORK` in addition, so that 10^11 of them take some seconds.
+    """
+
+    memory: float = 4 << 30
+    work: float = 1e12
+
+    def __post_init__(self) -> None:
+        for name in _ENVIRONMENT:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise UsageError(f"{name} is {value!r}, expected a number above 0", where="limits")
+
+    @staticmethod
+    def given(limits: Limits | None) -> Limits:
+        """The limits that a caller passes; by default `of_environment`."""
+        if limits is None:
+            return Limits.of_environment()
+        if not isinstance(limits, Limits):
+            raise UsageError(f"got {type(limits).__name__}, expected refcoreml.Limits", where="limits")
+        return limits
+
+    @staticmethod
+    def of_environment() -> Limits:
+        """The limits that ``REFCOREML_MEMORY`` (bytes) and ``REFCOREML_WORK`` set, such as ``16e9``; else the usual."""
+        given = {}
+        for name, variable in _ENVIRONMENT.items():
+            if text := os.environ.get(variable):
+                try:
+                    given[name] = float(text)
+                except ValueError:
+                    raise UsageError(f"expected a number such as 16e9, got {text!r}", where=variable) from None
+        return Limits(**given)
+
+
+def beyond(size: int, limits: Limits) -> str:
+    """How large something is that is larger than the limit of memory; empty if it is not."""
+    return f"{size:.2g} bytes, limit {limits.memory:.2g}" if size > limits.memory else ""
+
+
+def remedy(name: str, needed: float) -> str:
+    """How to raise one of the limits so far that a need is met."""
+    value = f"{1.2 * needed:.0e}".replace("+", "")
+    return (
+        f"If you trust the model, allow more: refcoreml.load(..., limits=refcoreml.Limits({name}={value})), "
+        f"or set {_ENVIRONMENT[name]}={value} in the environment"
+    )
+
+
+def refuse_memory(what: str, size: int, limits: Limits, where: str) -> None:
+    """Raise `LimitError` if something of so many bytes is too large."""
+    if found := beyond(size, limits):
+        raise LimitError(f"{what} {found}", where=where, remedy=remedy("memory", size))
+
+
+class Budget:
+    """What the networks of one model share: the limits, and the bytes of weights decoded so far."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.weights = 0
+
+    def decode(self, size: int, where: str) -> None:
+        """Count weights of so many bytes; to be called before they are decoded."""
+        self.weights += size
+        refuse_memory("with these, the decoded weights take", self.weights, self.limits, where)
+
+
+class Meter:
+    """Adds up what one prediction takes, layer by layer; raises `LimitError` at the layer that goes beyond a limit.
+
+    Always counts layers as if none were fused, so that whether a model is refused does not depend on that.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._limits = budget.limits
+        self._live, self._work = budget.weights, 0
+        self._sizes: dict[str, int] = {}
+
+    def spend(self, work: int, where: str) -> None:
+        """Count the work of a layer that is to run."""
+        self._work += work
+        if self._work > self._limits.work:
+            raise LimitError(
+                f"up to this layer, a prediction takes as long as {self._work:.3g} multiplications, "
+                f"the limit is {self._limits.work:.3g}",
+                where=where,
+                remedy=remedy("work", self._work),
+            )
+
+    def hold(self, blobs: Iterable[tuple[str, int]], where: str) -> None:
+        """Count blobs, by name and size in bytes, that are to be made; those of these names before are gone."""
+        for name, size in blobs:
+            self._live += size - self._sizes.get(name, 0)
+            self._sizes[name] = size
+            refuse_memory(f"with output {name!r}, weights and blobs take", self._live, self._limits, where)
+
+    def free(self, names: Iterable[str]) -> None:
+        """Count blobs no longer, if they were counted."""
+        for name in names:
+            self._live -= self._sizes.pop(name, 0)
+
+
+def size_of(shape: tuple[int, ...], itemsize: int) -> int:
+    """The bytes of an array."""
+    return math.prod(shape) * itemsize
