@@ -171,7 +171,8 @@ def _layers(spec: schema.Model) -> Iterator[schema.NeuralNetworkLayer]:
 
 def _needs(model: Model) -> list[CustomNeed]:
     """What a model needs itself; the models in it tell for themselves."""
-    found: list[CustomNeed] = []
+    found: dict[str, CustomNeed] = {}
+    code = {kind: model.custom_code(kind) for kind in ("layer", "model")}
     messages: list[tuple[str, Any]] = [("layer", layer.custom) for layer in _custom_layers(_layers(model.spec))]
     if model.kind == "customModel":
         messages.append(("model", model.spec.customModel))
@@ -187,14 +188,11 @@ def _needs(model: Model) -> list[CustomNeed]:
             parameters=values,
             weights=list(weight_summaries(message)),
             count=1,
-            met=message.className in model.custom_code(kind),
+            met=message.className in code[kind],
         )
-        same = next((index for index, other in enumerate(found) if replace(other, count=1) == need), None)
-        if same is None:
-            found.append(need)
-        else:
-            found[same] = replace(need, count=found[same].count + 1)
-    return found
+        same = found.setdefault(repr(need), replace(need, count=0))
+        found[repr(need)] = replace(same, count=same.count + 1)
+    return list(found.values())
 
 
 def _custom_layers(layers: Iterable[schema.NeuralNetworkLayer], depth: int = 0) -> Iterator[schema.NeuralNetworkLayer]:
