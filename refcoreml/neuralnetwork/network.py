@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -244,7 +245,7 @@ class _Run:
     def _compute(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
         if self._meter is None:
             return self._network.run_step(step, arguments)
-        first, *rest = step.parts or (step,)
+        first = step.parts[0] if step.parts else step
         given = _shapes(arguments)[: len(first.inputs)]
         forecast = first.forecast(given)
         if forecast is not None:
@@ -252,11 +253,13 @@ class _Run:
         results = self._network.run_step(step, arguments)
         if forecast is None:
             self._count(first, first.made(given, _shapes(results)))
-        for before, part in zip((first, *rest), rest, strict=False):
+        for before, part in pairwise(step.parts):
             self._meter.free(before.last_uses)
             forecast = part.forecast(_shapes(results) * len(part.inputs))
             assert forecast is not None
             self._count(part, forecast)
+        if step.parts:
+            self._meter.free(step.parts[-1].last_uses)  # with the blobs between the parts
         return results
 
     def _count(self, step: Step, forecast: Forecast) -> None:

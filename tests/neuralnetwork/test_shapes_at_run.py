@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 from layer_examples import EXAMPLES, Source
 
 from refcoreml import build
-from refcoreml.errors import InternalError, InvalidModelError, RefCoreMLError
+from refcoreml.errors import InternalError, InvalidModelError, LimitError, RefCoreMLError
 from refcoreml.model import Model
+from refcoreml.neuralnetwork.limits import LAYER_WORK, Limits
 from refcoreml.neuralnetwork.network import Network
 
 Blobs = Mapping[str, np.ndarray[Any, Any]]
@@ -320,6 +323,9 @@ def dynamic_networks(draw: Callable[[Any], Any]) -> tuple[build.Network, Blobs]:
 OUTCOMES: list[Any] = []
 
 
+TIGHT = [Limits(memory=size) for size in (90, 130, 180, 250)] + [Limits(work=n * LAYER_WORK) for n in (3, 5, 8)]
+
+
 @settings(max_examples=600)
 @given(dynamic_networks())
 def check_any(drawn: tuple[build.Network, Blobs]) -> None:
@@ -329,15 +335,25 @@ def check_any(drawn: tuple[build.Network, Blobs]) -> None:
     except InvalidModelError:
         OUTCOMES.append("refused at once")
         return
-    engine: Network = model.prepare().network  # type: ignore[attr-defined]
-    result = agreed(engine, inputs)
+    result = agreed(engine(model), inputs)
     OUTCOMES.append("ran" if isinstance(result, dict) else "refused")
     assert outcome(lambda: model.predict(inputs)) == outcome(lambda: model.observe(inputs, lambda *_: None))
+    for limits in TIGHT if isinstance(result, dict) else []:
+        with suppress(LimitError):  # at once
+            limited = agreed(engine(net.model(limits=limits)), inputs)
+            assert limited == result or limited[0] is LimitError
+            OUTCOMES.append("within limits" if limited == result else "beyond limits")
+
+
+def engine(model: Model) -> Network:
+    network: Network = model.prepare().network  # type: ignore[attr-defined]
+    return network
 
 
 def test_all_ways_to_run_agree() -> None:
     """On numbers and on refusals; and the networks drawn are neither all sound nor all broken."""
     OUTCOMES.clear()
     check_any()
-    counts = {kind: OUTCOMES.count(kind) for kind in ("ran", "refused", "refused at once")}
-    assert min(counts["ran"], counts["refused"]) > len(OUTCOMES) // 10, counts
+    counts = Counter(OUTCOMES)
+    for kind in "ran", "refused", "within limits", "beyond limits":
+        assert counts[kind] > 50, counts
