@@ -213,6 +213,12 @@ def test_limits_are_numbers_above_zero(value: Any) -> None:
             Limits(**{name: value})
 
 
+def test_limits_are_limits() -> None:
+    net = network(relu("x", "y"))
+    with pytest.raises(UsageError, match=r"limits: got int, expected refcoreml\.Limits"):
+        net.model(limits=5)
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
