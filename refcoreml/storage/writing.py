@@ -81,7 +81,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     with _explained(path):
         old = _look(path)
         if old is not None and _is_stream(path, old):
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | _BINARY), "wb") as stream:
+            with os.fdopen(_open_stream(os.fspath(path)), "wb") as stream:
                 yield stream
             return
         target = Path(os.path.realpath(path))
@@ -207,6 +207,15 @@ def _is_stream(path: str | os.PathLike[str], found: os.stat_result) -> bool:
     if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
         return str(os.fspath(path)).startswith(("/dev/std", "/dev/fd/", "/proc/"))
     return True
+
+
+def _open_stream(path: str) -> int:
+    """Open a device or a pipe; a standard stream goes on where it is, which matters if it is a file."""
+    standard = {"/dev/stdout": sys.stdout, "/dev/stderr": sys.stderr}.get(path)
+    if standard is None:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | _BINARY)
+    standard.flush()
+    return os.dup(1 if path == "/dev/stdout" else 2)
 
 
 def _check_old(target: Path, old: os.stat_result | None, kind: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +125,22 @@ def test_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
 def test_a_device_is_written_to_not_replaced() -> None:
     write_file(b"new", "/dev/null")
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
+def test_standard_output_goes_on_where_it_is(tmp_path: Path) -> None:
+    code = (
+        "from refcoreml.storage.writing import write_file\n"
+        "print('before')\n"
+        "write_file(b'written\\n', '/dev/stdout')\n"
+        "print('after')\n"
+    )
+    root = str(Path(writing.__file__).parents[2])
+    with (tmp_path / "out").open("wb") as stream:
+        subprocess.run(
+            [sys.executable, "-c", code], stdout=stream, env={**os.environ, "PYTHONPATH": root}, check=True, timeout=60
+        )
+    assert (tmp_path / "out").read_bytes() == b"before\nwritten\nafter\n"
 
 
 def test_targets_that_cannot_be(tmp_path: Path) -> None:
