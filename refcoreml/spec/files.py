@@ -24,6 +24,7 @@ from refcoreml.storage.reading import (
     TEXT_LIMIT,
     FileRefusedError,
     Folder,
+    LinkError,
     item_parts,
     read_file,
 )
@@ -205,6 +206,8 @@ def _read_package(folder: Folder) -> ModelFile:
         content = folder.read(_MANIFEST, TEXT_LIMIT)
     except FileNotFoundError:
         raise _no_package(folder.path) from None
+    except FileRefusedError as error:
+        raise _refused(error, where) from error
     try:
         manifest = json.loads(content)
         entries = manifest["itemInfoEntries"]
@@ -221,13 +224,23 @@ def _read_package(folder: Folder) -> ModelFile:
         problem = f"the manifest names {root!r} as the model, but there is no such file"
         raise MalformedModelError(problem, where=where) from error
     except FileRefusedError as error:
-        raise MalformedModelError(f"the item {error}", where=where) from error
+        raise _refused(error, where) from error
     return ModelFile(
         parse_model(data, str(folder.path / model)),
         str(folder.path),
         None if weights is None else folder.path / weights,
         Package(folder.path, content, model, items),
     )
+
+
+def _refused(error: FileRefusedError, where: str) -> MalformedModelError:
+    remedy = ""
+    if isinstance(error, LinkError):
+        # As in the cache of huggingface_hub, which is where most such packages are.
+        remedy = (
+            "Copy it with the files that its links lead to, as 'cp -RL' does, or download it into a folder of yours"
+        )
+    return MalformedModelError(f"the item {error}", where=where, remedy=remedy)
 
 
 def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
@@ -323,7 +336,7 @@ def _copy_others(package: Package, new: NewFolder, target: Path) -> bool:
             _copy(old, "", new, target, leave_out=(_MANIFEST, package.model))
             return True
         except FileRefusedError as error:
-            raise MalformedModelError(str(error), where=str(package.path)) from error
+            raise _refused(error, str(package.path)) from error
         except FileNotFoundError as error:
             if old.was_replaced():
                 raise _ReplacedError from error
@@ -338,7 +351,9 @@ def _write_new(new: NewFolder, data: bytes, weights: Path | None, target: Path) 
         try:
             with Folder(weights) as old:
                 _copy(old, f"Data/{_WEIGHTS_ITEM}/", new, target)
-        except (FileRefusedError, FileNotFoundError, NotADirectoryError) as error:
+        except FileRefusedError as error:
+            raise _refused(error, str(weights)) from error
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise MalformedModelError(f"the weight files cannot be read: {error}", where=str(weights)) from error
         entries[str(uuid.uuid4()).upper()] = _entry("weights", "Core ML model weights", _WEIGHTS_ITEM)
     manifest = {"fileFormatVersion": "1.0.0", "itemInfoEntries": entries, "rootModelIdentifier": root}

@@ -24,6 +24,7 @@ __all__ = [
     "TEXT_LIMIT",
     "FileRefusedError",
     "Folder",
+    "LinkError",
     "open_file",
     "read_file",
     "read_json",
@@ -66,6 +67,13 @@ class FileRefusedError(OSError):
 
     def __str__(self) -> str:
         return f"{self.filename} {self.strerror}" if self.filename else str(self.strerror)
+
+
+class LinkError(FileRefusedError):
+    """Something inside a package is a link, or behind one, but a package must hold its files itself."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, but a package must hold its files itself"
 
 
 def open_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> BinaryIO:
@@ -174,7 +182,7 @@ class Folder:
             with self._inside(parts[:-1]) as place:
                 found = place.stat(parts[-1])
                 if stat.S_ISLNK(found.st_mode):
-                    raise FileRefusedError("is a link, but a package must hold its files itself")
+                    raise LinkError("is a link")
                 return stat.S_ISDIR(found.st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return False
@@ -246,7 +254,7 @@ class _Place:
         """Go on to a folder in this one; closes the place if that fails."""
         try:
             if stat.S_ISLNK(self.stat(name).st_mode):
-                raise FileRefusedError("is behind a link, but a package must hold its files itself")
+                raise LinkError("is behind a link")
             if isinstance(self.here, int):
                 inner = self.open(name, _FOLDER)
                 os.close(self.here)
@@ -271,20 +279,20 @@ def item_parts(item: str) -> tuple[str, ...]:
 def _named(error: OSError, item: str) -> OSError:
     """The error with the item's path in it."""
     if isinstance(error, FileRefusedError):
-        return FileRefusedError(str(error.strerror), item)
+        return type(error)(str(error.strerror), item)
     return type(error)(error.errno, error.strerror, item)
 
 
 def _seen(found: os.stat_result) -> os.stat_result:
     """What was found, unless it is one of the links of Windows that are none by their mode."""
     if getattr(found, "st_reparse_tag", 0) == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1):
-        raise FileRefusedError("is a junction, but a package must hold its files itself")
+        raise LinkError("is a junction")
     return found
 
 
 def _check(found: os.stat_result, limit: int) -> None:
     if stat.S_ISLNK(found.st_mode):
-        raise FileRefusedError("is a link, but a package must hold its files itself")
+        raise LinkError("is a link")
     if not stat.S_ISREG(found.st_mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "something else")
         raise FileRefusedError(f"is {kind}, expected a regular file")

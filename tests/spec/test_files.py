@@ -312,8 +312,9 @@ def test_links_within_the_package_are_refused(tmp_path: Path) -> None:
         folder = make_package(tmp_path / f"{Path(item).name}.mlpackage")
         (folder / item).rename(folder / "other")
         symlink(folder / item, folder / "other")
-        with pytest.raises(MalformedModelError, match="a link"):
+        with pytest.raises(MalformedModelError, match="a link") as caught:
             read_model(folder)
+        assert "cp -RL" in caught.value.remedy
 
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
