@@ -94,6 +94,10 @@ def _models() -> dict[str, Any]:
         output_channels=4,
     )
     made["legacy"] = net.model()
+    net = build.Network({"x": (30,)}, ["y"])
+    weights = np.random.default_rng(1).normal(size=(40, 30)).astype(np.float32)
+    net.add("innerProduct", name="fc", outputs="y", weights=weights, input_channels=30, output_channels=40)
+    made["dense"] = net.model()
     for data_type in ("INT32", "DOUBLE", "FLOAT16"):
         net = build.Network({"x": build.array(2, 3, data_type=data_type)}, ["y"], exact=True)
         net.add("activation", outputs="y", ReLU={})
@@ -158,6 +162,8 @@ def good_inputs(name: str, rng: random.Random) -> dict[str, Any]:
         return {"x": numbers[:6].reshape(2, 3)}
     if name in ("legacy", "classifier"):
         return {"x": numbers[:3]}
+    if name == "dense":
+        return {"x": numbers[:30]}
     if name in ("RGB", "BGR"):
         return {"x": Image.fromarray(np.abs(numbers).astype(np.uint8).reshape(4, 6, 3))}
     if name == "GRAYSCALE":
@@ -415,17 +421,17 @@ class Inputs:
         )
 
     def _study(self) -> Any:
-        good_data = [good_inputs("legacy", self._rng)]
-        data = good_data if self._rng.random() < 0.6 else _bounded(self._data("legacy"))
+        good_data = [good_inputs("dense", self._rng)]
+        data = good_data if self._rng.random() < 0.6 else _bounded(self._data("dense"))
         good = {"bits": [8, 32], "modes": ["linear"], "labels": None, "scores": [], "top": [2], "select": ["matrices"]}
         options = self._options(**good, sensitivity=[8], budget=0.9, floor=0.5, directory=None)
         if self._rng.random() < 0.3:
             options = {}
         options.setdefault("bits", [4])
         options.setdefault("modes", ["linear"])
-        if isinstance(options.get("directory"), (str, bytes, Path)):
+        if issubclass(type(options.get("directory")), (str, bytes, Path)):
             options["directory"] = self._folder / "study"
-        return partial(refcoreml.study, self._models["legacy"], data, **options)
+        return partial(refcoreml.study, self._models["dense"], data, **options)
 
     def _quantize_weights(self) -> Any:
         good = {"nbits": 8, "mode": "kmeans", "plan": {"fc": (8, "linear")}, "fit": "mse", "compatible": "coremltools"}

@@ -18,6 +18,7 @@ take names or numbers, messages take dicts. The parameters of a custom layer are
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,13 +27,16 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from refcoreml import values
-from refcoreml.errors import UsageError, harmless, within
+from refcoreml.errors import UsageError, within
 from refcoreml.neuralnetwork.interface import is_legacy_layer
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
 
 if TYPE_CHECKING:
     from refcoreml.model import Model
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
 
 #: Members of ``NeuralNetworkLayer.layer`` with this number or a greater one came with specification version 5.
 _FIRST_VERSION_5_LAYER = 1450
@@ -85,7 +89,7 @@ class Network:
             values.text(name, values.argument("outputs")): _feature_type(feature, f"outputs[{values.quoted(name)}]")
             for name, feature in names.items()
         }
-        self._classes = None if classes is None else values.each(classes, values.argument("classes"))
+        self._classes = None if classes is None else _labels(classes)
         self._regressor, self._exact = (
             values.flag(regressor, values.argument("regressor")),
             values.flag(exact, values.argument("exact")),
@@ -205,6 +209,14 @@ def _feature_type(feature: schema.FeatureType | Sequence[int] | None, where: str
         return array(*shape)
 
 
+def _labels(classes: Any) -> list[str | int]:
+    refuse = values.argument("classes")
+    return [
+        values.text(label, refuse) if values.is_a(label, str) else values.integer(label, refuse)
+        for label in values.each(classes, refuse)
+    ]
+
+
 def _names(value: Any, where: str) -> list[str]:
     """One name or several as a list."""
     refuse = values.argument(where)
@@ -274,11 +286,9 @@ def _weights(value: Any, where: str) -> Message:
 
 def _written(value: Any) -> str:
     """A value as it is written in Python, if that is short and harmless."""
-    try:
-        written = repr(value) if type(value) in (bool, type(None), bytes, list, tuple, dict) else ""
-    except Exception:  # of an item
-        written = ""
-    return harmless(written) if 0 < len(written) < 100 else values.quoted(value)
+    if type(value) in (bool, type(None), bytes, list, tuple, dict):
+        return values.short(_SHORT.repr(value))
+    return values.quoted(value)
 
 
 def _variant(value: Any) -> dict[str, Any]:

@@ -212,6 +212,8 @@ def items(value: Any, refuse: Refuse, expected: str = "a list") -> list[Any]:
     if is_a(value, (str, bytes, bytearray, Mapping)) or not is_a(value, (Sequence, np.ndarray)):
         remedy = "Pass list(value)" if is_a(value, (Iterator, Set)) else ""
         raise refuse(f"got {shown(value)}, expected {expected}", remedy)
+    if is_a(value, np.ndarray):
+        _check_size(value, refuse)
     try:
         count = len(value)
         made = list(islice(iter(value), count + 1)) if count <= ITEM_LIMIT else []
@@ -258,11 +260,18 @@ def array(value: Any, refuse: Refuse, check: CheckShape | None = None) -> NDArra
         raise refuse(problem, "Integers must fit 64 bits" if made.dtype.kind == "O" and _has_long(value) else "")
     if check is not None:
         check(made.shape)
-    span = made.itemsize + sum((n - 1) * abs(step) for n, step in zip(made.shape, made.strides, strict=True))
-    limit = REPEATED_LIMIT if made.nbytes > 2 * span else ARRAY_LIMIT
-    if made.size > limit:
-        raise refuse(f"the array has {made.size} numbers, the most are {limit}")
+    _check_size(made, refuse)
     return made
+
+
+def _check_size(array: NDArray[Any], refuse: Refuse) -> None:
+    """Refuse an array that is too large to copy, above all one that takes little memory itself."""
+    lengths, steps = np.ndarray.shape.__get__(array), np.ndarray.strides.__get__(array)
+    size, itemsize = math.prod(lengths), np.ndarray.itemsize.__get__(array)
+    span = itemsize + sum((n - 1) * abs(step) for n, step in zip(lengths, steps, strict=True))
+    limit = REPEATED_LIMIT if size * itemsize > 2 * span else ARRAY_LIMIT
+    if size > limit:
+        raise refuse(f"the array has {size} numbers, the most are {limit}")
 
 
 def unmasked(value: Any, refuse: Refuse) -> NDArray[Any]:
@@ -349,10 +358,10 @@ class _Reader:
                     f"{first} and {lengths}",
                     "Pass a NumPy array, or rows of equal length",
                 )
+            if not index and math.prod(lengths) * len(rows) > (REPEATED_LIMIT if _converts(row) else ITEM_LIMIT):
+                raise self._too_long()
             first = lengths
             made.append(child)
-        if math.prod(first) * len(rows) > (REPEATED_LIMIT if is_a(made[0], np.ndarray) else ITEM_LIMIT):
-            raise self._too_long()
         return made, (len(rows), *first)
 
     def _row(self, row: Any, place: Shape) -> tuple[Any, Shape]:
@@ -362,8 +371,10 @@ class _Reader:
             return self._rows(row, place)
         if not _converts(row):
             raise self._refuse(f"the item at {list(place)} is {shown(row)}, expected a real number")
-        child = self._converted(row)
-        return child, child.shape
+        if id(row) not in self._known:
+            child = self._converted(row)
+            self._known[id(row)] = row, child, child.shape
+        return self._known[id(row)][1:]
 
 
 def _converts(value: Any) -> bool:
@@ -382,6 +393,8 @@ def decode(picture: Any, refuse: Refuse) -> None:
     """Decode a PIL image, whose file may be damaged, or larger than its size in bytes suggests."""
     try:
         width, height = picture.size
+        if not width * height:
+            raise refuse(f"the picture has {width} x {height} pixels, which is none")
         if width * height > PICTURE_LIMIT:
             raise refuse(f"the picture has {width} x {height} pixels, the most are {PICTURE_LIMIT}", "Shrink it")
         picture.load()

@@ -337,3 +337,35 @@ def test_arguments_are_refused_by_name() -> None:
         values.choice("c", "ab", refuse)
     with pytest.raises(UsageError, match=r"^bits: got list. Choose"):
         values.choice([], "ab", refuse)
+
+
+def test_pictures_of_no_size_and_many_references_to_one() -> None:
+    with pytest.raises(InputError, match="0 x 3 pixels"):
+        check_inputs([ANY_ARRAY], {"x": Image.new("L", (0, 3))})
+    pictures = [Image.new("L", (4, 3), 7)] * 5
+    np.testing.assert_array_equal(check_inputs([ANY_ARRAY], {"x": pictures})["x"], np.full((5, 3, 4), 7.0))
+    started = time.perf_counter()
+    with pytest.raises(InputError, match="more than"):
+        check_inputs([ANY_ARRAY], {"x": [Image.new("L", (100, 100))] * 100_000})
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kernel_size": wide(40)},
+        {"kernel_size": range(10**18)},
+        {"weights": np.broadcast_to(np.float32(1), (1 << 15, 1 << 15))},
+        {"bias": Raising(OSError("no"))},
+        {"valid": {"paddingAmounts": {10**5000: 1}}},
+        {"name": Raising(OSError("no"))},
+        {"outputs": ["\ud800"]},
+    ],
+    ids=["wide", "long", "repeated", "raising", "long key", "raising name", "surrogate"],
+)
+def test_fields_of_layers_that_are_none(fields: dict[str, Any]) -> None:
+    started = time.perf_counter()
+    with pytest.raises(UsageError) as caught:
+        build.Network({"x": (3,)}, ["y"]).add("convolution", **fields)
+    assert time.perf_counter() - started < 2
+    assert len(str(caught.value)) < 1000

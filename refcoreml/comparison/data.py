@@ -97,7 +97,7 @@ class Source:
             InputError: an input is not what the model declares.
         """
         labels, by_name = self._labels()
-        if isinstance(self.labels, str) and not values.is_a(self.data, (str, Path)):
+        if values.is_a(self.labels, str) and not values.is_a(self.data, (str, Path)):
             raise UsageError(f"labels={values.quoted(self.labels)} needs a folder or an .npz as data", where="labels")
         count = 0
         for sample in self._unlabelled(model, skipped if skipped is not None else []):
@@ -117,7 +117,7 @@ class Source:
     def _labels(self) -> tuple[list[Label] | None, dict[str, Label] | None]:
         """The labels as a list in the order of the samples, or by name; checked."""
         refuse = values.argument("labels")
-        if self.labels is None or isinstance(self.labels, str):
+        if self.labels is None or values.is_a(self.labels, str):
             return None, None
         if values.is_a(self.labels, Mapping):
             named = values.mapping(self.labels, refuse)
@@ -171,7 +171,7 @@ class Source:
                 f"a folder of pictures suits models with one image input, this one has {listed}",
                 remedy="Give an .npz or dicts",
             )
-        if isinstance(self.labels, str) and self.labels != FOLDERS:
+        if values.is_a(self.labels, str) and self.labels != FOLDERS:
             raise UsageError(
                 f"labels={self.labels!r} means an array of an .npz, but these are pictures",
                 where=str(folder),
@@ -195,7 +195,7 @@ class Source:
         except (OSError, ValueError, MemoryError) as error:
             raise _BrokenFileError(f"cannot be read: {values.reason(error)}", where=str(path)) from error
         labels = None
-        if isinstance(self.labels, str):
+        if values.is_a(self.labels, str):
             if self.labels not in arrays:
                 raise UsageError(f"holds {', '.join(arrays)}, but no labels {self.labels!r}", where=str(path))
             labels = arrays.pop(self.labels)

@@ -185,7 +185,10 @@ def _run_reference(
                 "an input is a picture, which the model preprocesses",
                 remedy="Give reference_inputs: what the reference is to be called with",
             )
-    given = passed.items(given, passed.argument("reference_inputs"))
+    refuse = passed.argument("reference_inputs")
+    if passed.is_a(given, np.ndarray):
+        raise refuse(f"got {passed.shown(given)}, expected a list of arguments", "Write [array]")
+    given = passed.items(given, refuse)
     if not _is_module(reference):
         return None, (), _called(reference, given)
     from refcoreml.testing._extras import torch
@@ -198,6 +201,9 @@ def _run_reference(
 
 def _called(reference: Callable[..., Any], given: Sequence[Any]) -> Any:
     """What a function returns; it gets copies, since it may work in place."""
+    for value in given:
+        if passed.is_a(value, np.ndarray) and value.dtype.kind in "biuf":
+            passed.array(value, passed.argument("reference_inputs"))
     try:
         copies = copy.deepcopy(list(given))
     except Exception as error:
@@ -242,7 +248,9 @@ def _array(value: Any, name: str) -> Any:
     refuse = passed.argument(f"reference output {name!r}")
     if passed.is_a(value, Mapping):  # probabilities by label, in the order of the classes
         value = list(passed.mapping(value, refuse).values())
-    array = passed.array(value.detach().cpu() if hasattr(type(value), "detach") else value, refuse)
+    if type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach"):
+        value = value.detach().cpu()
+    array = passed.array(value, refuse)
     return array.astype(np.float64) if array.dtype.kind in "biu" else array
 
 
