@@ -40,7 +40,6 @@ from campaigns.odd_values import OddValues, disguised
 from refcoreml import build, visualize
 from refcoreml.cli import main as command_line
 from refcoreml.cli.main import INTERNAL
-from refcoreml.comparison.data import read_labels
 from refcoreml.errors import (
     CallbackError,
     InputError,
@@ -54,6 +53,7 @@ from refcoreml.errors import (
 from refcoreml.features import check_inputs, prepare_image
 from refcoreml.oracle import layer_answers, oracle
 from refcoreml.quantization import selectors, weight_changes, weight_tensors
+from refcoreml.reporting.samples import read_labels
 from refcoreml.testing import assert_equivalent
 from refcoreml.testing.equivalence import EquivalenceError
 

@@ -30,13 +30,14 @@ from refcoreml.features import RefCoreMLWarning
 from refcoreml.inspection import Summary, inspect
 from refcoreml.model import LayerTrace, Model, load
 from refcoreml.neuralnetwork.limits import Limits
+from refcoreml.version import VERSION
 
 if TYPE_CHECKING:
     from refcoreml.comparison import compare_layers, compare_models
     from refcoreml.quantization import dequantize_weights, quantize_weights
     from refcoreml.studies import Study, study
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "CallbackError",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "refcoreml"
 #: Packages that only these rooms may import.
-ONLY_IN = {"rich": {"cli"}, "matplotlib": {"comparison", "studies"}}
+ONLY_IN = {"rich": {"cli"}, "matplotlib": {"reporting"}}
 
 
 def floors() -> dict[str, int]:
@@ -36,14 +38,25 @@ def rooms() -> list[str]:
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, module) of every import in a file, also of those inside functions."""
+    """(line, module) of every import in a file, also of those inside functions and those for types alone."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "refcoreml":
-            yield from ((node.lineno, f"refcoreml.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.lineno, node.module
+        if isinstance(node, ast.ImportFrom):
+            assert node.module, f"{path}:{node.lineno} is a relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield node.lineno, whole if whole in modules() else node.module
         elif isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """The files of the package by the names that they are imported by."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
 def room_of(module: str) -> str:
@@ -68,6 +81,24 @@ def test_a_room_imports_only_from_floors_below(room: str) -> None:
         and table[room_of(module)] >= table[room]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {name: {module for _, module in imports(path)} & modules().keys() for name, path in modules().items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" is imported by ".join(error.args[1]))
+
+
+def test_nothing_in_the_package_imports_its_root() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in modules().values()
+        for line, module in imports(path)
+        if module == "refcoreml"
+    ]
+    assert not wrong, f"import from the rooms themselves in {', '.join(wrong)}"
 
 
 def test_kernels_know_numpy_alone_and_only_the_command_line_knows_rich() -> None:

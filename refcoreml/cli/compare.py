@@ -9,11 +9,12 @@ from typing import Any
 
 from refcoreml.cli.console import check_target, errors, out
 from refcoreml.comparison import compare_layers, compare_models
-from refcoreml.comparison.data import Source, read_labels
 from refcoreml.comparison.metrics import check_rate
-from refcoreml.comparison.tables import to_json
 from refcoreml.errors import UsageError
 from refcoreml.model import load
+from refcoreml.reporting.figures import require_matplotlib
+from refcoreml.reporting.results import to_json
+from refcoreml.reporting.samples import Source, read_labels
 
 _EPILOG = """\
 examples:
@@ -98,8 +99,6 @@ def run(options: argparse.Namespace) -> int:
     for path in filter(None, (options.csv, options.plot)):
         check_target(path)
     if options.plot:
-        from refcoreml.comparison.plots import require_matplotlib
-
         require_matplotlib()
     first = options.precision or "float32"
     full = load(options.full, precision=first)

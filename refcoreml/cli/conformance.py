@@ -10,12 +10,12 @@ from typing import Any
 from rich.progress import Progress
 
 from refcoreml.cli.console import check_target, errors, out, table
-from refcoreml.comparison.tables import write_file
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import read_expectations
 from refcoreml.conformance.runner import SMOKE, Command, Implementation, PythonSession, Result, run_cases
 from refcoreml.errors import UsageError
+from refcoreml.storage.writing import write_file
 
 PROFILES = ("fp32", "fp16/acc32", "fp16/acc16")
 #: The exit code when the implementation does not work at all; no other command uses it.

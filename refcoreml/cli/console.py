@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refcoreml.comparison.tables import to_json
 from refcoreml.errors import UsageError, harmless
+from refcoreml.reporting.results import to_json
 
 #: Where a file or a pipe takes the output, lines may be longer than those of a small terminal.
 _PIPE_WIDTH = 160

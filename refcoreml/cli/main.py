@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import refcoreml
 from refcoreml import values
 from refcoreml.cli import compare, conformance, demo, inspect, oracle, predict, preview, quantize, study, trace
 from refcoreml.cli.console import errors
@@ -24,6 +23,8 @@ from refcoreml.errors import (
     UnsupportedModelError,
     UsageError,
 )
+from refcoreml.features import RefCoreMLWarning
+from refcoreml.version import VERSION
 
 #: The exit code for faults of refcoreml itself: EX_SOFTWARE of sysexits.h.
 INTERNAL = 70
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"refcoreml {refcoreml.__version__}")
+    top.add_argument("--version", action="version", version=f"refcoreml {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (predict, preview, inspect, trace, oracle, quantize, compare, study, conformance, demo):
         module.add_parser(commands)
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     with warnings.catch_warnings(), custom_code(getattr(options, "custom", [])):
-        warnings.simplefilter("always", refcoreml.RefCoreMLWarning)
+        warnings.simplefilter("always", RefCoreMLWarning)
         seen: set[str] = set()  # a thousand samples may have the same thing to say
 
         def show(message: Warning | str, *_: Any, **__: Any) -> None:

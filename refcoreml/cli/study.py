@@ -12,6 +12,8 @@ from refcoreml.cli.compare import add_data_arguments, source
 from refcoreml.cli.console import errors, out
 from refcoreml.comparison.tasks import processes
 from refcoreml.errors import UsageError
+from refcoreml.reporting.figures import require_matplotlib
+from refcoreml.studies import study
 
 _EPILOG = """\
 examples:
@@ -85,9 +87,6 @@ def _budget(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from refcoreml.comparison.plots import require_matplotlib
-    from refcoreml.studies import study
 
     require_matplotlib()
     if options.jobs < 1:

@@ -11,9 +11,9 @@ from typing import Any
 
 from refcoreml import features
 from refcoreml.cli.custom import add_custom_argument
-from refcoreml.comparison.data import read_image
 from refcoreml.errors import UsageError
 from refcoreml.model import Model
+from refcoreml.reporting.samples import read_image
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import read_json
 from refcoreml.values import quoted, reason

@@ -1,9 +1,10 @@
 """Comparing two models on data: outputs (`compare_models`), and layer by layer (`compare_layers`)."""
 
-from refcoreml.comparison.compare import Comparison, OutputComparison, compare_models
-from refcoreml.comparison.data import Sample, Source
-from refcoreml.comparison.layers import LayerComparison, LayerDifference, compare_layers
+from refcoreml.comparison.differences import LayerDifference, OutputComparison
+from refcoreml.comparison.layers import LayerComparison, compare_layers
 from refcoreml.comparison.metrics import Difference, Rate
+from refcoreml.comparison.outputs import Comparison, compare_models
+from refcoreml.reporting.samples import Sample, Source
 
 __all__ = [
     "Comparison",

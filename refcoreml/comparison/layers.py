@@ -12,47 +12,27 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refcoreml import features
-from refcoreml.comparison import tables
-from refcoreml.comparison.compare import CHUNK, Comparer, in_chunks
-from refcoreml.comparison.data import Sample, Source
+from refcoreml.comparison.differences import LayerDifference
+from refcoreml.comparison.figures import layers_figure
 from refcoreml.comparison.metrics import Difference, DifferenceSums
+from refcoreml.comparison.outputs import CHUNK, Comparer, in_chunks
 from refcoreml.comparison.tasks import as_finished, pack, unpack
 from refcoreml.errors import UsageError, harmless
 from refcoreml.features import Resize
 from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.network import Event, Network, Step
+from refcoreml.reporting.results import Result, flat
+from refcoreml.reporting.samples import Sample, Source
+from refcoreml.reporting.tables import Text
 
-__all__ = ["LayerComparison", "LayerDifference", "compare_layers"]
+__all__ = ["LayerComparison", "compare_layers"]
 
 #: What makes layers of two networks the same: the blobs that they write.
 _Key: TypeAlias = "tuple[str, ...]"
 
 
 @dataclass(frozen=True)
-class LayerDifference:
-    """One blob, as both networks compute it.
-
-    Attributes:
-        index: the layer's position in the reference; of one inside a branch or loop, within that.
-        layer, kind: its name and type in the reference.
-        blob: the output.
-        changed: whether the layer is stored or computed in another way, so that it may add error of its own.
-        own: the error that the layer adds on its own, fed with the reference's inputs; None where the two networks have
-            layers of another type or other inputs there, or a branch or loop went differently.
-        accumulated: the error of the layer's output with all error of the layers before.
-    """
-
-    index: int
-    layer: str
-    kind: str
-    blob: str
-    changed: bool
-    own: Difference | None
-    accumulated: Difference
-
-
-@dataclass(frozen=True)
-class LayerComparison(tables.Result):
+class LayerComparison(Result):
     """What `compare_layers` finds.
 
     Attributes:
@@ -77,15 +57,15 @@ class LayerComparison(tables.Result):
         return [
             {
                 **{name: getattr(row, name) for name in ("index", "layer", "kind", "blob", "changed")},
-                **{f"own_{name}": value for name, value in tables.flat(row.own, Difference).items()},
-                **{f"accumulated_{name}": value for name, value in tables.flat(row.accumulated, Difference).items()},
+                **{f"own_{name}": value for name, value in flat(row.own, Difference).items()},
+                **{f"accumulated_{name}": value for name, value in flat(row.accumulated, Difference).items()},
             }
             for row in self.layers
         ]
 
     def table(self) -> str:
         """The result as text for people."""
-        text = tables.Text()
+        text = Text()
         for row in self.layers:
             text.add(
                 {
@@ -109,18 +89,13 @@ class LayerComparison(tables.Result):
             notes.append(f"skipped as broken: {', '.join(self.skipped)}")
         return text.render() + "\n\n" + "\n".join(map(harmless, notes))
 
-    def __str__(self) -> str:
-        return self.table()
-
     def plot(self, path: str | Path | None = None) -> Any:
         """A figure of own and accumulated SNR by layer; needs the extra ``plot``.
 
         Returns:
             The matplotlib figure, also written to a file if asked (.png, .svg, .pdf).
         """
-        from refcoreml.comparison.plots import layers_figure
-
-        return layers_figure(self, path)
+        return layers_figure(self.layers, path)
 
 
 def compare_layers(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from refcoreml.errors import UsageError
+from refcoreml.version import VERSION
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,11 +48,10 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Tells whose numbers the tests see."""
     if not config.option.coreml_runtime:
         return None
-    import refcoreml
     from refcoreml.integrations.coremltools import MACOS
 
     version = ".".join(map(str, MACOS))
-    return f"Core ML runtime: refcoreml {refcoreml.__version__} (coremltools sees macOS {version})"
+    return f"Core ML runtime: refcoreml {VERSION} (coremltools sees macOS {version})"
 
 
 def _switch_on(options: Any) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from refcoreml import quantization
-from refcoreml.comparison.compare import Comparer, Comparison, Sums, badness, in_chunks
-from refcoreml.comparison.data import Source
 from refcoreml.comparison.metrics import decibel
+from refcoreml.comparison.outputs import Comparer, Comparison, Sums, badness, in_chunks
 from refcoreml.comparison.tasks import unpack
 from refcoreml.model import Model
 from refcoreml.quantization import bounds
+from refcoreml.reporting.samples import Source
 from refcoreml.studies.records import Configuration, Record
 
 __all__ = ["Task", "bounds_and_errors", "evaluate", "how", "quantizable_layers", "quantized_as"]

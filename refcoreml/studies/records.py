@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal
 
-from refcoreml.comparison import tables
 from refcoreml.errors import UsageError
+from refcoreml.reporting import results
 from refcoreml.storage.writing import append, open_to_append
 
 __all__ = ["Configuration", "Journal", "Record", "identity"]
@@ -124,7 +124,7 @@ class Record:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Record:
-        """The record that `tables.plain` has turned into plain values."""
+        """The record that `results.plain` has turned into plain values."""
         given = dict(values)
         configuration = dict(given.pop("configuration"))
         configuration["plan"] = tuple((layer, bits, mode) for layer, bits, mode in configuration["plan"])
@@ -187,7 +187,7 @@ class Journal:
         """Notes a record, and returns when it is on the disk."""
         self.found[key] = record
         if self._file is not None:
-            line = json.dumps({"id": key, "record": tables.plain(record)}, allow_nan=False)
+            line = json.dumps({"id": key, "record": results.plain(record)}, allow_nan=False)
             append(self._file, line.encode() + b"\n")
 
     def __exit__(

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from refcoreml.comparison.plots import require_matplotlib
-from refcoreml.comparison.tables import html_text, to_json, write_file, write_text
 from refcoreml.errors import UsageError
-from refcoreml.studies import plots
+from refcoreml.reporting.figures import png, require_matplotlib
+from refcoreml.reporting.pages import html_figure, html_table, html_text, page
+from refcoreml.reporting.results import to_json, write_text
+from refcoreml.storage.writing import write_file
+from refcoreml.studies import figures as draw
 from refcoreml.studies.evaluate import how
+from refcoreml.studies.measurements import Measurements
 from refcoreml.studies.records import Record, decibels
 from refcoreml.studies.sheet import contact_sheet
-
-if TYPE_CHECKING:
-    from refcoreml.studies.run import Study
 
 __all__ = ["write_report"]
 
 _DPI = 150
 
 
-def write_report(study: Study, folder: Path) -> list[Path]:
+def write_report(study: Measurements, folder: Path) -> list[Path]:
     """See `Study.write`."""
     require_matplotlib()
     try:
@@ -40,8 +39,8 @@ def write_report(study: Study, folder: Path) -> list[Path]:
         to_json(plan, folder / "plan.json")
         written.append(folder / "plan.json")
     figures: dict[str, bytes] = {}
-    for name, draw in _figures(study).items():
-        content = draw()
+    for name, drawn in _figures(study).items():
+        content = drawn()
         if content is not None:
             figures[name] = content
             write_file(content, folder / f"{name}.png")
@@ -50,26 +49,22 @@ def write_report(study: Study, folder: Path) -> list[Path]:
     return [*written, folder / "report.html"]
 
 
-def _figures(study: Study) -> dict[str, Callable[[], bytes | None]]:
+def _figures(study: Measurements) -> dict[str, Callable[[], bytes | None]]:
     return {
-        "size": lambda: _png(plots.size_figure(study)),
-        "sensitivity": lambda: _png(plots.sensitivity_figure(study)),
-        "plan": lambda: _png(plots.plan_figure(study)),
-        "weights": lambda: _png(plots.weights_figure(study)),
-        "bounds": lambda: _png(plots.bounds_figure(study)),
+        "size": lambda: _png(draw.size_figure(study)),
+        "sensitivity": lambda: _png(draw.sensitivity_figure(study)),
+        "plan": lambda: _png(draw.plan_figure(study)),
+        "weights": lambda: _png(draw.weights_figure(study)),
+        "bounds": lambda: _png(draw.bounds_figure(study)),
         "sheet": lambda: _sheet(study),
     }
 
 
 def _png(figure: Any) -> bytes | None:
-    if figure is None:
-        return None
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
+    return None if figure is None else png(figure, _DPI)
 
 
-def _sheet(study: Study) -> bytes | None:
+def _sheet(study: Measurements) -> bytes | None:
     if not any(feature.kind == "image" for feature in study.model.outputs):
         return None
     sweep = [record.configuration for record in study.of_kind("sweep")]
@@ -93,27 +88,6 @@ _CAPTIONS = {
     "sheet": "Outputs at several numbers of bits, and how far they are from those of the model as given.",
 }
 
-_STYLE = """
-:root { color-scheme: light; --ink: #1b1f24; --dim: #5b6570; --line: #dfe3e8; --accent: #0072b2; }
-* { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; color: var(--ink); margin: 0 auto;
-  max-width: 1080px; padding: 32px 24px 64px; background: #fff; }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 40px 0 8px; }
-p.sub { color: var(--dim); margin: 0 0 24px; }
-.cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 0 0 8px; }
-.card { border: 1px solid var(--line); border-radius: 8px; padding: 10px 16px; min-width: 150px; }
-.card b { display: block; font-size: 20px; } .card span { color: var(--dim); font-size: 13px; }
-table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { padding: 5px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { color: var(--dim); font-weight: 600; } td.text, th.text { text-align: left; white-space: normal; }
-tr.best td { background: #eef6fb; font-weight: 600; }
-.wide { overflow-x: auto; }
-figure { margin: 12px 0 0; } figure img { max-width: 100%; height: auto; }
-figcaption, .note { color: var(--dim); font-size: 13.5px; margin-top: 4px; }
-details { margin-top: 8px; } summary { cursor: pointer; color: var(--accent); }
-dt { font-weight: 600; margin-top: 8px; } dd { margin: 0; }
-"""
-
 _TERMS = {
     "size": "bytes of the .mlmodel file, metadata and layers without weights included",
     "SNR": "10 log10(sum of squares of the reference / sum of squares of the error) in decibels, over all elements of"
@@ -126,7 +100,7 @@ _TERMS = {
 }
 
 
-def html(study: Study, figures: dict[str, bytes]) -> str:
+def html(study: Measurements, figures: dict[str, bytes]) -> str:
     """The report as one page without references to anything outside it."""
     parts = [
         f"<h1>Quantization of {html_text(study.name)}</h1>",
@@ -159,27 +133,17 @@ def html(study: Study, figures: dict[str, bytes]) -> str:
     parts += ["<h2>What the numbers mean</h2>", f"<dl>{terms}</dl>"]
     if study.skipped:
         parts.append(f'<p class="note">Skipped as broken: {html_text(", ".join(study.skipped))}</p>')
-    body = "\n".join(filter(None, parts))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Quantization of {html_text(study.name)}</title><style>{_STYLE}</style></head>\n"
-        f"<body>\n{body}\n</body></html>\n"
-    )
+    return page(f"Quantization of {study.name}", parts)
 
 
 def _figure(name: str, figures: dict[str, bytes]) -> str:
     if name not in figures:
         return ""
-    content = base64.b64encode(figures[name]).decode()
-    text = html_text(_CAPTIONS[name])
-    # A PNG's width is at byte 16. Plots are shown at a size that makes their text as large as the page's.
-    width = int.from_bytes(figures[name][16:20], "big") * (1 if name == "sheet" else 1.25 * 96 / _DPI)
-    image = f'<img alt="{text}" width="{width:.0f}" src="data:image/png;base64,{content}">'
-    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
+    # Plots are shown at a size that makes their text as large as the page's.
+    return html_figure(figures[name], _CAPTIONS[name], 1.0 if name == "sheet" else 1.25 * 96 / _DPI)
 
 
-def _recommended(study: Study) -> Record | None:
+def _recommended(study: Measurements) -> Record | None:
     """The smallest model of the sweep that keeps nearly all: 99 % of agreement, or 30 dB where there are no labels."""
     kept = [
         record
@@ -190,7 +154,7 @@ def _recommended(study: Study) -> Record | None:
     return min(kept, key=lambda record: (record.size, -(record.snr or 0)), default=None)
 
 
-def _cards(study: Study) -> str:
+def _cards(study: Measurements) -> str:
     full_accuracy = next((record.full_accuracy for record in study.records if record.full_accuracy is not None), None)
     facts = [(f"{study.size / 1000:,.0f} kB", "as given")]
     if full_accuracy is not None:
@@ -225,7 +189,7 @@ def _table(records: Sequence[Record], best: Record | None = None) -> str:
         cells += [f"{record.quantize_seconds:.2f} s"]
         rows.append((cells, record is best))
     note = '<p class="note">Marked: the smallest that keeps nearly all.</p>' if best is not None else ""
-    return _html_table(head, rows, text=("mode",)) + note
+    return html_table(head, rows, text=("mode",)) + note
 
 
 def _decibel(value: float | None) -> str:
@@ -233,23 +197,12 @@ def _decibel(value: float | None) -> str:
     return text if text in ("", "exact", "not finite") else f"{text} dB"
 
 
-def _html_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], text: Sequence[str] = ()) -> str:
-    def row(tag: str, cells: Sequence[str]) -> str:
-        return "".join(
-            f"<{tag}{' class=text' if title in text else ''}>{html_text(cell)}</{tag}>"
-            for title, cell in zip(head, cells, strict=True)
-        )
-
-    body = "".join(f"<tr{' class=best' if best else ''}>{row('td', cells)}</tr>" for cells, best in rows)
-    return f'<div class="wide"><table><thead><tr>{row("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
 def _plan_table(record: Record) -> str:
     rows = [((layer, str(bits), mode), False) for layer, bits, mode in record.configuration.plan]
-    return _html_table(("layer", "bits", "mode"), rows, text=("layer", "mode"))
+    return html_table(("layer", "bits", "mode"), rows, text=("layer", "mode"))
 
 
-def _sensitive(study: Study) -> str:
+def _sensitive(study: Measurements) -> str:
     """The layers by the noise that each adds alone."""
     records = sorted(study.of_kind("only"), key=lambda record: -record.noise)
     rows = []
@@ -258,7 +211,7 @@ def _sensitive(study: Study) -> str:
         saved = study.size - record.size
         cells = (c.layer, str(c.bits), c.mode, f"{saved:,}", _decibel(record.snr), _decibel(record.weight_snr))
         rows.append((cells, False))
-    table = _html_table(
+    table = html_table(
         ("layer", "bits", "mode", "bytes saved", "output SNR", "weight SNR"), rows, text=("layer", "mode")
     )
     return f"<details><summary>One layer at a time, the most sensitive first ({len(rows)})</summary>{table}</details>"

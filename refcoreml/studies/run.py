@@ -11,19 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import refcoreml
 from refcoreml import values
-from refcoreml.comparison import tables
-from refcoreml.comparison.compare import Comparer
-from refcoreml.comparison.data import Label, Sample, Source, checked, each, fingerprint
 from refcoreml.comparison.metrics import check_rate
+from refcoreml.comparison.outputs import Comparer
 from refcoreml.comparison.tasks import as_finished, pack
 from refcoreml.errors import UsageError
 from refcoreml.features import Resize
-from refcoreml.model import Model, as_model
+from refcoreml.model import as_model
+from refcoreml.reporting.samples import Label, Sample, Source, checked, each, fingerprint
 from refcoreml.studies import plan as planning
-from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers, quantized_as
-from refcoreml.studies.records import Configuration, Journal, Record, decibels, identity
+from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers
+from refcoreml.studies.measurements import Measurements
+from refcoreml.studies.records import Configuration, Journal, Record, identity
+from refcoreml.studies.report import write_report
+from refcoreml.version import VERSION
 
 __all__ = ["Study", "study"]
 
@@ -32,64 +33,8 @@ MODES = ("linear", "linear_symmetric", "linear_lut", "kmeans")
 
 
 @dataclass(frozen=True)
-class Study(tables.Result):
-    """What `study` finds.
-
-    Attributes:
-        name: the model's file name, or kind of source.
-        size: bytes of the model as it was given.
-        samples: how many samples it was measured on.
-        skipped: files that could not be read and were left out on request.
-        layers: the layers that quantization makes smaller, in the network's order.
-        records: what was measured.
-        plan: the record of the plan that was searched for, if any; no point of the sweep meets the demand better.
-        select: which weights were quantized, see `study`.
-        model, source: what was studied; not part of JSON.
-    """
-
-    name: str
-    size: int
-    samples: int
-    skipped: list[str]
-    layers: list[str]
-    records: list[Record]
-    plan: Record | None
-    select: list[str]
-    model: Model = field(repr=False, compare=False)
-    source: Source = field(repr=False, compare=False)
-
-    def of_kind(self, kind: str) -> list[Record]:
-        """The records of one kind: ``sweep``, ``only``, ``except`` or ``plan``."""
-        return [record for record in self.records if record.configuration.kind == kind]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """A row for each record, for CSV."""
-        return [record.row() for record in self.records]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        names = ("name", "size", "samples", "skipped", "layers", "select", "records", "plan")
-        return {name: tables.plain(getattr(self, name)) for name in names}
-
-    def table(self) -> str:
-        """The sweep, and the plan if there is one, as text for people."""
-        text = tables.Text()
-        for record in [*self.of_kind("sweep"), *([self.plan] if self.plan else [])]:
-            text.add(cells(record))
-        return f"{text.render()}\n\n{self.name}: {self.size:,} bytes; {self.samples} samples"
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def planned_model(self) -> Model:
-        """The model quantized as the plan says.
-
-        Raises:
-            UsageError: no plan was searched for.
-        """
-        if self.plan is None:
-            raise UsageError("the study has no plan", remedy="Give a budget or a floor")
-        return quantized_as(self.model, self.plan.configuration, self.select)
+class Study(Measurements):
+    """What `study` finds: measurements that can be written as a report."""
 
     def write(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Writes ``study.csv``, ``study.json``, the figures as ``.png``, and ``report.html``, which holds them all.
@@ -102,30 +47,7 @@ class Study(tables.Result):
         Returns:
             The files.
         """
-        from refcoreml.studies.report import write_report
-
         return write_report(self, Path(folder))
-
-
-def cells(record: Record) -> dict[str, str]:
-    """A record as cells of a table of text; a column without any value is left out by who draws it."""
-    c = record.configuration
-    return {
-        "bits": str(c.bits) if c.bits else "mixed",
-        "mode": c.mode or {"plan": "plan"}.get(c.kind, "float"),
-        **({"layer": c.layer} if c.layer else {}),
-        "size": f"{record.size:,}",
-        "of full": f"{record.ratio:.1%}",
-        "weight SNR dB": decibels(record.weight_snr),
-        "output SNR dB": decibels(record.snr),
-        **({"agreement": _percent(record.agreement, record.agreement_tied)} if record.agreement is not None else {}),
-        **({"accuracy": f"{record.accuracy:.2%}"} if record.accuracy is not None else {}),
-        "quantize s": f"{record.quantize_seconds:.2f}",
-    }
-
-
-def _percent(rate: float, tied: float) -> str:
-    return f"{rate:.2%} (+{tied:.2%} tied)" if tied else f"{rate:.2%}"
 
 
 def study(
@@ -194,7 +116,7 @@ def study(
         "scores": list(scores),
         "select": list(select),
         "top": list(top),
-        "version": refcoreml.__version__,
+        "version": VERSION,
     }
     if samples.labelled:
         comparer.require_use_of_labels()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from refcoreml.comparison.compare import decode_image
-from refcoreml.comparison.data import Sample, Source
 from refcoreml.comparison.metrics import DifferenceSums
+from refcoreml.comparison.outputs import decode_image
 from refcoreml.errors import UsageError
 from refcoreml.model import Model, load
+from refcoreml.reporting.samples import Sample, Source
 from refcoreml.studies.evaluate import quantized_as
 from refcoreml.studies.records import Configuration, decibels
 

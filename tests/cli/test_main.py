@@ -17,7 +17,6 @@ import pytest
 
 from refcoreml import build
 from refcoreml.cli.main import INTERNAL
-from refcoreml.comparison.tables import html_text, to_csv
 
 ESCAPES = ("\x1b", "\x9b", "\u202e", "\u2028", "\x07")
 EVIL = "a\x1b[2J\x9b31m\u202e\u2028\x07\nb"
@@ -286,18 +285,3 @@ def _strings(value: Any) -> Iterator[str]:
         yield value
     for item in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []:
         yield from _strings(item)
-
-
-def test_tables_for_spreadsheets_hold_no_formulas() -> None:
-    rows = [
-        {"name": "=cmd|' /C calc'!A0", "value": -1.5},
-        {"name": " @sum(1)", "value": "-1.5e3"},
-        {"name": "a-b", "value": "-inf"},
-        {"name": "-1 +cmd", "value": "＝a"},  # noqa: RUF001
-    ]
-    assert to_csv(rows) == "name,value\n'=cmd|' /C calc'!A0,-1.5\n' @sum(1),-1.5e3\na-b,-inf\n'-1 +cmd,'＝a\n"  # noqa: RUF001
-    assert to_csv([{"name": "a\nb\x1b"}]) == "name\na\\nb\\x1b\n"
-
-
-def test_pages_hold_no_marks_that_reorder_text() -> None:
-    assert html_text("<b>\u202e&") == "&lt;b&gt;\\u202e&amp;"

@@ -9,18 +9,18 @@ from dataclasses import replace
 import pytest
 from study_example import record
 
-from refcoreml.comparison import tables
 from refcoreml.errors import UsageError
+from refcoreml.reporting import results
 from refcoreml.studies.records import Configuration, Journal, Record, identity
 
 
 def test_json_there_and_back():
-    text = json.dumps(tables.plain(record()), allow_nan=False)
+    text = json.dumps(results.plain(record()), allow_nan=False)
     assert Record.read(json.loads(text)) == record()
 
 
 def test_a_row_is_flat():
-    rows = list(csv.DictReader(tables.to_csv([record().row()]).splitlines()))
+    rows = list(csv.DictReader(results.to_csv([record().row()]).splitlines()))
     assert rows[0]["plan"] == "a=4:linear b=2:kmeans"
     assert rows[0]["snr y"] == "-inf"
     assert rows[0]["agreement_top5"] == "1.0"

@@ -1,9 +1,8 @@
-"""Results as text, JSON and CSV."""
+"""Results as JSON and CSV."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 import math
@@ -17,7 +16,7 @@ import numpy as np
 from refcoreml.errors import harmless
 from refcoreml.storage.writing import write_file
 
-__all__ = ["Result", "Text", "flat", "html_text", "plain", "to_csv", "to_json", "write_file", "write_text"]
+__all__ = ["Result", "flat", "plain", "to_csv", "to_json", "write_text"]
 
 
 def plain(value: Any) -> Any:
@@ -46,11 +45,18 @@ def flat(value: Any, kind: type[Any]) -> dict[str, Any]:
 
 
 class Result:
-    """What can be had as JSON and CSV: a dataclass with `rows`."""
+    """What can be had as text, JSON and CSV: a dataclass with `table` and `rows`."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Flat rows, for CSV."""
         raise NotImplementedError
+
+    def table(self) -> str:
+        """The result as text for people."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.table()
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -81,11 +87,6 @@ def to_json(value: Any, path: str | Path | None = None) -> str:
     return write_text(text + "\n", path)
 
 
-def html_text(text: str) -> str:
-    """Text as it can stand in a page."""
-    return html.escape(harmless(text))
-
-
 def to_csv(rows: Sequence[Mapping[str, Any]], path: str | Path | None = None) -> str:
     """Rows as CSV text with the columns in the order in which they come up, written to a file if asked.
 
@@ -110,40 +111,3 @@ def _csv_cell(value: Any) -> Any:
     except ValueError:
         return f"'{text}"
     return text
-
-
-class Text:
-    """A table of text: rows are added as cells by column; those that look like numbers stand to the right."""
-
-    def __init__(self) -> None:
-        self._rows: list[dict[str, str]] = []
-
-    def add(self, cells: dict[str, str]) -> None:
-        """Adds a row."""
-        self._rows.append({column: harmless(cell) for column, cell in cells.items()})
-
-    def render(self) -> str:
-        """The table; empty without rows."""
-        columns = list(dict.fromkeys(column for row in self._rows for column in row))
-        if not columns:
-            return ""
-        lines = [dict(zip(columns, columns, strict=True)), *self._rows]
-        widths = {column: max(len(line.get(column, "")) for line in lines) for column in columns}
-        right = {column for column in columns if all(_number(row.get(column, "")) for row in self._rows)}
-        return "\n".join(
-            "  ".join(
-                line.get(column, "").rjust(widths[column])
-                if column in right
-                else line.get(column, "").ljust(widths[column])
-                for column in columns
-            ).rstrip()
-            for line in lines
-        )
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text.replace(",", "").split(" ")[0].rstrip("%x") or "0")
-    except ValueError:
-        return False
-    return True

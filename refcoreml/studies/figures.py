@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from refcoreml import quantization
-from refcoreml.comparison.plots import COLORS, beside, new_figure, styled
+from refcoreml.reporting.figures import COLORS, beside, new_figure, styled
 from refcoreml.studies.evaluate import quantized_as
+from refcoreml.studies.measurements import Measurements
 from refcoreml.studies.records import Record
-
-if TYPE_CHECKING:
-    from refcoreml.studies.run import Study
 
 __all__ = ["bounds_figure", "plan_figure", "sensitivity_figure", "size_figure", "weights_figure"]
 
 _MARKERS = "osD^v"
 
 
-def size_figure(study: Study) -> Any:
+def size_figure(study: Measurements) -> Any:
     """Size against agreement (and accuracy), and against output SNR."""
     sweep = study.of_kind("sweep")
     panels: list[tuple[str, str, float]] = []
@@ -48,7 +46,7 @@ def size_figure(study: Study) -> Any:
         return figure
 
 
-def _draw_sweep(axis: Any, study: Study, sweep: list[Record], name: str, factor: float) -> None:
+def _draw_sweep(axis: Any, study: Measurements, sweep: list[Record], name: str, factor: float) -> None:
     floats = [record for record in sweep if not record.configuration.mode]
     modes = list(dict.fromkeys(record.configuration.mode for record in sweep if record.configuration.mode))
     for mode, color, marker in zip(modes, COLORS, _MARKERS, strict=False):
@@ -80,7 +78,7 @@ def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def sensitivity_figure(study: Study) -> Any:
+def sensitivity_figure(study: Measurements) -> Any:
     """Output noise by layer, for each number of bits that was measured one layer at a time."""
     records = [*study.of_kind("only"), *study.of_kind("except")]
     # The search for a plan may have measured another mode, which would look like a contradiction here.
@@ -134,7 +132,7 @@ def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
 
 
-def plan_figure(study: Study) -> Any:
+def plan_figure(study: Measurements) -> Any:
     """The bits of each layer in the plan."""
     if study.plan is None:
         return None
@@ -162,7 +160,7 @@ def plan_figure(study: Study) -> Any:
         return figure
 
 
-def weights_figure(study: Study, most: int = 6) -> Any:
+def weights_figure(study: Measurements, most: int = 6) -> Any:
     """Histograms of the largest arrays of weights, with the levels of up to 4 bits."""
     configurations = [
         record.configuration
@@ -207,7 +205,7 @@ def weights_figure(study: Study, most: int = 6) -> Any:
         return figure
 
 
-def bounds_figure(study: Study) -> Any:
+def bounds_figure(study: Measurements) -> Any:
     """In each array of weights, the error that is closest to its bound, over the sweep."""
     points = [
         (record.configuration, bound, error)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from refcoreml import values
-from refcoreml.comparison import tables
-from refcoreml.comparison.data import Label, Sample, Source
+from refcoreml.comparison.differences import OutputComparison
+from refcoreml.comparison.figures import outputs_figure
 from refcoreml.comparison.metrics import (
     Difference,
     DifferenceSums,
@@ -28,36 +28,18 @@ from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.features import Feature, Resize
 from refcoreml.kernels._types import Array
 from refcoreml.model import Model, as_model
+from refcoreml.reporting.results import Result, flat
+from refcoreml.reporting.samples import Label, Sample, Source
+from refcoreml.reporting.tables import Text
 
-__all__ = ["Comparer", "Comparison", "OutputComparison", "compare_models", "decode_image"]
+__all__ = ["Comparer", "Comparison", "compare_models", "decode_image"]
 
 #: Samples that are predicted at once, on all cores; also what a task of an executor holds.
 CHUNK = 8
 
 
 @dataclass(frozen=True)
-class OutputComparison:
-    """What came of one output.
-
-    Attributes:
-        name: its name.
-        type: its type in short.
-        difference: figures about its numbers, None for labels.
-        agreement: of scores of classes, how often the reference's best label is among the k best, by k; of labels, how
-            often they are equal, under 1. Empty for other outputs.
-        accuracy_full, accuracy_quantized: how often the true label is among the k best, by k; empty if it is unknown.
-    """
-
-    name: str
-    type: str
-    difference: Difference | None
-    agreement: dict[int, Rate]
-    accuracy_full: dict[int, Rate]
-    accuracy_quantized: dict[int, Rate]
-
-
-@dataclass(frozen=True)
-class Comparison(tables.Result):
+class Comparison(Result):
     """What `compare_models` finds.
 
     Attributes:
@@ -93,7 +75,7 @@ class Comparison(tables.Result):
                 "output": output.name,
                 "type": output.type,
                 "samples": self.samples,
-                **tables.flat(output.difference, Difference),
+                **flat(output.difference, Difference),
                 **_rate_columns("agreement", output.agreement),
                 **_rate_columns("accuracy_full", output.accuracy_full),
                 **_rate_columns("accuracy_quantized", output.accuracy_quantized),
@@ -103,7 +85,7 @@ class Comparison(tables.Result):
 
     def table(self) -> str:
         """The result as text for people."""
-        numbers, rates = tables.Text(), tables.Text()
+        numbers, rates = Text(), Text()
         for output in self.outputs:
             if output.difference is not None:
                 numbers.add(_number_cells(output))
@@ -124,18 +106,13 @@ class Comparison(tables.Result):
                 )
         return "\n\n".join(filter(None, [rates.render(), numbers.render(), "\n".join(map(harmless, notes))]))
 
-    def __str__(self) -> str:
-        return self.table()
-
     def plot(self, path: str | Path | None = None) -> Any:
         """A figure of agreement and SNR by output; needs the extra ``plot``.
 
         Returns:
             The matplotlib figure, also written to a file if asked (.png, .svg, .pdf).
         """
-        from refcoreml.comparison.plots import comparison_figure
-
-        return comparison_figure(self, path)
+        return outputs_figure(self.outputs, path)
 
 
 def badness(difference: Difference) -> float:

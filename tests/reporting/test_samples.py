@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from refcoreml import build
-from refcoreml.comparison.data import Source, fingerprint, read_labels
 from refcoreml.errors import InputError, UsageError
+from refcoreml.reporting.samples import Source, fingerprint, read_labels
 
 
 @pytest.fixture
