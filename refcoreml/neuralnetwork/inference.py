@@ -97,7 +97,7 @@ class _Walk:
         shapes.update(zip(step.outputs, forecast.shapes, strict=True))
         if meter is not None:
             meter.spend(forecast.work, step.node.where)
-            meter.hold(zip(step.outputs, forecast.sizes, strict=True), step.node.where)
+            meter.hold(step.outputs, forecast.sizes, step.node.where)
 
     def _branch(self, step: Step, shapes: _Shapes) -> None:
         """What is known whichever network runs; where one fails because its shapes do not fit, the other one counts."""

@@ -120,12 +120,18 @@ class Meter:
                 remedy=remedy("work", self._work),
             )
 
-    def hold(self, blobs: Iterable[tuple[str, int]], where: str) -> None:
-        """Count blobs, by name and size in bytes, that are to be made; those of these names before are gone."""
-        for name, size in blobs:
-            self._live += size - self._sizes.get(name, 0)
-            self._sizes[name] = size
-            refuse_memory(f"with output {name!r}, weights and blobs take", self._live, self._limits, where)
+    def hold(self, names: Iterable[str], sizes: Iterable[int], where: str) -> None:
+        """Count blobs, of so many bytes, that are to be made; those of these names before are gone."""
+        known = self._sizes
+        for name, size in zip(names, sizes, strict=True):
+            before = known.get(name, 0)
+            if size == before:  # in a loop the usual case
+                continue
+            self._live += size - before
+            known[name] = size
+            if self._live > self._limits.memory:
+                what = f"with output {name!r}, weights and blobs take"
+                refuse_memory(what, self._live, self._limits, where)
 
     def free(self, names: Iterable[str]) -> None:
         """Count blobs no longer, if they were counted."""

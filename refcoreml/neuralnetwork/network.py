@@ -159,8 +159,12 @@ class Network:
         Checked here and not in advance, because a shape may depend on values, on the branch that was taken, and on how
         often a loop ran.
         """
-        assert step.op.run is not None
         step.forecast(_shapes(arguments))
+        return self.compute(step, arguments)
+
+    def compute(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        """`run_step` on arrays whose shapes have been checked."""
+        assert step.op.run is not None
         try:
             with np.errstate(all="ignore"):
                 results = step.op.run(*arguments)
@@ -191,7 +195,7 @@ class Network:
     def _infer(self, inputs: tuple[Shape, ...]) -> Inference:
         named = dict(zip(self.inputs, inputs, strict=True))
         meter, itemsize = Meter(self._budget), np.dtype(self.arithmetic.dtype).itemsize
-        meter.hold(((name, size_of(shape, itemsize)) for name, shape in named.items()), self.where)
+        meter.hold(named, [size_of(shape, itemsize) for shape in named.values()], self.where)
         return infer(self.steps, named, meter)
 
 
@@ -215,7 +219,7 @@ class _Run:
         self._network, self._meter = network, meter
         self._rounds = iter(range(ROUND_LIMIT))
         if meter is not None:
-            meter.hold(((name, array.nbytes) for name, array in blobs.items()), network.where)
+            meter.hold(blobs, [array.nbytes for array in blobs.values()], network.where)
 
     def walk(self, steps: Sequence[Step]) -> Iterator[Event]:
         """Run some steps, each when the caller asks for the next."""
@@ -244,28 +248,31 @@ class _Run:
 
     def _compute(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
         if self._meter is None:
-            return self._network.run_step(step, arguments)
+            return self._network.compute(step, arguments)
         first = step.parts[0] if step.parts else step
         given = _shapes(arguments)[: len(first.inputs)]
         forecast = first.forecast(given)
         if forecast is not None:
-            self._count(first, forecast)
-        results = self._network.run_step(step, arguments)
+            self._count(self._meter, first, forecast)
+        results = self._network.compute(step, arguments)
         if forecast is None:
-            self._count(first, first.made(given, _shapes(results)))
-        for before, part in pairwise(step.parts):
-            self._meter.free(before.last_uses)
-            forecast = part.forecast(_shapes(results) * len(part.inputs))
-            assert forecast is not None
-            self._count(part, forecast)
+            self._count(self._meter, first, first.made(given, _shapes(results)))
         if step.parts:
-            self._meter.free(step.parts[-1].last_uses)  # with the blobs between the parts
+            self._count_parts(self._meter, step.parts, results[0].shape)
         return results
 
-    def _count(self, step: Step, forecast: Forecast) -> None:
-        assert self._meter is not None
-        self._meter.spend(forecast.work, step.node.where)
-        self._meter.hold(zip(step.outputs, forecast.sizes, strict=True), step.node.where)
+    def _count(self, meter: Meter, step: Step, forecast: Forecast) -> None:
+        meter.spend(forecast.work, step.node.where)
+        meter.hold(step.outputs, forecast.sizes, step.node.where)
+
+    def _count_parts(self, meter: Meter, parts: Sequence[Step], shape: Shape) -> None:
+        """Count all but the first as if each had run by itself; their blobs are all of one shape."""
+        for before, part in pairwise(parts):
+            meter.free(before.last_uses)
+            forecast = part.forecast((shape,) * len(part.inputs))
+            assert forecast is not None
+            self._count(meter, part, forecast)
+        meter.free(parts[-1].last_uses)
 
 
 def _shapes(arrays: Sequence[Array]) -> tuple[Shape, ...]:
