@@ -104,6 +104,21 @@ class RefCoreMLWarning(UserWarning):
         return harmless(super().__str__(), keep="\n")
 
 
+def elements(shape: Shape, most: int) -> int:
+    """Return the number of elements, or a number above ``most`` if there are more: a file may state any lengths.
+
+    The product of a hundred thousand large lengths would take minutes.
+    """
+    if 0 in shape:
+        return 0
+    count = 1
+    for length in shape:
+        count *= length
+        if count > most:
+            break
+    return count
+
+
 @dataclass(frozen=True)
 class Shapes:
     """The shapes that a feature allows: of an array as it is, of an image (width, height).
@@ -238,7 +253,7 @@ class Feature:
         if shape is not None and self.kind == "image":
             width, height = shape
             shape = (self.channels, height, width)
-        if shape is not None and math.prod(shape) > ELEMENT_LIMIT:
+        if shape is not None and elements(shape, ELEMENT_LIMIT) > ELEMENT_LIMIT:
             raise InvalidModelError(
                 f"the declared shape ({_times(shape)}) is too large", where=f"description of feature {self.name!r}"
             )

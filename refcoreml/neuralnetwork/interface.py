@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError
-from refcoreml.features import Feature, RefCoreMLWarning, convert, rank5_shape, read_features
+from refcoreml.features import Feature, RefCoreMLWarning, convert, elements, rank5_shape, read_features
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.registry import MAX_RANK
 from refcoreml.spec import schema
@@ -404,7 +404,7 @@ class Interface:
         shapes = feature.shapes
         if shapes.default is None or not shapes.problem(shape):
             return True
-        if self.rank5 and math.prod(shapes.default) == math.prod(shape):
+        if self.rank5 and elements(shapes.default, math.prod(shape)) == math.prod(shape):
             return True  # it is returned in the declared shape
         lengths = _without_ones(shape[2:] if self.rank5 else shape)
         allowed = (shapes.default, *shapes.listed)
@@ -441,7 +441,7 @@ def _without_ones(shape: Shape) -> Shape:
 def _legacy_output_shape(feature: Feature, shape: Shape) -> Shape:
     """The shape in which a rank-5 blob is returned; see `Interface.from_blobs`."""
     declared = feature.shapes.default
-    if declared is not None and math.prod(declared) == math.prod(shape):
+    if declared is not None and elements(declared, math.prod(shape)) == math.prod(shape):
         return declared
     if shape[:2] != (1, 1):
         return shape

@@ -15,6 +15,7 @@ from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
+from refcoreml.neuralnetwork.limits import Budget, Limits
 from refcoreml.neuralnetwork.network import existing
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
 from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds, trace_layers
@@ -72,7 +73,7 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32
     """
     spec = _spec(model)
     chosen = profile_named(profile)
-    evaluator = _evaluator(spec, chosen)
+    evaluator = _evaluator(model, spec, chosen)
     bounds = _blobs(spec, evaluator, inputs, chosen, evaluator.network.outputs)
     outputs = [Feature.of(feature) for feature in spec.description.output]
     _check_outputs(outputs, evaluator, bounds)
@@ -82,7 +83,7 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32
 def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> dict[str, BlobBound]:
     """As `oracle`, for every blob; of a blob written several times, the last time."""
     spec, chosen = _spec(model), profile_named(profile)
-    return _blobs(spec, _evaluator(spec, chosen), inputs, chosen)
+    return _blobs(spec, _evaluator(model, spec, chosen), inputs, chosen)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile 
     `oracle`.
     """
     spec, chosen = _spec(model), profile_named(profile)
-    evaluator = _evaluator(spec, chosen)
+    evaluator = _evaluator(model, spec, chosen)
     given = _given(spec, evaluator, inputs, chosen)
     traced = trace_layers(evaluator.network, given, chosen.arithmetic, chosen, chosen.narrow_storage)
     for step, arguments, bounds in traced:
@@ -119,14 +120,15 @@ def _spec(model: Any) -> schema.Model:
     return model.spec if isinstance(model, Model) else read_model(model).spec
 
 
-def _evaluator(spec: schema.Model, profile: Profile) -> NeuralNetworkEvaluator:
+def _evaluator(model: Any, spec: schema.Model, profile: Profile) -> NeuralNetworkEvaluator:
     kind = str(spec.WhichOneof("Type"))
     if kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
         raise UnsupportedModelError(f"bounds are known for networks, not for models of type {kind}")
     if profile.storage.format != np.float32:
         spec = schema.Model.FromString(spec.SerializeToString())
         round_weights(getattr(spec, kind), profile.storage)
-    return NeuralNetworkEvaluator(spec, Settings(ARITHMETICS["float64"]))
+    budget = Budget(model.limits if isinstance(model, Model) else Limits.of_environment())
+    return NeuralNetworkEvaluator(spec, Settings(ARITHMETICS["float64"], budget=budget))
 
 
 def _given(

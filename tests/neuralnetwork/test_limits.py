@@ -267,6 +267,15 @@ def test_time_grows_with_the_size_of_a_model_and_no_faster(many: str) -> None:
     assert large < 40 * small, f"{small:.3f} s and {large:.3f} s"
 
 
+def test_a_declared_shape_of_many_dimensions_does_not_hang() -> None:
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("activation", inputs="x", outputs="y", ReLU={})
+    spec = net.spec()
+    spec.description.output[0].type.multiArrayType.shape.extend([2**62] * 30_000)
+    with pytest.warns(refcoreml.RefCoreMLWarning, match="is declared as"):
+        assert seconds(lambda: refcoreml.load(spec).predict({"x": np.ones(3, np.float32)})) < 3
+
+
 def test_a_shape_of_many_dimensions_is_refused_at_once() -> None:
     """The product of 200,000 large lengths would take minutes."""
     for kind, fields in {
