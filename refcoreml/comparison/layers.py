@@ -251,7 +251,7 @@ class _Pair:
             return None
         network, arithmetic = self._network, self._network.arithmetic
         given = [arithmetic.store(x.astype(arithmetic.dtype)) for x in arguments]
-        return network.stored(network.run_step(other, given))
+        return network.stored(network.run_alone(other, given))
 
     def result(self, sums: _Sums, skipped: Sequence[str]) -> LayerComparison:
         """The figures of what was gathered."""

@@ -153,17 +153,13 @@ class Network:
         """Return the outputs of `run_step` as the arithmetic stores them."""
         return computed if self.arithmetic.round is None else tuple(map(self.arithmetic.round, computed))
 
-    def run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        """Run one layer, no branch or loop, on arrays whose shapes it checks.
-
-        Checked here and not in advance, because a shape may depend on values, on the branch that was taken, and on how
-        often a loop ran.
-        """
+    def run_alone(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        """Check the shapes of some arrays and run one layer on them, no branch or loop."""
         step.forecast(_shapes(arguments))
-        return self.compute(step, arguments)
+        return self.run_step(step, arguments)
 
-    def compute(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
-        """`run_step` on arrays whose shapes have been checked."""
+    def run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        """Run one layer, no branch or loop, on arrays whose shapes have been checked."""
         assert step.op.run is not None
         try:
             with np.errstate(all="ignore"):
@@ -248,13 +244,13 @@ class _Run:
 
     def _compute(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
         if self._meter is None:
-            return self._network.compute(step, arguments)
+            return self._network.run_step(step, arguments)
         first = step.parts[0] if step.parts else step
         given = _shapes(arguments)[: len(first.inputs)]
         forecast = first.forecast(given)
         if forecast is not None:
             self._count(self._meter, first, forecast)
-        results = self._network.compute(step, arguments)
+        results = self._network.run_step(step, arguments)
         if forecast is None:
             self._count(self._meter, first, first.made(given, _shapes(results)))
         if step.parts:
