@@ -243,6 +243,11 @@ class _Run:
         return self.walk(step.bodies[name])
 
     def _compute(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        """The outputs of a step that is neither branch nor loop.
+
+        Shapes are checked here, and what the step takes is counted, unless all that was done in advance: a shape may
+        depend on values, on the branch that was taken, and on how often a loop ran.
+        """
         if self._meter is None:
             return self._network.run_step(step, arguments)
         first = step.parts[0] if step.parts else step

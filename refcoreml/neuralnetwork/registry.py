@@ -155,13 +155,17 @@ class Node:
             message: the message that holds the field, if it is not the layer's own.
         """
         holder = self.params if message is None else message
-        where, stored = f"{self.where}.{field_name}", getattr(holder, field_name)
         self.require(len(shape) <= MAX_RANK, f"{field_name} have {len(shape)} dimensions, expected at most {MAX_RANK}")
-        encoding, count = weight_encoding(stored, where=where), math.prod(map(int, shape))
+        return self.decode(getattr(holder, field_name), shape, field_name, channel_axis=channel_axis)
+
+    def decode(self, message: Any, shape: Shape, what: str, *, channel_axis: int = 0) -> Array:
+        """Decode a ``WeightParams`` message, counting its size, to the node's type; arguments as of `weights`."""
+        where = f"{self.where}.{what}"
+        encoding, count = weight_encoding(message, where=where), math.prod(map(int, shape))
         if count * encoding.bits <= 8 * encoding.size:  # else they are refused for that
             self.budget.decode(count * np.dtype(self.dtype).itemsize, where)
-        decoded = decode_weights(stored, shape, dtype=self.dtype, channel_axis=channel_axis, where=where)
-        return self.stored(decoded, field_name)
+        decoded = decode_weights(message, shape, dtype=self.dtype, channel_axis=channel_axis, where=where)
+        return self.stored(decoded, what)
 
     def stored(self, weights: Array, what: str) -> Array:
         """Return weights, or numbers that follow from them, as the arithmetic stores them, and note what that loses.

@@ -95,6 +95,15 @@ def test_decoded_weights_are_added_up() -> None:
         net.model(limits=Limits(memory=10 * MILLION))
 
 
+def test_weights_of_custom_layers_are_added_up() -> None:
+    net = network()
+    net.add("custom", inputs="x", outputs="y", className="Mine", weights=[np.zeros(MILLION, np.float32)] * 3)
+    options = {"custom_layers": {"Mine": lambda x, weights: x}}
+    assert net.model(limits=Limits(memory=13 * MILLION), **options).predict(ONE)["y"] == [1]
+    with pytest.raises(LimitError, match=r"\.weights\[2\]: with these, the decoded weights take 1\.2e\+07"):
+        net.model(limits=Limits(memory=11 * MILLION), **options)
+
+
 def test_weights_of_all_models_of_a_pipeline_are_added_up() -> None:
     def model(taken: str, made: str) -> schema.Model:
         net = build.Network({taken: (1,)}, {made: (1,)}, exact=True)

@@ -18,7 +18,7 @@ from refcoreml.errors import CallbackError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.limits import beyond, size_of
 from refcoreml.neuralnetwork.registry import Node, Op, layer
-from refcoreml.spec.weights import decode_weights, weight_encoding
+from refcoreml.spec.weights import weight_encoding
 from refcoreml.values import argument, unmasked
 
 #: So many combinations of input shapes are remembered.
@@ -169,7 +169,7 @@ def _weights(node: Node, shapes: Sequence[Shape] | None) -> list[Array]:
     for index, message in enumerate(node.params.weights):
         where = f"{node.where}.weights[{index}]"
         shape = _flat_shape(node, index, message, where) if shapes is None else shapes[index]
-        array = node.stored(decode_weights(message, shape, dtype=node.dtype, where=where), f"weights[{index}]")
+        array = node.decode(message, shape, f"weights[{index}]")
         arrays.append(array if shapes is not None else array.reshape(-1))
     return arrays
 
