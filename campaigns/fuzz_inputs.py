@@ -709,11 +709,14 @@ def run(count: int, seed: str, jobs: int, say: Callable[[str], None] = print) ->
     tally, started = Tally(), time.monotonic()
     said = started
     for part in workers.run(partial(make_work, seed), count, jobs):
+        known = set(tally.found)
         if isinstance(part, workers.Ended):
             tally.calls += 1
             tally.note(part.index, Finding(f"worker: {part.how}", part.detail))
         else:
             tally.add(part)
+        for signature in tally.found.keys() - known:
+            say(f"number {tally.found[signature][0]}: {signature}")
         if time.monotonic() - said > 15:
             said = time.monotonic()
             say(_progress(tally, count, said - started))

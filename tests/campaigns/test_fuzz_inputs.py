@@ -108,7 +108,7 @@ def test_a_run_that_tries_too_little_does_not_look_good() -> None:
 
 def test_a_sample_finds_nothing(inputs: Inputs) -> None:
     tally = Tally()
-    for index in range(1200):
+    for index in range(800):
         inputs.check(index, tally)
     assert not tally.found, "\n".join(finding.detail for _, finding in tally.found.values())
     assert fuzz_inputs.shortcomings(tally) == []
