@@ -35,6 +35,8 @@ from refcoreml.spec.weights import encode_floats
 if TYPE_CHECKING:
     from refcoreml.model import Model
 
+#: What error messages write out, as far as it is short.
+_WRITTEN = (bool, type(None), bytes, list, tuple, dict)
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 2
 
@@ -286,9 +288,10 @@ def _weights(value: Any, where: str) -> Message:
 
 def _written(value: Any) -> str:
     """A value as it is written in Python, if that is short and harmless."""
-    if type(value) in (bool, type(None), bytes, list, tuple, dict):
-        return values.short(_SHORT.repr(value))
-    return values.quoted(value)
+    try:
+        return values.short(_SHORT.repr(value)) if type(value) in _WRITTEN else values.quoted(value)
+    except Exception:  # of an item
+        return values.quoted(value)
 
 
 def _variant(value: Any) -> dict[str, Any]:

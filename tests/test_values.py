@@ -357,11 +357,23 @@ def test_pictures_of_no_size_and_many_references_to_one() -> None:
         {"kernel_size": range(10**18)},
         {"weights": np.broadcast_to(np.float32(1), (1 << 15, 1 << 15))},
         {"bias": Raising(OSError("no"))},
+        {"kernel_size": [3, Raising(OSError("no"))]},
+        {"kernel_size": (Raising(OSError("no")),)},
         {"valid": {"paddingAmounts": {10**5000: 1}}},
         {"name": Raising(OSError("no"))},
         {"outputs": ["\ud800"]},
     ],
-    ids=["wide", "long", "repeated", "raising", "long key", "raising name", "surrogate"],
+    ids=[
+        "wide",
+        "long",
+        "repeated",
+        "raising",
+        "raising item",
+        "raising in a tuple",
+        "long key",
+        "raising name",
+        "surrogate",
+    ],
 )
 def test_fields_of_layers_that_are_none(fields: dict[str, Any]) -> None:
     started = time.perf_counter()
