@@ -37,8 +37,8 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("full", metavar="A", help="the reference: a .mlmodel file or .mlpackage folder")
-    parser.add_argument("quantized", metavar="B", help="the model to judge")
+    parser.add_argument("reference", metavar="A", help="the reference: a .mlmodel file or .mlpackage folder")
+    parser.add_argument("candidate", metavar="B", help="the model to judge")
     add_data_arguments(parser)
     parser.add_argument("--layers", action="store_true", help="layer by layer, own error and accumulated error")
     for option, which in (("--precision", "both models"), ("--precision-second", "B, if it is to differ")):
@@ -101,12 +101,12 @@ def run(options: argparse.Namespace) -> int:
     if options.plot:
         require_matplotlib()
     first = options.precision or "float32"
-    full = load(options.full, precision=first)
-    quantized = load(options.quantized, precision=options.precision_second or first)
+    reference = load(options.reference, precision=first)
+    candidate = load(options.candidate, precision=options.precision_second or first)
     data = source(options)
     with counting("samples compared") as progress:
-        found = compare_models(full, quantized, data, scores=options.scores, top=(options.top,), progress=progress)
-        layers = compare_layers(full, quantized, data, progress=progress) if options.layers else None
+        found = compare_models(reference, candidate, data, scores=options.scores, top=(options.top,), progress=progress)
+        layers = compare_layers(reference, candidate, data, progress=progress) if options.layers else None
     problems = _problems(found, options)
     if options.json:
         result = {**found.as_dict(), **({"by_layer": layers.as_dict()} if layers else {}), "problems": problems}

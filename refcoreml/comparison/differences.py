@@ -19,15 +19,16 @@ class OutputComparison:
         difference: figures about its numbers, None for labels.
         agreement: of scores of classes, how often the reference's best label is among the k best, by k; of labels, how
             often they are equal, under 1. Empty for other outputs.
-        accuracy_full, accuracy_quantized: how often the true label is among the k best, by k; empty if it is unknown.
+        accuracy_reference, accuracy_candidate: how often the true label is among the k best, by k; empty if it is
+            unknown.
     """
 
     name: str
     type: str
     difference: Difference | None
     agreement: dict[int, Rate]
-    accuracy_full: dict[int, Rate]
-    accuracy_quantized: dict[int, Rate]
+    accuracy_reference: dict[int, Rate]
+    accuracy_candidate: dict[int, Rate]
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ def _draw_rates(axis: Any, outputs: Sequence[OutputComparison]) -> None:
         for k in output.agreement
         for title, rates in (
             ("agreement", output.agreement),
-            ("accuracy, first", output.accuracy_full),
-            ("accuracy, second", output.accuracy_quantized),
+            ("accuracy, reference", output.accuracy_reference),
+            ("accuracy, candidate", output.accuracy_candidate),
         )
         if k in rates
     ]

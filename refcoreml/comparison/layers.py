@@ -6,17 +6,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from refcoreml import features
+from refcoreml.comparison.chunks import CHUNK, in_chunks, sum_up
 from refcoreml.comparison.differences import LayerDifference
 from refcoreml.comparison.figures import layers_figure
 from refcoreml.comparison.metrics import Difference, DifferenceSums
-from refcoreml.comparison.outputs import CHUNK, Comparer, in_chunks
-from refcoreml.comparison.tasks import as_finished, pack, unpack
+from refcoreml.comparison.outputs import Comparer
+from refcoreml.comparison.tasks import pack, unpack
 from refcoreml.errors import UsageError, harmless
 from refcoreml.features import Resize
 from refcoreml.model import Model, as_model
@@ -99,8 +101,8 @@ class LayerComparison(Result):
 
 
 def compare_layers(
-    full: Any,
-    quantized: Any,
+    reference: Any,
+    candidate: Any,
     data: Any,
     *,
     resize: Resize | None = None,
@@ -112,42 +114,32 @@ def compare_layers(
 
     Both run side by side. Layers are matched by the names of the blobs that they write, so that lists of layers may
     differ; within loops, round by round. For each matched output there are two errors: *accumulated*, as the networks
-    run, and the layer's *own*: what the second network's layer makes of the first network's blobs.
+    run, and the layer's *own*: what the candidate's layer makes of the reference's blobs.
 
     Memory does not grow with the number of samples; of the blobs of a sample, those of matched layers are held only as
     long as one network is ahead of the other.
 
     Args:
-        full: the reference: a `Model`, or anything that `load` takes.
-        quantized: the model to judge.
+        reference: a `Model`, or anything that `load` takes.
+        candidate: the model to judge.
         data: see `compare_models`, as for the other arguments.
 
     Raises:
         UsageError: there is no data, a file is broken, the models cannot be compared, or have no layers.
         InputError: a sample does not fit the models.
     """
-    pair = _Pair(as_model(full), as_model(quantized))
+    pair = _Pair(as_model(reference), as_model(candidate))
     skipped: list[str] = []
     source = Source.of(data, resize=resize, skip_broken=skip_broken)
-    chunks = in_chunks(source.samples(pair.full, skipped), 1 if executor is None else CHUNK)
-    if executor is None:
-        results: Iterator[tuple[int, _Sums]] = ((number, pair.compare(chunk)) for number, chunk in enumerate(chunks))
-    else:
-        packed = (pack(pair.full), pack(pair.quantized))
-        results = as_finished(executor, _compare_packed, ((*packed, chunk) for chunk in chunks))
-    total, waiting, done = _Sums(), {}, 0
-    for number, sums in results:
-        waiting[number] = sums
-        while done in waiting:
-            total.merge(waiting.pop(done))
-            done += 1
-        if progress is not None:
-            progress(total.samples)
-    return pair.result(total, skipped)
+    chunks = in_chunks(source.samples(pair.reference, skipped), 1 if executor is None else CHUNK)
+    compare = pair.compare
+    if executor is not None:
+        compare = partial(_compare_packed, pack(pair.reference), pack(pair.candidate))
+    return pair.result(sum_up(_Sums(), compare, chunks, executor, progress), skipped)
 
 
-def _compare_packed(task: tuple[bytes, bytes, list[Sample]]) -> _Sums:
-    return _Pair(unpack(task[0]), unpack(task[1])).compare(task[2])
+def _compare_packed(reference: bytes, candidate: bytes, chunk: Sequence[Sample]) -> _Sums:
+    return _Pair(unpack(reference), unpack(candidate)).compare(chunk)
 
 
 @dataclass
@@ -182,15 +174,15 @@ class _Sums:
 class _Pair:
     """Two networks, their layers matched."""
 
-    def __init__(self, full: Model, quantized: Model) -> None:
-        Comparer(full, quantized)  # checks that they fit
-        self.full, self.quantized = full, quantized
-        self._network = _network(quantized)
-        mine = {step.outputs: step for step in _flat(_network(full).steps)}
+    def __init__(self, reference: Model, candidate: Model) -> None:
+        Comparer(reference, candidate)  # checks that they fit
+        self.reference, self.candidate = reference, candidate
+        self._network = _network(candidate)
+        mine = {step.outputs: step for step in _flat(_network(reference).steps)}
         others = {step.outputs: step for step in _flat(self._network.steps)}
         self._steps = {key: step for key, step in mine.items() if key in others}
         self._alone = [name for key in (*mine, *others) if (key in mine) != (key in others) for name in key]
-        same_arithmetic = full.precision == quantized.precision and full.strict == quantized.strict
+        same_arithmetic = reference.precision == candidate.precision and reference.strict == candidate.strict
         self._changed = {
             key: not (same_arithmetic and step.node.spec == others[key].node.spec) for key, step in self._steps.items()
         }
@@ -206,7 +198,7 @@ class _Pair:
 
     def _compare_one(self, sample: Sample, sums: _Sums) -> None:
         ahead: tuple[dict[_Key, deque[Event]], dict[_Key, deque[Event]]] = ({}, {})
-        runs = [self._events(model, sample) for model in (self.full, self.quantized)]
+        runs = [self._events(model, sample) for model in (self.reference, self.candidate)]
         going = [True, True]
         while any(going):
             for side, run in enumerate(runs):
@@ -244,7 +236,7 @@ class _Pair:
                 found.own.add(s, own[position], sample.name)
 
     def _own(self, step: Step, other: Step, arguments: Sequence[Any], expected: Sequence[Any]) -> Sequence[Any] | None:
-        """What the second network's layer makes of the first's blobs."""
+        """What the candidate's layer makes of the reference's blobs."""
         if not self._changed[step.outputs]:
             return expected
         if step.kind != other.kind or step.inputs != other.inputs:

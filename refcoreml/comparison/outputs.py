@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from refcoreml import values
+from refcoreml.comparison.chunks import in_chunks, sum_up
 from refcoreml.comparison.differences import OutputComparison
 from refcoreml.comparison.figures import outputs_figure
 from refcoreml.comparison.metrics import (
@@ -23,7 +25,7 @@ from refcoreml.comparison.metrics import (
     among_best,
     best_among_best,
 )
-from refcoreml.comparison.tasks import as_finished, pack, unpack
+from refcoreml.comparison.tasks import pack, unpack
 from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.features import Feature, Resize
 from refcoreml.kernels._types import Array
@@ -34,9 +36,6 @@ from refcoreml.reporting.tables import Text
 
 __all__ = ["Comparer", "Comparison", "compare_models", "decode_image"]
 
-#: Samples that are predicted at once, on all cores; also what a task of an executor holds.
-CHUNK = 8
-
 
 @dataclass(frozen=True)
 class Comparison(Result):
@@ -46,14 +45,14 @@ class Comparison(Result):
         samples: how many were compared.
         outputs: what came of each output that both models have.
         skipped: files that could not be read and were left out on request.
-        only_in_full, only_in_quantized: outputs that only one of the models has; they are not compared.
+        only_in_reference, only_in_candidate: outputs that only one of the models has; they are not compared.
     """
 
     samples: int
     outputs: list[OutputComparison]
     skipped: list[str]
-    only_in_full: list[str]
-    only_in_quantized: list[str]
+    only_in_reference: list[str]
+    only_in_candidate: list[str]
 
     @property
     def agreement(self) -> Rate | None:
@@ -77,8 +76,8 @@ class Comparison(Result):
                 "samples": self.samples,
                 **flat(output.difference, Difference),
                 **_rate_columns("agreement", output.agreement),
-                **_rate_columns("accuracy_full", output.accuracy_full),
-                **_rate_columns("accuracy_quantized", output.accuracy_quantized),
+                **_rate_columns("accuracy_reference", output.accuracy_reference),
+                **_rate_columns("accuracy_candidate", output.accuracy_candidate),
             }
             for output in self.outputs
         ]
@@ -92,9 +91,9 @@ class Comparison(Result):
             for cells in _rate_cells(output):
                 rates.add(cells)
         notes = [f"{self.samples} samples"]
-        for model, names in (("the first", self.only_in_full), ("the second", self.only_in_quantized)):
+        for model, names in (("the reference", self.only_in_reference), ("the candidate", self.only_in_candidate)):
             if names:
-                notes.append(f"not compared, since only {model} model has them: {', '.join(names)}")
+                notes.append(f"not compared, since only {model} has them: {', '.join(names)}")
         if self.skipped:
             notes.append(f"skipped as broken: {', '.join(self.skipped)}")
         for output in self.outputs:
@@ -146,15 +145,15 @@ def _number_cells(output: OutputComparison) -> dict[str, str]:
 def _rate_cells(output: OutputComparison) -> Iterator[dict[str, str]]:
     for k, agreement in output.agreement.items():
         cells = {"output": output.name, "": f"top-{k}", "agreement": str(agreement)}
-        for title, rates in (("first", output.accuracy_full), ("second", output.accuracy_quantized)):
+        for title, rates in (("reference", output.accuracy_reference), ("candidate", output.accuracy_candidate)):
             if k in rates:
                 cells[f"accuracy of the {title}"] = str(rates[k])
         yield cells
 
 
 def compare_models(
-    full: Any,
-    quantized: Any,
+    reference: Any,
+    candidate: Any,
     data: Any,
     *,
     labels: Sequence[Label] | Mapping[str, Label] | str | None = None,
@@ -175,8 +174,8 @@ def compare_models(
     Memory does not grow with the number of samples.
 
     Args:
-        full: the reference: a `Model`, or anything that `load` takes.
-        quantized: the model to judge.
+        reference: a `Model`, or anything that `load` takes.
+        candidate: the model to judge.
         data: a folder of pictures, an ``.npz`` or a folder of them, or any iterable of dicts (or of pairs of a dict and
             a true label): see `Source`.
         labels: true labels, see `Source`; a label is matched with those of the model as text, so that 7 is "7".
@@ -191,43 +190,20 @@ def compare_models(
         UsageError: there is no data, a file is broken, labels do not match, or the models cannot be compared.
         InputError: a sample does not fit the models.
     """
-    comparer = Comparer(as_model(full), as_model(quantized), scores=scores, top=top)
+    comparer = Comparer(as_model(reference), as_model(candidate), scores=scores, top=top)
     source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
     skipped: list[str] = []
-    chunks = in_chunks(source.samples(comparer.full, skipped))
-    results: Iterable[tuple[int, Sums]]
-    if executor is None:
-        results = ((number, comparer.compare(chunk)) for number, chunk in enumerate(chunks))
-    else:
-        packed = (pack(comparer.full), pack(comparer.quantized), tuple(scores), tuple(top))
-        results = as_finished(executor, _compare_packed, ((*packed, chunk) for chunk in chunks))
-    # Sums of floats depend on their order: it is that of the samples, whichever task ends first.
-    total, waiting, done = Sums(), {}, 0
-    for number, sums in results:
-        waiting[number] = sums
-        while done in waiting:
-            total.merge(waiting.pop(done))
-            done += 1
-        if progress is not None:
-            progress(total.samples)
-    return comparer.result(total, skipped)
+    chunks = in_chunks(source.samples(comparer.reference, skipped))
+    compare = comparer.compare
+    if executor is not None:
+        compare = partial(_compare_packed, pack(comparer.reference), pack(comparer.candidate), list(scores), list(top))
+    return comparer.result(sum_up(Sums(), compare, chunks, executor, progress), skipped)
 
 
-def in_chunks(samples: Iterator[Sample], size: int = CHUNK) -> Iterator[list[Sample]]:
-    """The samples in lists."""
-    chunk: list[Sample] = []
-    for sample in samples:
-        chunk.append(sample)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _compare_packed(task: tuple[bytes, bytes, tuple[str, ...], tuple[int, ...], list[Sample]]) -> Sums:
-    full, quantized, scores, top, chunk = task
-    return Comparer(unpack(full), unpack(quantized), scores=scores, top=top).compare(chunk)
+def _compare_packed(
+    reference: bytes, candidate: bytes, scores: Sequence[str], top: Sequence[int], chunk: Sequence[Sample]
+) -> Sums:
+    return Comparer(unpack(reference), unpack(candidate), scores=scores, top=top).compare(chunk)
 
 
 @dataclass
@@ -236,15 +212,15 @@ class OutputSums:
 
     difference: DifferenceSums | None = None
     agreement: dict[int, RateCount] = field(default_factory=dict)
-    accuracy_full: dict[int, RateCount] = field(default_factory=dict)
-    accuracy_quantized: dict[int, RateCount] = field(default_factory=dict)
+    accuracy_reference: dict[int, RateCount] = field(default_factory=dict)
+    accuracy_candidate: dict[int, RateCount] = field(default_factory=dict)
 
     def merge(self, later: OutputSums) -> None:
         """Adds the samples of another, which came after."""
         if later.difference is not None:
             self.difference = self.difference or DifferenceSums(later.difference.peak)
             self.difference.merge(later.difference)
-        for name in ("agreement", "accuracy_full", "accuracy_quantized"):
+        for name in ("agreement", "accuracy_reference", "accuracy_candidate"):
             counts = getattr(self, name)
             for k, count in getattr(later, name).items():
                 counts.setdefault(k, RateCount()).merge(count)
@@ -268,20 +244,22 @@ class Comparer:
     """Two models that fit each other.
 
     Attributes:
-        full, quantized: the models.
-        outputs: the outputs of the first that both have.
+        reference, candidate: the models.
+        outputs: those of the reference's outputs that the candidate has too.
     """
 
-    def __init__(self, full: Model, quantized: Model, *, scores: Sequence[str] = (), top: Sequence[int] = (5,)) -> None:
+    def __init__(
+        self, reference: Model, candidate: Model, *, scores: Sequence[str] = (), top: Sequence[int] = (5,)
+    ) -> None:
         """Checks that the models can be compared; see `compare_models`."""
-        self.full, self.quantized = full, quantized
+        self.reference, self.candidate = reference, candidate
         self._top = sorted({1, *values.integers(top, values.argument("top"), least=1)})
-        _check_inputs(full, quantized)
-        others = {feature.name: feature for feature in quantized.outputs}
-        self.outputs = [feature for feature in full.outputs if feature.name in others]
+        _check_inputs(reference, candidate)
+        others = {feature.name: feature for feature in candidate.outputs}
+        self.outputs = [feature for feature in reference.outputs if feature.name in others]
         if not self.outputs:
             raise UsageError(
-                f"the models share no output: {_names(full.outputs)}, and {_names(quantized.outputs)}",
+                f"the models share no output: {_names(reference.outputs)}, and {_names(candidate.outputs)}",
                 remedy="Outputs are matched by name; coremltools.utils.rename_feature changes one",
             )
         for feature in self.outputs:
@@ -294,7 +272,7 @@ class Comparer:
         self._scores = set(values.texts(scores, values.argument("scores")))
         for name in self._scores - known:
             raise UsageError(f"the models have no array output {name!r} to take as scores", where="scores")
-        predicted = full.spec.description.predictedFeatureName
+        predicted = reference.spec.description.predictedFeatureName
         kinds = {feature.name: feature.kind for feature in self.outputs}
         self._label = predicted if kinds.get(predicted) in ("string", "int64") else None
 
@@ -322,13 +300,13 @@ class Comparer:
 
         Args:
             chunk: the samples.
-            references, results: what ``full`` and ``quantized`` returned for them, if that is known.
+            references, results: what ``reference`` and ``candidate`` returned for them, if that is known.
         """
         if any(sample.label is not None for sample in chunk):
             self.require_use_of_labels()
         inputs = [sample.inputs for sample in chunk]
-        references = self.full.predict(inputs) if references is None else references
-        results = self.quantized.predict(inputs) if results is None else results
+        references = self.reference.predict(inputs) if references is None else references
+        results = self.candidate.predict(inputs) if results is None else results
         sums = Sums(len(chunk), {feature.name: self._empty(feature) for feature in self.outputs})
         for sample, reference, result in zip(chunk, references, results, strict=True):
             for feature in self.outputs:
@@ -346,15 +324,15 @@ class Comparer:
                     type=feature.describe(),
                     difference=found.difference.result() if found.difference is not None else None,
                     agreement={k: count.result() for k, count in found.agreement.items()},
-                    accuracy_full={k: count.result() for k, count in found.accuracy_full.items()},
-                    accuracy_quantized={k: count.result() for k, count in found.accuracy_quantized.items()},
+                    accuracy_reference={k: count.result() for k, count in found.accuracy_reference.items()},
+                    accuracy_candidate={k: count.result() for k, count in found.accuracy_candidate.items()},
                 )
                 for feature in self.outputs
                 for found in [sums.outputs[feature.name]]
             ],
             skipped=list(skipped),
-            only_in_full=[feature.name for feature in self.full.outputs if feature.name not in shared],
-            only_in_quantized=[feature.name for feature in self.quantized.outputs if feature.name not in shared],
+            only_in_reference=[feature.name for feature in self.reference.outputs if feature.name not in shared],
+            only_in_candidate=[feature.name for feature in self.candidate.outputs if feature.name not in shared],
         )
 
     def _empty(self, feature: Feature) -> OutputSums:
@@ -369,7 +347,7 @@ class Comparer:
         if sums.difference is None:
             sums.agreement.setdefault(1, RateCount()).add(reference == result)
             if sample.label is not None and feature.name == self._label:
-                for counts, label in ((sums.accuracy_full, reference), (sums.accuracy_quantized, result)):
+                for counts, label in ((sums.accuracy_reference, reference), (sums.accuracy_candidate, result)):
                     counts.setdefault(1, RateCount()).add(str(label) == str(sample.label))
             return
         names: Sequence[Any] | None = None
@@ -407,13 +385,13 @@ class Comparer:
                 continue
             sums.agreement.setdefault(k, RateCount()).add(best_among_best(reference, result, k))
             if truth is not None:
-                sums.accuracy_full.setdefault(k, RateCount()).add(among_best(reference, truth, k))
-                sums.accuracy_quantized.setdefault(k, RateCount()).add(among_best(result, truth, k))
+                sums.accuracy_reference.setdefault(k, RateCount()).add(among_best(reference, truth, k))
+                sums.accuracy_candidate.setdefault(k, RateCount()).add(among_best(result, truth, k))
 
 
-def _check_inputs(full: Model, quantized: Model) -> None:
-    mine = {feature.name: feature for feature in full.inputs}
-    others = {feature.name: feature for feature in quantized.inputs}
+def _check_inputs(reference: Model, candidate: Model) -> None:
+    mine = {feature.name: feature for feature in reference.inputs}
+    others = {feature.name: feature for feature in candidate.inputs}
     for name in {**mine, **others}:
         one, other = mine.get(name), others.get(name)
         if one is not None and other is not None:
@@ -423,7 +401,7 @@ def _check_inputs(full: Model, quantized: Model) -> None:
                 )
         elif not (one or other).optional:  # type: ignore[union-attr]
             raise UsageError(
-                f"the models' inputs differ: {_names(full.inputs)}, and {_names(quantized.inputs)}",
+                f"the models' inputs differ: {_names(reference.inputs)}, and {_names(candidate.inputs)}",
                 remedy="Models to be compared must take the same inputs",
             )
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from refcoreml import quantization
+from refcoreml.comparison.chunks import in_chunks
 from refcoreml.comparison.metrics import decibel
-from refcoreml.comparison.outputs import Comparer, Comparison, Sums, badness, in_chunks
+from refcoreml.comparison.outputs import Comparer, Comparison, Sums, badness
 from refcoreml.comparison.tasks import unpack
 from refcoreml.model import Model
 from refcoreml.quantization import bounds
@@ -137,8 +138,8 @@ def _record(
         agreement=agreement.rate if agreement is not None else None,
         agreement_tied=agreement.upper - agreement.rate if agreement is not None else 0.0,
         top_agreement={str(k): rate.rate for k, rate in scored.agreement.items()} if scored else {},
-        accuracy=scored.accuracy_quantized[1].rate if scored and scored.accuracy_quantized else None,
-        full_accuracy=scored.accuracy_full[1].rate if scored and scored.accuracy_full else None,
+        accuracy=scored.accuracy_candidate[1].rate if scored and scored.accuracy_candidate else None,
+        full_accuracy=scored.accuracy_reference[1].rate if scored and scored.accuracy_reference else None,
         samples=found.samples,
         quantize_seconds=quantize_seconds,
         predict_seconds=seconds / found.samples,

@@ -39,7 +39,7 @@ def test_table_json_and_csv(run, files, tmp_path):
     )
     found = json.loads(out)
     assert found["outputs"][0]["agreement"]["1"] == {"agreed": 3, "tied": 0, "total": 4}
-    assert found["outputs"][0]["accuracy_full"]["1"]["agreed"] == 3
+    assert found["outputs"][0]["accuracy_reference"]["1"]["agreed"] == 3
     assert found["by_layer"]["layers"][0]["own"]["max_error"] == 2
     with open(tmp_path / "r.csv", newline="") as file:
         assert [row["layer"] for row in csv.DictReader(file)] == ["innerProduct0"]

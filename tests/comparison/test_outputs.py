@@ -56,7 +56,7 @@ def test_a_classifier_against_loops():
         best = np.argsort(-r, axis=1)[:, :k]
         assert scores.agreement[k].agreed == sum(int(a) in row for a, row in zip(s.argmax(1), best, strict=True))
         right = [LABELS.index(name) in row for name, row in zip(truth, best, strict=True)]
-        assert scores.accuracy_quantized[k].agreed == sum(right)
+        assert scores.accuracy_candidate[k].agreed == sum(right)
     assert set(scores.agreement) == {1, 3}, "top-7 of 7 classes always holds"
     assert label.agreement[1] == scores.agreement[1] == found.agreement
     assert 0 < found.agreement.rate < 1
@@ -71,8 +71,8 @@ def test_integer_labels_as_text():
     full = linear(w, classes=list(range(10, 17)))
     truth = [str(full.predict(sample)["classLabel"]) for sample in data()]
     found = refcoreml.compare_models(full, full, data(), labels=truth)
-    assert found.outputs[0].accuracy_full[1].agreed == 40
-    assert found.outputs[1].accuracy_quantized[1].agreed == 40
+    assert found.outputs[0].accuracy_reference[1].agreed == 40
+    assert found.outputs[1].accuracy_candidate[1].agreed == 40
 
 
 def test_ties_are_ties():
@@ -93,9 +93,9 @@ def test_arrays_as_scores():
     truth = [int((w @ sample["x"]).argmax()) for sample in data()]
     full, other = linear(w), linear(noisy(w))
     found = refcoreml.compare_models(full, other, data(), labels=truth, scores=["y"])
-    assert found.outputs[0].accuracy_full[1].agreed == 40
+    assert found.outputs[0].accuracy_reference[1].agreed == 40
     agreed = found.outputs[0].agreement[1].agreed
-    assert agreed == found.outputs[0].accuracy_quantized[1].agreed < 40
+    assert agreed == found.outputs[0].accuracy_candidate[1].agreed < 40
     assert refcoreml.compare_models(full, other, data()).agreement is None
     with pytest.raises(UsageError, match=r"labels: there are true labels, but no output has classes.*--scores, of 'y'"):
         refcoreml.compare_models(full, other, data(), labels=truth)
@@ -140,9 +140,9 @@ def two_outputs(names, scale=1.0):
 def test_several_outputs_and_outputs_of_one_model_only():
     found = refcoreml.compare_models(two_outputs(["y", "z"]), two_outputs(["z", "w"], 2.0), data())
     assert [output.name for output in found.outputs] == ["z"]
-    assert (found.only_in_full, found.only_in_quantized) == (["y"], ["w"])
+    assert (found.only_in_reference, found.only_in_candidate) == (["y"], ["w"])
     assert found.outputs[0].difference.noiseless
-    assert "only the first model has them: y" in str(found)
+    assert "only the reference has them: y" in str(found)
     whole = [{"x": np.round(sample["x"] * 8)} for sample in data()]  # so that every product is exact
     both = refcoreml.compare_models(two_outputs(["y", "z"]), two_outputs(["y", "z"], 1.5), whole)
     assert [output.difference.snr for output in both.outputs] == [

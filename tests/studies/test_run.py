@@ -51,8 +51,8 @@ def test_the_sweep_is_what_one_gets_by_hand(model):
         assert record.size == quantized.spec.ByteSize()
         assert record.snr == scores.difference.snr == record.snr_by_output["scores"]
         assert record.agreement == scores.agreement[1].rate
-        assert record.accuracy == scores.accuracy_quantized[1].rate
-        assert record.full_accuracy == scores.accuracy_full[1].rate
+        assert record.accuracy == scores.accuracy_candidate[1].rate
+        assert record.full_accuracy == scores.accuracy_reference[1].rate
         before = [np.array(layer.innerProduct.weights.floatValue, np.float64) for layer in dense(model)]
         after = [
             np.array(layer.innerProduct.weights.floatValue, np.float64)
