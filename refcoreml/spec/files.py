@@ -236,10 +236,8 @@ def _read_package(folder: Folder) -> ModelFile:
 def _refused(error: FileRefusedError, where: str) -> MalformedModelError:
     remedy = ""
     if isinstance(error, LinkError):
-        # As in the cache of huggingface_hub, which is where most such packages are.
-        remedy = (
-            "Copy it with the files that its links lead to, as 'cp -RL' does, or download it into a folder of yours"
-        )
+        # The usual one is in the cache of huggingface_hub, which holds links to all its files.
+        remedy = "Copy the package with what its links lead to ('cp -RL'), or download it into a folder of your own"
     return MalformedModelError(f"the item {error}", where=where, remedy=remedy)
 
 
