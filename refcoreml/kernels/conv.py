@@ -39,6 +39,7 @@ __all__ = [
     "convolve",
     "deconvolution_output_size",
     "deconvolve",
+    "leave",
     "same_crop",
     "same_padding",
 ]
@@ -116,13 +117,13 @@ def _parts(total: int, most: int) -> list[slice]:
     return [slice(start, min(start + length, total)) for start in range(0, total, length)]
 
 
-def _leave(block: Array, place: Place) -> None:
+def leave(block: Array, place: Place) -> None:
     """The epilogue that changes nothing."""
 
 
 def _finish(outputs: Array, epilogue: Epilogue) -> None:
     """Applies an epilogue to all of [B, C, H, W]: channels as they lie in memory, since NumPy is slow across gaps."""
-    if epilogue is not _leave:
+    if epilogue is not leave:
         most = FINISH_BYTES // (math.prod(outputs.shape[2:]) * outputs.itemsize)
         for place in itertools.product(range(len(outputs)), _parts(outputs.shape[1], most)):
             epilogue(outputs[place], place)
@@ -300,7 +301,7 @@ class Convolution:
         )
         self._biases = len(columns) - 1
 
-    def __call__(self, x: Array, padding: Border = NO_BORDER, epilogue: Epilogue = _leave) -> Array:
+    def __call__(self, x: Array, padding: Border = NO_BORDER, epilogue: Epilogue = leave) -> Array:
         """[*B, C_in, H, W] -> [*B, C_out, H_out, W_out] in the type of x; see `convolution_output_size`.
 
         Args:
@@ -497,7 +498,7 @@ class Deconvolution:
         )
         self._bias: Array = np.zeros(self.out_channels, self._matrix.dtype) if bias is None else bias
 
-    def __call__(self, x: Array, crop: Border = NO_BORDER, epilogue: Epilogue = _leave) -> Array:
+    def __call__(self, x: Array, crop: Border = NO_BORDER, epilogue: Epilogue = leave) -> Array:
         """[*B, C_in, H, W] -> [*B, C_out, H_out, W_out] in the type of x; see `deconvolution_output_size`.
 
         Args:

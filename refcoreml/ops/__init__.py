@@ -1,0 +1,29 @@
+"""Operations: what a layer of a network or a step of a program computes, whatever dialect asked for it.
+
+    >>> import numpy as np
+    >>> from refcoreml.ops import Softmax
+    >>> Softmax(axis=0).run(np.log(np.array([1.0, 3.0])))
+    array([0.25, 0.75])
+
+An operation is a frozen dataclass: its fields are its attributes, `infer` gives the types of its results, `run`
+computes them, `define` computes them as the specification words it. `refcoreml.ops.base` says what one may declare.
+"""
+
+from refcoreml.ops.base import Op
+from refcoreml.ops.convolution import Convolution, Deconvolution
+from refcoreml.ops.gather import Gather, GatherAlongAxis, GatherND, Indexing, Scatter, ScatterAlongAxis, ScatterND
+from refcoreml.ops.normalization import Softmax
+
+__all__ = [
+    "Convolution",
+    "Deconvolution",
+    "Gather",
+    "GatherAlongAxis",
+    "GatherND",
+    "Indexing",
+    "Op",
+    "Scatter",
+    "ScatterAlongAxis",
+    "ScatterND",
+    "Softmax",
+]

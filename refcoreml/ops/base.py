@@ -1,0 +1,129 @@
+"""What every operation has: `Op`; and the checks that operations of all families share.
+
+Operations know no dialect, no names and no files. Their errors say what was expected and what was got; whoever runs the
+operation adds the place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar, NoReturn, TypeAlias
+
+import numpy as np
+
+from refcoreml.errors import InputError, InvalidModelError
+from refcoreml.types import Array, Shape, TensorType
+
+#: The most axes that a result may have.
+MAX_RANK = 5
+#: The most bytes that an operation may need for itself. A hostile file can ask for any size at all.
+SCRATCH_LIMIT = 8 << 30
+
+#: What an operation returns: an array, or a tuple with an array per result.
+Results: TypeAlias = Array | tuple[Array, ...]
+#: The types of these.
+Types: TypeAlias = TensorType | tuple[TensorType, ...]
+#: Overwrites a block ``[C', ...]`` of a value, channels first: called with the block, the slice of channels that it
+#: holds, and the blocks of further inputs.
+Inplace: TypeAlias = Callable[..., None]
+
+
+class Op:
+    """An operation. Subclasses are frozen dataclasses; their fields are its attributes.
+
+    Class attributes, which subclasses define as methods:
+        infer: types in, types out, without arithmetic; raises `InvalidModelError` for types that do not fit. None, or
+            a type that is None, where a result's shape depends on values.
+        run: arrays in, arrays out. Never writes to its inputs; may return a view of one unless `fresh`.
+        definition: the formula as one plain function in double precision, see `refcoreml.definitions`; called with the
+            inputs and all fields.
+        inplace: for elementwise operations, the same arithmetic written over an input, block by block. Of two inputs
+            either may come first.
+        fused: ``run`` with a keyword ``epilogue``, which is applied to each block of the result while it is in the
+            cache, and must give the same bits as afterwards.
+        fresh: whether the result is always a new array, never a view of an input or of a field.
+    """
+
+    infer: ClassVar[Callable[..., Types | None]]
+    run: ClassVar[Callable[..., Results]]
+    definition: ClassVar[Callable[..., Any]]
+    inplace: ClassVar[Inplace | None] = None
+    fused: ClassVar[Callable[..., Array] | None] = None
+    fresh: ClassVar[bool] = False
+
+    def resolve(self, *inputs: TensorType) -> Op:
+        """Return the operation that is meant for inputs of these types: this one, but for those of `ByType`."""
+        return self
+
+    def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        """Return how many multiplications a run takes, if they are more than a few per number read or written."""
+        return 0
+
+    def define(self, *inputs: Any) -> Any:
+        """Compute the results as the definition words them: slowly, in double precision."""
+        assert is_dataclass(self)
+        attributes = {item.name: getattr(self, item.name) for item in fields(self)}
+        return type(self).definition(*(np.asarray(x, np.float64) for x in inputs), **attributes)
+
+
+class ByType(Op):
+    """An operation that is another one for each rank of its first input, as some layers of old have it.
+
+    Subclasses say which: ``choose(rank)``.
+    """
+
+    choose: ClassVar[Callable[..., Op]]
+
+    def resolve(self, *inputs: TensorType) -> Op:
+        """Return the operation for the rank of the first input."""
+        return self.choose(inputs[0].rank)
+
+    def infer(self, *inputs: TensorType) -> Types | None:
+        """Return what the chosen operation infers."""
+        return self.choose(inputs[0].rank).infer(*inputs)
+
+    def run(self, *inputs: Array) -> Results:
+        """Run the chosen operation."""
+        return self.choose(inputs[0].ndim).run(*inputs)
+
+    def define(self, *inputs: Any) -> Any:
+        """Compute what the chosen operation defines."""
+        return self.choose(np.ndim(inputs[0])).define(*inputs)
+
+
+def invalid(problem: str, remedy: str = "") -> NoReturn:
+    """Raise `InvalidModelError`; whoever runs the operation adds the place."""
+    raise InvalidModelError(problem, remedy=remedy)
+
+
+def require(condition: bool, problem: str, remedy: str = "") -> None:
+    """Raise `InvalidModelError` unless the condition holds."""
+    if not condition:
+        invalid(problem, remedy)
+
+
+def check_rank(found: TensorType) -> TensorType:
+    """Return the type of a result, which no dialect may have with more than `MAX_RANK` axes."""
+    require(
+        found.rank <= MAX_RANK, f"the result would have the shape {found.shape}, but none has a rank above {MAX_RANK}"
+    )
+    return found
+
+
+def check_scratch(shape: Shape, dtype: np.dtype[Any], what: str) -> None:
+    """Refuse what an operation would need for itself if it is larger than `SCRATCH_LIMIT`."""
+    size = math.prod(map(int, shape)) * dtype.itemsize
+    require(size <= SCRATCH_LIMIT, f"{what} would have the shape {shape}, {size:.1e} bytes, limit {SCRATCH_LIMIT:.1e}")
+
+
+def bad_input(problem: str, remedy: str = "") -> NoReturn:
+    """Raise `InputError`, for values that a model cannot be blamed for."""
+    raise InputError(problem, remedy=remedy)
+
+
+def axis_in(axis: int, rank: int, name: str = "axis") -> int:
+    """Return the axis 0..rank-1 that -rank..rank-1 names."""
+    require(-rank <= axis < rank, f"{name} is {axis}, expected {-rank} to {rank - 1} for rank {rank}")
+    return axis % rank

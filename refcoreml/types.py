@@ -1,0 +1,50 @@
+"""The words that everyone uses: arrays, shapes, and the types of values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["Array", "Shape", "TensorType"]
+
+#: An array of any type.
+Array: TypeAlias = NDArray[Any]
+#: The lengths of all axes.
+Shape: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """What is known of a tensor before it is computed.
+
+    Attributes:
+        dtype: the type of its numbers.
+        shape: the lengths of its axes; empty for a scalar.
+    """
+
+    dtype: np.dtype[Any]
+    shape: Shape
+
+    @staticmethod
+    def of(array: Array) -> TensorType:
+        """Return the type of an array."""
+        return TensorType(array.dtype, array.shape)
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        """Return the type of tensors of another shape and the same numbers."""
+        return TensorType(self.dtype, shape)
+
+    def with_dtype(self, dtype: DTypeLike) -> TensorType:
+        """Return the type of tensors of other numbers and the same shape."""
+        return TensorType(np.dtype(dtype), self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"

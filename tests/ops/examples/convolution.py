@@ -1,0 +1,45 @@
+"""Convolution and deconvolution."""
+
+from __future__ import annotations
+
+from ops.examples.example import Example
+from support import integers
+
+from refcoreml import ops
+from refcoreml.ops.convolution import Pixels, Same
+
+X = integers((2, 6, 9, 8), 1)
+BIAS = integers((4,), 3)
+EDGES = Pixels(((1, 2), (0, 3)))
+
+EXAMPLES = [
+    *(
+        Example(
+            ops.Convolution(integers((4, 6 // groups, 3, 2), 2), bias, stride, dilation, groups, padding=padding), (X,)
+        )
+        for bias, stride, dilation, groups, padding in [
+            (None, (1, 1), (1, 1), 1, Pixels(((0, 0), (0, 0)))),
+            (BIAS, (2, 3), (1, 1), 1, EDGES),
+            (BIAS, (1, 2), (3, 2), 2, EDGES),
+            (BIAS, (2, 1), (1, 2), 1, Same()),
+            (BIAS, (3, 2), (2, 1), 2, Same(heavy_begin=True)),
+        ]
+    ),
+    Example(ops.Convolution(integers((6, 1, 2, 3), 2), None, (2, 1), (1, 1), 6, padding=EDGES), (X,)),
+    Example(ops.Convolution(integers((3, 40, 3, 2), 2), integers((3,), 4), padding=EDGES), (integers((2, 40, 5, 7)),)),
+    Example(ops.Convolution(None, BIAS, (1, 2), padding=Same()), (X, integers((4, 6, 2, 3), 2))),
+    *(
+        Example(
+            ops.Deconvolution(integers((6, 4 // groups, 3, 2), 2), bias, stride, dilation, groups, crop, output_shape),
+            (X,),
+        )
+        for bias, stride, dilation, groups, crop, output_shape in [
+            (None, (1, 1), (1, 1), 1, Pixels(((0, 0), (0, 0))), None),
+            (BIAS, (2, 3), (1, 1), 1, Pixels(((1, 0), (2, 1))), None),
+            (BIAS, (3, 4), (1, 2), 2, Same(), None),
+            (BIAS, (2, 3), (2, 1), 1, Same(heavy_begin=True), None),
+            (BIAS, (2, 3), (1, 1), 2, Pixels(((0, 0), (0, 0))), (18, 23)),
+            (BIAS, (2, 4), (1, 1), 1, Pixels(((0, -1), (-2, 0))), None),
+        ]
+    ),
+]
