@@ -46,6 +46,16 @@ def within(place: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Errors raised inside that have no place yet get this one."""
+    try:
+        yield
+    except RefCoreMLError as error:
+        error.where = error.where or place
+        raise
+
+
 class RefCoreMLError(Exception):
     """Base class of all errors of this package.
 

@@ -301,6 +301,13 @@ class Convolution:
         )
         self._biases = len(columns) - 1
 
+    @property
+    def weight(self) -> Array:
+        """The kernel as it was given, a view of the matrix that is kept."""
+        taps = self._matrix.reshape(self.out_channels, -1)[:, : self._matrix.shape[2] - self._biases]
+        rows, columns = self.kernel
+        return taps.reshape(self.out_channels, rows, -1, columns).transpose(0, 2, 1, 3)
+
     def __call__(self, x: Array, padding: Border = NO_BORDER, epilogue: Epilogue = leave) -> Array:
         """[*B, C_in, H, W] -> [*B, C_out, H_out, W_out] in the type of x; see `convolution_output_size`.
 
@@ -497,6 +504,12 @@ class Deconvolution:
             weight.reshape(groups, len(weight) // groups, weight.shape[1], -1).transpose(0, 2, 3, 1), _sum_type(weight)
         )
         self._bias: Array = np.zeros(self.out_channels, self._matrix.dtype) if bias is None else bias
+
+    @property
+    def weight(self) -> Array:
+        """The kernel as it was given, a view of the matrix that is kept unless there are several groups."""
+        groups, per_group, _, depth = self._matrix.shape
+        return self._matrix.transpose(0, 3, 1, 2).reshape(groups * depth, per_group, *self.kernel)
 
     def __call__(self, x: Array, crop: Border = NO_BORDER, epilogue: Epilogue = leave) -> Array:
         """[*B, C_in, H, W] -> [*B, C_out, H_out, W_out] in the type of x; see `deconvolution_output_size`.

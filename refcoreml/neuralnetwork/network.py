@@ -160,11 +160,11 @@ class Network:
 
     def run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Run one layer, no branch or loop, on arrays whose shapes have been checked."""
-        assert step.op.run is not None
         try:
             with np.errstate(all="ignore"):
-                results = step.op.run(*arguments)
-        except RefCoreMLError:
+                results = step.op.run(*step.taken(arguments))
+        except RefCoreMLError as error:
+            error.where = error.where or step.node.where
             raise
         except MemoryError as error:
             raise InvalidModelError(f"not enough memory for {_came(step, arguments)}", where=step.node.where) from error

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import wraps
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -20,8 +19,10 @@ from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.half import losses
 from refcoreml.neuralnetwork.limits import Budget, Limits, refuse_memory, size_of
+from refcoreml.ops import base
 from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights, weight_encoding
+from refcoreml.types import TensorType
 
 #: Overwrites a block of a blob (see `Op.inplace`).
 Inplace: TypeAlias = Callable[..., None]
@@ -39,8 +40,43 @@ MAX_RANK = 5
 
 
 @dataclass(frozen=True)
-class Op:
-    """A prepared layer.
+class Vector(base.Op):
+    """An operation whose result of rank 0 is [1], as networks have it."""
+
+    op: base.Op
+
+    @property
+    def fresh(self) -> bool:  # type: ignore[override]
+        """As the operation."""
+        return self.op.fresh
+
+    @property
+    def kind(self) -> type[base.Op]:
+        """The operation's class."""
+        return self.op.kind
+
+    def resolve(self, *inputs: TensorType) -> base.Op:
+        """The operation itself, for rules that speak of its attributes."""
+        return self.op.resolve(*inputs)
+
+    def infer(self, *inputs: TensorType) -> base.Types | None:
+        """The operation's type, with a shape of [1] for a scalar."""
+        found = self.op.infer(*inputs)
+        return found.with_shape(found.shape or (1,)) if isinstance(found, TensorType) else found
+
+    def run(self, *inputs: Array) -> Array:
+        """The operation's result, as [1] if it is a scalar."""
+        y: Any = self.op.run(*inputs)
+        return np.atleast_1d(y)
+
+
+def _few(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Op(base.Op):
+    """A layer as functions, where there is no operation of its own in `refcoreml.ops` yet.
 
     Attributes:
         run: arrays in, one array (or a tuple of arrays, one per output) out. Never writes to its inputs; may return a
@@ -60,13 +96,25 @@ class Op:
         work: the multiplications of a run, for layers that do many for each number that they read or write.
     """
 
-    run: Callable[..., Array | tuple[Array, ...]] | None
+    run: Callable[..., Array | tuple[Array, ...]] | None  # type: ignore[misc,assignment]
     shape: Callable[..., Shape | tuple[Shape, ...] | None] | None
-    inplace: Inplace | None = None
-    fused: Callable[..., Array] | None = None
-    fresh: bool = False
-    control: Callable[[Blobs, RunBody], Iterator[Any]] | None = None
-    work: Work | None = None
+    inplace: Inplace | None = None  # type: ignore[misc]
+    fused: Callable[..., Array] | None = None  # type: ignore[misc]
+    fresh: bool = False  # type: ignore[misc]
+    control: Callable[[Blobs, RunBody], Iterator[Any]] | None = None  # type: ignore[misc]
+    work: Work = _few  # type: ignore[assignment]
+
+    def infer(self, *inputs: TensorType) -> base.Types | None:
+        """The types of the outputs, all of one float type."""
+        if self.shape is None:
+            return None
+        shapes: Any = self.shape(*(x.shape for x in inputs))
+        if shapes is None:
+            return None
+        dtype = inputs[0].dtype if inputs else np.dtype(np.float32)
+        if shapes and isinstance(shapes[0], tuple):
+            return tuple(TensorType(dtype, shape) for shape in shapes)
+        return TensorType(dtype, shapes)
 
 
 @dataclass(frozen=True)
@@ -182,7 +230,7 @@ class Node:
         return rounded
 
 
-Prepare: TypeAlias = Callable[[Node], Op]
+Prepare: TypeAlias = Callable[[Node], base.Op]
 
 
 @dataclass(frozen=True)
@@ -224,8 +272,7 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = F
         raise ValueError(f"layer {name!r} is registered twice")
 
     def register(prepare: Prepare) -> Prepare:
-        of_vectors = prepare if scalars else _without_scalars(prepare)
-        LAYERS[name] = LayerType(name, of_vectors, _range(inputs), _range(outputs), scalars)
+        LAYERS[name] = LayerType(name, prepare, _range(inputs), _range(outputs), scalars)
         return prepare
 
     return register
@@ -233,25 +280,6 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = F
 
 def _range(count: Count) -> tuple[int, int | None]:
     return (count, count) if isinstance(count, int) else count
-
-
-def _without_scalars(prepare: Prepare) -> Prepare:
-    """A layer that takes blobs of rank 0 as blobs [1]."""
-
-    @wraps(prepare)
-    def prepared(node: Node) -> Op:
-        op = prepare(node)
-        if node.rank5 or op.run is None:
-            return op
-        run, shape, fused = op.run, op.shape, op.fused
-        return replace(
-            op,
-            run=lambda *arrays: run(*(x if x.ndim else x.reshape(1) for x in arrays)),
-            shape=shape and (lambda *shapes: shape(*(x or (1,) for x in shapes))),
-            fused=fused and (lambda *arrays, **more: fused(*(x if x.ndim else x.reshape(1) for x in arrays), **more)),
-        )
-
-    return prepared
 
 
 def same_shape(x: Shape) -> Shape:

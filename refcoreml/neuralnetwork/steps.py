@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from refcoreml.errors import RefCoreMLError
-from refcoreml.kernels._types import Shape
-from refcoreml.neuralnetwork.limits import LAYER_WORK, NUMBER_WORK, size_of
-from refcoreml.neuralnetwork.registry import LAYERS, Node, Op
+from refcoreml.errors import RefCoreMLError, at
+from refcoreml.neuralnetwork.limits import LAYER_WORK, NUMBER_WORK, refuse_memory, size_of
+from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.ops import Op
+from refcoreml.types import Array, Shape, TensorType
 
 #: For so many shapes of inputs are the shapes of blobs remembered: a stream of ever new ones must not fill the memory.
 MOST_SHAPES = 64
@@ -40,6 +41,7 @@ class Step:
         bodies: the steps of the networks inside a branch or loop, by the name of their field.
         model: the model inside a pipeline that the layer belongs to.
         parts: the steps that this one runs as one, see `refcoreml.neuralnetwork.fusion`; none for a single layer.
+        scalars: whether the layer distinguishes blobs of rank 0 from blobs [1], or never meets one.
     """
 
     index: int
@@ -51,6 +53,7 @@ class Step:
     bodies: Mapping[str, Sequence[Step]] = field(default_factory=dict)
     model: str = ""
     parts: tuple[Step, ...] = ()
+    scalars: bool = True
 
     def __repr__(self) -> str:
         return f"<{self.node.where}>"
@@ -76,14 +79,21 @@ class Step:
     def _remembered(self) -> Callable[[tuple[Shape, ...]], Forecast | None]:
         return lru_cache(maxsize=MOST_SHAPES)(self._forecast)
 
+    def taken(self, arguments: Sequence[Array]) -> Sequence[Array]:
+        """Return the inputs as the layer takes them."""
+        return arguments if self.scalars else [x if x.ndim else x.reshape(1) for x in arguments]
+
     def _forecast(self, inputs: tuple[Shape, ...]) -> Forecast | None:
-        if self.op.shape is None:
+        dtype = np.dtype(self.node.dtype)
+        given = [TensorType(dtype, shape if self.scalars else shape or (1,)) for shape in inputs]
+        with at(self.node.where):
+            types = self.op.infer(*given)
+        if types is None:
             return None
-        shapes: Any = self.op.shape(*inputs)
-        if shapes is None:
-            return None
-        shapes = shapes if len(self.outputs) != 1 or (shapes and isinstance(shapes[0], tuple)) else (shapes,)
-        return self.made(inputs, tuple(shapes))
+        types = types if isinstance(types, tuple) else (types,)
+        scratch = self.op.scratch(given, types)
+        refuse_memory("the layer needs for itself", scratch, self.node.limits, self.node.where)
+        return self.made(inputs, tuple(found.shape for found in types))
 
     def made(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Forecast:
         """The forecast once the outputs' shapes are known; refuses those that no blob may have."""
@@ -91,7 +101,7 @@ class Step:
             self.node.check_shape(shape, f"output {name!r}")
         itemsize = np.dtype(self.node.dtype).itemsize
         numbers = sum(math.prod(shape) for shape in (*inputs, *outputs))
-        products = self.op.work(inputs, outputs) if self.op.work is not None else 0
+        products = self.op.work(inputs, outputs)
         sizes = tuple(size_of(shape, itemsize) for shape in outputs)
         return Forecast(outputs, sizes, LAYER_WORK + NUMBER_WORK * numbers + products)
 
@@ -113,6 +123,7 @@ def prepare(nodes: Sequence[Node]) -> list[Step]:
             tuple(node.inputs),
             tuple(node.outputs),
             bodies={field: prepare(body) for field, body in node.bodies.items()},
+            scalars=node.rank5 or LAYERS[node.kind].scalars,
         )
         for index, node in enumerate(nodes)
     ]

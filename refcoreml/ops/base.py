@@ -6,7 +6,6 @@ operation adds the place.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, NoReturn, TypeAlias
@@ -18,8 +17,6 @@ from refcoreml.types import Array, Shape, TensorType
 
 #: The most axes that a result may have.
 MAX_RANK = 5
-#: The most bytes that an operation may need for itself. A hostile file can ask for any size at all.
-SCRATCH_LIMIT = 8 << 30
 
 #: What an operation returns: an array, or a tuple with an array per result.
 Results: TypeAlias = Array | tuple[Array, ...]
@@ -52,13 +49,27 @@ class Op:
     inplace: ClassVar[Inplace | None] = None
     fused: ClassVar[Callable[..., Array] | None] = None
     fresh: ClassVar[bool] = False
+    control: ClassVar[Any] = None
 
     def resolve(self, *inputs: TensorType) -> Op:
         """Return the operation that is meant for inputs of these types: this one, but for those of `ByType`."""
         return self
 
+    @property
+    def kind(self) -> type[Op]:
+        """The class whose rules apply, also where `resolve` has yet to choose the operation."""
+        return type(self)
+
+    def terms(self, inputs: Sequence[TensorType]) -> int | None:
+        """Return how many products or numbers go into a sum at most; None for operations that are no sums."""
+        return None
+
     def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
         """Return how many multiplications a run takes, if they are more than a few per number read or written."""
+        return 0
+
+    def scratch(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> int:
+        """Return how many bytes a run needs for itself, if they can be many more than those of inputs and outputs."""
         return 0
 
     def define(self, *inputs: Any) -> Any:
@@ -75,6 +86,11 @@ class ByType(Op):
     """
 
     choose: ClassVar[Callable[..., Op]]
+
+    @property
+    def kind(self) -> type[Op]:
+        """The class of the operations to choose from."""
+        return type(self.choose(MAX_RANK))
 
     def resolve(self, *inputs: TensorType) -> Op:
         """Return the operation for the rank of the first input."""
@@ -110,12 +126,6 @@ def check_rank(found: TensorType) -> TensorType:
         found.rank <= MAX_RANK, f"the result would have the shape {found.shape}, but none has a rank above {MAX_RANK}"
     )
     return found
-
-
-def check_scratch(shape: Shape, dtype: np.dtype[Any], what: str) -> None:
-    """Refuse what an operation would need for itself if it is larger than `SCRATCH_LIMIT`."""
-    size = math.prod(map(int, shape)) * dtype.itemsize
-    require(size <= SCRATCH_LIMIT, f"{what} would have the shape {shape}, {size:.1e} bytes, limit {SCRATCH_LIMIT:.1e}")
 
 
 def bad_input(problem: str, remedy: str = "") -> NoReturn:

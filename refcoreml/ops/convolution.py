@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from refcoreml import definitions
 from refcoreml.kernels import conv as kernels
 from refcoreml.kernels.conv import Epilogue, leave
-from refcoreml.ops.base import Op, check_scratch, require
+from refcoreml.ops.base import Op, require
 from refcoreml.types import Array, Shape, TensorType
 
 #: Pixels (begin, end) for each axis in space.
@@ -77,20 +77,22 @@ class _Kernel(Op):
         )
         return given.shape
 
-    def _check(self, x: TensorType, channels: int, edges: Edges, sizes: Sequence[int]) -> None:
+    def _check(self, x: TensorType, channels: int, sizes: Sequence[int]) -> None:
         space = len(self.stride)
         require(
             x.rank >= space + 2 and x.shape[-space - 1] == channels,
             f"expected an input [*, {channels}, {_SPACE[space]}] of rank {space + 2} or more, got {x.shape}",
         )
-        # Strides and dilations can span more than any memory holds, however small input and output are.
-        padded = (length + abs(begin) + abs(end) for length, (begin, end) in zip(x.shape[-space:], edges, strict=True))
-        check_scratch((channels, *padded), x.dtype, "the padded input")
         require(
             min(sizes) >= 1,
             f"{tuple(sizes)} pixels would be left of the input {x.shape}: "
             "the kernel does not fit or the crop is too large",
         )
+
+    def terms(self, inputs: Sequence[TensorType]) -> int:
+        """Return the taps that a pixel of the result sees, counted in all channels."""
+        weights = inputs[1].shape if self.weights is None else self.weights.shape
+        return math.prod(weights[1:])
 
     def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
         """Return a multiplication for each number of the larger side, weight of its channel and tap."""
@@ -99,6 +101,18 @@ class _Kernel(Op):
 
     def _wide_side(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Shape:
         return outputs[0]
+
+    def border(self, x: Shape, kernel: Sequence[int]) -> Edges:
+        """Return the padding of an input, or the crop of an output, in pixels."""
+        raise NotImplementedError
+
+    def scratch(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> int:
+        """Return the bytes of the padded input: paddings can span more than any memory holds, however small x is."""
+        x = inputs[0]
+        kernel = (inputs[1].shape if self.weights is None else self.weights.shape)[2:]
+        edges = self.border(x.shape, kernel)
+        padded = [n + abs(begin) + abs(end) for n, (begin, end) in zip(x.shape[-len(edges) :], edges, strict=True)]
+        return x.dtype.itemsize * x.shape[-len(edges) - 1] * math.prod(padded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +142,7 @@ class Convolution(_Kernel):
         edges = self.border(x.shape, kernel)
         axes = zip(x.shape[-len(kernel) :], kernel, self.stride, self.dilation, edges, strict=True)
         sizes = [kernels.convolution_output_size(*axis) for axis in axes]
-        self._check(x, depth * self.groups, edges, sizes)
+        self._check(x, depth * self.groups, sizes)
         return x.with_shape((*x.shape[: -len(kernel) - 1], outputs, *sizes))
 
     def run(self, x: Array, weights: Array | None = None) -> Array:
@@ -142,7 +156,9 @@ class Convolution(_Kernel):
     @cached_property
     def _prepared(self) -> kernels.Convolution:
         assert self.weights is not None
-        return self._prepare(self.weights)
+        prepared = self._prepare(self.weights)
+        object.__setattr__(self, "weights", prepared.weight)  # the same numbers, held once
+        return prepared
 
     def _prepare(self, weights: Array) -> kernels.Convolution:
         (s, t), (d, e) = self.stride, self.dilation
@@ -192,11 +208,16 @@ class Deconvolution(_Kernel):
         axes = zip(x[-len(kernel) :], kernel, self.stride, self.dilation, edges, strict=True)
         return [kernels.deconvolution_output_size(*axis) for axis in axes]
 
+    def terms(self, inputs: Sequence[TensorType]) -> int:
+        """Return the taps that may reach a pixel of the result, counted in all channels."""
+        channels, _, *kernel = self._weights_shape(None)
+        return channels * math.prod(kernel)
+
     def infer(self, x: TensorType) -> TensorType:
         inputs, per_group, *kernel = self._weights_shape(None)
         edges = self.border(x.shape, kernel)
         sizes = self._sizes(x.shape, kernel, edges)
-        self._check(x, inputs, edges, sizes)
+        self._check(x, inputs, sizes)
         return x.with_shape((*x.shape[: -len(kernel) - 1], per_group * self.groups, *sizes))
 
     def run(self, x: Array) -> Array:
@@ -210,7 +231,9 @@ class Deconvolution(_Kernel):
     def _prepared(self) -> kernels.Deconvolution:
         assert self.weights is not None
         (s, t), (d, e) = self.stride, self.dilation
-        return kernels.Deconvolution(self.weights, self.bias, stride=(s, t), dilation=(d, e), groups=self.groups)
+        prepared = kernels.Deconvolution(self.weights, self.bias, stride=(s, t), dilation=(d, e), groups=self.groups)
+        object.__setattr__(self, "weights", prepared.weight)  # the same numbers, held once
+        return prepared
 
     def _wide_side(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Shape:
         return inputs[0]

@@ -17,12 +17,13 @@ from refcoreml.errors import UnsupportedModelError
 from refcoreml.neuralnetwork.graph import flat
 from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
 from refcoreml.neuralnetwork.network import Network, Step
-from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.neuralnetwork.registry import Node
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.deviation import deviation
-from refcoreml.oracle.rules import CHECKS, RULES
+from refcoreml.oracle.rules import CHECKS, RULES, kind_of
 from refcoreml.oracle.rules.table import Constants, Layer
 from refcoreml.oracle.storage import flushed
+from refcoreml.types import TensorType
 
 __all__ = ["BlobBound", "Undetermined", "trace_bounds", "trace_layers"]
 
@@ -115,7 +116,7 @@ def trace_layers(
     for step, arguments, *_ in network.trace({name: ball.mid for name, ball in inputs.items()}):
         with np.errstate(all="ignore"):
             given = [np.asarray(value).astype(stored).astype(np.float64) for value in arguments]
-            results: Any = step.op.run(*given)  # type: ignore[misc]
+            results: Any = step.op.run(*step.taken(given))
         results = results if isinstance(results, tuple) else (results,)
         exact = [Ball(value, flushed(value, storage or rounding)) for value in given]
         yield step, given, judge.bounds(step, exact, results, ["exact"] * len(given))
@@ -130,7 +131,7 @@ class _Judge:
         self._rounding, self._constants, self._storage = rounding, constants, storage
         steps = list(flat_steps(network.steps))
         for step in steps:
-            reason = _WITHOUT_BOUNDS.get(CHECKS.get(step.kind, "unknown"))
+            reason = _WITHOUT_BOUNDS.get(CHECKS.get(kind_of(step) or "", "unknown"))
             if reason:
                 raise UnsupportedModelError(reason, where=step.node.where)
         # What a layer has prepared for its bounds is kept only where it may run again.
@@ -139,16 +140,19 @@ class _Judge:
 
     def bounds(self, step: Step, balls: list[Ball], results: Sequence[Any], before: Sequence[str]) -> list[BlobBound]:
         """Bounds of the outputs, from the balls of the inputs, whose classes are given, and results at midpoints."""
-        storage, kind = self._storage, CHECKS[step.kind]
-        if not LAYERS[step.kind].scalars:
+        storage, own = self._storage, kind_of(step)
+        assert own is not None
+        kind = CHECKS[own]
+        if not step.scalars:
             balls = [ball.map(np.atleast_1d) for ball in balls]
         variants = self._variants.setdefault(id(step), {}) if self._again else {}
-        layer = Layer(step, self._rounding, self._constants, storage, variants)
+        op = step.op.resolve(*(TensorType.of(ball.mid) for ball in balls))
+        layer = Layer(step, self._rounding, self._constants, storage, variants, op)
         values = [np.asarray(result, np.float64) for result in results]
         check = joined(kind, before)
         certain = all(ball.certain for ball in balls)
         with np.errstate(all="ignore"):
-            found = RULES[step.kind](layer, balls, values)
+            found = RULES[own](layer, balls, values)
             usual = deviation(layer, balls, values[0]) if kind == check == "dot" else None
         bounds = []
         for value, radius in zip(values, found, strict=True):

@@ -239,7 +239,7 @@ class _Search:
                 continue
             given = [item.values.reshape(shape) if name == layer.blob else self.values[name] for name in step.inputs]
             with np.errstate(all="ignore"):
-                result = np.asarray(step.op.run(*given), np.float64)  # type: ignore[misc]
+                result = np.asarray(step.op.run(*step.taken(given)), np.float64)
                 grown = max(1.0, typical(result) / (typical(reader.bound.value) or 1.0))
             if any(self._new(other, item) for other in self.same(result, reader.bound.radius * grown)):
                 return True

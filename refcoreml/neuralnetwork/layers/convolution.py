@@ -1,15 +1,14 @@
-"""The convolution layer: an adapter over `refcoreml.kernels.conv`."""
+"""The convolution layer."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from refcoreml.kernels import conv as kernels
-from refcoreml.kernels._types import Array, Shape
+from refcoreml import ops
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
 from refcoreml.neuralnetwork.layers.padding import borders
-from refcoreml.neuralnetwork.registry import Inplace, Node, Op, layer
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.convolution import Pixels, Same
 
 #: Sizes are 32-bit integers to Core ML. The limit keeps sums of them within 64 bits here.
 _LARGEST = 2**31 - 1
@@ -28,8 +27,8 @@ def pair(node: Node, field: str, values: Sequence[int], *, default: int, least: 
 
 
 @layer("convolution", inputs=(1, 2))
-def convolution(node: Node) -> Op:
-    """Y = weights (*) x + bias: see `refcoreml.kernels.conv.Convolution` and `refcoreml.kernels.conv.Deconvolution`.
+def convolution(node: Node) -> ops.Op:
+    """y = weights (*) x + bias: see `refcoreml.ops.Convolution` and `refcoreml.ops.Deconvolution`.
 
     Input: x [*, C_in, H, W], rank 4 or more, all leading axes being batches; for a convolution optionally the weights
     as a second input. Output: [*, C_out, H', W'].
@@ -71,65 +70,13 @@ def convolution(node: Node) -> Op:
     node.require(fixed or not deconvolves, "takes its weights from an input, which a deconvolution cannot")
     node.require(fixed or dilation == (1, 1), f"takes its weights from an input, but has the dilation {dilation}")
 
-    in_channels = depth if deconvolves else depth * groups
-    weights_shape = (depth, out_channels // groups, *kernel) if deconvolves else (out_channels, depth, *kernel)
-    output_size = kernels.deconvolution_output_size if deconvolves else kernels.convolution_output_size
-    axes = list(zip(kernel, stride, dilation, strict=True))
-
-    def border(x: Shape) -> kernels.Border:
-        """The padding, or for a deconvolution the crop, in pixels."""
-        if mode == "valid":
-            size = tuple(output_size(size, *axis, edge) for size, axis, edge in zip(x[-2:], axes, edges, strict=True))
-            if wanted in ((0, 0), size):
-                return edges
-        if deconvolves:
-            heavy = heavy_begin and not any(wanted)
-            top, left = (
-                kernels.same_crop(size, *axis, output=output or None, heavy_begin=heavy)
-                for size, axis, output in zip(x[-2:], axes, wanted, strict=True)
-            )
-        else:
-            top, left = (
-                kernels.same_padding(size, *axis, heavy_begin=heavy_begin)
-                for size, axis in zip(x[-2:], axes, strict=True)
-            )
-        return top, left
-
-    def shape(x: Shape, weights: Shape = weights_shape) -> Shape:
-        node.require(
-            len(x) >= 4 and x[-3] == in_channels,
-            f"expected an input [*, {in_channels}, H, W] of rank 4 or more, came {x}",
-        )
-        # Strides and dilations can span more than any memory holds, however small input and output are.
-        padded = (length + abs(begin) + abs(end) for length, (begin, end) in zip(x[-2:], border(x), strict=True))
-        node.check_shape((in_channels, *padded), "the padded input")
-        node.require(weights == weights_shape, f"expected weights of the shape {weights_shape}, came {weights}")
-        size = tuple(output_size(size, *axis, edges) for size, axis, edges in zip(x[-2:], axes, border(x), strict=True))
-        node.require(
-            min(size) >= 1,
-            f"{size} pixels would be left of the input {x}: the kernel does not fit or the crop is too large",
-        )
-        return *x[:-3], out_channels, *size
-
-    def work(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-        pixels = inputs[0] if deconvolves else outputs[0]
-        return math.prod(pixels) * math.prod(weights_shape[1:])
-
+    padding = Pixels(edges) if mode == "valid" else Same(heavy_begin)
+    shape = (depth, out_channels // groups, *kernel) if deconvolves else (out_channels, depth, *kernel)
     bias = node.weights("bias", (out_channels,)) if params.hasBias else None
     if not fixed:
-        return Op(
-            lambda x, weights: kernels.convolve(
-                x, weights, bias, stride=stride, padding=border(x.shape), groups=groups
-            ),
-            shape,
-            fresh=True,
-            work=work,
-        )
-    weights = node.weights("weights", weights_shape, channel_axis=1 if deconvolves else 0)
-    kind = kernels.Deconvolution if deconvolves else kernels.Convolution
-    kernel_of = kind(weights, bias, stride=stride, dilation=dilation, groups=groups)
-
-    def run(x: Array, **epilogue: Inplace) -> Array:
-        return kernel_of(x, border(x.shape), **epilogue)
-
-    return Op(run, shape, fused=run, fresh=True, work=work)
+        return ops.Convolution(None, bias, stride, dilation, groups, padding=padding, expected=shape)
+    weights = node.weights("weights", shape, channel_axis=1 if deconvolves else 0)
+    if deconvolves:
+        output_shape = wanted if any(wanted) else None
+        return ops.Deconvolution(weights, bias, stride, dilation, groups, crop=padding, output_shape=output_shape)
+    return ops.Convolution(weights, bias, stride, dilation, groups, padding=padding)

@@ -20,13 +20,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.kernels import gather as kernels
 from refcoreml.kernels import linear
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.gather import Combine, Positions
+from refcoreml.kernels.gather import Positions
 from refcoreml.neuralnetwork.layers._checks import axis_of, input_error, integers_of, numbers_of, result_shape
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Op, layer
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Op, Vector, layer
 
 # ---- What all layers with indices need ----
 
@@ -68,6 +69,11 @@ def places_of(
     return kernels.positions(indices, limits, wrap=wrap)
 
 
+def indexing_of(node: Node) -> ops.Indexing:
+    """What indices mean to this layer; see the head of this file."""
+    return ops.Indexing(strict=node.strict)
+
+
 def flags_of(node: Node, which: int, values: Array, count: int) -> list[bool]:
     """As `numbers_of`, true where not 0."""
     return [number != 0 for number in numbers_of(node, which, values, count)]
@@ -77,7 +83,7 @@ def flags_of(node: Node, which: int, values: Array, count: int) -> list[bool]:
 
 
 @layer("gather", inputs=2)
-def gather(node: Node) -> Op:
+def gather(node: Node) -> ops.Op:
     """Y[a..., i..., b...] = x[a..., indices[i...], b...], as numpy.take.
 
     Inputs: x [*A, L, *B] with L at ``axis``; indices [*I]. Output: [*A, *I, *B].
@@ -85,62 +91,22 @@ def gather(node: Node) -> Op:
     Errors: axis out of range; a result of rank above 5; indices out of range (see the head of this file).
     Source: ``GatherLayerParams``.
     """
-
-    def shape(x: Shape, indices: Shape) -> Shape:
-        axis = axis_of(node, len(x))
-        check_addressable(node, x[axis])
-        return result_shape(node, (*x[:axis], *indices, *x[axis + 1 :]))
-
-    def run(x: Array, indices: Array) -> Array:
-        axis = axis_of(node, x.ndim)
-        return kernels.gather(x, places_of(node, indices, x.shape[axis]), axis)
-
-    return Op(run, shape, fresh=True)
-
-
-def _addressed(node: Node, x: Shape, indices: Shape) -> Shape:
-    """The first axes of x, which the last axis of indices addresses."""
-    count = indices[-1]
-    node.require(
-        count <= len(x), f"indices {indices} address {count} axes, but {node.inputs[0]!r} {x} has only {len(x)}"
-    )
-    check_addressable(node, *x[:count])
-    return x[:count]
+    return Vector(ops.Gather(node.params.axis, indexing_of(node)))
 
 
 @layer("gatherND", inputs=2)
-def gather_nd(node: Node) -> Op:
+def gather_nd(node: Node) -> ops.Op:
     """Y[i..., b...] = x[indices[i..., 0], ..., indices[i..., K-1], b...].
 
     Inputs: x [L_0, ..., L_K-1, *B]; indices [*I, K]. Output: [*I, *B], but [1] where that has rank 0.
     Errors: K above the rank of x; a result of rank above 5; indices out of range (see the head of this file).
     Source: ``GatherNDLayerParams`` (no fields).
     """
-
-    def shape(x: Shape, indices: Shape) -> Shape:
-        addressed = _addressed(node, x, indices)
-        return result_shape(node, (*indices[:-1], *x[len(addressed) :]))
-
-    def run(x: Array, indices: Array) -> Array:
-        y = kernels.gather_nd(x, places_of(node, indices, x.shape[: indices.shape[-1]]))
-        return np.reshape(y, shape(x.shape, indices.shape))
-
-    return Op(run, shape, fresh=True)
-
-
-def _along_axis(node: Node, x: Shape, indices: Shape) -> int:
-    """The layer's axis, the only one along which indices may differ from x."""
-    axis = axis_of(node, len(x))
-    node.require(
-        len(indices) == len(x) and all(i == n for k, (i, n) in enumerate(zip(indices, x, strict=True)) if k != axis),
-        f"indices {indices} differ from {node.inputs[0]!r} {x} along other axes than {axis}",
-    )
-    check_addressable(node, x[axis])
-    return axis
+    return Vector(ops.GatherND(indexing_of(node)))
 
 
 @layer("gatherAlongAxis", inputs=2)
-def gather_along_axis(node: Node) -> Op:
+def gather_along_axis(node: Node) -> ops.Op:
     """Y[a..., i, b...] = x[a..., indices[a..., i, b...], b...], as numpy.take_along_axis.
 
     Inputs: x [*A, L, *B] with L at ``axis``; indices [*A, I, *B]. Output: [*A, I, *B].
@@ -148,45 +114,19 @@ def gather_along_axis(node: Node) -> Op:
     Errors: axis out of range; indices whose shape differs elsewhere; indices out of range (see the head of this file).
     Source: ``GatherAlongAxisLayerParams``.
     """
-
-    def shape(x: Shape, indices: Shape) -> Shape:
-        _along_axis(node, x, indices)
-        return indices
-
-    def run(x: Array, indices: Array) -> Array:
-        axis = axis_of(node, x.ndim)
-        return kernels.gather_along_axis(x, places_of(node, indices, x.shape[axis]), axis)
-
-    return Op(run, shape, fresh=True)
+    return ops.GatherAlongAxis(node.params.axis, indexing_of(node))
 
 
 # ---- Scattering ----
 
-_COMBINATIONS: dict[str, Combine] = {
-    "SCATTER_UPDATE": None,
-    "SCATTER_ADD": np.add,
-    "SCATTER_SUB": np.subtract,
-    "SCATTER_MUL": np.multiply,
-    "SCATTER_DIV": np.divide,
-    "SCATTER_MAX": np.maximum,
-    "SCATTER_MIN": np.minimum,
-}
 
-
-def _combination(node: Node) -> Combine:
-    return _COMBINATIONS[enum_name(node, "mode")]
-
-
-def _check_updates(node: Node, updates: Shape, expected: Shape) -> None:
-    node.require(
-        updates == (expected or (1,)),
-        f"updates {node.inputs[2]!r} have the shape {updates}, expected {expected or (1,)}",
-    )
+def _mode(node: Node) -> str:
+    return enum_name(node, "mode").removeprefix("SCATTER_").lower()
 
 
 @layer("scatter", inputs=3)
-def scatter(node: Node) -> Op:
-    """Y = x, then y[a..., indices[i...], b...] becomes it (mode) updates[a..., i..., b...], for one i... after another.
+def scatter(node: Node) -> ops.Op:
+    """y = x, then y[a..., indices[i...], b...] becomes it (mode) updates[a..., i..., b...], for one i... after another.
 
     Inputs: x [*A, L, *B] with L at ``axis``; indices [*I]; updates [*A, *I, *B]. Output: the shape of x.
     Parameters: ``axis``, -rank to rank - 1; ``mode``: UPDATE (the update itself), ADD, SUB, MUL, DIV, MAX or MIN of
@@ -197,24 +137,12 @@ def scatter(node: Node) -> Op:
     Apple's tests have them, though its validator asks for rank 1 where a model states ranks. MAX and MIN with NaN
     give NaN.
     """
-    combine = _combination(node)
-
-    def shape(x: Shape, indices: Shape, updates: Shape) -> Shape:
-        axis = axis_of(node, len(x))
-        check_addressable(node, x[axis])
-        _check_updates(node, updates, (*x[:axis], *indices, *x[axis + 1 :]))
-        return x
-
-    def run(x: Array, indices: Array, updates: Array) -> Array:
-        axis = axis_of(node, x.ndim)
-        return kernels.scatter(x, places_of(node, indices, x.shape[axis]), updates, axis, combine)
-
-    return Op(run, shape, fresh=True)
+    return ops.Scatter(_mode(node), indexing_of(node), axis=node.params.axis)
 
 
 @layer("scatterND", inputs=3)
-def scatter_nd(node: Node) -> Op:
-    """Y = x, then y[indices[i..., 0], ..., indices[i..., K-1], b...] becomes it (mode) updates[i..., b...].
+def scatter_nd(node: Node) -> ops.Op:
+    """y = x, then y[indices[i..., 0], ..., indices[i..., K-1], b...] becomes it (mode) updates[i..., b...].
 
     Inputs: x [L_0, ..., L_K-1, *B]; indices [*I, K]; updates [*I, *B], but [1] where that has rank 0. Output: the
     shape of x.
@@ -223,22 +151,12 @@ def scatter_nd(node: Node) -> Op:
     Source: ``ScatterNDLayerParams``, ``ScatterMode``.
     Chosen: repeated indices as in `scatter`.
     """
-    combine = _combination(node)
-
-    def shape(x: Shape, indices: Shape, updates: Shape) -> Shape:
-        addressed = _addressed(node, x, indices)
-        _check_updates(node, updates, (*indices[:-1], *x[len(addressed) :]))
-        return x
-
-    def run(x: Array, indices: Array, updates: Array) -> Array:
-        return kernels.scatter_nd(x, places_of(node, indices, x.shape[: indices.shape[-1]]), updates, combine)
-
-    return Op(run, shape, fresh=True)
+    return ops.ScatterND(_mode(node), indexing_of(node))
 
 
 @layer("scatterAlongAxis", inputs=3)
-def scatter_along_axis(node: Node) -> Op:
-    """Y = x, then y[a..., indices[a..., i, b...], b...] becomes it (mode) updates[a..., i, b...].
+def scatter_along_axis(node: Node) -> ops.Op:
+    """y = x, then y[a..., indices[a..., i, b...], b...] becomes it (mode) updates[a..., i, b...].
 
     Inputs: x [*A, L, *B] with L at ``axis``; indices and updates [*A, I, *B]. Output: the shape of x.
     Parameters: ``axis``, -rank to rank - 1; ``mode``, as in `scatter`.
@@ -247,18 +165,7 @@ def scatter_along_axis(node: Node) -> Op:
     Source: ``ScatterAlongAxisLayerParams``, ``ScatterMode``.
     Chosen: repeated indices as in `scatter`.
     """
-    combine = _combination(node)
-
-    def shape(x: Shape, indices: Shape, updates: Shape) -> Shape:
-        _along_axis(node, x, indices)
-        _check_updates(node, updates, indices)
-        return x
-
-    def run(x: Array, indices: Array, updates: Array) -> Array:
-        axis = axis_of(node, x.ndim)
-        return kernels.scatter_along_axis(x, places_of(node, indices, x.shape[axis]), updates, axis, combine)
-
-    return Op(run, shape, fresh=True)
+    return ops.ScatterAlongAxis(_mode(node), indexing_of(node), axis=node.params.axis)
 
 
 @layer("embeddingND")

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from refcoreml import ops
 from refcoreml.kernels import normalization as kernels
 from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.registry import Node, Op, channel_axis, channelwise, layer, same_shape
+from refcoreml.neuralnetwork.registry import Node, Op, channel_axis, channelwise, layer
+from refcoreml.ops.base import ByType
 
 
 @layer("softmax")
-def softmax(node: Node) -> Op:
+def softmax(node: Node) -> ops.Op:
     """Y = exp(x) / sum(exp(x)) along the channel axis, computed without overflow.
 
     Input: x [*, C, H, W]; in the N-D world a blob of rank 3 is read as (Seq, Batch, C). Output: the shape of x.
     Source: ``SoftmaxLayerParams`` (no fields).
     Chosen: the last axis for rank 3, against the schema's original comment (seen on devices), and below.
     """
-    return Op(lambda x: kernels.softmax(x, -3 if x.ndim >= 4 else -1), same_shape, fresh=True)
+    return _Softmax()
+
+
+class _Softmax(ByType):
+    fresh = True
+
+    def choose(self, rank: int) -> ops.Op:
+        return ops.Softmax(-3 if rank >= 4 else -1)
 
 
 @layer("batchnorm")

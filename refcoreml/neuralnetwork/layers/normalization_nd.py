@@ -5,25 +5,21 @@
 
 from __future__ import annotations
 
+from refcoreml import ops
 from refcoreml.kernels import normalization as kernels
 from refcoreml.kernels._types import Shape
-from refcoreml.neuralnetwork.layers._checks import axis_of, require_unquantized, static_shape
+from refcoreml.neuralnetwork.layers._checks import require_unquantized, static_shape
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 
 
 @layer("softmaxND")
-def softmax(node: Node) -> Op:
-    """Y = exp(x) / sum(exp(x)) along an axis, computed without overflow.
+def softmax(node: Node) -> ops.Op:
+    """y = exp(x) / sum(exp(x)) along an axis, computed without overflow.
 
     Input: x [*D], rank 1 to 5. Output: [*D]. Parameters: ``axis``, -rank to rank - 1.
     Errors: axis out of range. Source: ``SoftmaxNDLayerParams``.
     """
-
-    def shape(x: Shape) -> Shape:
-        axis_of(node, len(x))
-        return x
-
-    return Op(lambda x: kernels.softmax(x, node.params.axis), shape, fresh=True)
+    return ops.Softmax(node.params.axis)
 
 
 @layer("layerNormalization")

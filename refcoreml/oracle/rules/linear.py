@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, Rounding, quantum
 from refcoreml.oracle.rules.movement import at_ends, enum_name, whole
 from refcoreml.oracle.rules.table import Layer, bounded
+from refcoreml.types import TensorType
 
 
 def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
     """How many products or numbers go into a sum at most; None for layers that are no sums."""
     kind, params, x = layer.step.kind, layer.params, balls[0].mid
+    terms = layer.op.terms([TensorType.of(ball.mid) for ball in balls])
+    if terms is not None:
+        return terms
     match kind:
-        case "convolution" if len(balls) == 2:
-            return int(np.prod(balls[1].mid.shape[1:]))
-        case "convolution" if params.isDeconvolution:
-            return int(x.shape[-3] * np.prod(params.kernelSize or (3, 3)))
-        case "convolution":
-            return int(params.kernelChannels * np.prod(params.kernelSize or (3, 3)))
         case "convolution3d":
             return int(x.shape[-4] * params.kernelDepth * params.kernelHeight * params.kernelWidth)
         case "innerProduct":
@@ -61,7 +60,7 @@ def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
     return np.asarray(run(x.rad) + layer.run_variant("radius", lambda name, w, radius: radius, size))
 
 
-@bounded("dot", "convolution", "convolution3d", "innerProduct", "batchedMatmul", "scale", "bias")
+@bounded("dot", ops.Convolution, ops.Deconvolution, "convolution3d", "innerProduct", "batchedMatmul", "scale", "bias")
 def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """W x + b, off by n u (|W| (|x| + r) + |b|) and what `moved` gives."""
     if getattr(layer.params, "int8DynamicQuantize", False):  # the quantization of the input is not specified

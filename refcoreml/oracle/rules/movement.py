@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml import ops
 from refcoreml.oracle.balls import Ball, Doubles, farther, quantum
 from refcoreml.oracle.rules.table import Layer, bounded, unbounded
 
@@ -84,7 +85,7 @@ def _clip(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 @bounded(
     "exact",
     *("reshapeLike", "reshapeDynamic", "broadcastToLike", "broadcastToDynamic", "sliceDynamic", "sliceBySize"),
-    *("gather", "gatherND", "gatherAlongAxis", "reverseSeq"),
+    *(ops.Gather, ops.GatherND, ops.GatherAlongAxis, "reverseSeq"),
 )
 def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Values moved about according to shapes or indices, which must be certain."""
@@ -108,25 +109,26 @@ def _padded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     return [at_ends(layer, balls, 1)[0] + np.where(results[0] == value, layer.stored(value).rad, 0.0)]
 
 
-@bounded("ulp", "scatter", "scatterND", "scatterAlongAxis")
+@bounded("ulp", ops.Scatter, ops.ScatterND, ops.ScatterAlongAxis)
 def _scattered(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Updates at certain places: moved, added up, multiplied, or compared."""
     container, indices, updates = balls
     if not whole(indices):
         return [np.inf]
-    mode, middle = enum_name(layer, "mode").removeprefix("SCATTER_"), results[0]
+    assert isinstance(layer.op, ops.Scatter | ops.ScatterND | ops.ScatterAlongAxis)
+    mode, middle = layer.op.mode, results[0]
     ends = [layer.run(c, indices.mid, u) for c, u in corners(container, updates)]
-    if mode in ("UPDATE", "MAX", "MIN"):
+    if mode in ("update", "max", "min"):
         return [farther(middle, *ends)]
-    if mode in ("ADD", "SUB"):
-        size = layer.run(container.size, indices.mid, updates.size if mode == "ADD" else -updates.size)
+    if mode in ("add", "sub"):
+        size = layer.run(container.size, indices.mid, updates.size if mode == "add" else -updates.size)
         total = Ball(middle, farther(middle, *ends))
         terms = min(quantum(container), quantum(updates))
         return [layer.rounding.summed(total, indices.mid.size, size, terms).rad]
     # Products and quotients: each factor known within its relative error, the magnitudes at their worst.
-    least = np.abs(updates.mid) - updates.rad if mode == "DIV" else updates.size
+    least = np.abs(updates.mid) - updates.rad if mode == "div" else updates.size
     size = layer.run(container.size, indices.mid, least)
-    rad = np.where((least > 0).all(), size - np.abs(middle), np.inf) if mode == "DIV" else size - np.abs(middle)
+    rad = np.where((least > 0).all(), size - np.abs(middle), np.inf) if mode == "div" else size - np.abs(middle)
     return [layer.rounding.rounded(Ball(middle, rad), 2 * indices.mid.size, size).rad]
 
 

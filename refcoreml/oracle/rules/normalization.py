@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.neuralnetwork.registry import channel_axis
 from refcoreml.oracle.balls import ARGUMENT, FUNCTIONS, Ball, Doubles, quantum
 from refcoreml.oracle.rules.elementwise import logarithm, power
@@ -16,10 +17,10 @@ from refcoreml.oracle.rules.order import extreme_place
 from refcoreml.oracle.rules.table import Layer, bounded
 
 
-@bounded("composite", "softmax", "softmaxND")
+@bounded("composite", ops.Softmax)
 def _softmax(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    axis = layer.params.axis if layer.step.kind == "softmaxND" else (-3 if balls[0].mid.ndim >= 4 else -1)
-    return [layer.rounding.softmax(balls[0], axis).rad]
+    assert isinstance(layer.op, ops.Softmax)
+    return [layer.rounding.softmax(balls[0], layer.op.axis).rad]
 
 
 @bounded("composite", "batchnorm")

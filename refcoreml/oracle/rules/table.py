@@ -20,9 +20,10 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from refcoreml import ops as operations
 from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Step
-from refcoreml.neuralnetwork.registry import LAYERS, Node, Op
+from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
 
 CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "control")
@@ -59,13 +60,17 @@ class _Variant(Node):
 
 @dataclass(frozen=True)
 class Layer:
-    """What a rule sees: the layer, the arithmetic, and how far its constants may be off."""
+    """What a rule sees: the layer, the arithmetic, and how far its constants may be off.
+
+    ``op`` is the operation as it is meant for the inputs at hand, see `refcoreml.ops.Op.resolve`.
+    """
 
     step: Step
     rounding: Rounding
     constants: Constants
     storage: Rounding | None
     variants: dict[str, Any]
+    op: operations.Op
 
     @property
     def params(self) -> Any:
@@ -74,7 +79,7 @@ class Layer:
 
     def run(self, *arrays: Any) -> Any:
         """The layer itself."""
-        return self.step.op.run(*arrays)  # type: ignore[misc]
+        return self.step.op.run(*arrays)
 
     def run_variant(self, name: str, change: Change, *arrays: Any) -> Any:
         """The layer with changed weights; prepared once for each name."""
@@ -82,7 +87,7 @@ class Layer:
             self.variants[name] = self._prepare(change)
         return self.variants[name].run(*arrays)
 
-    def _prepare(self, change: Change) -> Op:
+    def _prepare(self, change: Change) -> operations.Op:
         node = self.step.node
         common = {f.name: getattr(node, f.name) for f in fields(Node)} | {"budget": Budget(node.limits)}
         return LAYERS[node.kind].prepare(_Variant(**common, change=change, constants=self.constants))
@@ -125,28 +130,40 @@ class Layer:
 #: From a layer, its inputs and its results in double precision to the radii of the results.
 Rule: TypeAlias = Callable[[Layer, list[Ball], list[Doubles]], Sequence[Any]]
 
-RULES: dict[str, Rule] = {}
-CHECKS: dict[str, str] = {}
+#: What a rule is for: an operation, or a layer that is no operation of `refcoreml.ops` yet, by its name.
+Kind: TypeAlias = str | type[operations.Op]
+
+RULES: dict[Kind, Rule] = {}
+CHECKS: dict[Kind, str] = {}
 
 
-def bounded(check: str, *kinds: str) -> Callable[[Rule], Rule]:
-    """Registers the class and the rule of some layers; the class ``composite`` stands for the layer's own name."""
+def kind_of(step: Step) -> Kind | None:
+    """Return under which of its two kinds a layer has a class of bounds; None if it has none."""
+    return next((kind for kind in (step.op.kind, step.kind) if kind in CHECKS), None)
+
+
+def _check_new(kind: Kind) -> None:
+    if kind in CHECKS or (isinstance(kind, str) and kind not in LAYERS):
+        raise ValueError(f"{kind!r} has a rule, or is no layer")
+
+
+def bounded(check: str, *kinds: Kind) -> Callable[[Rule], Rule]:
+    """Registers the class and the rule of some kinds; the class ``composite`` stands for the kind's own name."""
     if check not in (*CLASSES, "composite"):
         raise ValueError(f"{check!r} is no class of bounds")
 
     def register(function: Rule) -> Rule:
         for kind in kinds:
-            if kind in CHECKS or kind not in LAYERS:
-                raise ValueError(f"{kind!r} has a rule, or is no layer")
-            RULES[kind], CHECKS[kind] = function, kind if check == "composite" else check
+            _check_new(kind)
+            own = kind if isinstance(kind, str) else kind.__name__.lower()
+            RULES[kind], CHECKS[kind] = function, own if check == "composite" else check
         return function
 
     return register
 
 
-def unbounded(check: str, *kinds: str) -> None:
-    """Registers layers of a class that has no bounds."""
+def unbounded(check: str, *kinds: Kind) -> None:
+    """Registers kinds of a class that has no bounds."""
     for kind in kinds:
-        if kind in CHECKS or kind not in LAYERS:
-            raise ValueError(f"{kind!r} has a rule, or is no layer")
+        _check_new(kind)
         CHECKS[kind] = check
