@@ -123,7 +123,8 @@ def require(condition: bool, problem: str, remedy: str = "") -> None:
 def check_rank(found: TensorType) -> TensorType:
     """Return the type of a result, which no dialect may have with more than `MAX_RANK` axes."""
     require(
-        found.rank <= MAX_RANK, f"the result would have the shape {found.shape}, but none has a rank above {MAX_RANK}"
+        found.rank <= MAX_RANK,
+        f"the result would have the shape {found.shape}, but none may have a rank above {MAX_RANK}",
     )
     return found
 

@@ -77,12 +77,14 @@ class _Kernel(Op):
         )
         return given.shape
 
-    def _check(self, x: TensorType, channels: int, sizes: Sequence[int]) -> None:
+    def _check_input(self, x: TensorType, channels: int) -> None:
         space = len(self.stride)
         require(
             x.rank >= space + 2 and x.shape[-space - 1] == channels,
             f"expected an input [*, {channels}, {_SPACE[space]}] of rank {space + 2} or more, got {x.shape}",
         )
+
+    def _check_output(self, x: TensorType, sizes: Sequence[int]) -> None:
         require(
             min(sizes) >= 1,
             f"{tuple(sizes)} pixels would be left of the input {x.shape}: "
@@ -139,10 +141,11 @@ class Convolution(_Kernel):
 
     def infer(self, x: TensorType, weights: TensorType | None = None) -> TensorType:
         outputs, depth, *kernel = self._weights_shape(weights)
+        self._check_input(x, depth * self.groups)
         edges = self.border(x.shape, kernel)
         axes = zip(x.shape[-len(kernel) :], kernel, self.stride, self.dilation, edges, strict=True)
         sizes = [kernels.convolution_output_size(*axis) for axis in axes]
-        self._check(x, depth * self.groups, sizes)
+        self._check_output(x, sizes)
         return x.with_shape((*x.shape[: -len(kernel) - 1], outputs, *sizes))
 
     def run(self, x: Array, weights: Array | None = None) -> Array:
@@ -215,9 +218,10 @@ class Deconvolution(_Kernel):
 
     def infer(self, x: TensorType) -> TensorType:
         inputs, per_group, *kernel = self._weights_shape(None)
+        self._check_input(x, inputs)
         edges = self.border(x.shape, kernel)
         sizes = self._sizes(x.shape, kernel, edges)
-        self._check(x, inputs, sizes)
+        self._check_output(x, sizes)
         return x.with_shape((*x.shape[: -len(kernel) - 1], per_group * self.groups, *sizes))
 
     def run(self, x: Array) -> Array:
