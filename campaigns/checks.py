@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import signal
 import tempfile
@@ -39,6 +40,8 @@ from refcoreml.spec import schema
 SECONDS = 2.0
 #: Elements up to which an input is made, and a prediction compared.
 LARGEST_INPUT = 1 << 16
+#: What a model may ask for: so little that all that is not refused ends within the limit of time.
+LIMITS = {"REFCOREML_MEMORY": "256e6", "REFCOREML_WORK": "3e8"}
 #: Characters that an error may have.
 LONGEST_MESSAGE = 10_000
 _MODES = ["linear", "linear_symmetric", "linear_lut", "kmeans"]
@@ -200,9 +203,8 @@ class Check:
         rng, found = self.rng, None
         if not lenient.ok:
             return None
-        shapes = self.attempt("shapes", (model if strict.ok else lenient.value).shapes)
-        elements = sum(int(np.prod([float(n) for n in shape])) for shape in (shapes.value or {}).values())
-        inputs = make_inputs(model.inputs, self.given, rng) if elements < 64 * LARGEST_INPUT else None
+        self.attempt("shapes", (model if strict.ok else lenient.value).shapes)
+        inputs = make_inputs(model.inputs, self.given, rng)
         if inputs is None:
             self.outcomes.append(("predict", "not tried, too large"))
             return None
@@ -386,8 +388,12 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other or (one != one and other != other))
 
 
-def quiet() -> None:
-    """Warnings of NumPy inside the package are findings; those of the package about models are expected."""
+def prepare_process() -> None:
+    """Limits what models may ask for, and makes findings of NumPy's warnings inside the package.
+
+    Warnings of the package itself, about models, are expected.
+    """
+    os.environ.update(LIMITS)
     warnings.simplefilter("ignore")
     warnings.filterwarnings("error", category=RuntimeWarning, module="refcoreml")
     warnings.filterwarnings("ignore", message="invalid value encountered in matmul", category=RuntimeWarning)

@@ -24,7 +24,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from campaigns import workers
-from campaigns.checks import Check, Finding, Tally, quiet
+from campaigns.checks import Check, Finding, Tally, prepare_process
 from campaigns.minimize import minimize
 from campaigns.mutations import Mutator
 from campaigns.seeds import Seeds, collect
@@ -78,7 +78,7 @@ def make_model(seeds: Seeds, seed: str, index: int) -> tuple[schema.Model, Mutat
 
 def make_work(seed: str, models: Path | None) -> workers.Work:
     """What a worker does: the models of a range."""
-    quiet()
+    prepare_process()
     seeds = collect(models)
     memory = workers.Memory()
 
@@ -158,8 +158,8 @@ def shown(found: Found, model: schema.Model, seeds: Seeds) -> list[Finding]:
 
 
 def smaller(found: Found, seeds: Seeds) -> Found:
-    """The finding with a smaller model; as it is, if it does not show again or would end this process."""
-    if found.finding.operation in ("worker", "memory"):
+    """The finding with a smaller model; as it is, if it does not show again, takes long or would end this process."""
+    if found.finding.operation in ("worker", "memory") or "TimeUp" in found.finding.signature:
         return found
     signature = found.finding.signature
 
@@ -246,14 +246,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = os.environ.get("REFCOREML_MODELS")
     models = Path(folder) if folder else None
     if given.replay:
-        quiet()
+        prepare_process()
         seeds = collect(models)
         return int(any([replay(path, seeds) for path in given.replay]))
     report = run(given.count, given.seed, given.jobs, models)
     print(table(report))
     if report.found:
         print(f"\n{len(report.found)} kinds of findings:")
-        quiet()
+        prepare_process()
         save(report, given.output, collect(models))
     missing = shortcomings(report.tally)
     for line in missing:

@@ -147,8 +147,9 @@ def dequantize_weights(model: Any) -> Model:
     """
     result = _copy(model)
     for tensor in weight_tensors(result):
-        if tensor.encoding.kind == "int8":
-            getattr(tensor.spec, tensor.kind).int8DynamicQuantize = False
+        layer = getattr(tensor.spec, tensor.kind)
+        if tensor.encoding.kind == "int8" and "int8DynamicQuantize" in layer.DESCRIPTOR.fields_by_name:
+            layer.int8DynamicQuantize = False  # other layers merely store such codes
         if tensor.encoding.kind != "float32":
             _store(tensor, encode_floats(tensor.values()))
     return result

@@ -134,7 +134,9 @@ def test_a_run_that_tried_nothing_does_not_pass():
     assert fuzz_models.shortcomings(tally) == []
 
 
-def test_a_fixed_sample_shows_nothing():
+def test_a_fixed_sample_shows_nothing(monkeypatch):
+    for name, value in checks.LIMITS.items():
+        monkeypatch.setenv(name, value)  # and so removed afterwards
     with warnings.catch_warnings():
         report = fuzz_models.make_work("sample", None)(range(400), lambda index: None)
     assert {signature: found.finding.detail for signature, found in report.found.items()} == {}

@@ -128,3 +128,17 @@ def test_scales_that_are_no_numbers_cause_no_warning(scale):
     (tensor,) = weight_tensors(refcoreml.load(spec))
     with pytest.raises(InvalidModelError, match="that are not finite"):
         tensor.values()
+
+
+def test_int8_codes_of_a_layer_that_does_not_quantize_its_input_become_float32():
+    spec = embedding(input_dim=2, output_channels=3)
+    weights = spec.neuralNetwork.layers[0].embedding.weights
+    weights.Clear()
+    weights.int8RawValue = np.array([0, 1, -2, 3, 4, -5], np.int8).tobytes()
+    weights.quantization.linearQuantization.scale.append(0.5)
+    (tensor,) = weight_tensors(refcoreml.dequantize_weights(spec))
+    assert tensor.encoding.kind == "float32"
+    np.testing.assert_array_equal(tensor.values().reshape(-1), [0, 0.5, -1, 1.5, 2, -2.5])
+    x = {"x": np.ones((1, 1, 1))}
+    before, after = (refcoreml.load(model).predict(x)["y"] for model in (spec, refcoreml.dequantize_weights(spec).spec))
+    assert before.tobytes() == after.tobytes()
