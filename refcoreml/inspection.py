@@ -117,8 +117,8 @@ def inspect(model: Model) -> Summary:
     formulas: dict[str, list[str]] = {}
     problem = ""
     try:
-        interface = getattr(model.prepare(), "interface", None)
-        formulas = interface.preprocessing_formula() if interface is not None else {}
+        layered = model.prepare().layered
+        formulas = layered.interface.preprocessing_formula() if layered is not None else {}
     except RefCoreMLError as error:
         problem = f"{type(error).__name__}: {error}"
     else:

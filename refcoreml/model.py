@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from refcoreml import custom, features, values
-from refcoreml.errors import InputError, harmless, within
+from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.evaluators.base import Evaluator, MakeEvaluator, Settings, make_evaluator
 from refcoreml.evaluators.custom import CustomModelEvaluator
 from refcoreml.evaluators.linear import LinearRegressor
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.evaluators.pipeline import Pipeline, inner_models
 from refcoreml.features import Feature
-from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.arithmetic import arithmetic
 from refcoreml.neuralnetwork.limits import Budget, Limits
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
-from refcoreml.spec.files import ModelFile, read_model, write_model
-
-#: A batch goes to threads when its first sample took longer than this, in seconds; below, threads cost more than they
-#: gain.
-_WORTH_A_THREAD = 2e-3
-
+from refcoreml.spec.files import ModelFile, check_model, read_model, write_model
 
 #: How each model type is run: from its message and settings to an evaluator.
 EVALUATORS: dict[str, MakeEvaluator] = {
@@ -65,16 +58,7 @@ class LayerTrace:
 
 
 class Model:
-    """A Core ML model, loaded. Made by `load`.
-
-    Attributes:
-        spec: the model's message. Changes to it reach neither predictions nor `inputs`; load it again for that.
-        kind: the model type as the schema calls it, such as ``neuralNetworkClassifier``.
-        inputs, outputs: the features.
-        precision: ``float32``, ``float64`` or ``float16``.
-        strict: whether what the specification leaves undefined is an error.
-        limits: how much memory and time the model may ask for.
-    """
+    """A Core ML model, loaded: a document that does not change. Made by `load`; `with_spec` makes a changed one."""
 
     def __init__(
         self,
@@ -86,14 +70,12 @@ class Model:
         limits: Limits | None = None,
     ) -> None:
         self._file = file
-        self._arithmetic = arithmetic(precision)
+        self._precision, self._arithmetic = precision, arithmetic(precision)
         self._custom = custom.LAYERS.given(custom_layers), custom.MODELS.given(custom_models)
         self._evaluator: Evaluator | None = None
-        self.precision = precision
-        self.strict = values.flag(strict, values.argument("strict"))
-        self.limits = Limits.given(limits)
-        self.kind = str(file.spec.WhichOneof("Type"))
-        self._describe()
+        self._strict = values.flag(strict, values.argument("strict"))
+        self._limits = Limits.given(limits)
+        self._read_features()
 
     def __repr__(self) -> str:
         def listed(group: Sequence[Feature]) -> str:
@@ -103,7 +85,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """Models can be pickled, to be sent to other processes; what `prepare` made is made anew there."""
-        made = ("spec", "inputs", "outputs", "_evaluator")
+        made = ("_inputs", "_outputs", "_evaluator")
         state = {name: value for name, value in vars(self).items() if name not in made}
         file = self._file
         return {**state, "_file": (self.spec.SerializeToString(), file.name, file.weights, file.package)}
@@ -113,12 +95,47 @@ class Model:
         vars(self).update(state)
         self._file = ModelFile(schema.Model.FromString(spec), *source)
         self._evaluator = None
-        self._describe()
+        self._read_features()
 
-    def _describe(self) -> None:
-        self.spec = self._file.spec
-        self.inputs = [Feature.of(feature) for feature in self.spec.description.input]
-        self.outputs = [Feature.of(feature) for feature in self.spec.description.output]
+    def _read_features(self) -> None:
+        description = self.spec.description
+        self._inputs = tuple(map(Feature.of, description.input))
+        self._outputs = tuple(map(Feature.of, description.output))
+
+    @property
+    def spec(self) -> schema.Model:
+        """The model's message. Changes to it reach neither predictions nor `inputs`; `with_spec` is for that."""
+        return self._file.spec
+
+    @property
+    def kind(self) -> str:
+        """The model type as the schema calls it, such as ``neuralNetworkClassifier``."""
+        return str(self.spec.WhichOneof("Type"))
+
+    @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """The features that a prediction takes."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Feature, ...]:
+        """The features that a prediction returns."""
+        return self._outputs
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic: ``float32``, ``float64`` or ``float16``."""
+        return self._precision
+
+    @property
+    def strict(self) -> bool:
+        """Whether what the specification leaves undefined is an error."""
+        return self._strict
+
+    @property
+    def limits(self) -> Limits:
+        """How much memory and time the model may ask for."""
+        return self._limits
 
     @property
     def name(self) -> str:
@@ -135,17 +152,31 @@ class Model:
         if self._evaluator is None:
             code = self.custom_code("layer"), self.custom_code("model")
             settings = Settings(self._arithmetic, self.strict, *code, EVALUATORS, budget=Budget(self.limits))
-            self._evaluator = make_evaluator(self.spec, settings, self._file.name)
+            self._evaluator = make_evaluator(self.spec, settings, self.name)
         return self._evaluator
+
+    def with_spec(self, spec: schema.Model) -> Model:
+        """Return a model of a copy of another message, with this one's source, settings and code; not prepared yet.
+
+        Raises:
+            UsageError: it is no message of a model.
+            UnsupportedModelError: it is from a newer specification.
+            MalformedModelError: it has no version or no type.
+        """
+        if not values.is_a(spec, schema.Model):
+            raise UsageError(f"got {values.shown(spec)}, expected a message of type Model", where="spec")
+        copy = schema.Model()
+        copy.CopyFrom(spec)
+        return self._with_file(replace(self._file, spec=check_model(copy, self.name)))
+
+    def _with_file(self, file: ModelFile) -> Model:
+        return Model(file, self.precision, self.strict, *self._custom, self.limits)
 
     @property
     def models(self) -> dict[str, Model]:
         """The models of a pipeline by name, in order, each as a model of its own; none for other types."""
         return {
-            name: Model(
-                ModelFile(inner, name, self._file.weights), self.precision, self.strict, *self._custom, self.limits
-            )
-            for name, inner in inner_models(self.spec)
+            name: self._with_file(ModelFile(inner, name, self._file.weights)) for name, inner in inner_models(self.spec)
         }
 
     def custom_code(self, kind: str) -> dict[str, custom.Code]:
@@ -177,11 +208,11 @@ class Model:
         """
         if values.is_a(inputs, Mapping):
             return self._predict_one(inputs)
-        return self._predict_batch(values.items(inputs, values.argument(kind=InputError), "a dict or a list of dicts"))
+        batch = values.items(inputs, values.argument(kind=InputError), "a dict or a list of dicts")
+        return self.prepare().predict_batch(batch, self.check_inputs, self._finished)
 
     def _predict_one(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        evaluator = self.prepare()
-        return self._finished(evaluator.predict(self._checked(evaluator, inputs), observe))
+        return self._finished(self.prepare().predict(self.check_inputs(inputs), observe))
 
     def _finished(self, results: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -190,37 +221,13 @@ class Model:
             if feature.name in results
         }
 
-    def _predict_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        evaluator = self.prepare()
-        if isinstance(evaluator, CustomModelEvaluator) and evaluator.takes_batches:
-            checked = []
-            for index, inputs in enumerate(batch):
-                with within(f"sample {index}"):
-                    checked.append(self._checked(evaluator, inputs))
-            computed = evaluator.predict_batch(checked)
-            return [self._finished(one) for one in computed]
-        results: list[dict[str, Any]] = [{}] * len(batch)
+    def check_inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the inputs in the types that evaluators compute on, see `features.check_inputs`.
 
-        def predict(index: int) -> None:
-            with within(f"sample {index}"):
-                results[index] = self._predict_one(batch[index])
-
-        # The first sample warms caches up, the second tells what a sample costs.
-        seconds = 0.0
-        for index in range(min(2, len(batch))):
-            started = time.perf_counter()
-            predict(index)
-            seconds = time.perf_counter() - started
-        rest = range(2, len(batch))
-        if seconds < _WORTH_A_THREAD:
-            for index in rest:
-                predict(index)
-        else:
-            for_each(predict, rest)
-        return results
-
-    def _checked(self, evaluator: Evaluator, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return features.check_inputs(self.inputs, inputs, legacy_ranks=evaluator.legacy_ranks)
+        Raises:
+            InputError: the inputs do not fit what the model declares.
+        """
+        return features.check_inputs(self.inputs, inputs, legacy_ranks=self.prepare().legacy_ranks)
 
     def observe(self, inputs: Mapping[str, Any], observer: Observer) -> dict[str, Any]:
         """`predict` for one set of inputs, with every layer shown to the observer."""
@@ -228,8 +235,7 @@ class Model:
 
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[LayerTrace]:
         """Yields every layer with its inputs and outputs, each computed when it is asked for."""
-        evaluator = self.prepare()
-        for step, arguments, results, computed in evaluator.trace(self._checked(evaluator, inputs)):
+        for step, arguments, results, computed in self.prepare().trace(self.check_inputs(inputs)):
             yield LayerTrace(
                 step.index,
                 step.name,
@@ -272,7 +278,7 @@ class Model:
 
         A model that was read from a package is saved with all else that this package holds.
         """
-        write_model(replace(self._file, spec=self.spec), path)
+        write_model(self._file, path)
 
 
 def as_model(source: Any, **options: Any) -> Model:

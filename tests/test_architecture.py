@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from refcoreml.evaluators.base import Evaluator, Layered
+from refcoreml.model import EVALUATORS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "refcoreml"
 #: Packages that only these rooms may import.
@@ -109,3 +112,77 @@ def test_kernels_know_numpy_alone_and_only_the_command_line_knows_rich() -> None
             place = f"{file.relative_to(ROOT)}:{line} imports {module}"
             assert room != "kernels" or top not in ("google", "PIL", "rich"), place
             assert room in ONLY_IN.get(top, {room}) or file.name == "__main__.py", place
+
+
+#: Names with an underscore that other packages have in spite of it, and what named tuples have.
+FOREIGN = {"_asdict", "_core", "_exit", "_fields", "_multiarray_umath", "_replace", "_schema"}
+
+
+def private_uses(tree: ast.AST) -> Iterator[ast.Attribute]:
+    """Attributes with an underscore of anything but ``self`` or ``cls``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and re.fullmatch("_(?!_).*", node.attr):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            yield from () if own else (node,)
+
+
+def defined(tree: ast.AST) -> set[str]:
+    """The names that a file defines: functions, fields, and attributes set through ``self``."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+    return found
+
+
+def private_uses_elsewhere(source: str) -> list[str]:
+    """Private attributes that a file uses and does not define."""
+    tree = ast.parse(source)
+    known = defined(tree) | FOREIGN
+    return [f"{node.lineno} uses .{node.attr}" for node in private_uses(tree) if node.attr not in known]
+
+
+def test_no_file_uses_private_attributes_of_classes_elsewhere() -> None:
+    assert private_uses_elsewhere("class A:\n    def f(self, model):\n        model._file\n") == ["3 uses ._file"]
+    assert private_uses_elsewhere("class A:\n    def f(self, other):\n        self._x = other._x\n") == []
+    wrong = [
+        f"{file.relative_to(ROOT)}:{use}"
+        for file in PACKAGE.rglob("*.py")
+        for use in private_uses_elsewhere(file.read_text(encoding="utf-8"))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def asks_for_an_evaluator(node: ast.AST) -> bool:
+    """Whether this asks what class an evaluator has, or whether it has an attribute that it may not declare."""
+    if not isinstance(node, ast.Call) or len(node.args) < 2:
+        return False
+    asked, name = node.args[1], ast.unparse(node.func)
+    if name in ("getattr", "hasattr"):
+        declared = {*vars(Evaluator), *Evaluator.__annotations__, *Layered._fields}
+        return isinstance(asked, ast.Constant) and asked.value in {n for n in declared if not n.startswith("__")}
+    if name not in ("isinstance", "issubclass", "is_a", "values.is_a", "given.is_a"):
+        return False
+    classes = {kind.__name__ for kind in (Evaluator, *EVALUATORS.values()) if isinstance(kind, type)}
+    return any(isinstance(part, ast.Name) and part.id in classes for part in ast.walk(asked))
+
+
+def test_nobody_asks_for_the_class_of_an_evaluator() -> None:
+    for text in (
+        "isinstance(x, CustomModelEvaluator)",
+        "isinstance(x, (int, Pipeline))",
+        "getattr(model.prepare(), 'network', None)",
+    ):
+        assert asks_for_an_evaluator(ast.parse(text).body[0].value)  # type: ignore[attr-defined]
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
+        for file in PACKAGE.rglob("*.py")
+        if file != PACKAGE / "evaluators" / "custom.py"  # it asks the user's code
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if asks_for_an_evaluator(node)
+    ]
+    assert not wrong, "\n".join(wrong)

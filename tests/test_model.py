@@ -9,6 +9,7 @@ import pytest
 
 import refcoreml
 from refcoreml import build
+from refcoreml.evaluators import base
 from refcoreml.kernels import _threads
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
@@ -60,7 +61,7 @@ def test_a_regressor_returns_its_output():
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
 @pytest.mark.parametrize("worth", [0.0, np.inf])
 def test_a_batch_is_the_list_of_single_predictions(monkeypatch, count, worth):
-    monkeypatch.setattr(refcoreml.model, "_WORTH_A_THREAD", worth)
+    monkeypatch.setattr(base, "_WORTH_A_THREAD", worth)
     model = network().model()
     samples = [{"x": RNG.standard_normal(3)} for _ in range(count)]
     results = model.predict(samples)
@@ -71,17 +72,17 @@ def test_a_batch_is_the_list_of_single_predictions(monkeypatch, count, worth):
 
 @pytest.mark.parametrize("worth", [0.0, np.inf])
 def test_an_error_in_a_batch_reaches_the_caller(monkeypatch, worth):
-    monkeypatch.setattr(refcoreml.model, "_WORTH_A_THREAD", worth)
+    monkeypatch.setattr(base, "_WORTH_A_THREAD", worth)
     samples = [{"x": X}] * 5 + [{"x": np.zeros(4)}] + [{"x": X}] * 3
     with pytest.raises(refcoreml.InputError, match="input 'x'"):
         network().model().predict(samples)
 
 
 def test_a_batch_uses_several_threads_where_that_is_worth_it(monkeypatch):
-    monkeypatch.setattr(refcoreml.model, "_WORTH_A_THREAD", 0.0)
+    monkeypatch.setattr(base, "_WORTH_A_THREAD", 0.0)
     shared = []
     monkeypatch.setattr(
-        refcoreml.model, "for_each", lambda function, items: shared.extend(items) or _threads.for_each(function, items)
+        base, "for_each", lambda function, items: shared.extend(items) or _threads.for_each(function, items)
     )
     network().model().predict([{"x": X}] * 6)
     assert shared == [2, 3, 4, 5]
@@ -206,3 +207,43 @@ def test_a_model_can_be_sent_to_another_process():
     assert copy.inputs == model.inputs
     assert copy.outputs == model.outputs
     np.testing.assert_array_equal(copy.predict({"x": X})["y"], expected)
+
+
+@pytest.mark.parametrize("name", ["spec", "kind", "inputs", "outputs", "precision", "strict", "limits"])
+def test_a_model_does_not_change(name):
+    model = network().model()
+    with pytest.raises(AttributeError):
+        setattr(model, name, getattr(model, name))
+
+
+def test_with_spec_keeps_source_settings_and_code(tmp_path):
+    network().model().save(tmp_path / "one.mlpackage")
+    limits = refcoreml.Limits(memory=1 << 28)
+    model = refcoreml.load(tmp_path / "one.mlpackage", precision="float64", strict=False, limits=limits)
+    spec = schema.Model.FromString(model.spec.SerializeToString())
+    spec.neuralNetwork.layers[0].innerProduct.bias.floatValue[:] = [float(index) for index in range(5)]
+    other = model.with_spec(spec)
+    spec.neuralNetwork.layers[0].innerProduct.bias.floatValue[0] = 100.0  # it has a copy
+    assert (other.name, other.precision, other.strict, other.limits) == (model.name, "float64", False, limits)
+    z = W.astype(float) @ X + np.arange(5)
+    np.testing.assert_allclose(other.predict({"x": X})["y"], softmax(z), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(model.predict({"x": X})["y"], softmax(W.astype(float) @ X + B), rtol=0, atol=TOLERANCE)
+    other.save(tmp_path / "other.mlpackage")
+    again = refcoreml.load(tmp_path / "other.mlpackage", precision="float64")
+    np.testing.assert_array_equal(again.predict({"x": X})["y"], other.predict({"x": X})["y"])
+
+
+@pytest.mark.parametrize("spec", [None, "file.mlmodel", b"", schema.NeuralNetwork()])
+def test_with_spec_refuses_what_is_no_model(spec):
+    with pytest.raises(refcoreml.UsageError, match=r"spec: got .*, expected a message of type Model"):
+        network().model().with_spec(spec)
+    with pytest.raises(refcoreml.MalformedModelError, match="no specification version"):
+        network().model().with_spec(schema.Model())
+
+
+def test_check_inputs_returns_what_evaluators_compute_on():
+    model = network().model()
+    checked = model.check_inputs({"x": [1, 2, 3]})
+    assert checked["x"].dtype == np.float32
+    with pytest.raises(refcoreml.InputError, match="'x'"):
+        model.check_inputs({"x": [1, 2]})

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from refcoreml import features
 from refcoreml.comparison.chunks import CHUNK, in_chunks, sum_up
 from refcoreml.comparison.differences import LayerDifference
 from refcoreml.comparison.figures import layers_figure
@@ -217,9 +216,8 @@ class _Pair:
 
     def _events(self, model: Model, sample: Sample) -> Iterator[Event]:
         """The steps that both networks have, as they run."""
-        evaluator = model.prepare()
-        checked = features.check_inputs(model.inputs, sample.inputs, legacy_ranks=evaluator.legacy_ranks)
-        return (event for event in evaluator.trace(checked) if event.step.outputs in self._steps)
+        events = model.prepare().trace(model.check_inputs(sample.inputs))
+        return (event for event in events if event.step.outputs in self._steps)
 
     def _add(self, sample: Sample, reference: Event, event: Event, sums: _Sums) -> None:
         step, arguments, expected, _ = reference
@@ -267,10 +265,10 @@ class _Pair:
 
 
 def _network(model: Model) -> Network:
-    network = getattr(model.prepare(), "network", None)
-    if not isinstance(network, Network):
+    layered = model.prepare().layered
+    if layered is None:
         raise UsageError(f"a model of type {model.kind} has no layers that could be compared")
-    return network
+    return layered.network
 
 
 def _flat(steps: Sequence[Step]) -> Iterator[Step]:

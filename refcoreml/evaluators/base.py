@@ -1,38 +1,95 @@
-"""What computes a model: the interface that every model type has, and what it is told."""
+"""What computes a model: the interface that every model type has, what it declares, and its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 from refcoreml.custom import Code
-from refcoreml.errors import UnsupportedModelError
+from refcoreml.errors import UnsupportedModelError, within
+from refcoreml.kernels._threads import for_each
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
+from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.limits import Budget
-from refcoreml.neuralnetwork.network import Event, Observer
+from refcoreml.neuralnetwork.network import Event, Network, Observer
 from refcoreml.spec import schema
 
 #: Layers as they run, each computed when it is asked for; in the end, what makes the outputs of them.
 Trace: TypeAlias = Generator[Event, None, Callable[[], dict[str, Any]]]
 
 
-class Evaluator(Protocol):
-    """What computes one type of model. Takes checked inputs, returns outputs that `features.finish_output`
-    completes.
+#: Makes the checked inputs of a sample from what the user passed.
+Check: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
+#: Makes the outputs, in the types of their features, from what an evaluator computed.
+Finish: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+#: A batch goes to threads when its second sample took longer than this, in seconds; below, threads cost more than they
+#: gain.
+_WORTH_A_THREAD = 2e-3
+
+
+class Layered(NamedTuple):
+    """A network between its features: what questions about layers, their bounds and preprocessing are about."""
+
+    interface: Interface
+    network: Network
+
+
+class Evaluator(ABC):
+    """Computes one type of model: takes checked inputs, returns outputs that `features.finish_output` completes.
+
+    What an evaluator can do it declares here, so that nobody asks for its class.
+
+    Attributes:
+        legacy_ranks: whether array inputs become static rank-5 blobs, see `features.check_inputs`.
+        layered: the network, of a model that is a single one; None where nothing has layers, or several models do.
     """
 
-    legacy_ranks: bool
+    legacy_ranks: bool = False
+    layered: Layered | None = None
 
+    @abstractmethod
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        """Computes the outputs by name."""
+        """Compute the outputs by feature name from checked inputs."""
+
+    def predict_batch(self, batch: Sequence[Mapping[str, Any]], check: Check, finish: Finish) -> list[dict[str, Any]]:
+        """Compute the outputs of several samples, on all cores where that is worth it.
+
+        A sample is checked right before it is computed and finished right after, so that few are in memory at once.
+        """
+        results: list[dict[str, Any]] = [{}] * len(batch)
+
+        def predict(index: int) -> None:
+            with within(f"sample {index}"):
+                results[index] = finish(self.predict(check(batch[index])))
+
+        # The first sample warms caches up, the second tells what a sample costs.
+        seconds = 0.0
+        for index in range(min(2, len(batch))):
+            started = time.perf_counter()
+            predict(index)
+            seconds = time.perf_counter() - started
+        rest = range(2, len(batch))
+        if seconds < _WORTH_A_THREAD:
+            for index in rest:
+                predict(index)
+        else:
+            for_each(predict, rest)
+        return results
 
     def trace(self, inputs: Mapping[str, Any]) -> Trace:
-        """Computes layer by layer."""
+        """Compute layer by layer; by default there are none."""
+        yield from ()
+        return partial(self.predict, inputs)
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
-        """The shapes of the blobs, by name, without arithmetic."""
+        """Return the shapes of the blobs, by name, without arithmetic; by default there are none."""
+        return {}
 
 
 @dataclass(frozen=True)

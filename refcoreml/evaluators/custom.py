@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from threading import RLock
 from typing import Any
 
 from refcoreml.custom import ModelDescription, model_lines, parameter_values
-from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError
-from refcoreml.evaluators.base import Settings, Trace
+from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError, within
+from refcoreml.evaluators.base import Check, Evaluator, Finish, Settings
 from refcoreml.features import check_value, given_form, read_features
-from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 
 
-class CustomModelEvaluator:
+class CustomModelEvaluator(Evaluator):
     """y = className(description, parameters).predict(x), with the code that is registered for the class name.
 
     The code gets checked inputs in the form in which people pass them (colour images as PIL images of mode RGB, absent
@@ -30,8 +28,6 @@ class CustomModelEvaluator:
         UnsupportedModelError: no code is registered; says what to write.
         CallbackError: the code fails, or returns something that is not what the model declares.
     """
-
-    legacy_ranks = False
 
     def __init__(self, spec: schema.Model, settings: Settings) -> None:
         message = spec.customModel
@@ -59,8 +55,7 @@ class CustomModelEvaluator:
         self._made = self._call("__init__", code, description, parameters)
         safe = getattr(self._made, "thread_safe", False)
         self._turns: AbstractContextManager[Any] = nullcontext() if safe else RLock()
-        #: Whether the code computes several samples at once.
-        self.takes_batches = callable(getattr(self._made, "predict_batch", None))
+        self._takes_batches = callable(getattr(self._made, "predict_batch", None))
 
     def _call(self, method: str, code: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -77,14 +72,21 @@ class CustomModelEvaluator:
             results = self._call("predict", self._made.predict, self._given(inputs))
         return self._checked("predict", results)
 
-    def predict_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """`predict` for several samples at once, by code that has ``predict_batch``."""
+    def predict_batch(self, batch: Sequence[Mapping[str, Any]], check: Check, finish: Finish) -> list[dict[str, Any]]:
+        """Compute several samples at once, by code that has ``predict_batch``; one by one otherwise."""
+        if not self._takes_batches:
+            return super().predict_batch(batch, check, finish)
+        given = []
+        for index, inputs in enumerate(batch):
+            with within(f"sample {index}"):
+                checked = check(inputs)
+            given.append(self._given(checked))
         with self._turns:
-            results = self._call("predict_batch", self._made.predict_batch, [self._given(inputs) for inputs in batch])
+            results = self._call("predict_batch", self._made.predict_batch, given)
         if not isinstance(results, Sequence) or len(results) != len(batch):
             came = f"{len(results)} results" if isinstance(results, Sequence) else f"a {type(results).__name__}"
             raise self._failure(f"predict_batch returned {came} for {len(batch)} samples")
-        return [self._checked("predict_batch", one) for one in results]
+        return [finish(computed) for computed in [self._checked("predict_batch", one) for one in results]]
 
     def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return {name: given_form(self._inputs[name], value) for name, value in inputs.items()}
@@ -108,12 +110,3 @@ class CustomModelEvaluator:
         except InputError as error:
             problem = f"{method} returned for output {name!r}, {feature.describe()}: {error.problem}"
             raise self._failure(problem, error.remedy) from error
-
-    def trace(self, inputs: Mapping[str, Any]) -> Trace:
-        """Nothing: the model has no layers."""
-        yield from ()
-        return partial(self.predict, inputs)
-
-    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
-        """Nothing: the model has no blobs."""
-        return {}

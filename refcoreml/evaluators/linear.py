@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from refcoreml.errors import InvalidModelError
-from refcoreml.evaluators.base import Settings, Trace
+from refcoreml.evaluators.base import Evaluator, Settings
 from refcoreml.features import Feature, read_features
 from refcoreml.kernels import activation, special
-from refcoreml.kernels._types import Array, Shape
+from refcoreml.kernels._types import Array
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 from refcoreml.spec.enums import undefined_enum
 
 
-class LinearRegressor:
+class LinearRegressor(Evaluator):
     """y_i = f(sum over j of w_ij x_j + offset_i), in double precision whatever the arithmetic.
 
     x holds the inputs in the order of their declaration: numbers, and arrays row by row. f is the identity, the
@@ -31,8 +30,6 @@ class LinearRegressor:
         InvalidModelError: no weights, rows of different lengths, another number of offsets, or an unknown function;
             inputs of another number than weights; an output that cannot hold the numbers, or a second one.
     """
-
-    legacy_ranks = False
 
     def __init__(self, spec: schema.Model, settings: Settings | None = None) -> None:
         message = spec.glmRegressor
@@ -94,15 +91,6 @@ class LinearRegressor:
         if self._link is not None:
             y = self._link(y)
         return {self._output.name: y if _fixed_count(self._output) is None else y.reshape(self._output.default_shape)}
-
-    def trace(self, inputs: Mapping[str, Any]) -> Trace:
-        """Nothing: the model has no layers."""
-        yield from ()
-        return partial(self.predict, inputs)
-
-    def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
-        """Nothing: the model has no blobs."""
-        return {}
 
 
 def _fixed_count(feature: Feature) -> int | None:

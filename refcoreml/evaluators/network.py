@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from refcoreml.evaluators.base import Settings, Trace
+from refcoreml.evaluators.base import Evaluator, Layered, Settings, Trace
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network, Observer
 from refcoreml.spec import schema
 
 
-class NeuralNetworkEvaluator:
+class NeuralNetworkEvaluator(Evaluator):
     """Runs a model of type ``neuralNetwork``, ``neuralNetworkClassifier`` or ``neuralNetworkRegressor``."""
 
     def __init__(self, spec: schema.Model, settings: Settings) -> None:
@@ -32,6 +32,7 @@ class NeuralNetworkEvaluator:
             where=kind,
         )
         self.legacy_ranks = self.interface.rank5
+        self.layered = Layered(self.interface, self.network)
         # A first look at the shapes finds what does not fit before anybody predicts.
         if not self.interface.open_shapes:
             self.interface.check_outputs(self.shapes())

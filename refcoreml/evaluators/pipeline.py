@@ -46,7 +46,7 @@ class _Stage:
     outputs: list[Feature]
 
 
-class Pipeline:
+class Pipeline(Evaluator):
     """Runs models of any type one after the other, each on the features that exist by then.
 
     A model takes its inputs by name from the pipeline's inputs and the outputs of the models before it; of several

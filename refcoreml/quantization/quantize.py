@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -124,7 +124,7 @@ def quantize_weights(
     if not tasks:
         raise UsageError(
             f"none of the {len(tensors)} weight fields is selected" if tensors else "the model has no weights",
-            where=result._file.name,
+            where=result.name,
         )
     lost: list[str] = []
     _run([task for task in tasks if task.is_worth_it()], sensitivity, progress, lost)
@@ -159,9 +159,7 @@ def _copy(source: Any) -> Model:
     """A model of its own, not prepared yet."""
     if not isinstance(source, Model):
         return load(source, prepare=False)
-    spec = schema.Model()
-    spec.CopyFrom(source.spec)
-    return Model(replace(source._file, spec=spec), source.precision, source.strict, *source._custom, source.limits)
+    return source.with_spec(source.spec)
 
 
 def _plan(plan: Any) -> dict[str, Any]:

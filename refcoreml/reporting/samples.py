@@ -373,10 +373,10 @@ def _checked(labels: Any, path: Path) -> list[Label] | dict[str, Label]:
 
 def checked(samples: Iterable[Sample], model: Model) -> Iterator[Sample]:
     """Yield the samples; raises `InputError` for one that does not fit the model."""
-    legacy_ranks = model.prepare().legacy_ranks
+    model.prepare()
     for sample in samples:
         with within(f"sample {sample.name!r}"):
-            features.check_inputs(model.inputs, sample.inputs, legacy_ranks=legacy_ranks)
+            model.check_inputs(sample.inputs)
         yield sample
 
 

@@ -108,10 +108,13 @@ def trace_bounds(
     """Yields (blob, bound, step) as layers run; see `blob_bounds`."""
     if model.precision != "float64":
         raise UsageError(f"bounds need the network in float64, this is {model.precision}")
-    evaluator: Any = model.prepare()
+    layered = model.prepare().layered
+    if layered is None:
+        raise UsageError(f"bounds are known for networks, not for models of type {model.kind}")
+    interface, network = layered
     rounding = Rounding.of(np.float32) if unit >= UNIT32 else Rounding(unit, 2.0**-1000)
-    inputs = known_inputs(evaluator.interface, model._checked(evaluator, inputs), rounding, constants)
-    for name, bound, step in bounds.trace_bounds(evaluator.network, inputs, rounding, constants):
+    inputs = known_inputs(interface, model.check_inputs(inputs), rounding, constants)
+    for name, bound, step in bounds.trace_bounds(network, inputs, rounding, constants):
         # What is infinite in single precision may be a number in the double precision that it is compared with.
         unseen = np.isinf(bound.value) & (unit >= UNIT32)
         yield name, replace(bound, radius=np.where(unseen, np.inf, bound.radius)), step

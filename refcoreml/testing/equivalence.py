@@ -11,7 +11,6 @@ import numpy as np
 
 from refcoreml import values as passed
 from refcoreml.errors import CallbackError, InputError, UsageError
-from refcoreml.features import check_inputs
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.blame import first_divergence, record_torch, run_torch
@@ -115,7 +114,7 @@ def assert_equivalent(
     if double.kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
         raise UsageError(f"bounds can be derived for neural networks, this model is a {double.kind}")
     # Wrong inputs are told before the reference runs, and it may be given the same ones.
-    check_inputs(double.inputs, inputs, legacy_ranks=double.prepare().legacy_ranks)
+    double.check_inputs(inputs)
     inputs = passed.mapping(inputs, passed.argument("inputs", InputError))
     module, arguments, given = _run_reference(double, reference, inputs, reference_inputs)
     expected = _by_name(double, given)
