@@ -8,9 +8,11 @@ function takes ``refuse``, which makes the error: `Feature.refuse <refcoreml.fea
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -33,6 +35,7 @@ __all__ = [
     "items",
     "mapping",
     "number",
+    "path",
     "pixels",
     "reason",
     "shape",
@@ -177,6 +180,16 @@ def integers(value: Any, refuse: Refuse, least: int = -(2**63), most: int = 2**6
 def texts(value: Any, refuse: Refuse) -> list[str]:
     """Return the items of a list that holds strings alone."""
     return [text(item, refuse) for item in items(value, refuse, "a list of strings")]
+
+
+def path(value: Any, refuse: Refuse) -> Path:
+    """Return a path, given as one or as a string."""
+    if not is_a(value, (str, os.PathLike)):
+        raise refuse(f"got {shown(value)}, expected a path")
+    try:
+        return Path(value)
+    except Exception as error:
+        raise refuse(f"got {shown(value)}, which is no path: {reason(error)}") from error
 
 
 def choice(value: Any, known: Iterable[str], refuse: Refuse) -> str:

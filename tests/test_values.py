@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 import tracemalloc
 from collections import UserDict, UserList, deque
@@ -381,3 +382,13 @@ def test_fields_of_layers_that_are_none(fields: dict[str, Any]) -> None:
         build.Network({"x": (3,)}, ["y"]).add("convolution", **fields)
     assert time.perf_counter() - started < 2
     assert len(str(caught.value)) < 1000
+
+
+def test_paths_that_are_none() -> None:
+    class Raises(os.PathLike[str]):
+        def __fspath__(self) -> str:
+            raise OSError("no path today")
+
+    for odd in (None, 5, b"x", Raises(), Raising(OSError("no"))):
+        with pytest.raises(UsageError, match=r"^directory: got "):
+            values.path(odd, values.argument("directory"))

@@ -126,10 +126,12 @@ def study(
         raise UsageError(f"no weights take less room with {fewest} bits", where=loaded.name)
     path = None
     if directory is not None:
-        if not values.is_a(directory, (str, os.PathLike)):
-            raise UsageError(f"got {values.shown(directory)}, expected a path", where="directory")
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        path = Path(directory) / "records.jsonl"
+        folder = values.path(directory, values.argument("directory"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot be made: {values.reason(error)}", where="directory") from error
+        path = folder / "records.jsonl"
     with Journal(path) as journal:
         runner = _Runner(journal, packed, source, context, tuple(scores), tuple(top), tuple(select), executor, progress)
         wanted = [*_sweep(bits, modes), *_sensitivity(sensitivity, modes[0], layers)]
