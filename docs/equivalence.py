@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 PAGE = Path(__file__).resolve().parent / "equivalence.md"
 
 
 def lists() -> str:
     """What the grammar has, and what is known to go wrong."""
-    from refcoreml.testing.defects import DEFECTS, REFUSALS
-    from refcoreml.testing.torch_grammar import OPERATORS, SHAPES
+    from campaigns.converter import REFUSALS
+    from campaigns.torch_grammar import OPERATORS, SHAPES
+    from refcoreml.testing.defects import DEFECTS
 
     lines = [f"{len(SHAPES)} network shapes: {', '.join(SHAPES)}.", ""]
     lines += [f"{len(OPERATORS)} operators: {', '.join(f'`{name}`' for name in sorted(OPERATORS))}.", ""]

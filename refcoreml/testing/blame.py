@@ -14,87 +14,18 @@ from refcoreml.neuralnetwork.network import Step
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.oracle.rules import CHECKS
-from refcoreml.testing._extras import torch
 from refcoreml.testing.bounds import UNIT64, Constants, Undetermined, trace_bounds
 from refcoreml.testing.compare import WIDEST, typical, without_ones
 from refcoreml.testing.defects import DEFECTS, all_layers
+from refcoreml.testing.torch_modules import Recorded
 
-__all__ = ["Recorded", "first_divergence", "record_torch", "run_torch"]
+__all__ = ["first_divergence"]
 
 #: Layers that only move what they get, so that they are as right as their inputs.
 MOVES = {"expandDims", "squeeze", "reshapeStatic", "transpose", "copy", "flattenTo2D", "rankPreservingReshape"}
 
 #: How many operations of a reference a message lists.
 _LISTED = 6
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A value inside a reference.
-
-    Attributes:
-        name: the operator that computed it.
-        values: a copy, since operators may change their arguments in place.
-        computed: whether it depends on the inputs, unlike a transposed weight.
-    """
-
-    name: str
-    values: Doubles
-    computed: bool = True
-
-
-def run_torch(module: Any, inputs: Sequence[Any]) -> Any:
-    """What a module returns. Neither it nor its inputs change, even if it works in place."""
-    with torch.no_grad():
-        return copy.deepcopy(module)(*_clones(inputs))
-
-
-def _clones(inputs: Sequence[Any]) -> list[Any]:
-    return [value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value) for value in inputs]
-
-
-def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
-    """The results of all operators that a module runs, in order; see `run_torch`."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    found: list[Recorded] = []
-    given = _clones(inputs)
-    # By identity, which is unique as long as the tensors are kept.
-    computed = {id(value): value for value in given}
-
-    mode: Any = TorchDispatchMode
-
-    class Recorder(mode):  # type: ignore[misc]
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            depends = any(id(value) in computed for value in _tensors((args, kwargs)))
-            result = function(*args, **(kwargs or {}))
-            results = list(_tensors(result))
-            if depends:
-                computed.update({id(value): value for value in results})
-            if function._schema.is_mutable:  # what it wrote through a view has changed in other tensors, too
-                places = {value.untyped_storage().data_ptr() for value in results}
-                owners = [value for value in computed.values() if value.untyped_storage().data_ptr() in places]
-                results += [value for value in owners if all(value is not other for other in results)]
-            for value in results:
-                values = np.array(value.detach().cpu().double().numpy())
-                found.append(Recorded(str(function), values, id(value) in computed))
-            return result
-
-    recorder: Any = Recorder
-    with torch.no_grad(), recorder():
-        copy.deepcopy(module)(*given)
-    return found
-
-
-def _tensors(value: Any) -> Iterator[Any]:
-    """All tensors within lists, tuples and dictionaries."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors(item)
 
 
 @dataclass

@@ -6,14 +6,13 @@ converted again without the pass of the converter that is at fault, and must the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from refcoreml.testing._extras import torch
+from refcoreml.testing.extras import torch
 
-__all__ = ["DEFECTS", "REFUSALS", "Defect", "all_layers", "refusal"]
+__all__ = ["DEFECTS", "Defect", "all_layers"]
 
 
 @dataclass(frozen=True)
@@ -147,14 +146,3 @@ DEFECTS["scale and shift"] = Defect(
     converter_pass="common::fuse_elementwise_to_batchnorm",
     mend=_without_normalization,
 )
-
-#: What the converter says no to, and what that means.
-REFUSALS: dict[str, str] = {
-    r"prelu op: rank 3 or rank 5 input": "PReLU with a slope a channel, on a matrix or sequence",
-    r"Layer with name .* has already been added": "two operators derive the same name for a helper of the same input",
-}
-
-
-def refusal(message: str) -> str:
-    """The reason that belongs to an error of the converter, or nothing."""
-    return next((reason for pattern, reason in REFUSALS.items() if re.search(pattern, message)), "")

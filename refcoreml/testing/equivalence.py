@@ -13,9 +13,11 @@ from refcoreml import values as passed
 from refcoreml.errors import CallbackError, InputError, UsageError
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
-from refcoreml.testing.blame import first_divergence, record_torch, run_torch
+from refcoreml.testing.blame import first_divergence
 from refcoreml.testing.bounds import AS_STORED, UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import WIDEST, Sharpness, compare_outputs
+from refcoreml.testing.extras import torch
+from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
 __all__ = ["Equivalence", "EquivalenceError", "UndeterminedError", "assert_equivalent"]
 
@@ -90,7 +92,7 @@ def assert_equivalent(
         reference_inputs: arguments of the reference; by default the arrays among the inputs, in the model's order.
             Needed for images, whose preprocessing the model holds and the reference does not.
         folded: the greatest magnitude among terms that the converter has folded into biases; by default taken from the
-            module's parameters (see `refcoreml.testing.conversion.source_constants`), 0 for other references.
+            module's parameters (see `refcoreml.testing.torch_modules.source_constants`), 0 for other references.
         widest: the widest bound, relative to the output's numbers, within which agreement counts. By default 2^-10, one
             unit in the last place of half precision; a greater one accepts a comparison that shows less.
 
@@ -190,9 +192,6 @@ def _run_reference(
     given = passed.items(given, refuse)
     if not _is_module(reference):
         return None, (), _called(reference, given)
-    from refcoreml.testing._extras import torch
-    from refcoreml.testing.conversion import in_double
-
     tensors = [value if isinstance(value, torch.Tensor) else _tensor(value) for value in given]
     module, arguments = in_double(reference, tensors)
     return module, arguments, run_torch(module, arguments)
@@ -215,8 +214,6 @@ def _called(reference: Callable[..., Any], given: Sequence[Any]) -> Any:
 
 def _tensor(value: Any) -> Any:
     """As the model sees it: numbers in single precision, whole numbers as they are."""
-    from refcoreml.testing._extras import torch
-
     array = np.array(value)
     return torch.from_numpy(array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int64))
 
@@ -256,8 +253,6 @@ def _array(value: Any, name: str) -> Any:
 def _constants(module: Any, folded: float | None) -> Constants:
     if module is None:
         return AS_STORED if folded is None else Constants(np.zeros(1), terms=folded)
-    from refcoreml.testing.conversion import source_constants
-
     found = source_constants(module)
     return found if folded is None else Constants(found.known, terms=folded)
 

@@ -12,11 +12,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pytest.importorskip("coremltools", reason="needs coremltools, of the extra oracles")
 
+from campaigns.converter import convert  # noqa: E402
 from refcoreml import build  # noqa: E402
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent  # noqa: E402
-from refcoreml.testing.blame import record_torch  # noqa: E402
-from refcoreml.testing.conversion import convert  # noqa: E402
 from refcoreml.testing.defects import DEFECTS  # noqa: E402
+from refcoreml.testing.torch_modules import record_torch  # noqa: E402
 
 X = np.array([[0.3, -0.7, 1.1]], np.float32)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from refcoreml.testing._extras import hypothesis
+from refcoreml.testing.extras import hypothesis
 
 
 class Draws(Protocol):

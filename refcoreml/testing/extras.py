@@ -22,7 +22,7 @@ class _Extra:
                 self._module = importlib.import_module(self._name)  # type: ignore[assignment]
             except ImportError as error:
                 raise UsageError(
-                    f"this part of refcoreml.testing needs {self._name}, which cannot be imported: {error}",
+                    f"this needs {self._name}, which cannot be imported: {error}",
                     remedy=f'Install it: pip install "refcoreml[{self._extra}]"',
                 ) from error
         return self._module  # type: ignore[return-value]

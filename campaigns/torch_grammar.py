@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from refcoreml.testing._draws import Draws, HypothesisDraws, RandomDraws
-from refcoreml.testing._extras import hypothesis, torch
-from refcoreml.testing._scripted import Branches, CountedLoop, LoopWithBranch, WhileLoop
+from campaigns.scripted_modules import Branches, CountedLoop, LoopWithBranch, WhileLoop
+from refcoreml.testing.draws import Draws, HypothesisDraws, RandomDraws
+from refcoreml.testing.extras import hypothesis, torch
 
 __all__ = ["OPERATORS", "SHAPES", "Draws", "Operator", "TorchNetwork", "random_network", "torch_networks"]
 

@@ -1,4 +1,4 @@
-"""Many random networks in one run, and what became of them."""
+"""Many random networks converted in one run, and what became of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.testing._extras import hypothesis, torch
-from refcoreml.testing.conversion import Outcome, check
-from refcoreml.testing.torch_grammar import TorchNetwork, torch_networks
+from campaigns.converter import Outcome, check
+from campaigns.torch_grammar import TorchNetwork, torch_networks
+from refcoreml.testing.extras import hypothesis, torch
 
-__all__ = ["KINDS", "Summary", "run"]
+__all__ = ["COMPARED", "KINDS", "UNEXPLAINED", "Summary", "run"]
 
 #: In the order of the columns; the last two are what a run must not find.
 KINDS = ("agrees", "known", "undetermined", "refused", "failed", "differs")

@@ -16,10 +16,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pytest.importorskip("coremltools", reason="needs coremltools, of the extra oracles")
 
-from refcoreml.testing import conversion, torch_grammar  # noqa: E402
-from refcoreml.testing.conversion import check, convert, mended  # noqa: E402
+from campaigns import conversion_runs, conversions, converter, torch_grammar  # noqa: E402
+from campaigns.converter import check, convert, mended  # noqa: E402
+from campaigns.torch_grammar import OPERATORS, SHAPES, Builder, RandomDraws, TorchNetwork  # noqa: E402
 from refcoreml.testing.defects import DEFECTS  # noqa: E402
-from refcoreml.testing.torch_grammar import OPERATORS, SHAPES, Builder, RandomDraws, TorchNetwork  # noqa: E402
 
 #: Together 300 networks, and every operator alone.
 RUNS, EACH = 10, 30
@@ -175,7 +175,7 @@ def test_an_injected_fault_is_caught_and_its_layer_named(fault, kind, where):
 
 def test_a_failure_shrinks_to_the_smallest_network(monkeypatch):
     """With a converter that forgets every ReLU, the smallest failing network is a ReLU alone (or nearly)."""
-    honest = conversion.convert
+    honest = converter.convert
 
     def forgetful(*args, **kwargs):
         spec = honest(*args, **kwargs)
@@ -184,7 +184,7 @@ def test_a_failure_shrinks_to_the_smallest_network(monkeypatch):
                 entry.activation.linear.alpha = 1.0
         return spec
 
-    monkeypatch.setattr(conversion, "convert", forgetful)
+    monkeypatch.setattr(converter, "convert", forgetful)
 
     @seed(1)
     @settings(max_examples=60, derandomize=False, database=None, report_multiple_bugs=False)
@@ -206,24 +206,19 @@ def test_networks_are_reproducible():
 
 
 def test_the_command_counts_and_explains(capsys, tmp_path):
-    from refcoreml.testing.__main__ import main
-
     out = tmp_path / "report.json"
-    assert main(["--networks", "12", "--shape", "perceptron", "--json", str(out)]) == 0
+    assert conversions.main(["--networks", "12", "--shape", "perceptron", "--json", str(out)]) == 0
     assert "12 networks: 12 agrees" in capsys.readouterr().out
     assert '"perceptron"' in out.read_text()
-    assert main(["--networks", "2", "--shape", "spiral"]) == 2
+    assert conversions.main(["--networks", "2", "--shape", "spiral"]) == 2
     assert "no shape 'spiral'" in capsys.readouterr().err
 
 
 def test_a_run_in_which_nothing_is_compared_is_no_success(capsys, monkeypatch):
-    from refcoreml.testing import campaign
-    from refcoreml.testing.__main__ import main
-
     arguments = ["--networks", "2", "--shape", "perceptron"]
     for kind in ("undetermined", "refused"):
-        monkeypatch.setattr(campaign, "check", lambda network, kind=kind: conversion.Outcome(kind, "a reason"))
-        assert main(arguments) == 1
+        monkeypatch.setattr(conversion_runs, "check", lambda network, kind=kind: converter.Outcome(kind, "a reason"))
+        assert conversions.main(arguments) == 1
         assert "no network was compared" in capsys.readouterr().out
 
 
@@ -243,13 +238,13 @@ def test_agreement_within_a_wide_bound_is_undetermined():
 def test_a_defect_is_known_only_if_something_is_compared_without_it(monkeypatch):
     """Without the defect nothing can be said: then it explains nothing."""
     module, x = DEFECTS["reciprocal"].example()
-    network, examine = single(module, x), conversion._check
+    network, examine = single(module, x), converter._check
 
     def unsure(network, spec):
         found = examine(network, spec)
-        return found if found.kind == "differs" else conversion.Outcome("undetermined", "a branch hangs on rounding")
+        return found if found.kind == "differs" else converter.Outcome("undetermined", "a branch hangs on rounding")
 
-    monkeypatch.setattr(conversion, "_check", unsure)
+    monkeypatch.setattr(converter, "_check", unsure)
     outcome = check(network)
     assert outcome.kind == "undetermined"
     assert "differs, but without reciprocal nothing can be said: a branch hangs on rounding" in outcome.message

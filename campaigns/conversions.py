@@ -1,4 +1,4 @@
-"""``python -m refcoreml.testing``: random networks from torch through coremltools' converter, compared."""
+"""Random networks from torch through coremltools' converter, compared: ``python -m campaigns.conversions``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from rich.table import Table
 
 from refcoreml.errors import RefCoreMLError
 from refcoreml.storage.writing import write_file
+from refcoreml.testing.extras import coremltools
 
 _EPILOG = """\
 examples:
-  python -m refcoreml.testing --networks 100
-  python -m refcoreml.testing --networks 5000 --seed 7 --json report.json
-  python -m refcoreml.testing --networks 50 --shape U-Net --shape attention
+  python -m campaigns.conversions --networks 100
+  python -m campaigns.conversions --networks 5000 --seed 7 --json report.json
+  python -m campaigns.conversions --networks 50 --shape U-Net --shape attention
 
 exit codes: 0 networks agree, or differ by known defects, and nothing is unexplained; 1 a network differs or fails, or
 none could be compared; 2 wrong arguments or a missing package
@@ -29,7 +30,7 @@ none could be compared; 2 wrong arguments or a missing package
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m refcoreml.testing",
+        prog="python -m campaigns.conversions",
         description="Draws random torch networks, converts them with coremltools, and compares refcoreml with torch.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -48,9 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    from refcoreml.testing import campaign
-    from refcoreml.testing._extras import coremltools
-    from refcoreml.testing.torch_grammar import SHAPES
+    # Torch has to be there when these are imported; if it is not, that is said in words.
+    from campaigns import conversion_runs as runs
+    from campaigns.torch_grammar import SHAPES
 
     coremltools.load()
     unknown = [name for name in options.shape if name not in SHAPES]
@@ -63,13 +64,13 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
         def advance(network: Any, outcome: Any) -> None:
             progress.advance(task)
-            if outcome.kind in campaign.UNEXPLAINED:
+            if outcome.kind in runs.UNEXPLAINED:
                 console.print(f"{outcome.kind}: {network}\n{outcome.message}\n", markup=False)
 
-        summary = campaign.run(options.networks, seed=options.seed, shapes=options.shape, advance=advance)
+        summary = runs.run(options.networks, seed=options.seed, shapes=options.shape, advance=advance)
     report = summary.as_dict()
     for title in "shapes", "operators":
-        console.print(_table(title, report[title], campaign.KINDS))
+        console.print(_table(title, report[title], runs.KINDS))
     console.print(f"{report['networks']} networks: {_listed(report['kinds'])}")
     if report["known"]:
         console.print(f"known: {_listed(report['known'])}")
@@ -79,7 +80,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             console.print(f"{name} (median, 90 %, 99 %): {figures}")
     if options.json:
         write_file(f"{json.dumps(report, indent=1)}\n".encode(), options.json)
-    compared = any(report["kinds"].get(kind) for kind in campaign.COMPARED)
+    compared = any(report["kinds"].get(kind) for kind in runs.COMPARED)
     if not compared:
         console.print("no network was compared", style="bold red")
     return 0 if compared and not report["unexplained"] else 1

@@ -1,12 +1,13 @@
 """Modules with control flow, in a file of their own: TorchScript reads annotations, and wants them as objects."""
 # mypy: allow-untyped-defs
+# ruff: noqa: D102 (a class's docstring says what its forward computes)
 
 from typing import Any
 
-from refcoreml.testing import _extras
+from refcoreml.testing import extras
 
 #: The package itself: TorchScript looks no further.
-torch: Any = _extras.torch.load()
+torch: Any = extras.torch.load()
 
 
 class Branches(torch.nn.Module):  # type: ignore[misc]

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import io
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,17 +20,24 @@ from typing import Any
 
 import numpy as np
 
+from campaigns.torch_grammar import TorchNetwork
 from refcoreml.errors import RefCoreMLError
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
-from refcoreml.testing._extras import coremltools, torch
-from refcoreml.testing.blame import first_divergence, record_torch, run_torch
+from refcoreml.testing.blame import first_divergence
 from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.compare import WIDEST, Difference, compare_outputs
-from refcoreml.testing.defects import DEFECTS, all_layers, refusal
-from refcoreml.testing.torch_grammar import TorchNetwork
+from refcoreml.testing.defects import DEFECTS, all_layers
+from refcoreml.testing.extras import coremltools, torch
+from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
-__all__ = ["Outcome", "check", "convert", "source_constants"]
+__all__ = ["REFUSALS", "Outcome", "check", "convert", "mended"]
+
+#: What the converter says no to, and what that means.
+REFUSALS: dict[str, str] = {
+    r"prelu op: rank 3 or rank 5 input": "PReLU with a slope a channel, on a matrix or sequence",
+    r"Layer with name .* has already been added": "two operators derive the same name for a helper of the same input",
+}
 
 
 @contextlib.contextmanager
@@ -76,31 +84,6 @@ def convert(module: Any, inputs: Sequence[Any], *, scripted: bool = False, witho
 
 def _numpy_type(x: Any) -> Any:
     return np.float32 if x.is_floating_point() else np.int32
-
-
-def source_constants(module: Any) -> Constants:
-    """How far the constants of a converted network may be from the parameters of its source (see `Constants`).
-
-    A bias that a batch norm was folded into is (b - mean) * f + beta, f = weight / sqrt(variance + eps): its terms are
-    below 2 * P * F + P, P the greatest parameter, F the greatest f.
-    """
-    tensors = [t.detach().double().reshape(-1).numpy() for t in module.state_dict().values() if t.is_floating_point()]
-    known: Doubles = np.unique(np.concatenate([np.zeros(1), *tensors]))
-    greatest, factor = float(np.abs(known).max()), 1.0
-    for part in module.modules():
-        variance = getattr(part, "running_var", None)
-        if variance is not None:
-            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (
-                variance.min() + part.eps
-            ) ** 0.5
-            factor = max(factor, float(scale))
-    return Constants(known, terms=2 * greatest * factor + greatest)
-
-
-def in_double(module: Any, inputs: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
-    """Copies of the module and its inputs in double precision."""
-    arguments = tuple(x.detach().clone() for x in inputs)
-    return copy.deepcopy(module).double().eval(), tuple(x.double() if x.is_floating_point() else x for x in arguments)
 
 
 @dataclass(frozen=True)
@@ -217,3 +200,8 @@ def _compare(
             message = f"{model.precision}: {sharpness.message}"
     kind = "undetermined" if message else "agrees"
     return Outcome(kind, message, None, (tightness[0], tightness[1]), (used[0], used[1]))
+
+
+def refusal(message: str) -> str:
+    """The reason that belongs to an error of the converter, or nothing."""
+    return next((reason for pattern, reason in REFUSALS.items() if re.search(pattern, message)), "")

@@ -1,0 +1,110 @@
+"""Torch modules as references: what they compute, in double precision, operator by operator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml.oracle.balls import Doubles
+from refcoreml.testing.bounds import Constants
+from refcoreml.testing.extras import torch
+
+__all__ = ["Recorded", "in_double", "record_torch", "run_torch", "source_constants"]
+
+
+def source_constants(module: Any) -> Constants:
+    """How far the constants of a converted network may be from the parameters of its source (see `Constants`).
+
+    A bias that a batch norm was folded into is (b - mean) * f + beta, f = weight / sqrt(variance + eps): its terms are
+    below 2 * P * F + P, P the greatest parameter, F the greatest f.
+    """
+    tensors = [t.detach().double().reshape(-1).numpy() for t in module.state_dict().values() if t.is_floating_point()]
+    known: Doubles = np.unique(np.concatenate([np.zeros(1), *tensors]))
+    greatest, factor = float(np.abs(known).max()), 1.0
+    for part in module.modules():
+        variance = getattr(part, "running_var", None)
+        if variance is not None:
+            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (
+                variance.min() + part.eps
+            ) ** 0.5
+            factor = max(factor, float(scale))
+    return Constants(known, terms=2 * greatest * factor + greatest)
+
+
+def in_double(module: Any, inputs: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Copies of the module and its inputs in double precision."""
+    arguments = tuple(x.detach().clone() for x in inputs)
+    return copy.deepcopy(module).double().eval(), tuple(x.double() if x.is_floating_point() else x for x in arguments)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A value inside a reference.
+
+    Attributes:
+        name: the operator that computed it.
+        values: a copy, since operators may change their arguments in place.
+        computed: whether it depends on the inputs, unlike a transposed weight.
+    """
+
+    name: str
+    values: Doubles
+    computed: bool = True
+
+
+def run_torch(module: Any, inputs: Sequence[Any]) -> Any:
+    """What a module returns. Neither it nor its inputs change, even if it works in place."""
+    with torch.no_grad():
+        return copy.deepcopy(module)(*_clones(inputs))
+
+
+def _clones(inputs: Sequence[Any]) -> list[Any]:
+    return [value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value) for value in inputs]
+
+
+def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
+    """The results of all operators that a module runs, in order; see `run_torch`."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    found: list[Recorded] = []
+    given = _clones(inputs)
+    # By identity, which is unique as long as the tensors are kept.
+    computed = {id(value): value for value in given}
+
+    mode: Any = TorchDispatchMode
+
+    class Recorder(mode):  # type: ignore[misc]
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            depends = any(id(value) in computed for value in _tensors((args, kwargs)))
+            result = function(*args, **(kwargs or {}))
+            results = list(_tensors(result))
+            if depends:
+                computed.update({id(value): value for value in results})
+            if function._schema.is_mutable:  # what it wrote through a view has changed in other tensors, too
+                places = {value.untyped_storage().data_ptr() for value in results}
+                owners = [value for value in computed.values() if value.untyped_storage().data_ptr() in places]
+                results += [value for value in owners if all(value is not other for other in results)]
+            for value in results:
+                values = np.array(value.detach().cpu().double().numpy())
+                found.append(Recorded(str(function), values, id(value) in computed))
+            return result
+
+    recorder: Any = Recorder
+    with torch.no_grad(), recorder():
+        copy.deepcopy(module)(*given)
+    return found
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    """All tensors within lists, tuples and dictionaries."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item)
