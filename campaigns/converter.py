@@ -1,8 +1,8 @@
 """Converts a torch network with coremltools, runs it here, and compares the two within bounds derived from it.
 
 The network in torch runs in double precision. The converted one runs in double and in single precision; how far either
-may be away is derived by `refcoreml.testing.bounds`. In double precision little is allowed but the rounding of what the
-converter stored, so that a wrong epsilon or a swapped gate has nowhere to hide.
+may be away is derived by `refcoreml.testing.rounding`. In double precision little is allowed but the rounding of what
+the converter stored, so that a wrong epsilon or a swapped gate has nowhere to hide.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from campaigns.torch_grammar import TorchNetwork
 from refcoreml.errors import RefCoreMLError
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
+from refcoreml.testing.agreement import WIDEST, Difference, compare_outputs
 from refcoreml.testing.blame import first_divergence
-from refcoreml.testing.bounds import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
-from refcoreml.testing.compare import WIDEST, Difference, compare_outputs
 from refcoreml.testing.defects import DEFECTS, all_layers
 from refcoreml.testing.extras import coremltools, torch
+from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
 __all__ = ["REFUSALS", "Outcome", "check", "convert", "mended"]

@@ -12,7 +12,7 @@ from refcoreml.comparison import compare_layers, compare_models
 from refcoreml.comparison.metrics import check_rate
 from refcoreml.errors import UsageError
 from refcoreml.model import load
-from refcoreml.reporting.figures import require_matplotlib
+from refcoreml.reporting.plots import require_matplotlib
 from refcoreml.reporting.results import to_json
 from refcoreml.reporting.samples import Source, read_labels
 

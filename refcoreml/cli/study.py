@@ -12,7 +12,7 @@ from refcoreml.cli.compare import add_data_arguments, source
 from refcoreml.cli.console import errors, out
 from refcoreml.comparison.tasks import processes
 from refcoreml.errors import UsageError
-from refcoreml.reporting.figures import require_matplotlib
+from refcoreml.reporting.plots import require_matplotlib
 from refcoreml.studies import study
 
 _EPILOG = """\

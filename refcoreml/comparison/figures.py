@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml.comparison.differences import LayerDifference, OutputComparison
-from refcoreml.reporting.figures import COLORS, beside, new_figure, patch, save, styled
+from refcoreml.reporting.plots import COLORS, beside, new_figure, patch, save, styled
 
 __all__ = ["layers_figure", "outputs_figure"]
 

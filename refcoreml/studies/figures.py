@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import quantization
-from refcoreml.reporting.figures import COLORS, beside, new_figure, styled
+from refcoreml.reporting.plots import COLORS, beside, new_figure, styled
 from refcoreml.studies.evaluate import quantized_as
 from refcoreml.studies.measurements import Measurements
 from refcoreml.studies.records import Record

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from refcoreml.errors import UsageError
-from refcoreml.reporting.figures import png, require_matplotlib
 from refcoreml.reporting.pages import html_figure, html_table, html_text, page
+from refcoreml.reporting.plots import png, require_matplotlib
 from refcoreml.reporting.results import to_json, write_text
 from refcoreml.storage.writing import write_file
 from refcoreml.studies import figures as draw

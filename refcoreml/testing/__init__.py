@@ -13,8 +13,8 @@ need the extra ``testing``, which is imported when they are first used.
 
 from __future__ import annotations
 
-from refcoreml.testing.bounds import BlobBound, Constants, blob_bounds
 from refcoreml.testing.equivalence import Equivalence, EquivalenceError, UndeterminedError, assert_equivalent
+from refcoreml.testing.rounding import BlobBound, Constants, blob_bounds
 from refcoreml.testing.spec_grammar import SpecNetwork, check_network, networks
 
 __all__ = [

@@ -14,9 +14,9 @@ from refcoreml.neuralnetwork.network import Step
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.oracle.rules import CHECKS
-from refcoreml.testing.bounds import UNIT64, Constants, Undetermined, trace_bounds
-from refcoreml.testing.compare import WIDEST, typical, without_ones
+from refcoreml.testing.agreement import WIDEST, typical, without_ones
 from refcoreml.testing.defects import DEFECTS, all_layers
+from refcoreml.testing.rounding import UNIT64, Constants, Undetermined, trace_bounds
 from refcoreml.testing.torch_modules import Recorded
 
 __all__ = ["first_divergence"]

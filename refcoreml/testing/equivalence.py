@@ -13,10 +13,10 @@ from refcoreml import values as passed
 from refcoreml.errors import CallbackError, InputError, UsageError
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
+from refcoreml.testing.agreement import WIDEST, Sharpness, compare_outputs
 from refcoreml.testing.blame import first_divergence
-from refcoreml.testing.bounds import AS_STORED, UNIT32, UNIT64, Constants, Undetermined, blob_bounds
-from refcoreml.testing.compare import WIDEST, Sharpness, compare_outputs
 from refcoreml.testing.extras import torch
+from refcoreml.testing.rounding import AS_STORED, UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
 __all__ = ["Equivalence", "EquivalenceError", "UndeterminedError", "assert_equivalent"]
@@ -41,7 +41,7 @@ class UndeterminedError(AssertionError):
 
     Attributes:
         output: the output with the widest bound.
-        width: this bound, relative to the output's numbers, see `refcoreml.testing.compare.Sharpness`.
+        width: this bound, relative to the output's numbers, see `refcoreml.testing.agreement.Sharpness`.
     """
 
     def __init__(self, message: str, output: str = "", width: float = np.inf) -> None:
@@ -79,9 +79,9 @@ def assert_equivalent(
 ) -> Equivalence:
     """Asserts that a model computes what its source does, up to rounding.
 
-    How far the two may be apart is derived from the network and these inputs (`refcoreml.testing.bounds`), not chosen.
-    A torch module runs in double precision and is compared in double precision as well, where hardly anything but a
-    real difference is left.
+    How far the two may be apart is derived from the network and these inputs (`refcoreml.testing.rounding`), not
+    chosen. A torch module runs in double precision and is compared in double precision as well, where hardly anything
+    but a real difference is left.
 
     Args:
         model: anything that `refcoreml.load` takes: a path, a message, coremltools' ``MLModel``, a loaded model.

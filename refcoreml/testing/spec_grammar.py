@@ -19,9 +19,9 @@ from refcoreml.errors import InvalidModelError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.model import Model, load
 from refcoreml.spec import schema
-from refcoreml.testing.bounds import UNIT32, trace_bounds
 from refcoreml.testing.draws import Draws, HypothesisDraws, RandomDraws
 from refcoreml.testing.extras import hypothesis
+from refcoreml.testing.rounding import UNIT32, trace_bounds
 
 __all__ = ["LAYERS_ND", "LAYERS_RANK5", "SpecNetwork", "check_network", "networks", "random_spec_network"]
 

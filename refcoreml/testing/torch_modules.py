@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from refcoreml.oracle.balls import Doubles
-from refcoreml.testing.bounds import Constants
 from refcoreml.testing.extras import torch
+from refcoreml.testing.rounding import Constants
 
 __all__ = ["Recorded", "in_double", "record_torch", "run_torch", "source_constants"]
 

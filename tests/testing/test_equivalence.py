@@ -8,7 +8,7 @@ from PIL import Image
 
 from refcoreml import InputError, UsageError, build
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
-from refcoreml.testing.compare import WIDEST, compare_outputs, typical
+from refcoreml.testing.agreement import WIDEST, compare_outputs, typical
 
 W = np.array([[0.5, -1.25, 2.0], [1.5, 0.75, -0.25]], np.float32)
 X = np.array([0.3, -0.7, 1.1], np.float32)

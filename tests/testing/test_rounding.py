@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from refcoreml import build
 from refcoreml.errors import UnsupportedModelError, UsageError
 from refcoreml.oracle.balls import Ball, Rounding
-from refcoreml.testing.bounds import UNIT32, blob_bounds
+from refcoreml.testing.rounding import UNIT32, blob_bounds
 from refcoreml.testing.spec_grammar import LAYERS_ND, LAYERS_RANK5, check_network, networks, random_spec_network
 
 #: Layers without a rule, beside those of random numbers: what only custom code knows, and what runs other layers.
