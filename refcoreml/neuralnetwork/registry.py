@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
@@ -118,6 +118,44 @@ class Op(base.Op):
 
 
 @dataclass(frozen=True)
+class WeightField:
+    """A field of weights that a layer asks for.
+
+    Attributes:
+        name: the field's name, such as ``weights``.
+        message: what it holds.
+        holder: the message that the field is in: the layer's own, or one inside it.
+        shape: the declared shape; the number of stored values must equal its product.
+        channel_axis: the axis along which per-channel scales of linear quantization run.
+    """
+
+    name: str
+    message: schema.WeightParams
+    holder: Any
+    shape: Shape
+    channel_axis: int
+
+
+class WeightSource(Protocol):
+    """Answers what layers ask for; see `Decoder`, which reads the file.
+
+    A layer knows the shapes of its weights, and nobody else does. Whoever wants something else than their values (where
+    they are, for quantization; changed ones, for bounds) prepares the layer again with a source of its own.
+    """
+
+    def read(self, node: Node, field: WeightField) -> Array:
+        """Return weights of the field's shape, in the node's type."""
+
+
+class Decoder:
+    """The source of a network that is to run: the values in the model."""
+
+    def read(self, node: Node, field: WeightField) -> Array:
+        """Return the decoded values, as the arithmetic stores them."""
+        return node.decode(field.message, field.shape, field.name, channel_axis=field.channel_axis)
+
+
+@dataclass(frozen=True)
 class Node:
     """What a layer sees while it is prepared.
 
@@ -133,6 +171,7 @@ class Node:
         custom_layers: the code of custom layers, by class name.
         lost: gets a line for each field of weights of which `round` made numbers infinite or 0.
         budget: how much memory weights and blobs may take.
+        source: where weights come from.
     """
 
     spec: schema.NeuralNetworkLayer
@@ -146,6 +185,7 @@ class Node:
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     budget: Budget = field(default_factory=Budget, compare=False)
+    source: WeightSource = field(default_factory=Decoder, compare=False)
 
     @property
     def params(self) -> Any:
@@ -194,7 +234,7 @@ class Node:
         return self.budget.limits
 
     def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
-        """Decodes a ``WeightParams`` field of the layer (or of ``message``) to the given shape and the node's type.
+        """Return what the source has for a ``WeightParams`` field of the layer (or of ``message``), usually its values.
 
         Args:
             field_name: the field's name, such as ``weights``; it also names the place of an error.
@@ -204,7 +244,8 @@ class Node:
         """
         holder = self.params if message is None else message
         self.require(len(shape) <= MAX_RANK, f"{field_name} have {len(shape)} dimensions, expected at most {MAX_RANK}")
-        return self.decode(getattr(holder, field_name), shape, field_name, channel_axis=channel_axis)
+        dims = tuple(int(length) for length in shape)
+        return self.source.read(self, WeightField(field_name, getattr(holder, field_name), holder, dims, channel_axis))
 
     def decode(self, message: Any, shape: Shape, what: str, *, channel_axis: int = 0) -> Array:
         """Decode a ``WeightParams`` message, counting its size, to the node's type; arguments as of `weights`."""

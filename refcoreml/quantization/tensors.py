@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
 
@@ -17,7 +17,7 @@ from refcoreml.kernels._types import Array, Shape
 from refcoreml.model import as_model
 from refcoreml.neuralnetwork.graph import checked_nodes, flat
 from refcoreml.neuralnetwork.interface import Interface
-from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.neuralnetwork.registry import LAYERS, Node, WeightField
 from refcoreml.spec import schema
 from refcoreml.spec.weights import WeightEncoding, check_weights, decode_weights, weight_encoding
 
@@ -141,64 +141,52 @@ def _of_network(description: schema.ModelDescription, network: Any, where: str) 
     interface = Interface(description, network)
     names = interface.inputs, interface.outputs
     nodes = checked_nodes(network.layers, where, *names, runnable=False, rank5=interface.rank5)
+    recorder = _Recorder()
     for node in flat(nodes):
         if node.kind in LAYERS and node.kind != "custom":
-            yield from _Witness.of(node).read()
+            LAYERS[node.kind].prepare(replace(node, source=recorder))
+    yield from recorder.found
 
 
-@dataclass(frozen=True)
-class _Witness(Node):
-    """A node that notes which weights its layer reads, instead of decoding them.
+class _Recorder:
+    """A source that notes which weights layers ask for, instead of decoding them."""
 
-    Only the layer knows its weights' shapes; so it is prepared as for a run.
-    """
+    def __init__(self) -> None:
+        self.found: list[WeightTensor] = []
 
-    found: list[WeightTensor] = dataclass_field(default_factory=list)
-
-    @staticmethod
-    def of(node: Node) -> _Witness:
-        return _Witness(**{item.name: getattr(node, item.name) for item in fields(Node)})
-
-    def read(self) -> list[WeightTensor]:
-        LAYERS[self.kind].prepare(self)
-        return self.found
-
-    def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
-        """Notes the field, if it holds what the shape needs; returns ones, without memory, in place of the values."""
-        holder = self.params if message is None else message
-        shape = tuple(int(length) for length in shape)
-        where = f"{self.where}.{field_name}"
-        check_weights(getattr(holder, field_name), shape, channel_axis=channel_axis, where=where)
-        allowed = _ALLOWED.get(self.kind, _ALL)
-        if field_name == "weights" and getattr(self.params, "int8DynamicQuantize", False):
+    def read(self, node: Node, field: WeightField) -> Array:
+        """Note the field, if it holds what the shape needs; return ones, without memory, in place of the values."""
+        check_weights(field.message, field.shape, channel_axis=field.channel_axis, where=f"{node.where}.{field.name}")
+        allowed = _ALLOWED.get(node.kind, _ALL)
+        if field.name == "weights" and getattr(node.params, "int8DynamicQuantize", False):
             allowed = frozenset({"int8", "float32"})
-        path = _path(self.params, holder, "") + field_name
-        weights = getattr(holder, field_name)
+        path = _path(node.params, field.holder, "") + field.name
         self.found.append(
             WeightTensor(
-                layer=self.spec.name,
-                kind=self.kind,
+                layer=node.spec.name,
+                kind=node.kind,
                 field=path,
-                where=f"{self.where}.{path}",
-                shape=shape,
-                channel_axis=channel_axis,
-                message=weights,
-                spec=self.spec,
-                updatable=self.spec.isUpdatable or weights.isUpdatable,
+                where=f"{node.where}.{path}",
+                shape=field.shape,
+                channel_axis=field.channel_axis,
+                message=field.message,
+                spec=node.spec,
+                updatable=node.spec.isUpdatable or field.message.isUpdatable,
                 allowed=allowed,
-                channel_scales=self._channel_scales(shape),
+                channel_scales=_channel_scales(node, field.shape),
             )
         )
-        return np.broadcast_to(self.dtype(1), shape)
+        return np.broadcast_to(node.dtype(1), field.shape)
 
-    def _channel_scales(self, shape: Shape) -> bool:
-        """What Apple's validator says: vectors have one scale; so have the constants of the N-D world.
 
-        A deconvolution's scales run over the output channels of one group, but the validator counts those of all.
-        """
-        if len(shape) < 2 or self.kind == "loadConstantND":
-            return False
-        return not (self.kind == "convolution" and self.params.isDeconvolution and self.params.nGroups > 1)
+def _channel_scales(node: Node, shape: Shape) -> bool:
+    """What Apple's validator says: vectors have one scale; so have the constants of the N-D world.
+
+    A deconvolution's scales run over the output channels of one group, but the validator counts those of all.
+    """
+    if len(shape) < 2 or node.kind == "loadConstantND":
+        return False
+    return not (node.kind == "convolution" and node.params.isDeconvolution and node.params.nGroups > 1)
 
 
 def _path(message: Message, wanted: Message, prefix: str) -> str:

@@ -15,7 +15,7 @@ Classes:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy as np
 from refcoreml import ops as operations
 from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Step
-from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
 
 CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "control")
@@ -44,18 +44,16 @@ Change: TypeAlias = Callable[[str, Doubles, Doubles], Doubles]
 
 
 @dataclass(frozen=True)
-class _Variant(Node):
-    """A node whose weights are changed as they are decoded."""
+class _Changed:
+    """A source that changes weights as they are decoded."""
 
-    change: Change = field(default=lambda name, values, radius: values)
-    constants: Constants | None = None
+    change: Change
+    constants: Constants
 
-    def weights(self, field_name: str, shape: Any, *, channel_axis: int = 0, message: Any = None) -> Any:
-        """As the node's own, changed."""
-        values = np.asarray(super().weights(field_name, shape, channel_axis=channel_axis, message=message), np.float64)
-        assert self.constants is not None
-        stored = getattr(self.params if message is None else message, field_name)
-        return self.change(field_name, values, self.constants.radius(values, stored, channel_axis))
+    def read(self, node: Node, field: WeightField) -> Any:
+        """Return the decoded weights, changed."""
+        values = np.asarray(Decoder().read(node, field), np.float64)
+        return self.change(field.name, values, self.constants.radius(values, field.message, field.channel_axis))
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,8 @@ class Layer:
         return self.variants[name].run(*arrays)
 
     def _prepare(self, change: Change) -> operations.Op:
-        node = self.step.node
-        common = {f.name: getattr(node, f.name) for f in fields(Node)} | {"budget": Budget(node.limits)}
-        return LAYERS[node.kind].prepare(_Variant(**common, change=change, constants=self.constants))
+        node, source = self.step.node, _Changed(change, self.constants)
+        return LAYERS[node.kind].prepare(replace(node, budget=Budget(node.limits), source=source))
 
     def quanta(self) -> tuple[float, float]:
         """`quantum` of the weights and of the biases."""
