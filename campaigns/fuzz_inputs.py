@@ -39,7 +39,7 @@ from campaigns.checks import LONGEST_MESSAGE, SECONDS, TimeUp, time_limit
 from campaigns.odd_values import OddValues, disguised
 from refcoreml import build, visualize
 from refcoreml.cli import main as command_line
-from refcoreml.cli.main import INTERNAL
+from refcoreml.cli.exits import INTERNAL
 from refcoreml.errors import (
     CallbackError,
     InputError,

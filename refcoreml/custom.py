@@ -15,6 +15,7 @@ imported because a model says so.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -235,9 +236,35 @@ def parameter_values(parameters: Mapping[str, Any], where: str) -> dict[str, Any
     return values
 
 
+#: For so many missing classes an error says what to write.
+_MOST_CLASSES = 5
+#: What quotes the model in comments is no longer.
+_LONGEST_COMMENT = 200
+#: So many inputs get names of their own.
+_MOST_NAMES = 8
+
+
+def what_to_write(blocks: Sequence[str]) -> str:
+    """The remedy for code that nobody has written yet: lines that run as they are.
+
+    Args:
+        blocks: `layer_lines` or `model_lines` of each missing class.
+    """
+    if not blocks:
+        return ""
+    lines = "\n\n\n".join(["import refcoreml", *blocks[:_MOST_CLASSES]])
+    more = len(blocks) - _MOST_CLASSES
+    rest = f"\n\n\n# and so on for the {more} other classes" if more > 0 else ""
+    return (
+        "Complete these lines and run them before the model is loaded (on the command line: --custom FILE):\n\n"
+        f"{lines}{rest}\n"
+    )
+
+
 def layer_lines(message: schema.CustomLayerParams, inputs: Sequence[str], outputs: Sequence[str]) -> str:
     """The lines of Python to start from for a custom layer that nobody has written yet."""
     names = [f"x{index}" for index in range(len(inputs))]
+    taken, made = _comment(", ".join(map(repr, inputs))), _comment(", ".join(map(repr, outputs)))
     lines = [
         f"@refcoreml.custom_layer({message.className!r})",
         f"class {_identifier(message.className)}:",
@@ -248,8 +275,12 @@ def layer_lines(message: schema.CustomLayerParams, inputs: Sequence[str], output
     if message.weights:
         lines += [f"    def set_weights(self, weights):  # {len(message.weights)}", "        self.weights = weights"]
     lines += [
-        f"    def evaluate(self, inputs):  # {', '.join(map(repr, inputs))} -> {', '.join(map(repr, outputs))}",
-        f"        {', '.join(names)}{',' if len(names) == 1 else ''} = inputs",
+        f"    def evaluate(self, inputs):  # {taken} -> {made}",
+        *(
+            [f"        {', '.join(names)}{',' if len(names) == 1 else ''} = inputs"]
+            if len(names) <= _MOST_NAMES
+            else []
+        ),
         f"        raise NotImplementedError  # return a list of {len(outputs)}",
     ]
     return "\n".join(lines)
@@ -257,7 +288,8 @@ def layer_lines(message: schema.CustomLayerParams, inputs: Sequence[str], output
 
 def model_lines(message: schema.CustomModel, description: ModelDescription) -> str:
     """The lines of Python to start from for a custom model that nobody has written yet."""
-    taken, made = (", ".join(repr(f.name) for f in group) for group in (description.inputs, description.outputs))
+    groups = description.inputs, description.outputs
+    taken, made = (_comment(", ".join(repr(feature.name) for feature in group)) for group in groups)
     return "\n".join(
         [
             f"@refcoreml.custom_model({message.className!r})",
@@ -273,11 +305,16 @@ def model_lines(message: schema.CustomModel, description: ModelDescription) -> s
 
 def _about(message: Any) -> list[str]:
     """Comments that quote the model; repr keeps hostile text inside of them."""
-    lines = [f"    # {message.description!r}"] if message.description else []
+    lines = [f"    # {_comment(repr(message.description))}"] if message.description else []
     values = parameter_values(message.parameters, "")
-    return lines + ([f"    # parameters: {values!r}"] if values else [])
+    return lines + ([f"    # parameters: {_comment(repr(values))}"] if values else [])
+
+
+def _comment(text: str) -> str:
+    return text if len(text) <= _LONGEST_COMMENT else f"{text[:_LONGEST_COMMENT]} ..."
 
 
 def _identifier(name: str) -> str:
+    """A name for the class in Python that hides neither a keyword nor the package."""
     made = re.sub(r"\W", "_", name, flags=re.ASCII)[:80]
-    return made if made.isidentifier() else f"_{made}"
+    return f"_{made}" if not made.isidentifier() or keyword.iskeyword(made) or made == "refcoreml" else made

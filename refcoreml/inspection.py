@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from refcoreml.custom import parameter_values
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.kernels._types import Shape
-from refcoreml.model import Model
+from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.graph import DEEPEST_NESTING, inner_networks
 from refcoreml.spec import schema
 from refcoreml.spec.weights import weight_encoding, weight_fields
@@ -83,14 +83,19 @@ class CustomNeed:
 
 @dataclass(frozen=True)
 class Summary:
-    """What `inspect` finds; `as_dict` gives it as plain values for JSON."""
+    """What `inspect` finds; `as_dict` gives it as plain values for JSON.
+
+    ``metadata`` holds the fields that every model can have, ``user_defined`` what else the author wrote, under names of
+    the author's own. ``problem`` says why the model cannot run.
+    """
 
     kind: str
     specification_version: int
     runs_on: str
     inputs: list[dict[str, Any]]
     outputs: list[dict[str, Any]]
-    metadata: dict[str, Any]
+    metadata: dict[str, str]
+    user_defined: dict[str, str]
     preprocessing: dict[str, list[str]]
     layers: list[LayerSummary]
     needs: list[CustomNeed]
@@ -105,14 +110,16 @@ class Summary:
         return asdict(self)
 
 
-def inspect(model: Model) -> Summary:
+def inspect(model: Any) -> Summary:
     """Describes a model: features, metadata, layers with shapes and parameters, storage, what it depends on.
 
-    Works for every model that can be read, also for those that refcoreml cannot run; ``problem`` then says why.
+    Works for every model that can be read, also for those that refcoreml cannot run; ``problem`` then says why, and so
+    does the layer where it shows.
 
     Args:
-        model: a loaded model; ``load(path, prepare=False)`` will do.
+        model: anything that `refcoreml.load` takes, or a loaded model; ``load(path, prepare=False)`` will do.
     """
+    model = as_model(model, prepare=False)
     shapes: dict[str, Shape] = {}
     formulas: dict[str, list[str]] = {}
     problem = ""
@@ -140,10 +147,10 @@ def inspect(model: Model) -> Summary:
                 "author": metadata.author,
                 "version": metadata.versionString,
                 "license": metadata.license,
-                **metadata.userDefined,
             }.items()
             if value
         },
+        user_defined=dict(metadata.userDefined),
         preprocessing=formulas,
         layers=layers,
         needs=_needs(model),

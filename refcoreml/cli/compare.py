@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from refcoreml.cli.console import check_target, errors, out
+from refcoreml.cli.custom import add_custom_argument
 from refcoreml.comparison import compare_layers, compare_models
 from refcoreml.comparison.metrics import check_rate
 from refcoreml.errors import UsageError
@@ -40,6 +41,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("reference", metavar="A", help="the reference: a .mlmodel file or .mlpackage folder")
     parser.add_argument("candidate", metavar="B", help="the model to judge")
     add_data_arguments(parser)
+    add_custom_argument(parser)
     parser.add_argument("--layers", action="store_true", help="layer by layer, own error and accumulated error")
     for option, which in (("--precision", "both models"), ("--precision-second", "B, if it is to differ")):
         parser.add_argument(option, choices=("float32", "float64", "float16"), help=f"arithmetic of {which}")
@@ -112,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
         result = {**found.as_dict(), **({"by_layer": layers.as_dict()} if layers else {}), "problems": problems}
         out.write(to_json(result))
     else:
-        out.write(f"{found}\n" + (f"\n{layers}\n" if layers else ""))
+        out.write(f"{found.table(out.width)}\n" + (f"\n{layers.table(out.width)}\n" if layers else ""))
         for problem in problems:
             out.print(problem, style="bold red", markup=False)
     if options.csv:

@@ -9,21 +9,19 @@ from typing import Any
 
 from rich.progress import Progress
 
-from refcoreml.cli.console import check_target, errors, out, table
+from refcoreml.cli.console import check_target, errors, out
+from refcoreml.cli.exits import SMOKE_FAILED
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import read_expectations
 from refcoreml.conformance.runner import SMOKE, Command, Implementation, PythonSession, Result, run_cases
 from refcoreml.errors import UsageError
+from refcoreml.reporting.tables import Table
 from refcoreml.storage.writing import write_file
 
 PROFILES = ("fp32", "fp16/acc32", "fp16/acc16")
-#: The exit code when the implementation does not work at all; no other command uses it.
-SMOKE_FAILED = 6
 #: The longest timeout, a day, in seconds.
 _LONGEST = 86400
-#: Columns for the name of a family, so that numbers have room.
-_FAMILY_WIDTH = 24
 
 _EPILOG = """\
 The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a
@@ -163,8 +161,7 @@ def _maker(options: argparse.Namespace) -> Callable[[], Implementation]:
 
 def _show(results: list[Result], profile: str, complaints: list[str]) -> None:
     numbers = ("pass", "fail", "of bound")
-    rows = table(f"family, {profile}", *numbers, "other", right=numbers, folded=("other",))
-    rows.columns[0].max_width = _FAMILY_WIDTH
+    rows = Table(f"family, {profile}", *numbers, "other", right=numbers, folded=("other",))
     for name, counts, worst in report.by_family(results):
         rows.add_row(name, str(counts["pass"]), str(counts["fail"]), f"{worst:.3g}", _others(counts))
     out.print(rows)

@@ -3,73 +3,88 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
 from refcoreml.errors import UsageError, harmless
 from refcoreml.reporting.results import to_json
+from refcoreml.reporting.tables import Table
 
 #: Where a file or a pipe takes the output, lines may be longer than those of a small terminal.
 _PIPE_WIDTH = 160
 
 
 class SafeConsole(Console):
-    """A console on which text from models steers nothing: see `harmless`. Newlines that a command prints stay."""
+    """A console on which text from models steers nothing: see `harmless`. Newlines that a command prints stay.
+
+    When its reader has gone, as in ``refcoreml inspect MODEL | head``, the rest goes nowhere: the command writes its
+    files all the same, and ends with its own exit code.
+    """
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """The size to print for: that of the terminal, or `_PIPE_WIDTH`; ``COLUMNS`` comes before both."""
+        width, height = super().size
+        asked = os.environ.get("COLUMNS", "")
+        if asked.isdecimal() and int(asked[:6]) > 0:
+            width = int(asked[:6])
+        elif not self.is_terminal:
+            width = _PIPE_WIDTH
+        return ConsoleDimensions(width, height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as `rich.console.Console` does."""
-        super().print(*map(_safe, objects), **options)
+        """Print as `rich.console.Console` does; lines that are too long are not cut."""
+        with self._reader():
+            super().print(*map(self._safe, objects), **{"crop": False, **options})
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the main program that the reader has gone."""
+        """Leave it to `print`."""
         raise BrokenPipeError
 
     def write(self, text: str) -> None:
         """Write text as it is, unbroken, without markup."""
-        self.file.write(harmless(text, keep="\n"))
+        with self._reader():
+            self.file.write(harmless(text, keep="\n"))
+
+    def flush(self) -> None:
+        """Write what is still in memory."""
+        with self._reader():
+            self.file.flush()
+
+    def _safe(self, item: Any) -> Any:
+        if isinstance(item, str):
+            return harmless(item, keep="\n")
+        if isinstance(item, Text):
+            shown = harmless(item.plain, keep="\n")
+            return item if shown == item.plain else Text(shown, style=item.style)
+        if isinstance(item, Table):
+            made = [Text.assemble(*line, no_wrap=True, overflow="ignore") for line in item.lines(self.width)]
+            for line in made:
+                line.rstrip()
+            return Text("\n", no_wrap=True, overflow="ignore").join(made)
+        return item
+
+    @contextmanager
+    def _reader(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.file.fileno())
+            os.close(nowhere)
 
 
-def _safe(item: Any) -> Any:
-    if isinstance(item, str):
-        return harmless(item, keep="\n")
-    if isinstance(item, Text):
-        shown = harmless(item.plain, keep="\n")
-        return item if shown == item.plain else Text(shown, style=item.style)
-    return item
-
-
-def _console(stream: Any, *, stderr: bool) -> SafeConsole:
-    terminal = stream is not None and stream.isatty()
-    return SafeConsole(stderr=stderr, highlight=False, width=None if terminal else _PIPE_WIDTH)
-
-
-out = _console(sys.stdout, stderr=False)
-errors = _console(sys.stderr, stderr=True)
-
-
-class _Literal(Table):
-    """A table that shows strings as they are: names in a model may look like markup, or hold newlines."""
-
-    def add_row(self, *cells: Any, **options: Any) -> None:
-        super().add_row(*(Text(harmless(cell)) if isinstance(cell, str) else _safe(cell) for cell in cells), **options)
-
-
-def table(*columns: str, right: tuple[str, ...] = (), folded: tuple[str, ...] = ()) -> Table:
-    """An unboxed table; columns named in ``right`` hold numbers, those in ``folded`` may take several lines."""
-    made = _Literal(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=any(columns))
-    for column in columns:
-        made.add_column(
-            Text(harmless(column)),
-            justify="right" if column in right else "left",
-            no_wrap=column not in folded,
-            overflow="fold" if column in folded else "ellipsis",
-        )
-    return made
+out = SafeConsole(highlight=False)
+errors = SafeConsole(stderr=True, highlight=False)
 
 
 def check_target(path: str | Path | None, *suffixes: str) -> None:
@@ -108,6 +123,13 @@ def print_json(value: Any) -> None:
 def shape_text(shape: tuple[int, ...] | None) -> str:
     """A shape in little room: ``1x3x224``."""
     return "x".join(map(str, shape)) if shape is not None else "?"
+
+
+def shapes_text(shapes: Sequence[tuple[int, ...] | None]) -> str:
+    """Shapes of the outputs of a layer, which may be thousands."""
+    most = 3 if len(shapes) <= 3 else 2
+    more = [f"and {len(shapes) - most} more"] if len(shapes) > most else []
+    return ", ".join([*map(shape_text, shapes[:most]), *more])
 
 
 def bytes_text(size: int) -> str:

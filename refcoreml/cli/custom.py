@@ -35,10 +35,15 @@ def custom_code(files: Sequence[str]) -> Iterator[None]:
         CallbackError: a file fails.
     """
     with custom.scope():
-        for index, file in enumerate(files):
-            with within(f"--custom {file}"):
-                _run(Path(file), f"_refcoreml_custom_{index}")
+        register(files)
         yield
+
+
+def register(files: Sequence[str]) -> None:
+    """Runs the files; what they register stays, as other processes of a command need it."""
+    for index, file in enumerate(files):
+        with within(f"--custom {file}"):
+            _run(Path(file), f"_refcoreml_custom_{index}")
 
 
 def _run(path: Path, name: str) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 from rich.text import Text
 
-from refcoreml.cli.console import bytes_text, out, print_json, shape_text, table
+from refcoreml.cli.console import bytes_text, out, print_json, shapes_text
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import harmless
 from refcoreml.inspection import CustomNeed, LayerSummary, Summary, inspect
 from refcoreml.model import load
+from refcoreml.reporting.tables import Styled, Table, shortened
 
 _EPILOG = """\
 examples:
@@ -19,6 +20,11 @@ examples:
   refcoreml inspect MobileNet.mlmodel --no-layers
   refcoreml inspect MobileNet.mlmodel --json | jq '.layers[].kind'
 """
+
+#: Characters of one fact.
+_LONGEST_FACT = 1000
+#: So many entries of the author's own are shown.
+_MOST_ENTRIES = 20
 
 
 def add_parser(commands: Any) -> None:
@@ -58,14 +64,16 @@ def show(summary: Summary, *, layers: bool) -> None:
     }
     for name, value in facts.items():
         if value:
-            out.print(Text.assemble((f"{harmless(name):<13} ", "bold"), harmless(str(value))), soft_wrap=True)
-    features = table("", "name", "type", "description", folded=("type", "description"))
+            shown = shortened(harmless(value), _LONGEST_FACT)
+            out.print(Text.assemble((f"{name:<13} ", "bold"), shown), soft_wrap=True)
+    _show_user_defined(summary.user_defined)
+    features = Table("", "name", "type", "description", folded=("type", "description"))
     for group, entries in (("input", summary.inputs), ("output", summary.outputs)):
         for entry in entries:
             optional = " (optional)" if entry["optional"] else ""
             features.add_row(group, entry["name"], entry["type"] + optional, entry["description"])
             for formula in summary.preprocessing.get(entry["name"], []) if group == "input" else []:
-                features.add_row("", "", Text(formula, style="dim"), "")
+                features.add_row("", "", Styled(formula, "dim"), "")
     out.print()
     out.print(features)
     if summary.needs:
@@ -75,15 +83,31 @@ def show(summary: Summary, *, layers: bool) -> None:
         out.print()
         out.print(_layer_table(summary.layers))
     for inner in summary.models:
-        out.print(Text.assemble("\n", ("contains ", "bold"), harmless(inner.name)))
+        out.print(
+            Text.assemble("\n", ("contains ", "bold"), shortened(harmless(inner.name), _LONGEST_FACT)),
+            soft_wrap=True,
+        )
         show(inner, layers=layers)
     if summary.problem:
         out.print()
-        out.print(f"refcoreml cannot run this model. {summary.problem}", markup=False, style="yellow")
+        out.print(f"refcoreml cannot run this model. {summary.problem}", markup=False, style="yellow", soft_wrap=True)
+
+
+def _show_user_defined(entries: dict[str, str]) -> None:
+    """Show what the author wrote under other names; the names could be those of facts, and the texts endless."""
+    made = Table("metadata", "value", folded=("value",))
+    for name, value in sorted(entries.items())[:_MOST_ENTRIES]:
+        made.add_row(name, value)
+    if entries:
+        out.print()
+        out.print(made)
+    if len(entries) > _MOST_ENTRIES:
+        out.print(f"and {len(entries) - _MOST_ENTRIES} more; --json prints all")
 
 
 def _needs_table(needs: list[CustomNeed]) -> Any:
-    made = table("needs", "class", "description", "parameters", "weights", "code", folded=("description", "parameters"))
+    columns = ("needs", "class", "description", "parameters", "weights", "code")
+    made = Table(*columns, whole=("needs", "code"), folded=("description", "parameters", "weights"))
     for need in needs:
         weights = (f"{weights.kind} {weights.bits} bits x {weights.count}" for weights in need.weights)
         made.add_row(
@@ -92,14 +116,14 @@ def _needs_table(needs: list[CustomNeed]) -> Any:
             need.description,
             _parameters(need.parameters),
             ", ".join(weights),
-            Text("registered", "green") if need.met else Text("missing", "yellow"),
+            Styled("registered", "green") if need.met else Styled("missing", "yellow"),
         )
     return made
 
 
 def _layer_table(layers: list[LayerSummary]) -> Any:
     columns = ("#", "layer", "type", "output shape", "storage", "size", "parameters")
-    made = table(*columns, right=("#", "size"), folded=("parameters",))
+    made = Table(*columns, right=("#", "size"), whole=("output shape",), folded=("storage", "parameters"))
     for layer in layers:
         size = sum(weights.size for weights in layer.weights)
         kinds = {weights.kind if weights.bits >= 16 else f"{weights.kind} {weights.bits}" for weights in layer.weights}
@@ -107,7 +131,7 @@ def _layer_table(layers: list[LayerSummary]) -> Any:
             str(layer.index),
             layer.name,
             layer.kind,
-            ", ".join(map(shape_text, layer.output_shapes)),
+            shapes_text(layer.output_shapes),
             ", ".join(sorted(kinds)),
             bytes_text(size) if size else "",
             _parameters(layer.parameters),

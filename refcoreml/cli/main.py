@@ -12,42 +12,15 @@ from typing import Any
 
 from refcoreml import values
 from refcoreml.cli import compare, conformance, demo, inspect, oracle, predict, preview, quantize, study, trace
-from refcoreml.cli.console import errors
+from refcoreml.cli.console import errors, out
 from refcoreml.cli.custom import custom_code
-from refcoreml.errors import (
-    InputError,
-    InternalError,
-    InvalidModelError,
-    MalformedModelError,
-    RefCoreMLError,
-    UnsupportedModelError,
-    UsageError,
-)
+from refcoreml.cli.exits import INTERNAL, INTERRUPTED, OTHER, code_of, explained
+from refcoreml.errors import RefCoreMLError
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.version import VERSION
 
-#: The exit code for faults of refcoreml itself: EX_SOFTWARE of sysexits.h.
-INTERNAL = 70
-
-#: Exit codes by whose fault it is; 0 is success and 1 a check that failed, such as a layer that goes bad in ``trace``.
-EXIT_CODES: list[tuple[type[RefCoreMLError], int]] = [
-    (UsageError, 2),
-    (InputError, 2),
-    (MalformedModelError, 3),
-    (InvalidModelError, 3),
-    (UnsupportedModelError, 4),
-    (InternalError, INTERNAL),
-    (RefCoreMLError, 5),
-]
-
 #: The environment variable that makes `main` show where an unexpected error was raised.
 _TRACEBACK = "REFCOREML_TRACEBACK"
-
-_EPILOG = """\
-exit codes: 0 success, 1 a check failed, 2 wrong arguments or inputs, 3 a damaged or invalid model,
-            4 a valid model that refcoreml cannot run, 5 any other failure (disk, memory, code of your own),
-            70 a fault of refcoreml (REFCOREML_TRACEBACK=1 shows where), 130 interrupted
-"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="refcoreml",
         description="Run, look into, trace and compare Core ML models on any operating system.",
-        epilog=_EPILOG,
+        epilog=explained(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"refcoreml {VERSION}")
@@ -77,24 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # names have more letters than many a terminal
     try:
         code = _run(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        out.flush()
+    except SystemExit:  # the parser's, which has perhaps printed its help
+        out.flush()
+        raise
     except KeyboardInterrupt:
         errors.print("interrupted")
-        return 130
-    except BrokenPipeError:
-        # The reader has gone, as in ``refcoreml inspect MODEL | head``; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return INTERRUPTED
     except RefCoreMLError as error:
         _tell(str(error))
-        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+        return code_of(error)
     except OSError as error:
         _tell(f"{error.filename}: {error.strerror}" if error.filename else values.reason(error))
-        return 5
+        return OTHER
     except MemoryError:
         _tell("the memory is used up")
-        return 5
+        return OTHER
     except Exception as error:
         return _blame_ourselves(error)
     return code

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.cli.console import check_target, errors, out, print_json, shape_text, table
+from refcoreml.cli.console import check_target, errors, out, print_json, shape_text
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.model import load
 from refcoreml.oracle import PROFILES, Answer, oracle
+from refcoreml.reporting.tables import Table
 from refcoreml.storage.arrays import write_npz
 
 _EPILOG = """\
@@ -89,7 +90,7 @@ def _plain(answer: Answer) -> dict[str, Any]:
 
 def _show(answers: dict[str, Answer], profile: str) -> None:
     numbers = ("greatest value", "greatest bound", "undetermined")
-    columns = table(profile, "shape", "check", *numbers, right=numbers)
+    columns = Table(profile, "shape", "check", *numbers, right=numbers, whole=("shape", "check"))
     for name, answer in answers.items():
         sure = np.isfinite(answer.bound) & np.isfinite(answer.value)
         # Without a number that is known there is no greatest one.

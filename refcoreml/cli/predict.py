@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from refcoreml.cli.console import check_target, out, print_json, shape_text, table
+from refcoreml.cli.console import check_target, out, print_json, shape_text
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import UsageError, harmless
 from refcoreml.model import load
+from refcoreml.reporting.tables import Table
 from refcoreml.storage.arrays import write_npz
 from refcoreml.storage.writing import write_picture
 
@@ -70,14 +71,14 @@ def _show(name: str, value: Any, top: int) -> None:
     name = harmless(name)
     if isinstance(value, dict):
         best = sorted(value.items(), key=lambda item: -item[1])
-        ranking = table(name, "", right=("",))
+        ranking = Table(name, "", right=("",))
         for label, probability in best[:top]:
             ranking.add_row(str(label), f"{probability:.4f}")
         out.print(ranking)
         if len(best) > top:
             out.print(f"[dim]and {len(best) - top} more[/]")
     elif isinstance(value, np.ndarray):
-        numbers = np.array2string(value, threshold=24, precision=6, max_line_width=100)
+        numbers = np.array2string(value, threshold=24, precision=6, max_line_width=min(out.width, 100))
         out.print(Text.assemble((name, "bold"), f"  {value.dtype} {shape_text(value.shape)}"))
         out.print(numbers, markup=False)
     elif hasattr(value, "mode"):

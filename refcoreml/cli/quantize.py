@@ -7,12 +7,13 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from refcoreml.cli.console import bytes_text, check_target, errors, out, print_json, shape_text, table
+from refcoreml.cli.console import bytes_text, check_target, errors, out, print_json, shape_text
 from refcoreml.errors import UsageError
 from refcoreml.model import load
 from refcoreml.quantization import MODES, WeightChange, dequantize_weights, quantize_weights, selectors, weight_changes
 from refcoreml.quantization.quantize import Chooser
 from refcoreml.quantization.schemes import Fit
+from refcoreml.reporting.tables import Table
 from refcoreml.storage.reading import read_json
 from refcoreml.values import reason
 
@@ -132,7 +133,8 @@ def _encoding(kind: str, bits: int) -> str:
 
 
 def _show(changes: list[WeightChange], sizes: tuple[int, int], path: str) -> None:
-    made = table("layer", "field", "shape", "weights", "before", "after ", *_NUMBERS[1:], right=_NUMBERS)
+    columns = ("layer", "field", "shape", "weights", "before", "after ")
+    made = Table(*columns, *_NUMBERS[1:], right=_NUMBERS, whole=("shape", "before", "after "))
     for change in changes:
         before, after = _encoding(change.before, change.bits_before), _encoding(change.after, change.bits_after)
         made.add_row(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from refcoreml.cli.compare import add_data_arguments, source
 from refcoreml.cli.console import errors, out
+from refcoreml.cli.custom import add_custom_argument, register
 from refcoreml.comparison.tasks import processes
 from refcoreml.errors import UsageError
 from refcoreml.reporting.plots import require_matplotlib
@@ -38,6 +40,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
     add_data_arguments(parser)
+    add_custom_argument(parser)
     parser.add_argument(
         "--bits", type=_numbers, default=(8, 6, 4, 3, 2, 1), metavar="LIST", help="such as 8,4,2 (default 8,6,4,3,2,1)"
     )
@@ -103,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         executor: Executor | None = None
         if options.jobs > 1:
-            executor = stack.enter_context(processes(options.jobs))
+            executor = stack.enter_context(processes(options.jobs, partial(register, options.custom)))
         stack.enter_context(bar)
         task = bar.add_task("", total=None)
         found = study(
@@ -125,6 +128,6 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         out.write(found.to_json())
     else:
-        out.write(f"{found}\n\n")
+        out.write(f"{found.table(out.width)}\n\n")
         out.print(f"report: {Path(options.output) / 'report.html'}", markup=False, soft_wrap=True)
     return 0

@@ -6,10 +6,11 @@ import argparse
 import math
 from typing import Any
 
-from refcoreml.cli.console import out, print_json, shape_text, table
+from refcoreml.cli.console import out, print_json, shape_text
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.kernels import half
 from refcoreml.model import load
+from refcoreml.reporting.tables import Table
 from refcoreml.statistics import BlobStatistics, blob_statistics
 
 _EPILOG = """\
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     first_bad: dict[str, Any] | None = None
     columns = [*_TEXTS, *_NUMBERS, *(_ROUNDING if options.precision == "float16" else ())]
-    made = table(*columns, right=("#", *_NUMBERS, *_ROUNDING))
+    made = Table(*columns, right=("#", *_NUMBERS, *_ROUNDING), whole=("shape",))
     for layer in model.trace(inputs):
         for blob, values in layer.outputs.items():
             found = blob_statistics(values, layer.computed[blob])
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
             rows.append(row)
             if found.bad and first_bad is None:
                 first_bad = row
-            made.add_row(*_cells(row, found)[: len(columns)], style="red" if found.bad else None)
+            made.add_row(*_cells(row, found)[: len(columns)], style="red" if found.bad else "")
     if options.json:
         print_json({"layers": rows, "first_bad": first_bad})
     else:

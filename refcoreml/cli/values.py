@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) ->
         choices=("fill", "fit", "crop"),
         help="bring pictures to the size that the model wants: fill (stretch), fit (black borders), crop (centre)",
     )
+    add_custom_argument(parser)
     if not precision:
         return
     parser.add_argument(
@@ -41,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) ->
         default="float32",
         help="arithmetic: float32 as a CPU (default), float64 as the oracle, float16 storage with float32 sums",
     )
-    add_custom_argument(parser)
 
 
 def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -24,12 +25,16 @@ from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.network import Event, Network, Step
 from refcoreml.reporting.results import Result, flat
 from refcoreml.reporting.samples import Sample, Source
-from refcoreml.reporting.tables import Text
+from refcoreml.reporting.tables import Text, shortened
 
 __all__ = ["LayerComparison", "compare_layers"]
 
 #: What makes layers of two networks the same: the blobs that they write.
 _Key: TypeAlias = "tuple[str, ...]"
+
+
+#: Cells of a name in a note.
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ class LayerComparison(Result):
             for row in self.layers
         ]
 
-    def table(self) -> str:
-        """The result as text for people."""
+    def table(self, width: int = sys.maxsize) -> str:
+        """The result as text for people, in tables of at most ``width``."""
         text = Text()
         for row in self.layers:
             text.add(
@@ -82,13 +87,15 @@ class LayerComparison(Result):
             )
         notes = [f"{self.samples} samples"]
         if worst := self.worst(3):
-            listed = ", ".join(f"{row.layer} ({row.own.snr:.2f} dB)" for row in worst if row.own)
+            listed = ", ".join(
+                f"{shortened(row.layer, _LONGEST_NAME)} ({row.own.snr:.2f} dB)" for row in worst if row.own
+            )
             notes.append(f"most error of their own: {listed}")
         if self.unmatched:
             notes.append(f"not in both networks, or of another shape: {', '.join(self.unmatched)}")
         if self.skipped:
             notes.append(f"skipped as broken: {', '.join(self.skipped)}")
-        return text.render() + "\n\n" + "\n".join(map(harmless, notes))
+        return text.render(width) + "\n\n" + "\n".join(map(harmless, notes))
 
     def plot(self, path: str | Path | None = None) -> Any:
         """A figure of own and accumulated SNR by layer; needs the extra ``plot``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -82,8 +83,8 @@ class Comparison(Result):
             for output in self.outputs
         ]
 
-    def table(self) -> str:
-        """The result as text for people."""
+    def table(self, width: int = sys.maxsize) -> str:
+        """The result as text for people, in tables of at most ``width``."""
         numbers, rates = Text(), Text()
         for output in self.outputs:
             if output.difference is not None:
@@ -103,7 +104,7 @@ class Comparison(Result):
                     f"{output.name}: {bad.nonfinite} elements are NaN or infinite and left out of the figures; "
                     f"{bad.nonfinite_differing} of them differ between the models"
                 )
-        return "\n\n".join(filter(None, [rates.render(), numbers.render(), "\n".join(map(harmless, notes))]))
+        return "\n\n".join(filter(None, [rates.render(width), numbers.render(width), "\n".join(map(harmless, notes))]))
 
     def plot(self, path: str | Path | None = None) -> Any:
         """A figure of agreement and SNR by output; needs the extra ``plot``.

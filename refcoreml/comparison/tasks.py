@@ -55,10 +55,21 @@ def as_finished(
             future.cancel()
 
 
-def processes(jobs: int) -> ProcessPoolExecutor:
-    """Return an executor of other processes, which end when this one does, however that is."""
+def processes(jobs: int, prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
+    """Return an executor of other processes, which end when this one does, however that is.
+
+    Args:
+        jobs: how many processes.
+        prepare: what each of them calls first, such as to register custom code; it is pickled.
+    """
     # A fresh start: a process with threads must not be forked.
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start, (prepare,))
+
+
+def _start(prepare: Callable[[], None] | None) -> None:
+    _end_with_parent()
+    if prepare is not None:
+        prepare()
 
 
 def _end_with_parent() -> None:

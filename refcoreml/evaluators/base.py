@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -130,6 +130,15 @@ def make_evaluator(spec: schema.Model, settings: Settings, where: str = "") -> E
         raise UnsupportedModelError(
             f"models of type {kind} can be inspected, but not run yet",
             where=where,
-            remedy=f"Types that run: {', '.join(settings.evaluators)}",
+            remedy=what_to_do([kind], settings),
         )
     return settings.evaluators[kind](spec, settings)
+
+
+def what_to_do(kinds: Iterable[str], settings: Settings) -> str:
+    """Return the remedy for models of types that have no evaluator."""
+    remedy = f"Types that run: {', '.join(settings.evaluators)}"
+    if "mlProgram" in kinds:
+        convert = 'coremltools.convert(..., convert_to="neuralnetwork")'
+        remedy = f"Convert the original model again with {convert}, without minimum_deployment_target. {remedy}"
+    return remedy

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
 from typing import Any
 
-from refcoreml.custom import ModelDescription, model_lines, parameter_values
+from refcoreml.custom import ModelDescription, model_lines, parameter_values, what_to_write
 from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError, within
 from refcoreml.evaluators.base import Check, Evaluator, Finish, Settings
 from refcoreml.features import check_value, given_form, read_features
@@ -46,8 +46,7 @@ class CustomModelEvaluator(Evaluator):
             raise UnsupportedModelError(
                 "needs code that is not registered",
                 where=self._where,
-                remedy="Complete these lines and run them before the model is loaded (on the command line: --custom "
-                f"FILE):\n\n{model_lines(message, description)}\n",
+                remedy=what_to_write([model_lines(message, description)]),
             )
         self._inputs = {feature.name: feature for feature in description.inputs}
         self._outputs = {feature.name: feature for feature in description.outputs}

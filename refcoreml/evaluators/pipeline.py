@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, within
-from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator
+from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
 from refcoreml.features import Feature, check_inputs, converted, given_form, read_features
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer, Step
@@ -119,7 +119,7 @@ class Pipeline(Evaluator):
             raise UnsupportedModelError(
                 f"{len(missing)} of {len(models)} models can be inspected, but not run yet: {', '.join(missing)}",
                 where=self._where,
-                remedy=f"Types that run: {', '.join(settings.evaluators)}",
+                remedy=what_to_do((kind for _, kind in kinds), settings),
             )
 
     def _check_source(self, feature: Feature, what: str, known: Mapping[str, Feature]) -> None:

@@ -6,7 +6,7 @@ from collections import ChainMap, Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from refcoreml.custom import layer_lines
+from refcoreml.custom import layer_lines, what_to_write
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.spec import schema
@@ -14,9 +14,6 @@ from refcoreml.spec.enums import undefined_enum
 
 #: How deep branches and loops may lie within one another. (Protobuf itself reads files to a depth of about 30.)
 DEEPEST_NESTING = 24
-
-#: For so many missing classes an error says what to write.
-_MOST_CLASSES = 5
 
 
 def checked_nodes(
@@ -111,7 +108,9 @@ def check_supported(nodes: Sequence[Node]) -> None:
     raise UnsupportedModelError(
         f"{len(missing) + len(without_code)} of {len(everything)} layers {verb}: {', '.join(parts)}",
         where=(missing or without_code)[0].where,
-        remedy="".join(_what_to_write([nodes[0] for nodes in wanted.values()])),
+        remedy=what_to_write(
+            [layer_lines(nodes[0].params, nodes[0].inputs, nodes[0].outputs) for nodes in wanted.values()]
+        ),
     )
 
 
@@ -120,15 +119,6 @@ def _lacks_code(node: Node) -> bool:
         return False
     node.require(bool(node.params.className), "has no className, so that nobody can know what to compute")
     return node.params.className not in node.custom_layers
-
-
-def _what_to_write(nodes: Sequence[Node]) -> Iterator[str]:
-    if nodes:
-        yield "Complete these lines and run them before the model is loaded (on the command line: --custom FILE):\n"
-    for node in nodes[:_MOST_CLASSES]:
-        yield f"\n{layer_lines(node.params, node.inputs, node.outputs)}\n"
-    if len(nodes) > _MOST_CLASSES:
-        yield f"\nand so on for the {len(nodes) - _MOST_CLASSES} other classes\n"
 
 
 #: Blobs that exist, with their producers. Each branch and each loop has a map of its own for those that it adds.

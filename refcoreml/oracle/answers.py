@@ -15,6 +15,7 @@ from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.features import Feature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
+from refcoreml.neuralnetwork.graph import flat, make_nodes
 from refcoreml.neuralnetwork.limits import Budget, Limits
 from refcoreml.neuralnetwork.network import existing
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
@@ -67,7 +68,7 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32
         Answers by output name.
 
     Raises:
-        UnsupportedModelError: no network, or one that draws random numbers.
+        UnsupportedModelError: no network, or one that draws random numbers or has custom layers.
         InputError: inputs that do not fit; or at which rounding may turn a branch or loop either way.
         InvalidModelError: the model breaks a rule, or an output does not have the form that it declares.
     """
@@ -124,6 +125,11 @@ def _evaluator(model: Any, spec: schema.Model, profile: Profile) -> NeuralNetwor
     kind = str(spec.WhichOneof("Type"))
     if kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
         raise UnsupportedModelError(f"bounds are known for networks, not for models of type {kind}")
+    for node in flat(make_nodes(getattr(spec, kind).layers, kind)):
+        if node.kind == "custom":  # registered or not
+            problem = f"runs the code of {node.params.className!r}, whose rounding errors nobody knows"
+            remedy = "Bounds are known where every layer is one of Core ML's own"
+            raise UnsupportedModelError(problem, where=node.where, remedy=remedy)
     if profile.storage.format != np.float32:
         spec = schema.Model.FromString(spec.SerializeToString())
         round_weights(getattr(spec, kind), profile.storage)

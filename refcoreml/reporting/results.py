@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -51,8 +52,8 @@ class Result:
         """Flat rows, for CSV."""
         raise NotImplementedError
 
-    def table(self) -> str:
-        """The result as text for people."""
+    def table(self, width: int = sys.maxsize) -> str:
+        """The result as text for people, in tables of at most ``width``."""
         raise NotImplementedError
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from refcoreml import values
 from refcoreml.errors import MalformedModelError, ModelNotFoundError, UnsupportedModelError, UsageError
 from refcoreml.spec import schema
+from refcoreml.spec.foreign import foreign_file, foreign_folder
 from refcoreml.storage.reading import (
     DATA_LIMIT,
     MODEL_LIMIT,
@@ -163,29 +164,23 @@ def check_model(model: schema.Model, name: str = "", data: bytes = b"") -> schem
         MalformedModelError: it has no version or no type.
     """
     version = model.specificationVersion
-    if version > NEWEST_SPECIFICATION:
+    guess = _guess(data) if model.WhichOneof("Type") is None else ""
+    if version > NEWEST_SPECIFICATION and not guess:
         raise UnsupportedModelError(
             f"specification version {version}, the newest known here is {NEWEST_SPECIFICATION}",
             where=name,
             remedy="A newer refcoreml may read it",
         )
     if version < 1 or model.WhichOneof("Type") is None:
-        missing = "no specification version" if version < 1 else "no model type"
-        raise MalformedModelError(f"not a Core ML model: it has {missing}{_guess(data)}", where=name)
+        missing = "it has no specification version" if version < 1 else "it has no model type"
+        raise MalformedModelError(f"not a Core ML model{guess or f': {missing}'}", where=name)
     return model
 
 
 def _guess(data: bytes) -> str:
     """What the file may be instead, for the message."""
-    known = {
-        b"PK\x03\x04": "a zip archive, unpack it first",
-        b"version https://git-lfs": "a Git LFS pointer, fetch the file itself with 'git lfs pull'",
-        b"\x89HDF": "an HDF5 file, perhaps a Keras model",
-        b"\x80": "a Python pickle, perhaps a PyTorch checkpoint",
-        b"<": "XML or HTML, perhaps a failed download",
-        b"{": "JSON",
-    }
-    return next((f"; it looks like {what}" for magic, what in known.items() if data.startswith(magic)), "")
+    found = foreign_file(data)
+    return f"; it looks like {found}" if found else ""
 
 
 def _read_folder(path: Path) -> ModelFile:
@@ -250,10 +245,11 @@ def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
             where=str(folder),
             remedy="Load the .mlmodel or .mlpackage that it was compiled from",
         )
+    found = foreign_folder(folder)
     return MalformedModelError(
-        f"a folder without {_MANIFEST}, so not a model package",
+        f"a folder without {_MANIFEST}, so not a model package{f'; it looks like {found}' if found else ''}",
         where=str(folder),
-        remedy="Give the .mlpackage folder itself",
+        remedy="" if found else "Give the .mlpackage folder itself",
     )
 
 

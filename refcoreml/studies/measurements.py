@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,12 +57,12 @@ class Measurements(Result):
         names = ("name", "size", "samples", "skipped", "layers", "select", "records", "plan")
         return {name: plain(getattr(self, name)) for name in names}
 
-    def table(self) -> str:
-        """The sweep, and the plan if there is one, as text for people."""
+    def table(self, width: int = sys.maxsize) -> str:
+        """The sweep, and the plan if there is one, as text for people, in a table of at most ``width``."""
         text = Text()
         for record in [*self.of_kind("sweep"), *([self.plan] if self.plan else [])]:
             text.add(cells(record))
-        return f"{text.render()}\n\n{self.name}: {self.size:,} bytes; {self.samples} samples"
+        return f"{text.render(width)}\n\n{self.name}: {self.size:,} bytes; {self.samples} samples"
 
     def planned_model(self) -> Model:
         """The model quantized as the plan says.

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from refcoreml import build
-from refcoreml.cli.main import INTERNAL
+from refcoreml.cli.exits import INTERNAL
 
 ESCAPES = ("\x1b", "\x9b", "\u202e", "\u2028", "\x07")
 EVIL = "a\x1b[2J\x9b31m\u202e\u2028\x07\nb"

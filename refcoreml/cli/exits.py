@@ -1,0 +1,58 @@
+"""The exit codes of all commands, and how they are explained."""
+
+from __future__ import annotations
+
+from refcoreml.errors import (
+    InputError,
+    InternalError,
+    InvalidModelError,
+    MalformedModelError,
+    ModelNotFoundError,
+    RefCoreMLError,
+    UnsupportedModelError,
+    UsageError,
+)
+
+CHECK_FAILED = 1
+USAGE = 2
+BAD_MODEL = 3
+UNSUPPORTED = 4
+OTHER = 5
+#: The implementation that ``conformance run`` tests does not work at all.
+SMOKE_FAILED = 6
+#: EX_SOFTWARE of sysexits.h.
+INTERNAL = 70
+INTERRUPTED = 130
+
+MEANINGS = {
+    0: "success, also when the reader of the output has gone, as in '| head'",
+    CHECK_FAILED: "a check failed: a NaN in trace, a limit of compare, a conformance case, an oracle without bounds",
+    USAGE: "wrong arguments or inputs, a file that does not exist included",
+    BAD_MODEL: "no Core ML model, or a damaged or invalid one",
+    UNSUPPORTED: "a valid model that refcoreml cannot run, or not without code of yours (--custom)",
+    OTHER: "any other failure: the disk, the memory, code of your own",
+    SMOKE_FAILED: "conformance run: the implementation did not return the smoke case correctly",
+    INTERNAL: "a fault of refcoreml (REFCOREML_TRACEBACK=1 shows where)",
+    INTERRUPTED: "interrupted",
+}
+
+_BY_ERROR: list[tuple[type[RefCoreMLError], int]] = [
+    (UsageError, USAGE),
+    (InputError, USAGE),
+    (ModelNotFoundError, USAGE),
+    (MalformedModelError, BAD_MODEL),
+    (InvalidModelError, BAD_MODEL),
+    (UnsupportedModelError, UNSUPPORTED),
+    (InternalError, INTERNAL),
+    (RefCoreMLError, OTHER),
+]
+
+
+def code_of(error: RefCoreMLError) -> int:
+    """Return the exit code for an error, by whose fault it is."""
+    return next(code for kind, code in _BY_ERROR if isinstance(error, kind))
+
+
+def explained() -> str:
+    """Return the codes and their meanings as lines of text."""
+    return "exit codes:\n" + "".join(f"  {code:>3}  {meaning}\n" for code, meaning in MEANINGS.items())
