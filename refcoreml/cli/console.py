@@ -26,12 +26,18 @@ class SafeConsole(Console):
     files all the same, and ends with its own exit code.
     """
 
+    def __init__(self, *, width: int | None = None, **options: Any) -> None:
+        super().__init__(highlight=False, **options)
+        self._given_width = width
+
     @property
     def size(self) -> ConsoleDimensions:
         """The size to print for: that of the terminal, or `_PIPE_WIDTH`; ``COLUMNS`` comes before both."""
         width, height = super().size
         asked = os.environ.get("COLUMNS", "")
-        if asked.isdecimal() and int(asked[:6]) > 0:
+        if self._given_width is not None:
+            width = self._given_width
+        elif asked.isdecimal() and int(asked[:6]) > 0:
             width = int(asked[:6])
         elif not self.is_terminal:
             width = _PIPE_WIDTH
@@ -83,8 +89,8 @@ class SafeConsole(Console):
             os.close(nowhere)
 
 
-out = SafeConsole(highlight=False)
-errors = SafeConsole(stderr=True, highlight=False)
+out = SafeConsole()
+errors = SafeConsole(stderr=True)
 
 
 def check_target(path: str | Path | None, *suffixes: str) -> None:

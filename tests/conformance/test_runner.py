@@ -12,9 +12,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from rich.console import Console
 
 from refcoreml.cli import conformance as cli
+from refcoreml.cli.console import SafeConsole
 from refcoreml.cli.main import main
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
@@ -452,7 +452,7 @@ def test_counts_are_shown_at_every_width(width, monkeypatch):
     statuses += [status for status in report.STATUSES if status not in statuses]
     text = io.StringIO()
     for name in ("out", "errors"):
-        monkeypatch.setattr(cli, name, Console(file=text, width=width))
+        monkeypatch.setattr(cli, name, SafeConsole(file=text, width=width))
     cli._show([result(number, status) for number, status in enumerate(statuses)], "fp16/acc16", [])
     rows = [line.split() for line in text.getvalue().splitlines()]
     total = next(row for row in rows if row[:1] == ["all"])
