@@ -3,12 +3,10 @@
 Run ``python benchmarks/compare.py --help``. See README.md in this folder for what is measured and how.
 """
 
-# ruff: noqa: E402 (thread pools read the environment when they are loaded)
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,11 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-THREADS = "2"
-if __name__ == "__main__":
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = THREADS
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+from measuring import PAUSE, THREADS, table  # isort: skip
 
 import networks
 import numpy as np
@@ -39,8 +33,6 @@ ALLOWED = {
     "resnet50": {"torch": 1.0, "onnxruntime": 1.6},
     "mobilenet": {"onnxruntime": 4.0},
 }
-#: Threads that wait in a loop for the runtime's next call go to sleep in this time, in seconds.
-PAUSE = 0.05
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -50,9 +42,9 @@ def runtimes(description: networks.Description) -> dict[str, Run]:
     import onnxruntime
     import torch
 
-    torch.set_num_threads(int(THREADS))
+    torch.set_num_threads(THREADS)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(THREADS)
+    options.intra_op_num_threads = THREADS
     session = onnxruntime.InferenceSession(networks.onnx(description), options, providers=["CPUExecutionProvider"])
     model = load(networks.coreml(description))
     return {
@@ -187,13 +179,6 @@ def in_new_process(name: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--memory", name]
     result: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return result
-
-
-def table(rows: list[list[str]]) -> str:
-    """Columns of text, the first to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
-    return "\n".join(lines) + "\n"
 
 
 def show(report: dict[str, Any]) -> None:

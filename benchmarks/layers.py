@@ -3,29 +3,20 @@
 Run ``python benchmarks/layers.py --help``. See README.md in this folder for what is measured and how.
 """
 
-# ruff: noqa: E402 (thread pools read the environment when they are loaded)
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-THREADS = "2"
-if __name__ == "__main__":
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = THREADS
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+from measuring import PAUSE, THREADS, table  # isort: skip
 
 import numpy as np
-from compare import PAUSE, table
 
 from refcoreml import build
 from refcoreml.neuralnetwork.network import Network
@@ -299,7 +290,7 @@ def main() -> None:
         parser.error(f"unknown layers {', '.join(unknown)}")
     import torch
 
-    torch.set_num_threads(int(THREADS))
+    torch.set_num_threads(THREADS)
     report: dict[str, Any] = {"layers": {name: measure(CASES[name](), options.rounds) for name in names}}
     if any(name.startswith("softmax") for name in names):
         report["exponentials"] = exponentials()

@@ -5,11 +5,10 @@ refcoreml conformance run --python conformance/sessions/onnxruntime_layers.py --
 
 import numpy as np
 import onnxruntime
+from one_layer import only_layer
 from onnx import TensorProto, helper, numpy_helper
 
 from refcoreml.conformance import Rejected
-from refcoreml.errors import MalformedModelError
-from refcoreml.spec.files import read_model
 
 #: Layers without parameters and without a rule that ONNX does not have, too.
 SAME = {
@@ -27,14 +26,9 @@ REDUCTIONS = {
 
 
 def prepare(model):
-    try:
-        spec = read_model(model).spec
-    except MalformedModelError as error:
-        raise Rejected(str(error)) from error
-    layers = spec.neuralNetwork.layers
-    if len(layers) != 1 or len(layers[0].input) != len(spec.description.input):
-        raise NotImplementedError("networks of one layer")
-    (layer,) = layers
+    spec, layer = only_layer(model)
+    if len(layer.input) != len(spec.description.input):
+        raise NotImplementedError("inputs that the layer does not read")
     kind = layer.WhichOneof("layer")
     p, constants, attributes = getattr(layer, kind or "copy"), [], {}
     operator = SAME.get(kind, "")

@@ -8,11 +8,10 @@ does not support.
 
 import numpy as np
 import torch
+from one_layer import only_layer
 from torch.nn import functional
 
 from refcoreml.conformance import Rejected
-from refcoreml.errors import MalformedModelError
-from refcoreml.spec.files import read_model
 
 
 def _float_weights(message, shape):
@@ -180,15 +179,10 @@ def _unsupported(what):
 
 
 def prepare(model):
-    try:
-        spec = read_model(model).spec
-    except MalformedModelError as error:
-        raise Rejected(str(error)) from error
-    layers = spec.neuralNetwork.layers
-    if len(layers) != 1 or layers[0].WhichOneof("layer") not in LAYERS:
-        raise NotImplementedError("networks of one layer that torch shares")
-    (layer,) = layers
+    spec, layer = only_layer(model)
     kind = layer.WhichOneof("layer")
+    if kind not in LAYERS:
+        raise NotImplementedError("layers that torch does not have")
     known = {feature.name for feature in spec.description.input}
     if not known.issuperset(layer.input) or list(layer.output) != [feature.name for feature in spec.description.output]:
         raise Rejected("a blob is used or wanted that nothing produces")

@@ -18,9 +18,9 @@ of it; the samples are interpolated to 32 x 32 pixels.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 import refcoreml
@@ -37,21 +35,11 @@ from refcoreml import build
 from refcoreml.demo import IMAGE_SIZE, digit_image
 from refcoreml.spec import schema
 
-SPLIT_SEED = 0
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from digit_networks import SCALE, carried, compare, describe, digits_split, parameter, softmax_error
+
 TRAINING_SEED = 0
-HELD_OUT = 360  # 20 %, in every class; the same people wrote both parts
 EPOCHS, BATCH = 40, 64
-
-#: One gray level, as Core ML's preprocessing stores it.
-SCALE = float(np.float32(1 / 255))
-
-
-def digits_split() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Counts [N, 8, 8] for training and for the test, then the labels of both."""
-    data = load_digits()
-    counts, labels = data.images.astype(np.uint8), data.target
-    parts = train_test_split(counts, labels, test_size=HELD_OUT, stratify=labels, random_state=SPLIT_SEED)
-    return parts[0], parts[1], parts[2], parts[3]
 
 
 def pixels(counts: NDArray[Any]) -> Tensor:
@@ -143,33 +131,12 @@ def to_core_ml(network: nn.Sequential) -> schema.Model:
     )
     net.add("softmax", name="softmax", outputs="probabilities")
     spec = net.spec()
-    describe(spec.description)
-    return spec
-
-
-def parameter(values: Tensor | None) -> NDArray[Any]:
-    """The values of a parameter that the layer is known to have."""
-    assert values is not None
-    return np.asarray(values.detach().numpy())
-
-
-def describe(description: schema.ModelDescription) -> None:
-    """Fills in what a reader of the model file wants to know."""
-    about = {
-        "image": "One digit, light on black, 32 x 32, about filling the height",
-        "probabilities": "How likely each digit is",
-        "classLabel": "The most likely digit",
-    }
-    for feature in [*description.input, *description.output]:
-        feature.shortDescription = about[feature.name]
-    metadata = description.metadata
-    metadata.shortDescription = "Tells handwritten digits apart, with 23,000 weights"
-    metadata.versionString = "1"
-    metadata.author = "The refcoreml project"
-    metadata.license = (
-        "BSD-3-Clause. Trained on Optical Recognition of Handwritten Digits by E. Alpaydin and C. Kaynak (1998), "
-        "UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0"
+    describe(
+        spec.description,
+        "One digit, light on black, 32 x 32, about filling the height",
+        "Tells handwritten digits apart, with 23,000 weights",
     )
+    return spec
 
 
 def probabilities(network: nn.Sequential, images: Tensor) -> NDArray[Any]:
@@ -182,43 +149,12 @@ def rounding_bound(network: nn.Sequential, images: Tensor, roundoff: float) -> N
     """How far two computations of the probabilities may differ, both with that unit roundoff, summing in any order.
 
     A sum of n terms is off by at most g(n) * (sum(|w| * |x|) + |b|), g(n) = n u / (1 - n u); errors of x pass through
-    |w|; ReLU and maximum add none. Softmax turns an error d of the logits into a factor of exp(2 d), to which the
-    subtraction of the maximum, two exponentials (4 units in the last place each), the sum of ten and the division add
-    theirs.
+    |w|; ReLU and maximum add none; for softmax see `softmax_error`.
     """
     x = images.double() * SCALE
-    error = roundoff * x
     with torch.no_grad():
-        for layer in network.double():
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                terms = layer.weight[0].numel() + 1
-                positive = copy.deepcopy(layer)
-                for values in positive.parameters():
-                    values.abs_()
-                made = positive(x.abs() + 2 * error) * (terms * roundoff / (1 - terms * roundoff))
-                parameter(positive.bias)[:] = 0
-                error = positive(error) + made
-            elif not isinstance(layer, nn.ReLU):
-                error = layer(error)
-            x = layer(x)
-        spread = (x.amax(1) - x.amin(1))[:, None]
-        exponent = 2 * (error.amax(1, keepdim=True) + roundoff * spread) + 27 * roundoff
-        return np.asarray((2 * x.softmax(1) * exponent.expm1()).numpy())
-
-
-def compare(network: nn.Sequential, model: Path, counts: NDArray[Any]) -> None:
-    """Holds refcoreml's probabilities against PyTorch's, in single and in double precision."""
-    images = pixels(counts)
-    inputs = [{"image": digit_image(digit)} for digit in counts]
-    for precision, dtype in (("float32", torch.float32), ("float64", torch.float64)):
-        outputs = refcoreml.load(model, precision=precision).predict(inputs)
-        ours = np.array([[output["probabilities"][digit] for digit in range(10)] for output in outputs])
-        theirs = probabilities(network, images.to(dtype))
-        difference = np.abs(ours - theirs)
-        bound = rounding_bound(network, images, torch.finfo(dtype).eps / 2)
-        assert (difference <= bound).all(), f"{precision}: off by {(difference / bound).max():.2g} times the bound"
-        assert (ours.argmax(1) == theirs.argmax(1)).all(), f"{precision}: the labels differ"
-        print(f"{precision}: off PyTorch by at most {difference.max():.1e}, allowed {bound.max():.1e}; same labels")
+        logits, error = carried(network.double(), x, roundoff * x, roundoff)
+        return np.asarray(softmax_error(logits, error, roundoff).numpy())
 
 
 def write_samples(folder: Path, counts: NDArray[Any], labels: NDArray[Any], confidence: NDArray[Any]) -> None:
@@ -249,7 +185,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     model = folder / "digits.mlmodel"
     refcoreml.load(to_core_ml(network)).save(model)
-    compare(network, model, test_counts)
+    images = pixels(test_counts)
+    compare(
+        model,
+        [digit_image(digit) for digit in test_counts],
+        lambda dtype: probabilities(network, images.to(dtype)),
+        lambda roundoff: rounding_bound(network, images, roundoff),
+    )
 
     outputs = refcoreml.load(model).predict([{"image": digit_image(digit)} for digit in test_counts])
     right = sum(output["classLabel"] == label for output, label in zip(outputs, test_labels, strict=True))

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,8 +30,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,17 +37,16 @@ import refcoreml
 from refcoreml import build
 from refcoreml.spec import schema
 
-SPLIT_SEED, TRAINING_SEED, TEST_SEED = 0, 1, 2
-HELD_OUT = 360
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from digit_networks import HELD_OUT, SCALE, carried, compare, describe, digits_split, parameter, softmax_error
+
+TRAINING_SEED, TEST_SEED = 1, 2
 #: The picture, and what the classifier of the transformer sees of it.
 SIZE, LOOK = 40, 20
 FRAGMENTS = 4
 EPOCHS, BATCH = 100, 64
 #: So many held-out pictures are kept with what PyTorch computes for them.
 KEPT, KEPT_LOOKS = 40, 3
-
-#: One gray level, as Core ML's preprocessing stores it.
-SCALE = float(np.float32(1 / 255))
 
 
 class SpatialTransformer(nn.Module):
@@ -116,13 +114,11 @@ def base_grid() -> Tensor:
 # --- the data --------------------------------------------------------------------------------------------------------
 
 
-def digits_split() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def digit_tensors() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Digits [N, 1, 8, 8], 0 to 1, for training and for the test, then the labels of both."""
-    data = load_digits()
-    images, labels = (data.images / 16).astype(np.float32)[:, None], data.target
-    parts = train_test_split(images, labels, test_size=HELD_OUT, stratify=labels, random_state=SPLIT_SEED)
-    first, second, third, fourth = map(torch.from_numpy, parts)
-    return first, second, third, fourth
+    *counts, labels, test_labels = digits_split()
+    images, test_images = (torch.from_numpy((part / 16).astype(np.float32)[:, None]) for part in counts)
+    return images, test_images, torch.from_numpy(labels), torch.from_numpy(test_labels)
 
 
 def distorted(digits: Tensor, generator: torch.Generator) -> Tensor:
@@ -158,7 +154,7 @@ def distorted(digits: Tensor, generator: torch.Generator) -> Tensor:
 
 def held_out() -> tuple[Tensor, Tensor]:
     """The test: distorted pictures of digits that training never saw, and their labels."""
-    _, digits, _, labels = digits_split()
+    _, digits, _, labels = digit_tensors()
     return distorted(digits, torch.Generator().manual_seed(TEST_SEED)), labels
 
 
@@ -219,7 +215,11 @@ def to_core_ml(network: SpatialTransformer) -> schema.Model:
     logits = add_layers(net, network.tell, "tell", "look")
     net.add("softmaxND", name="softmax", inputs=logits, outputs="probabilities", axis=-1)
     spec = net.spec()
-    describe(spec.description)
+    describe(
+        spec.description,
+        "One digit, light on black, somewhere among fragments of others",
+        "Finds a distorted digit, looks at it through a grid, and tells which it is",
+    )
     return spec
 
 
@@ -278,31 +278,6 @@ def from_core_ml(spec: schema.Model) -> SpatialTransformer:
     return network
 
 
-def parameter(values: Tensor | None) -> NDArray[Any]:
-    """The values of a parameter that the layer is known to have."""
-    assert values is not None
-    return np.asarray(values.detach().numpy())
-
-
-def describe(description: schema.ModelDescription) -> None:
-    """Fills in what a reader of the model file wants to know."""
-    about = {
-        "image": "One digit, light on black, somewhere among fragments of others",
-        "probabilities": "How likely each digit is",
-        "classLabel": "The most likely digit",
-    }
-    for feature in [*description.input, *description.output]:
-        feature.shortDescription = about[feature.name]
-    metadata = description.metadata
-    metadata.shortDescription = "Finds a distorted digit, looks at it through a grid, and tells which it is"
-    metadata.versionString = "1"
-    metadata.author = "The refcoreml project"
-    metadata.license = (
-        "BSD-3-Clause. Trained on Optical Recognition of Handwritten Digits by E. Alpaydin and C. Kaynak (1998), "
-        "UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0"
-    )
-
-
 # --- PyTorch's word ---------------------------------------------------------------------------------------------------
 
 
@@ -343,43 +318,19 @@ def rounding_bounds(
         seen_error = (slopes * place_error).sum(1) + image_error.amax((1, 2, 3)) + 11 * roundoff * x.amax((1, 2, 3))
         seen = network.look(x)
         logits, error = carried(network.tell, seen, seen_error[:, None, None, None].expand_as(seen), roundoff)
-        spread = (logits.amax(1) - logits.amin(1))[:, None]
-        exponent = 2 * (error.amax(1, keepdim=True) + roundoff * spread) + 27 * roundoff
-        bounds = 2 * grid_error.amax((1, 2)), 2 * seen_error, 2 * logits.softmax(1) * exponent.expm1()
+        bounds = 2 * grid_error.amax((1, 2)), 2 * seen_error, softmax_error(logits, error, roundoff)
         places, seen_bound, probability = (np.asarray(bound.numpy()) for bound in bounds)
         return places, seen_bound, probability
 
 
-def carried(layers: nn.Sequential, x: Tensor, error: Tensor, roundoff: float) -> tuple[Tensor, Tensor]:
-    """What layers make of numbers and of their errors."""
-    for layer in layers:
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            terms = layer.weight[0].numel() + 1
-            positive = copy.deepcopy(layer)
-            for values in positive.parameters():
-                values.abs_()
-            made = positive(x.abs() + 2 * error) * (terms * roundoff / (1 - terms * roundoff))
-            parameter(positive.bias)[:] = 0
-            error = positive(error) + made
-        elif not isinstance(layer, nn.ReLU):
-            error = layer(error)
-        x = layer(x)
-    return x, error
-
-
-def compare(network: SpatialTransformer, model: Path, pictures: Tensor) -> None:
-    """Holds refcoreml's probabilities against PyTorch's, in single and in double precision."""
-    inputs = [{"image": Image.fromarray(picture[0].numpy().astype(np.uint8))} for picture in pictures]
-    for precision, dtype in (("float32", torch.float32), ("float64", torch.float64)):
-        outputs = refcoreml.load(model, precision=precision).predict(inputs)
-        ours = np.array([[output["probabilities"][digit] for digit in range(10)] for output in outputs])
-        theirs = probabilities(network, pictures.to(dtype))
-        difference = np.abs(ours - theirs)
-        _, _, bound = rounding_bounds(network, pictures, torch.finfo(dtype).eps / 2)
-        assert (difference <= bound).all(), f"{precision}: off by {(difference / bound).max():.2g} times the bound"
-        assert (ours.argmax(1) == theirs.argmax(1)).all(), f"{precision}: the labels differ"
-        allowed = min(bound.max(), 1)
-        print(f"{precision}: off PyTorch by at most {difference.max():.1e}, allowed {allowed:.1e}; same labels")
+def judge(network: SpatialTransformer, model: Path, pictures: Tensor) -> None:
+    """Compare refcoreml's probabilities with PyTorch's."""
+    compare(
+        model,
+        [Image.fromarray(picture[0].numpy().astype(np.uint8)) for picture in pictures],
+        lambda dtype: probabilities(network, pictures.to(dtype)),
+        lambda roundoff: rounding_bounds(network, pictures, roundoff)[2],
+    )
 
 
 def expected(network: SpatialTransformer, pictures: Tensor, labels: Tensor) -> dict[str, NDArray[Any]]:
@@ -409,7 +360,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder: Path = parser.parse_args(arguments).folder
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the same order of every sum in every run
-    digits, _, labels, _ = digits_split()
+    digits, _, labels, _ = digit_tensors()
     pictures, test_labels = held_out()
     right = {}
     for name, make in (("with", SpatialTransformer), ("without", lambda: make_classifier(SIZE))):
@@ -423,7 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name == "with":
             model = folder / "spatial_transformer.mlmodel"
             refcoreml.load(to_core_ml(network)).save(model)
-            compare(network, model, pictures)
+            judge(network, model, pictures)
             np.savez_compressed(folder / "expected.npz", **expected(network, pictures[:KEPT], test_labels[:KEPT]))
             print(f"wrote {model}, {model.stat().st_size:,} bytes")
 

@@ -1,0 +1,23 @@
+"""What benchmarks share. Import it before anything else: thread pools read the environment when they are loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+#: Threads of every library that is measured.
+THREADS = 2
+#: Threads that wait in a loop for the runtime's next call go to sleep in this time, in seconds.
+PAUSE = 0.05
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = str(THREADS)
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+
+
+def table(rows: list[list[str]]) -> str:
+    """Columns of text, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+    return "\n".join(lines) + "\n"
