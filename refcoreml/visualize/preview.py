@@ -190,7 +190,7 @@ def _planes(value: Any) -> NDArray[Any]:
 
 
 def _draw_segments(scores: NDArray[Any], photo: Image.Image | None, description: schema.ModelDescription) -> Preview:
-    classes = scores.argmax(0) if len(scores) > 1 else np.rint(scores[0]).astype(np.int64)
+    classes = scores.argmax(0) if len(scores) > 1 else np.rint(np.clip(scores[0], -1, 0x10000)).astype(np.int64)
     if len(scores) == 1 and (np.abs(scores[0] - classes) > 1e-3).any():  # the probability of a foreground
         if (scores[0] < 0).any() or (scores[0] > 1).any():
             raise InputError("the output holds neither whole numbers nor probabilities", remedy="Add --as heat")

@@ -110,3 +110,10 @@ def test_a_wrong_target_or_output_is_said_before_anything_is_computed(tmp_path, 
     assert main(["preview", model, "--input", scene, "-o", str(tmp_path / "a.gif")]) == 2
     assert main(["preview", model, "--input", scene, "-o", str(tmp_path / "a.png"), "--show", "q"]) == 2
     assert "no output 'q'" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("value", [3e38, -3e38, 2.0**70])
+def test_classes_beyond_all_integers_are_refused_without_a_warning(value):
+    with pytest.raises(InputError):
+        draw(np.full((4, 8), value, np.float32), None, schema.ModelDescription(), kind="segments")
