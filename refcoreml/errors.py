@@ -118,3 +118,10 @@ class CallbackError(RefCoreMLError):
 
 class InternalError(RefCoreMLError):
     """refcoreml failed on a model that it had accepted: a defect of refcoreml, worth a report."""
+
+
+class RefCoreMLWarning(UserWarning):
+    """Something in a model or in its outputs that runs, but deserves a look."""
+
+    def __str__(self) -> str:
+        return harmless(super().__str__(), keep="\n")

@@ -186,3 +186,27 @@ def test_nobody_asks_for_the_class_of_an_evaluator() -> None:
         if asks_for_an_evaluator(node)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def compares_kinds_of_features(node: ast.AST) -> bool:
+    """Whether this compares ``kind`` with the name of a kind of feature."""
+    if not isinstance(node, ast.Compare):
+        return False
+    sides = (node.left, *node.comparators)
+    asked = any(isinstance(side, ast.Attribute) and side.attr == "kind" for side in sides)
+    names = {part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)}
+    kinds = {"int64", "double", "string", "image", "array", "dictionary", "sequence", "state"}
+    return asked and bool(names & kinds)
+
+
+def test_what_depends_on_the_kind_of_a_feature_is_in_the_class_of_the_kind() -> None:
+    for text in ('feature.kind == "image"', 'x.kind in ("int64", "double")', '"array" != model.inputs[0].kind'):
+        assert compares_kinds_of_features(ast.parse(text, mode="eval").body)
+    assert not compares_kinds_of_features(ast.parse('encoding.kind == "linear"', mode="eval").body)
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if compares_kinds_of_features(node)
+    ]
+    assert not wrong, "\n".join(wrong)

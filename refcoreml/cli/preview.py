@@ -10,6 +10,7 @@ from refcoreml import values
 from refcoreml.cli.console import check_target, out, print_json
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import InputError, UsageError, harmless
+from refcoreml.features import ImageFeature
 from refcoreml.model import Model, load
 from refcoreml.storage.reading import open_file
 from refcoreml.storage.writing import write_picture
@@ -95,7 +96,7 @@ def _photo(model: Model, inputs: dict[str, Any], options: argparse.Namespace) ->
     """
     from PIL import Image
 
-    images = [feature.name for feature in model.inputs if feature.kind == "image" and feature.name in inputs]
+    images = [feature.name for feature in model.inputs if isinstance(feature, ImageFeature) and feature.name in inputs]
     path = options.photo
     if path is None and options.resize in (None, "fill") and len(images) == 1 and len(options.input) == 1:
         path = options.input[0].removeprefix(f"{images[0]}=")

@@ -89,9 +89,9 @@ def _read(path: str) -> Any:
 def _value(feature: features.Feature, value: Any, resize: Any) -> Any:
     if not isinstance(value, str):
         return value
-    if feature.kind == "image":
+    if isinstance(feature, features.ImageFeature):
         return read_image(feature, value, resize)
-    if feature.kind == "string":
+    if isinstance(feature, features.StringFeature):
         return value
     suffix = Path(value).suffix
     if suffix not in (".npy", ".npz", ".json"):
@@ -118,9 +118,9 @@ def _literal(feature: features.Feature, text: str) -> Any:
 
 def _typed(feature: features.Feature, value: Any) -> Any:
     """A value from JSON: a number is an array of one, and the keys of a dictionary may be integers."""
-    if feature.kind == "array" and isinstance(value, (int, float)):
+    if isinstance(feature, features.ArrayFeature) and isinstance(value, (int, float)):
         return [value]
-    if feature.kind == "dictionary" and feature.element == "Int64" and isinstance(value, dict):
+    if isinstance(feature, features.DictionaryFeature) and feature.element == "Int64" and isinstance(value, dict):
         return {int(key) if _is_integer(key) else key: item for key, item in value.items()}
     return value
 

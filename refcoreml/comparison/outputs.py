@@ -28,7 +28,16 @@ from refcoreml.comparison.metrics import (
 )
 from refcoreml.comparison.tasks import pack, unpack
 from refcoreml.errors import InputError, UsageError, harmless
-from refcoreml.features import Feature, Resize
+from refcoreml.features import (
+    ArrayFeature,
+    DictionaryFeature,
+    Feature,
+    ImageFeature,
+    Int64Feature,
+    Resize,
+    SequenceFeature,
+    StringFeature,
+)
 from refcoreml.kernels._types import Array
 from refcoreml.model import Model, as_model
 from refcoreml.reporting.results import Result, flat
@@ -269,19 +278,23 @@ class Comparer:
                     f"the types differ: {feature.describe()} and {others[feature.name].describe()}",
                     where=f"output {feature.name!r}",
                 )
-        known = {feature.name for feature in self.outputs if feature.kind == "array"}
+        known = {feature.name for feature in self.outputs if isinstance(feature, ArrayFeature)}
         self._scores = set(values.texts(scores, values.argument("scores")))
         for name in self._scores - known:
             raise UsageError(f"the models have no array output {name!r} to take as scores", where="scores")
         predicted = reference.spec.description.predictedFeatureName
-        kinds = {feature.name: feature.kind for feature in self.outputs}
-        self._label = predicted if kinds.get(predicted) in ("string", "int64") else None
+        labels = {feature.name for feature in self.outputs if isinstance(feature, (StringFeature, Int64Feature))}
+        self._label = predicted if predicted in labels else None
 
     def require_use_of_labels(self) -> None:
         """Raises `UsageError` if no output has classes that a true label could be compared with."""
-        rated = self._label is not None or self._scores or any(output.kind == "dictionary" for output in self.outputs)
+        rated = (
+            self._label is not None
+            or self._scores
+            or any(isinstance(output, DictionaryFeature) for output in self.outputs)
+        )
         if not rated:
-            arrays = [output.name for output in self.outputs if output.kind == "array"]
+            arrays = [output.name for output in self.outputs if isinstance(output, ArrayFeature)]
             raise UsageError(
                 "there are true labels, but no output has classes",
                 where="labels",
@@ -337,11 +350,10 @@ class Comparer:
         )
 
     def _empty(self, feature: Feature) -> OutputSums:
-        if feature.kind in ("string", "sequence") or feature.name == self._label:
+        if isinstance(feature, (StringFeature, SequenceFeature)) or feature.name == self._label:
             return OutputSums()
-        return OutputSums(
-            DifferenceSums(255.0 if feature.kind == "image" and "Float16" not in feature.element else None)
-        )
+        bytes_ = isinstance(feature, ImageFeature) and not feature.half
+        return OutputSums(DifferenceSums(255.0 if bytes_ else None))
 
     def _add(self, feature: Feature, sample: Sample, reference: Any, result: Any, sums: OutputSums) -> None:
         place = f"output {feature.name!r} of sample {sample.name!r}"
@@ -352,19 +364,19 @@ class Comparer:
                     counts.setdefault(1, RateCount()).add(str(label) == str(sample.label))
             return
         names: Sequence[Any] | None = None
-        if feature.kind == "dictionary":
+        if isinstance(feature, DictionaryFeature):
             names = list(reference)
             if set(names) != set(result):
                 raise UsageError(f"the labels differ: {_some(names)}, and {_some(list(result))}", where=place)
             reference, result = (np.array([scores[name] for name in names]) for scores in (reference, result))
-        elif feature.kind == "image":
+        elif isinstance(feature, ImageFeature):
             reference, result = decode_image(reference), decode_image(result)
         else:
             reference, result = np.asarray(reference), np.asarray(result)
         if reference.shape != result.shape:
             raise InputError(f"the shapes differ: {reference.shape} and {result.shape}", where=place)
         sums.difference.add(reference, result, sample.name)
-        if feature.kind == "dictionary" or feature.name in self._scores:
+        if isinstance(feature, DictionaryFeature) or feature.name in self._scores:
             self._rank(names, sample, reference.reshape(-1), result.reshape(-1), sums)
 
     def _rank(
@@ -396,7 +408,7 @@ def _check_inputs(reference: Model, candidate: Model) -> None:
     for name in {**mine, **others}:
         one, other = mine.get(name), others.get(name)
         if one is not None and other is not None:
-            if one.kind != other.kind or (one.kind == "image" and one.describe() != other.describe()):
+            if one.kind != other.kind or (isinstance(one, ImageFeature) and one.describe() != other.describe()):
                 raise UsageError(
                     f"the models' inputs differ: {one.describe()} and {other.describe()}", where=f"input {name!r}"
                 )

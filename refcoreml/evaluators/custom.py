@@ -10,7 +10,7 @@ from typing import Any
 from refcoreml.custom import ModelDescription, model_lines, parameter_values, what_to_write
 from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError, within
 from refcoreml.evaluators.base import Check, Evaluator, Finish, Settings
-from refcoreml.features import check_value, given_form, read_features
+from refcoreml.features import read_features
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 
@@ -88,7 +88,7 @@ class CustomModelEvaluator(Evaluator):
         return [finish(computed) for computed in [self._checked("predict_batch", one) for one in results]]
 
     def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: given_form(self._inputs[name], value) for name, value in inputs.items()}
+        return {name: self._inputs[name].as_passed(value) for name, value in inputs.items()}
 
     def _checked(self, method: str, results: Any) -> dict[str, Any]:
         if not isinstance(results, Mapping):
@@ -105,7 +105,7 @@ class CustomModelEvaluator(Evaluator):
     def _value(self, method: str, name: str, value: Any) -> Any:
         feature = self._outputs[name]
         try:
-            return check_value(feature, value)
+            return feature.check_returned(value)
         except InputError as error:
             problem = f"{method} returned for output {name!r}, {feature.describe()}: {error.problem}"
             raise self._failure(problem, error.remedy) from error

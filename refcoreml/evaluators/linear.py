@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,9 +56,9 @@ class LinearRegressor(Evaluator):
         self._require(bool(self._inputs), "has no inputs")
         counts = []
         for feature in self._inputs:
-            taken = feature.kind in ("double", "int64", "array") and not feature.optional
+            taken = feature.numeric and not feature.optional
             self._require(taken, f"has the input {feature.name!r}, expected a number or an array that is not optional")
-            counts.append(_fixed_count(feature))
+            counts.append(feature.count)
         if None not in counts:
             self._require_weights(sum(filter(None, counts)))
 
@@ -79,7 +78,7 @@ class LinearRegressor(Evaluator):
             output.holds_fractions,
             f"computes fractions, but the output {name!r} is {output.describe()}, not Double or an array of floats",
         )
-        count = _fixed_count(output)
+        count = output.count
         self._require(count in (None, rows), f"computes {rows} numbers, but the output {name!r} is {output.describe()}")
         return output
 
@@ -90,12 +89,4 @@ class LinearRegressor(Evaluator):
         y: Array = self._weights @ x + self._offset
         if self._link is not None:
             y = self._link(y)
-        return {self._output.name: y if _fixed_count(self._output) is None else y.reshape(self._output.default_shape)}
-
-
-def _fixed_count(feature: Feature) -> int | None:
-    """How many numbers a feature holds; None for an array that may have several shapes."""
-    if feature.kind != "array":
-        return 1
-    shapes, shape = feature.shapes, feature.default_shape
-    return None if shape is None or shapes.listed or shapes.ranges else math.prod(shape)
+        return {self._output.name: y if self._output.count is None else y.reshape(self._output.default_shape)}

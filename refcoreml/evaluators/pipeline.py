@@ -10,7 +10,7 @@ from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, within
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
-from refcoreml.features import Feature, check_inputs, converted, given_form, read_features
+from refcoreml.features import Feature, check_inputs, read_features
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer, Step
 from refcoreml.spec import schema
@@ -126,7 +126,7 @@ class Pipeline(Evaluator):
         source = known.get(feature.name)
         if source is None and not feature.optional:
             raise InvalidModelError(f"{what} is neither an input of the pipeline nor an output of a model before")
-        if source is not None and not _same_kind(source, feature):
+        if source is not None and not feature.accepts(source):
             raise InvalidModelError(f"{what} is {feature.describe()}, but what comes is {source.describe()}")
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Pipeline(Evaluator):
     # --- features on their way, in the form in which people pass them ------------------------------------------------
 
     def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: given_form(self._inputs[name], value) for name, value in inputs.items()}
+        return {name: self._inputs[name].as_passed(value) for name, value in inputs.items()}
 
     def _taken(self, stage: _Stage, values: Mapping[str, Any]) -> dict[str, Any]:
         """The checked inputs of a model."""
@@ -176,7 +176,7 @@ class Pipeline(Evaluator):
     def _hand_on(self, stage: _Stage, computed: Mapping[str, Any], values: dict[str, Any]) -> None:
         for feature in stage.outputs:
             if feature.name in computed:
-                values[feature.name] = given_form(feature, computed[feature.name])
+                values[feature.name] = feature.as_passed(computed[feature.name])
 
     def _results(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The pipeline's own outputs in their types; as with networks, shapes of arrays are not insisted on."""
@@ -185,18 +185,11 @@ class Pipeline(Evaluator):
             if feature.name in values:
                 value = values[feature.name]
                 try:
-                    results[feature.name] = converted(feature, value)
+                    results[feature.name] = feature.converted(value)
                 except InputError as error:
                     what = f"output {feature.name!r}, {feature.describe()}"
                     raise InvalidModelError(f"the models made something else: {error.problem}", where=what) from error
         return results
-
-
-def _same_kind(one: Feature, other: Feature) -> bool:
-    """Whether values of one can become values of the other: keys and items of both must be integers, or texts."""
-    if one.kind in ("dictionary", "sequence") and one.element != other.element:
-        return False
-    return one.kind == other.kind
 
 
 def _inside(stage: _Stage, step: Step) -> Step:

@@ -12,7 +12,7 @@ from refcoreml import features
 from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
-from refcoreml.features import Feature
+from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, NumberFeature
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
 from refcoreml.neuralnetwork.graph import flat, make_nodes
@@ -184,7 +184,7 @@ def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping
     bound = bounds[blob]
     if labels:
         ball = Ball(bound.value.reshape(-1), bound.radius.reshape(-1))
-        if feature.kind in ("dictionary", "array"):
+        if isinstance(feature, (DictionaryFeature, ArrayFeature)):
             return Answer(ball.mid, ball.rad, bound.check, labels)
         place = np.asarray(float(ball.mid.argmax()))
         return Answer(place, extreme_place(ball, 0, False).reshape(()), "either", labels)
@@ -198,14 +198,11 @@ def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping
 
 def _finished(feature: Feature, ball: Ball, check: str) -> Answer:
     """What the conversion to the output's type makes of the interval."""
-    shape = () if feature.kind in ("int64", "double") else ball.mid.shape or (1,)
+    shape = () if isinstance(feature, NumberFeature) else ball.mid.shape or (1,)
     ball = ball.map(lambda v: v.reshape(shape))
-    if feature.kind == "image" and feature.element != "Grayscale Float16":
-        convert: Any = lambda v: np.rint(np.clip(v, 0, 255))  # noqa: E731
-    elif feature.kind == "int64" or feature.element in ("Int32", "Int8"):
-        convert = np.trunc
-    else:
-        if feature.element in ("Float16", "Grayscale Float16"):
-            ball = Rounding.of(np.float16).stored(ball)
-        return Answer(ball.mid, ball.rad, check)
-    return Answer(convert(ball.mid), ends(convert, ball), "interval" if check != "exact" or ball.rad.any() else check)
+    cut = feature.cut
+    if cut is not None:
+        return Answer(cut(ball.mid), ends(cut, ball), "interval" if check != "exact" or ball.rad.any() else check)
+    if feature.half:
+        ball = Rounding.of(np.float16).stored(ball)
+    return Answer(ball.mid, ball.rad, check)

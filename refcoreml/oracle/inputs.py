@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.neuralnetwork.interface import Interface, Scaler
+from refcoreml.neuralnetwork.interface import Interface
+from refcoreml.neuralnetwork.preprocessing import Scaler
 from refcoreml.oracle.balls import Ball, Rounding
 from refcoreml.oracle.profiles import Profile
 from refcoreml.oracle.rules.table import Constants

@@ -17,7 +17,7 @@ import numpy as np
 
 from refcoreml import features, values
 from refcoreml.errors import InputError, RefCoreMLError, UsageError, within
-from refcoreml.features import Feature
+from refcoreml.features import ArrayFeature, Feature, ImageFeature, ScalarFeature
 from refcoreml.model import Model
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import open_file, read_json, read_text
@@ -165,7 +165,7 @@ class Source:
                         raise
                     skipped.append(path.relative_to(folder).as_posix())
             return
-        if len(model.inputs) != 1 or model.inputs[0].kind != "image":
+        if len(model.inputs) != 1 or not isinstance(model.inputs[0], ImageFeature):
             listed = ", ".join(f"{feature.name}: {feature.describe()}" for feature in model.inputs)
             raise UsageError(
                 f"a folder of pictures suits models with one image input, this one has {listed}",
@@ -241,10 +241,10 @@ def _is_stack(feature: Feature, array: Any, model: Model) -> bool:
     """Whether an array holds samples one after another: its first item fits the input, or the whole does not."""
     if array.ndim == 0:
         return False
-    if feature.kind == "image":
+    if isinstance(feature, ImageFeature):
         colored = feature.channels == 3 and array.shape[-1] in (3, 4)
         return bool(array.ndim > (3 if colored else 2))
-    if feature.kind != "array":
+    if not isinstance(feature, ArrayFeature):
         return True
     legacy = model.prepare().legacy_ranks
 
@@ -259,7 +259,7 @@ def _is_stack(feature: Feature, array: Any, model: Model) -> bool:
 
 
 def _value(feature: Feature, value: Any, resize: Any) -> Any:
-    if feature.kind == "image" and value.dtype == np.uint8:
+    if isinstance(feature, ImageFeature) and value.dtype == np.uint8:
         from PIL import Image
 
         try:
@@ -268,7 +268,7 @@ def _value(feature: Feature, value: Any, resize: Any) -> Any:
             raise
         except Exception as error:  # Pillow raises all sorts of things for shapes that it does not know
             raise feature.refuse(f"an array of shape {value.shape} is no picture") from error
-    return value.item() if feature.kind in ("int64", "double", "string") and value.size == 1 else value
+    return value.item() if isinstance(feature, ScalarFeature) and value.size == 1 else value
 
 
 def each(data: Iterable[Any]) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from refcoreml.errors import UsageError
+from refcoreml.features import ImageFeature
 from refcoreml.reporting.pages import html_figure, html_table, html_text, page
 from refcoreml.reporting.plots import png, require_matplotlib
 from refcoreml.reporting.results import to_json, write_text
@@ -65,7 +66,7 @@ def _png(figure: Any) -> bytes | None:
 
 
 def _sheet(study: Measurements) -> bytes | None:
-    if not any(feature.kind == "image" for feature in study.model.outputs):
+    if not any(isinstance(feature, ImageFeature) for feature in study.model.outputs):
         return None
     sweep = [record.configuration for record in study.of_kind("sweep")]
     modes = list(dict.fromkeys(c.mode for c in sweep if c.mode))

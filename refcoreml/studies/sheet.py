@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from refcoreml.comparison.metrics import DifferenceSums
 from refcoreml.comparison.outputs import decode_image
 from refcoreml.errors import UsageError
+from refcoreml.features import ImageFeature
 from refcoreml.model import Model, load
 from refcoreml.reporting.samples import Sample, Source
 from refcoreml.studies.evaluate import quantized_as
@@ -56,7 +57,7 @@ def contact_sheet(
     from PIL import Image, ImageDraw
 
     loaded = model if isinstance(model, Model) else load(model)
-    pictures = [feature.name for feature in loaded.outputs if feature.kind == "image"]
+    pictures = [feature.name for feature in loaded.outputs if isinstance(feature, ImageFeature)]
     if not pictures or (output and output not in pictures):
         raise UsageError(
             f"the model has no image output {output!r}" if output else "the model has no image output",
@@ -97,7 +98,7 @@ def contact_sheet(
 
 def _only_picture(model: Model, samples: Sequence[Sample]) -> list[Any]:
     """The samples' pictures, if that is what a sample is."""
-    names = [feature.name for feature in model.inputs if feature.kind == "image"]
+    names = [feature.name for feature in model.inputs if isinstance(feature, ImageFeature)]
     given = [sample.inputs.get(names[0]) for sample in samples] if len(names) == 1 else []
     return given if all(hasattr(image, "convert") for image in given) else []
 

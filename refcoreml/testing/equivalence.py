@@ -11,6 +11,7 @@ import numpy as np
 
 from refcoreml import values as passed
 from refcoreml.errors import CallbackError, InputError, UsageError
+from refcoreml.features import ArrayFeature, DictionaryFeature, ImageFeature
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.agreement import WIDEST, Sharpness, compare_outputs
@@ -220,7 +221,11 @@ def _tensor(value: Any) -> Any:
 
 def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
     """The reference's outputs as arrays by the model's names."""
-    names = [feature.name for feature in model.outputs if feature.kind in ("array", "image", "dictionary")]
+    names = [
+        feature.name
+        for feature in model.outputs
+        if isinstance(feature, (ArrayFeature, ImageFeature, DictionaryFeature))
+    ]
     if not names or (passed.is_a(outputs, Mapping) and not passed.mapping(outputs, passed.argument("reference"))):
         lacks = "the reference has no outputs" if names else "the model has no outputs that are arrays"
         raise UsageError(f"{lacks}, so that there is nothing to compare")

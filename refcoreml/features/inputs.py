@@ -1,0 +1,133 @@
+"""All inputs of a prediction, and what becomes of an output."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from refcoreml import values as given
+from refcoreml.errors import InputError, RefCoreMLWarning
+from refcoreml.features.base import Feature
+
+__all__ = ["check_inputs", "finish_output"]
+
+#: How many inputs an error lists.
+_MOST_LISTED = 50
+
+
+def check_inputs(
+    features: Sequence[Feature], values: Mapping[str, Any], *, legacy_ranks: bool = False
+) -> dict[str, Any]:
+    """Check the inputs of one prediction and bring them to the types that evaluators compute on.
+
+    ========== =======================================================================================================
+    kind       result
+    ========== =======================================================================================================
+    int64      int
+    double     float; NaN stands for a missing value
+    string     str
+    image      float32 array [C, H, W] of 0..255, channels in the declared order (BGR: blue first); float16 gray as it
+               is, each value rounded to half precision
+    array      contiguous array of the declared type (Float16: float32 that holds half-precision values)
+    dictionary dict of int or str to finite float
+    sequence   list of int or str
+    ========== =======================================================================================================
+
+    Arrays are taken from anything NumPy can read as booleans, integers or floats, among them torch tensors and nested
+    lists, and in every type from which the declared one can be reached without loss of meaning: a fraction or NaN for
+    an integer array is an error, and so is a finite number beyond the range of the type. Where the declared shape is
+    (1,) a plain number will do. Colour images are taken in PIL mode RGB, gray ones in L, float16 gray ones in F, all in
+    the declared size, or as an array: uint8 [H, W, 3] in the order red, green, blue; uint8 [H, W]; float [H, W].
+
+    Args:
+        features: the declared inputs.
+        values: the values by name. Optional inputs may be absent or None; those with a declared default value then get
+            it, the others are missing in the result.
+        legacy_ranks: whether arrays become static rank-5 blobs (``RANK5_ARRAY_MAPPING``), so that they may also come as
+            [Seq, Batch, C, H, W], or as [Seq, Batch, C] where rank 1 is declared.
+
+    Raises:
+        InputError: a name is unknown or missing, or a value does not fit its feature.
+    """
+    passed = _by_name(features, values)
+    result: dict[str, Any] = {}
+    for feature in features:
+        value = passed.get(feature.name)
+        if value is not None:
+            result[feature.name] = feature.check(value, legacy_ranks=legacy_ranks)
+        elif not feature.optional:
+            came = "is None" if feature.name in passed else "is missing"
+            raise InputError(f"input {feature.name!r} {came}", remedy=f"The model's inputs: {_declared(features)}")
+        else:
+            default = feature.default_value()
+            if default is not None:
+                result[feature.name] = default
+    _warn_of_mixed_enumerations(features, result)
+    return result
+
+
+def _by_name(features: Sequence[Feature], values: Any) -> dict[str, Any]:
+    """The values as a dict whose keys are all names of inputs."""
+    known = {feature.name for feature in features}
+    passed = {}
+    for key, value in given.mapping(values, given.argument(kind=InputError), "inputs as a dict by name").items():
+        name = str.__str__(key) if given.is_a(key, str) else None
+        if name is None or name not in known:
+            hint = _similar_name(name or "", features)
+            raise InputError(
+                f"the model has no input {given.quoted(key)}", remedy=f"{hint}Its inputs: {_declared(features)}"
+            )
+        passed[name] = value
+    return passed
+
+
+def _similar_name(name: str, features: Sequence[Feature]) -> str:
+    lowered = {feature.name.lower(): feature.name for feature in features}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1) if len(name) < 200 else []
+    return f"Did you mean {lowered[close[0]]!r}? " if close else ""
+
+
+def _declared(features: Sequence[Feature]) -> str:
+    shown = ", ".join(f"{feature.name!r}, {feature.describe()}" for feature in features[:_MOST_LISTED]) or "none"
+    return shown if len(features) <= _MOST_LISTED else f"{shown} and {len(features) - _MOST_LISTED} more"
+
+
+def _warn_of_mixed_enumerations(features: Sequence[Feature], result: Mapping[str, Any]) -> None:
+    """Core ML pairs the enumerated shapes of several inputs by position (apple/coremltools#2271)."""
+    positions: dict[str, set[int]] = {}
+    for feature in features:
+        listed = feature.shapes.listed
+        if listed and feature.name in result:
+            shape = feature.size_of(result[feature.name])
+            positions[feature.name] = {index for index, allowed in enumerate(listed) if allowed == shape}
+    found = [places for places in positions.values() if places]
+    if found and not set.intersection(*found):
+        warnings.warn(
+            f"inputs {', '.join(map(repr, positions))} enumerate their shapes, and the shapes given stand at different "
+            "positions of the enumerations; Core ML refuses such a mixture",
+            RefCoreMLWarning,
+            stacklevel=3,
+        )
+
+
+def finish_output(feature: Feature, value: Any) -> Any:
+    """Return what an evaluator computed for an output, in the type in which Core ML returns it in Python.
+
+    * arrays: a new array of the declared type; Float16 comes as float32 that holds half-precision values. The shape
+      stays, but a number without dimensions gets the shape (1,). For integer types fractions are cut off; the
+      specification does not say so, but it is what a conversion in C does. What does not fit saturates, or becomes
+      infinite in types of floats, and NaN becomes 0 in those of integers, with a `RefCoreMLWarning`.
+    * images, given as [C, H, W] with channels in the declared order: limited to 0..255 and rounded to the nearest
+      integer, halves to even (no specification says how to round); NaN becomes 0 with a warning. Colour comes as PIL
+      mode RGBA with alpha 255, gray as L, float16 gray as F, unlimited, rounded to half precision.
+    * int64, double, string, dictionaries and sequences: int, float, str, dict with float values, list. Keys and items
+      must have the declared type already.
+
+    Source: FeatureTypes.proto; the types returned: the binding of coremltools.
+
+    Raises:
+        InvalidModelError: the value has another form than the declared type.
+    """
+    return feature.finish(value)
