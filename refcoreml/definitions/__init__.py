@@ -6,14 +6,19 @@ tests compare both. Arguments after the inputs are the attributes of the operati
 
 from refcoreml.definitions.convolution import convolution, deconvolution
 from refcoreml.definitions.gather import gather, gather_along_axis, gather_nd, scatter, scatter_along_axis, scatter_nd
+from refcoreml.definitions.linear import dot_product, embedding, linear, matmul
 from refcoreml.definitions.normalization import softmax
 
 __all__ = [
     "convolution",
     "deconvolution",
+    "dot_product",
+    "embedding",
     "gather",
     "gather_along_axis",
     "gather_nd",
+    "linear",
+    "matmul",
     "scatter",
     "scatter_along_axis",
     "scatter_nd",

@@ -40,8 +40,11 @@ MAX_RANK = 5
 
 
 @dataclass(frozen=True)
-class Vector(base.Op):
-    """An operation whose result of rank 0 is [1], as networks have it."""
+class Adapted(base.Op):
+    """An operation in the form that networks have of it; rules see the operation itself.
+
+    Subclasses say what differs, in `infer` and `run`.
+    """
 
     op: base.Op
 
@@ -60,6 +63,31 @@ class Vector(base.Op):
         return self.op.resolve(*inputs)
 
     def infer(self, *inputs: TensorType) -> base.Types | None:
+        """What the operation infers."""
+        return self.op.infer(*inputs)
+
+    def run(self, *inputs: Array) -> base.Results:
+        """What the operation computes."""
+        return self.op.run(*inputs)
+
+    def terms(self, inputs: Sequence[TensorType]) -> int | None:
+        """As the operation."""
+        return self.op.terms(inputs)
+
+    def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        """As the operation."""
+        return self.op.work(inputs, outputs)
+
+    def scratch(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> int:
+        """As the operation."""
+        return self.op.scratch(inputs, outputs)
+
+
+@dataclass(frozen=True)
+class Vector(Adapted):
+    """An operation whose result of rank 0 is [1], as networks have it."""
+
+    def infer(self, *inputs: TensorType) -> base.Types | None:
         """The operation's type, with a shape of [1] for a scalar."""
         found = self.op.infer(*inputs)
         return found.with_shape(found.shape or (1,)) if isinstance(found, TensorType) else found
@@ -68,6 +96,22 @@ class Vector(base.Op):
         """The operation's result, as [1] if it is a scalar."""
         y: Any = self.op.run(*inputs)
         return np.atleast_1d(y)
+
+
+@dataclass(frozen=True)
+class Restricted(Adapted):
+    """An operation that networks have for fewer shapes than it could take.
+
+    Attributes:
+        check: called with the shapes of the inputs; raises `InvalidModelError` for those that they do not have.
+    """
+
+    check: Callable[..., None]
+
+    def infer(self, *inputs: TensorType) -> base.Types | None:
+        """What the operation infers, for shapes that pass."""
+        self.check(*(x.shape for x in inputs))
+        return self.op.infer(*inputs)
 
 
 def _few(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:

@@ -12,15 +12,20 @@ computes them, `define` computes them as the specification words it. `refcoreml.
 from refcoreml.ops.base import Op
 from refcoreml.ops.convolution import Convolution, Deconvolution
 from refcoreml.ops.gather import Gather, GatherAlongAxis, GatherND, Indexing, Scatter, ScatterAlongAxis, ScatterND
+from refcoreml.ops.linear import DotProduct, Embedding, Linear, MatMul
 from refcoreml.ops.normalization import Softmax
 
 __all__ = [
     "Convolution",
     "Deconvolution",
+    "DotProduct",
+    "Embedding",
     "Gather",
     "GatherAlongAxis",
     "GatherND",
     "Indexing",
+    "Linear",
+    "MatMul",
     "Op",
     "Scatter",
     "ScatterAlongAxis",

@@ -104,6 +104,18 @@ class ByType(Op):
         """Run the chosen operation."""
         return self.choose(inputs[0].ndim).run(*inputs)
 
+    def terms(self, inputs: Sequence[TensorType]) -> int | None:
+        """Return what the chosen operation says."""
+        return self.choose(inputs[0].rank).terms(inputs)
+
+    def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        """Return what the chosen operation says."""
+        return self.choose(len(inputs[0])).work(inputs, outputs)
+
+    def scratch(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> int:
+        """Return what the chosen operation says."""
+        return self.choose(inputs[0].rank).scratch(inputs, outputs)
+
     def define(self, *inputs: Any) -> Any:
         """Compute what the chosen operation defines."""
         return self.choose(np.ndim(inputs[0])).define(*inputs)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.oracle.balls import Ball, Doubles
 from refcoreml.oracle.rules.linear import moved, number_of_terms
 from refcoreml.oracle.rules.table import Layer
@@ -66,7 +67,7 @@ def deviation(layer: Layer, balls: Sequence[Ball], result: Doubles) -> Doubles |
     None of other layers.
     """
     n = number_of_terms(layer, balls)
-    if n is None or getattr(layer.params, "int8DynamicQuantize", False):
+    if n is None or (isinstance(layer.op, ops.Linear) and layer.op.int8_inputs):
         return None
     squares = layer.run_variant("squares", lambda name, w, radius: w**2, *(ball.mid**2 for ball in balls))
     total, squares = np.asarray(result), np.asarray(squares, np.float64)

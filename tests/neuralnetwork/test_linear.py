@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 from support import integers, one_layer, run_layer
 
+from refcoreml import definitions
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 
 PRECISIONS = ["float32", "float64"]
-
-
-def _product(rows, w, b):
-    y = np.zeros((len(rows), len(w)))
-    for n, o in np.ndindex(y.shape):
-        y[n, o] = sum(w[o, i] * rows[n, i] for i in range(w.shape[1])) + b[o]
-    return y
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -39,7 +33,9 @@ def test_inner_product(shape, made, has_bias, precision):
     fields = {"weights": w, "hasBias": has_bias, "bias": b, "inputChannels": 24, "outputChannels": 7}
     y = run_layer("innerProduct", x, rank5=len(shape) == 5, precision=precision, **fields)
     assert y.shape == made
-    np.testing.assert_array_equal(y.reshape(-1, 7), _product(x.reshape(-1, 24), w, b if has_bias else np.zeros(7)))
+    np.testing.assert_array_equal(
+        y.reshape(-1, 7), definitions.linear(x.reshape(-1, 24), w, b if has_bias else None, 1)
+    )
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
@@ -53,7 +49,7 @@ def test_inner_product_with_dynamic_quantization_is_the_float_product(has_bias):
     y = run_layer(
         "innerProduct", x, weights=weights, int8DynamicQuantize=True, inputChannels=5, outputChannels=3, **fields
     )
-    expected = _product(x.reshape(-1, 5), 0.25 * codes, [1, 2, 3] if has_bias else [0, 0, 0])
+    expected = definitions.linear(x.reshape(-1, 5), 0.25 * codes, np.array([1, 2, 3]) if has_bias else None, 1)
     np.testing.assert_array_equal(y.reshape(-1, 3), expected)
 
 
@@ -139,7 +135,7 @@ def test_embedding(lead, has_bias, precision):
 @pytest.mark.clause("embedding.C3")
 def test_embedding_index_out_of_range(index):
     x = np.array([0, 6, index]).reshape(3, 1, 1, 1, 1)
-    with pytest.raises(InputError, match=r"\(embedding\): input 'x0' holds .* at \(2, 0, .* in \[0, 6\]"):
+    with pytest.raises(InputError, match=r"\(embedding\): indices hold .* at \(2, 0, .* in \[0, 6\]"):
         run_layer("embedding", x, inputDim=7, outputChannels=4, weights=np.zeros((4, 7)))
 
 

@@ -10,21 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import integers, one_layer, run_layer
 
+from refcoreml import definitions
 from refcoreml.errors import InvalidModelError
 from refcoreml.spec import schema
 
 run_layer = partial(run_layer, rank5=False)
-
-
-def _loop(a, b):
-    """Products of matrices [*B, N, K] and [*B', K, M], number by number."""
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = np.broadcast_to(a, (*batch, *a.shape[-2:])), np.broadcast_to(b, (*batch, *b.shape[-2:]))
-    y = np.zeros((*batch, a.shape[-2], b.shape[-1]))
-    for *place, i, j in np.ndindex(*y.shape):
-        for k in range(a.shape[-1]):
-            y[(*place, i, j)] += a[(*place, i, k)] * b[(*place, k, j)]
-    return y
+matmul = partial(definitions.matmul, transpose_x=False, transpose_y=False)
 
 
 @st.composite
@@ -48,7 +39,7 @@ def test_two_inputs(batch, transpose_a, transpose_b, precision):
         transposeA=transpose_a,
         transposeB=transpose_b,
     )
-    np.testing.assert_array_equal(y, _loop(a, b))
+    np.testing.assert_array_equal(y, matmul(a, b))
 
 
 @pytest.mark.clause("batchedMatmul.S3", "batchedMatmul.U1")
@@ -68,7 +59,7 @@ def test_two_inputs(batch, transpose_a, transpose_b, precision):
 )
 def test_vectors_and_ranks(a, b, expected, transpose):
     x, y = integers(a), integers(b, seed=1)
-    z = _loop(x if x.ndim > 1 else x[None], y if y.ndim > 1 else y[:, None])
+    z = matmul(x if x.ndim > 1 else x[None], y if y.ndim > 1 else y[:, None])
     # The transposition of a vector is not read
     fields = {"transposeA": transpose and len(a) == 1, "transposeB": transpose and len(b) == 1}
     result = run_layer("batchedMatmul", x, y, **fields)
@@ -92,7 +83,7 @@ def test_weights_are_stored_by_columns(shape, has_bias):
         transposeB=True,
         **fields,
     )
-    expected = _loop(x.reshape(-1, 7), weights).reshape(*shape[:-1], 4) + bias * has_bias
+    expected = matmul(x.reshape(-1, 7), weights).reshape(*shape[:-1], 4) + bias * has_bias
     assert y.shape == expected.shape
     np.testing.assert_array_equal(y, expected)
 
@@ -107,7 +98,7 @@ def test_scales_of_quantized_weights_run_along_the_output():
     x = integers((2, 7))
     fields = {"weightMatrixFirstDimension": 7, "weightMatrixSecondDimension": 4}
     y = run_layer("batchedMatmul", x, weights=quantized, **fields)
-    np.testing.assert_array_equal(y, _loop(x, codes * np.array([1, 2, 3, 4]) + np.array([-4, -3, -2, -1])))
+    np.testing.assert_array_equal(y, matmul(x, codes * np.array([1, 2, 3, 4]) + np.array([-4, -3, -2, -1])))
 
 
 @pytest.mark.clause("batchedMatmul.U2", "batchedMatmul.U3")
@@ -119,9 +110,9 @@ def test_dynamic_quantization_computes_with_dequantized_weights():
     x, bias = integers((2, 7)), integers((4,))
     fields = {"weightMatrixFirstDimension": 7, "weightMatrixSecondDimension": 4, "int8DynamicQuantize": True}
     y = run_layer("batchedMatmul", x, weights=quantized, **fields)
-    np.testing.assert_array_equal(y, _loop(x, codes * 0.5))
+    np.testing.assert_array_equal(y, matmul(x, codes * 0.5))
     y = run_layer("batchedMatmul", x, weights=quantized, hasBias=True, bias=bias, **fields)
-    np.testing.assert_array_equal(y, _loop(x, codes * 0.5) + bias)
+    np.testing.assert_array_equal(y, matmul(x, codes * 0.5) + bias)
 
 
 @pytest.mark.clause("batchedMatmul.U5")
@@ -131,9 +122,11 @@ def test_dynamic_quantization_of_weights_stored_otherwise():
     stored = schema.WeightParams(int8RawValue=codes.astype(np.int8).tobytes())
     stored.quantization.numberOfBits = 8
     stored.quantization.linearQuantization.scale.extend([0.5, 2])
-    np.testing.assert_array_equal(run_layer("batchedMatmul", x, weights=stored, **fields), _loop(x, codes.T * [0.5, 2]))
+    np.testing.assert_array_equal(
+        run_layer("batchedMatmul", x, weights=stored, **fields), matmul(x, codes.T * [0.5, 2])
+    )
     y = run_layer("batchedMatmul", x, weights=codes.astype(np.float32).ravel(), **fields)
-    np.testing.assert_array_equal(y, _loop(x, codes.T))
+    np.testing.assert_array_equal(y, matmul(x, codes.T))
 
 
 @pytest.mark.clause("batchedMatmul.U6")
@@ -142,14 +135,14 @@ def test_weights_and_bias_of_mixed_precisions(types):
     x, weights, bias = integers((4, 3)), integers((2, 3), seed=1), np.array([0.5, -1])
     fields = {"weightMatrixFirstDimension": 3, "weightMatrixSecondDimension": 2, "hasBias": True}
     y = run_layer("batchedMatmul", x, weights=weights.astype(types[0]), bias=bias.astype(types[1]), **fields)
-    np.testing.assert_array_equal(y, _loop(x, weights.T) + bias)
+    np.testing.assert_array_equal(y, matmul(x, weights.T) + bias)
 
 
 @pytest.mark.clause("batchedMatmul.S1")
 def test_two_inputs_leave_weights_unread():
     a, b = integers((2, 3)), integers((3, 4), seed=1)
     unread = {"weightMatrixFirstDimension": 9, "weightMatrixSecondDimension": 7, "weights": [1], "bias": [5]}
-    np.testing.assert_array_equal(run_layer("batchedMatmul", a, b, **unread), _loop(a, b))
+    np.testing.assert_array_equal(run_layer("batchedMatmul", a, b, **unread), matmul(a, b))
 
 
 @pytest.mark.clause("batchedMatmul.C1", "batchedMatmul.C2", "batchedMatmul.U4")
@@ -185,5 +178,5 @@ def test_errors_of_weights(fields, message):
     sizes = {"weightMatrixFirstDimension": 3, "weightMatrixSecondDimension": 4}
     with pytest.raises(InvalidModelError, match=message):
         one_layer("batchedMatmul", **{**sizes, "weights": np.ones(12), **fields})
-    with pytest.raises(InvalidModelError, match=r"the input \(2, 4\) has rows of 4 numbers, expected 3"):
+    with pytest.raises(InvalidModelError, match=r"the input \(2, 4\) has 4 values a row, the weights are for 3"):
         run_layer("batchedMatmul", np.ones((2, 4)), weights=np.ones(12), **sizes)

@@ -22,12 +22,13 @@ import numpy as np
 
 from refcoreml import ops
 from refcoreml.kernels import gather as kernels
-from refcoreml.kernels import linear
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.gather import Positions
 from refcoreml.neuralnetwork.layers._checks import axis_of, input_error, integers_of, numbers_of, result_shape
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Op, Vector, layer
+from refcoreml.neuralnetwork.layers.linear import embedding_of
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Op, Restricted, Vector, layer
+from refcoreml.ops.base import require
 
 # ---- What all layers with indices need ----
 
@@ -169,8 +170,8 @@ def scatter_along_axis(node: Node) -> ops.Op:
 
 
 @layer("embeddingND")
-def embedding_nd(node: Node) -> Op:
-    """Y[i..., :] = weights[:, x[i..., 0]] + bias.
+def embedding_nd(node: Node) -> ops.Op:
+    """y[i..., :] = weights[:, x[i..., 0]] + bias.
 
     Input: x [*I, 1], rank 2 to 5, indices 0 to vocabSize - 1. Output: [*I, embeddingSize].
     Parameters: ``vocabSize``; ``embeddingSize``; ``weights`` [embeddingSize, vocabSize]; ``bias`` [embeddingSize] if
@@ -183,18 +184,11 @@ def embedding_nd(node: Node) -> Op:
     vocabulary, size = int(params.vocabSize), int(params.embeddingSize)
     for field, value in ("vocabSize", vocabulary), ("embeddingSize", size):
         node.require(value >= 1, f"{field} is {value}, expected 1 or more")
-    check_addressable(node, vocabulary)
-    table = np.ascontiguousarray(node.weights("weights", (size, vocabulary)).T)
-    bias = node.weights("bias", (size,)) if params.hasBias else None
+    return Restricted(embedding_of(node, vocabulary, size, axis=-1), _check_embedded)
 
-    def shape(x: Shape) -> Shape:
-        node.require(2 <= len(x) <= MAX_RANK and x[-1] == 1, f"takes blobs [..., 1] of rank 2 to 5, got {x}")
-        return (*x[:-1], size)
 
-    def run(x: Array) -> Array:
-        return linear.embedding(places_of(node, x, vocabulary, wrap=False, which=0)[..., 0], table, bias)
-
-    return Op(run, shape, fresh=True)
+def _check_embedded(x: Shape) -> None:
+    require(2 <= len(x) <= MAX_RANK and x[-1] == 1, f"takes blobs [..., 1] of rank 2 to 5, got {x}")
 
 
 # ---- Slices ----

@@ -28,7 +28,7 @@ def _pair(node: Node, field: str, values: tuple[int, ...], *, default: int, leas
 
 @layer("pooling")
 def pooling(node: Node) -> Op:
-    """Y = maximum, average, or root of the sum of squares, of each window that slides over H and W.
+    """y = maximum, average, or root of the sum of squares, of each window that slides over H and W.
 
     Input: x [*, C, H, W], rank 4 or more. Output: [*, C, H', W'].
     Fields:

@@ -56,7 +56,7 @@ _NO_BORDER: Border = ((0, 0), (0, 0), (0, 0))
 
 @layer("convolution3d")
 def convolution(node: Node) -> Op:
-    """Y = weights (*) x + bias: see `refcoreml.kernels.conv3d`.
+    """y = weights (*) x + bias: see `refcoreml.kernels.conv3d`.
 
     Input: x [B, C_in, D, H, W]. Output: [B, C_out, D', H', W'].
     Parameters:
@@ -142,7 +142,7 @@ def _three(pairs: Any) -> Border:
 
 @layer("pooling3d")
 def pooling(node: Node) -> Op:
-    """Y = maximum or average of each window that slides over depth, height and width.
+    """y = maximum or average of each window that slides over depth, height and width.
 
     Input: x [B, C, D, H, W]. Output: [B, C, D', H', W'].
     Parameters:
@@ -187,7 +187,7 @@ def pooling(node: Node) -> Op:
 
 @layer("globalPooling3d")
 def global_pooling(node: Node) -> Op:
-    """Y = maximum or average over depth, height and width of each channel.
+    """y = maximum or average over depth, height and width of each channel.
 
     Input: x [B, C, D, H, W]. Output: [B, C, 1, 1, 1]. ``type``: MAX, AVERAGE.
     Errors: an unknown type; an input of other rank. Source: ``GlobalPooling3DLayerParams``.

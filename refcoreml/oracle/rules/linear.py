@@ -23,12 +23,6 @@ def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
     match kind:
         case "convolution3d":
             return int(x.shape[-4] * params.kernelDepth * params.kernelHeight * params.kernelWidth)
-        case "innerProduct":
-            return int(params.inputChannels)
-        case "batchedMatmul" if len(balls) == 2:
-            return int(x.shape[-2 if params.transposeA and x.ndim > 1 else -1])
-        case "batchedMatmul":
-            return int(params.weightMatrixFirstDimension)
         case "pooling" | "pooling3d" | "globalPooling3d" if enum_name(layer, "type") == "AVERAGE":
             return int(np.prod(_window(layer, balls[0])))
         case "reduceSum" | "reduceMean":
@@ -60,10 +54,10 @@ def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
     return np.asarray(run(x.rad) + layer.run_variant("radius", lambda name, w, radius: radius, size))
 
 
-@bounded("dot", ops.Convolution, ops.Deconvolution, "convolution3d", "innerProduct", "batchedMatmul", "scale", "bias")
+@bounded("dot", ops.Convolution, ops.Deconvolution, ops.Linear, ops.MatMul, "convolution3d", "scale", "bias")
 def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """W x + b, off by n u (|W| (|x| + r) + |b|) and what `moved` gives."""
-    if getattr(layer.params, "int8DynamicQuantize", False):  # the quantization of the input is not specified
+    if isinstance(layer.op, ops.Linear) and layer.op.int8_inputs:  # the quantization of the input is not specified
         return [np.inf]
     size = layer.run_variant("absolute", lambda name, w, radius: np.abs(w) + radius, *(ball.size for ball in balls))
     weights, biases = layer.quanta()
@@ -74,10 +68,11 @@ def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     return [layer.rounding.summed(total, terms + 1, np.asarray(size), min(product, biases)).rad]
 
 
-@bounded("dot", "dot")
+@bounded("dot", ops.DotProduct)
 def _dot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """The sum of products along the channels; as cosine, divided by both lengths."""
-    r, axis = layer.rounding, -3 if balls[0].mid.ndim >= 3 else -1
+    """The sum of products along an axis; as cosine, divided by both lengths."""
+    assert isinstance(layer.op, ops.DotProduct)
+    r, axis = layer.rounding, layer.op.axis
 
     def sum_of(a: Ball, b: Ball) -> Ball:
         product = Ball(a.mid * b.mid, np.abs(a.mid) * b.rad + a.rad * b.size)
@@ -87,7 +82,7 @@ def _dot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
 
     a, b = balls
     y = sum_of(a, b)
-    if layer.params.cosineSimilarity:
+    if layer.op.cosine:
         y = r.divide(y, r.multiply(r.root(sum_of(a, a)), r.root(sum_of(b, b))))
     return [np.broadcast_to(y.rad.reshape(results[0].shape), results[0].shape)]
 

@@ -198,13 +198,14 @@ def _where(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[
     return [np.where(certainly(condition), chosen, np.abs(a.mid - b.mid) + np.maximum(a.rad, b.rad))]
 
 
-@bounded("exact", "embedding", "embeddingND")
+@bounded("exact", ops.Embedding)
 def _embedding(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Rows of a table at certain places, plus a bias."""
+    assert isinstance(layer.op, ops.Embedding)
     if not whole(balls[0]):
         return [np.inf]
     rad = layer.run_variant("radius", lambda name, values, radius: radius, balls[0].mid)
-    if not layer.params.hasBias:
+    if layer.op.bias is None:
         return [rad]
     y = layer.rounding.rounded(Ball(results[0], np.asarray(rad)))
     return [layer.keep(y).rad]
