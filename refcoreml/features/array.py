@@ -68,7 +68,10 @@ class TensorFeature(Feature):
 
     @property
     def cut(self) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-        return np.trunc if self._holds_integers else None
+        if not self._holds_integers:
+            return None
+        limits = np.iinfo(self._dtype)  # what does not fit saturates, see `to_integers`
+        return lambda numbers: np.clip(np.trunc(numbers), limits.min, limits.max)
 
     @property
     def _dtype(self) -> type[Any]:

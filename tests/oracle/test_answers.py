@@ -421,3 +421,13 @@ def test_an_output_that_no_round_of_a_loop_made_is_refused_as_by_a_prediction():
         oracle(spec, inputs)
     with pytest.raises(InputError, match="no round of its loop"):
         refcoreml.load(spec).predict(inputs)
+
+
+def test_what_does_not_fit_an_integer_output_saturates_as_in_a_prediction():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("exp2", outputs="y")
+    spec = net.spec()
+    spec.description.output[0].type.multiArrayType.dataType = schema.ArrayFeatureType.INT8
+    answer = oracle(spec, {"x": np.array([10.0, 3.0, -2.0])})["y"]
+    assert answer.value[0] == 127
+    assert answer.bound[0] == 0
