@@ -8,8 +8,9 @@ where there is a remedy, what to do. The parts are kept as attributes, so that a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 _HALF_MESSAGE = 4000
 
@@ -63,7 +64,10 @@ class RefCoreMLError(Exception):
         problem: what is wrong, with the values at hand.
         where: the place, such as ``neuralNetwork.layers[12] 'conv3' (convolution)``; empty when there is none.
         remedy: what the reader can do about it; empty when nothing is known.
+        shapes: where the shapes of a network's blobs do not fit a layer, those that were known before it, by blob.
     """
+
+    shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     def __init__(self, problem: str, *, where: str = "", remedy: str = "") -> None:
         self.problem, self.where, self.remedy = problem, where, remedy

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,9 @@ from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.kernels._types import Shape
 from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.graph import DEEPEST_NESTING, inner_networks
+from refcoreml.neuralnetwork.interface import Interface
+from refcoreml.neuralnetwork.limits import Budget
+from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.spec.weights import weight_encoding, weight_fields
 
@@ -39,6 +42,9 @@ _NOT_PARAMETERS = ("WeightParams", "NeuralNetwork")
 #: Fields longer than this are told by their length.
 _LONGEST_LIST = 8
 
+#: How often a shorter beginning of a network is tried for what can be shown.
+_MOST_ATTEMPTS = 8
+
 
 @dataclass(frozen=True)
 class WeightSummary:
@@ -55,7 +61,8 @@ class WeightSummary:
 class LayerSummary:
     """One layer: what it is, what it is connected to, with which parameters and weights.
 
-    ``output_shapes`` holds None where a shape is not known before the run.
+    ``output_shapes`` holds None where a shape is not known before the run, or after the first layer that has a
+    ``problem``.
     """
 
     index: int
@@ -66,6 +73,7 @@ class LayerSummary:
     output_shapes: list[Shape | None]
     parameters: dict[str, Any]
     weights: list[WeightSummary]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,19 +128,23 @@ def inspect(model: Any) -> Summary:
         model: anything that `refcoreml.load` takes, or a loaded model; ``load(path, prepare=False)`` will do.
     """
     model = as_model(model, prepare=False)
-    shapes: dict[str, Shape] = {}
+    shapes: Mapping[str, Shape] = {}
     formulas: dict[str, list[str]] = {}
-    problem = ""
+    problem, problems = "", dict[int, str]()
     try:
         layered = model.prepare().layered
         formulas = layered.interface.preprocessing_formula() if layered is not None else {}
     except RefCoreMLError as error:
         problem = f"{type(error).__name__}: {error}"
+        shapes, problems = _up_to(model, error)
     else:
-        with suppress(InvalidModelError, CallbackError):  # a declared shape that stands for sequences need not fit
+        try:
             shapes = model.shapes()
+        except (InvalidModelError, CallbackError) as error:  # a shape that stands for sequences need not fit
+            shapes, index = error.shapes, _layer_of(error, model.kind)
+            problems = {} if index is None else {index: f"with the default shapes of the inputs: {error.problem}"}
     description = model.spec.description
-    layers = [_layer(index, layer, shapes) for index, layer in enumerate(_layers(model.spec))]
+    layers = [_layer(index, layer, shapes, problems.get(index, "")) for index, layer in enumerate(_layers(model.spec))]
     metadata = description.metadata
     return Summary(
         kind=model.kind,
@@ -159,6 +171,48 @@ def inspect(model: Any) -> Summary:
         problem=problem,
         models=[replace(inspect(inner), name=name) for name, inner in model.models.items()],
     )
+
+
+def _up_to(model: Model, error: RefCoreMLError) -> tuple[Mapping[str, Shape], dict[int, str]]:
+    """What is known of the blobs before the first layer that keeps a network from being prepared, and its problem."""
+    index = _layer_of(error, model.kind)
+    if index is None or error.shapes:
+        return error.shapes, {} if index is None else {index: error.problem}
+    problem = error.problem
+    message = getattr(model.spec, model.kind)
+    for _ in range(_MOST_ATTEMPTS):  # a layer further up may have another problem, which is checked later
+        try:
+            return _shapes_of(model, message.layers[:index]), {index: problem}
+        except RefCoreMLError as earlier:
+            at = _layer_of(earlier, model.kind)
+            if at is None or at >= index:
+                break
+            index, problem = at, earlier.problem
+            if earlier.shapes:
+                return earlier.shapes, {index: problem}
+    return {}, {index: problem}
+
+
+def _shapes_of(model: Model, layers: Sequence[schema.NeuralNetworkLayer]) -> Mapping[str, Shape]:
+    interface = Interface(model.spec.description, getattr(model.spec, model.kind))
+    known = interface.default_shapes()
+    network = Network(
+        layers,
+        inputs=interface.inputs,
+        outputs=(),
+        rank5=interface.rank5,
+        strict=model.strict,
+        custom_layers=model.custom_code("layer"),
+        budget=Budget(model.limits),
+        where=model.kind,
+    )
+    return network.shapes(known) if all(name in known for name in interface.inputs) else {}
+
+
+def _layer_of(error: RefCoreMLError, kind: str) -> int | None:
+    """The layer at the top of a network that an error is about."""
+    found = re.match(rf"{re.escape(kind)}\.layers\[(\d+)\]", error.where, re.DOTALL)
+    return int(found[1]) if found else None
 
 
 def _feature(feature: Any) -> dict[str, Any]:
@@ -212,7 +266,7 @@ def _custom_layers(layers: Iterable[schema.NeuralNetworkLayer], depth: int = 0) 
                 yield from _custom_layers(inner, depth + 1)
 
 
-def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: dict[str, Shape]) -> LayerSummary:
+def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: Mapping[str, Shape], problem: str) -> LayerSummary:
     kind = layer.WhichOneof("layer") or "unknown"
     params = getattr(layer, kind, None)
     return LayerSummary(
@@ -224,6 +278,7 @@ def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: dict[str, Shape
         output_shapes=[shapes.get(name) for name in layer.output],
         parameters=parameters(params) if params is not None else {},
         weights=list(weight_summaries(params)) if params is not None else [],
+        problem=problem,
     )
 
 

@@ -122,8 +122,8 @@ def _needs_table(needs: list[CustomNeed]) -> Any:
 
 
 def _layer_table(layers: list[LayerSummary]) -> Any:
-    columns = ("#", "layer", "type", "output shape", "storage", "size", "parameters")
-    made = Table(*columns, right=("#", "size"), whole=("output shape",), folded=("storage", "parameters"))
+    columns = ("#", "layer", "type", "output shape", "storage", "size", "parameters", "problem")
+    made = Table(*columns, right=("#", "size"), whole=("output shape",), folded=("storage", "parameters", "problem"))
     for layer in layers:
         size = sum(weights.size for weights in layer.weights)
         kinds = {weights.kind if weights.bits >= 16 else f"{weights.kind} {weights.bits}" for weights in layer.weights}
@@ -135,6 +135,8 @@ def _layer_table(layers: list[LayerSummary]) -> Any:
             ", ".join(sorted(kinds)),
             bytes_text(size) if size else "",
             _parameters(layer.parameters),
+            layer.problem,
+            style="red" if layer.problem else "",
         )
     return made
 

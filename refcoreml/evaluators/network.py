@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from refcoreml.errors import InputError, InvalidModelError, LimitError
 from refcoreml.evaluators.base import Evaluator, Layered, Settings, Trace
-from refcoreml.kernels._types import Shape
+from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network, Observer
 from refcoreml.spec import schema
@@ -39,7 +41,9 @@ class NeuralNetworkEvaluator(Evaluator):
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Computes the outputs by feature name from checked inputs."""
-        blobs = self.network.run(self.interface.to_blobs(inputs), observe)
+        given = self.interface.to_blobs(inputs)
+        with self._blaming_inputs(given):
+            blobs = self.network.run(given, observe)
         if self.interface.open_shapes:
             self.interface.check_outputs({name: blob.shape for name, blob in blobs.items()})
         return self.interface.from_blobs(blobs)
@@ -48,7 +52,9 @@ class NeuralNetworkEvaluator(Evaluator):
         """Computes layer by layer."""
         blobs = self.interface.to_blobs(inputs)
         kept = {name: blobs[name] for name in self.network.outputs if name in blobs}
-        for event in self.network.trace(blobs):
+        with self._blaming_inputs(blobs):
+            events = self.network.trace(blobs)
+        for event in events:
             yield event
             made = zip(event.step.outputs, event.outputs, strict=True)
             kept.update({name: blob for name, blob in made if name in self.network.outputs})
@@ -59,4 +65,26 @@ class NeuralNetworkEvaluator(Evaluator):
         known = {**self.interface.default_shapes(), **(inputs or {})}
         if any(known.get(name) is None for name in self.network.inputs):
             return {}
-        return self.network.shapes({name: known[name] for name in self.network.inputs})
+        try:
+            return self.network.shapes({name: known[name] for name in self.network.inputs})
+        except InvalidModelError as error:
+            if inputs and not isinstance(error, LimitError):
+                raise _of_inputs(error) from error
+            raise
+
+    @contextmanager
+    def _blaming_inputs(self, blobs: Mapping[str, Array]) -> Iterator[None]:
+        """Shapes that do not fit are the inputs' fault where the model declares no single shape; load checks others."""
+        try:
+            yield
+        except InvalidModelError as error:
+            if self.interface.open_shapes and not isinstance(error, LimitError):
+                self.shapes({name: blobs[name].shape for name in self.network.inputs})  # raises if so
+            raise
+
+
+def _of_inputs(error: InvalidModelError) -> InputError:
+    """The same conflict, as one of the inputs."""
+    made = InputError(f"{error.problem} (with inputs of these shapes)", where=error.where, remedy=error.remedy)
+    made.shapes = error.shapes
+    return made

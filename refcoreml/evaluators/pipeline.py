@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError, within
+from refcoreml.errors import InputError, InvalidModelError, RefCoreMLError, UnsupportedModelError, within
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
 from refcoreml.features import Feature, check_inputs, read_features
 from refcoreml.kernels._types import Shape
@@ -37,13 +38,24 @@ def inner_models(spec: schema.Model) -> list[tuple[str, schema.Model]]:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A model in a pipeline, prepared."""
+    """A model in a pipeline, prepared; ``handed`` names the inputs that the models before it make."""
 
     name: str
     where: str
     evaluator: Evaluator
     inputs: list[Feature]
     outputs: list[Feature]
+    handed: frozenset[str]
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Shapes that do not fit are the pipeline's own fault where its models made all of them."""
+        try:
+            yield
+        except InputError as error:
+            if error.shapes and len(self.handed) == len(self.inputs):
+                raise _of_models(error) from error
+            raise
 
 
 class Pipeline(Evaluator):
@@ -82,16 +94,18 @@ class Pipeline(Evaluator):
             check_model(message, place)
         self._refuse_unknown_types(models, settings)
         self._stages: list[_Stage] = []
-        known = dict(self._inputs)
+        known, made = dict(self._inputs), set[str]()
         for where, (name, message) in zip(places, models, strict=True):
-            with within(where):
+            with _inside_model(name, where):
                 inputs = read_features(message.description.input, "inputs", "")
                 outputs = read_features(message.description.output, "outputs", "")
                 for feature in inputs:
                     self._check_source(feature, f"input {feature.name!r}", known)
                 evaluator = make_evaluator(message, inner)
-            self._stages.append(_Stage(name, where, evaluator, inputs, outputs))
+            handed = frozenset(feature.name for feature in inputs if feature.name in made)
+            self._stages.append(_Stage(name, where, evaluator, inputs, outputs, handed))
             known.update({feature.name: feature for feature in outputs})
+            made.update(feature.name for feature in outputs)
         for feature in self._outputs:
             with within(self._where):
                 self._check_source(feature, f"output {feature.name!r}", known)
@@ -133,7 +147,7 @@ class Pipeline(Evaluator):
         """Computes the outputs by feature name from checked inputs."""
         values = self._given(inputs)
         for stage in self._stages:
-            with within(stage.where):
+            with _inside_model(stage.name, stage.where), stage.blamed():
                 computed = stage.evaluator.predict(self._taken(stage, values), _renamed_observer(stage, observe))
                 self._hand_on(stage, computed, values)
         return self._results(values)
@@ -142,7 +156,7 @@ class Pipeline(Evaluator):
         """Computes layer by layer, model after model."""
         values = self._given(inputs)
         for stage in self._stages:
-            with within(stage.where):
+            with _inside_model(stage.name, stage.where), stage.blamed():
                 events = stage.evaluator.trace(self._taken(stage, values))
                 finish = yield from _renamed(stage, events)
                 self._hand_on(stage, finish(), values)
@@ -158,8 +172,13 @@ class Pipeline(Evaluator):
                 for feature in stage.inputs
                 if inputs and feature.name in inputs and feature.name not in made
             }
-            with within(stage.where):
-                found.update({f"{stage.name}/{name}": shape for name, shape in stage.evaluator.shapes(given).items()})
+            try:
+                with _inside_model(stage.name, stage.where):
+                    shapes = stage.evaluator.shapes(given)
+            except RefCoreMLError as error:
+                error.shapes = {**found, **error.shapes}
+                raise
+            found.update(_in_model(stage.name, shapes))
             made.update(feature.name for feature in stage.outputs)
         return found
 
@@ -169,9 +188,18 @@ class Pipeline(Evaluator):
         return {name: self._inputs[name].as_passed(value) for name, value in inputs.items()}
 
     def _taken(self, stage: _Stage, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The checked inputs of a model."""
-        present = {feature.name: values[feature.name] for feature in stage.inputs if feature.name in values}
-        return check_inputs(stage.inputs, present, legacy_ranks=stage.evaluator.legacy_ranks)
+        """The checked inputs of a model; what the models before made and does not fit is the pipeline's own fault."""
+        taken: dict[str, Any] = {}
+        for handed in (False, True):
+            features = [feature for feature in stage.inputs if (feature.name in stage.handed) == handed]
+            present = {feature.name: values[feature.name] for feature in features if feature.name in values}
+            try:
+                taken.update(check_inputs(features, present, legacy_ranks=stage.evaluator.legacy_ranks))
+            except InputError as error:
+                if handed:
+                    raise _of_models(error) from error
+                raise
+        return taken
 
     def _hand_on(self, stage: _Stage, computed: Mapping[str, Any], values: dict[str, Any]) -> None:
         for feature in stage.outputs:
@@ -190,6 +218,28 @@ class Pipeline(Evaluator):
                     what = f"output {feature.name!r}, {feature.describe()}"
                     raise InvalidModelError(f"the models made something else: {error.problem}", where=what) from error
         return results
+
+
+@contextmanager
+def _inside_model(name: str, where: str) -> Iterator[None]:
+    """Errors raised inside say in which model they are, and name its blobs as `Pipeline.shapes` does."""
+    with within(where):
+        try:
+            yield
+        except RefCoreMLError as error:
+            error.shapes = _in_model(name, error.shapes)
+            raise
+
+
+def _in_model(name: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    return {f"{name}/{blob}": shape for blob, shape in shapes.items()}
+
+
+def _of_models(error: InputError) -> InvalidModelError:
+    """The same problem, as one of models that do not fit together."""
+    made = InvalidModelError(f"the models do not fit together: {error.problem}", where=error.where)
+    made.shapes = error.shapes
+    return made
 
 
 def _inside(stage: _Stage, step: Step) -> Step:

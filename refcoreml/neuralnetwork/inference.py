@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from refcoreml.errors import CallbackError, InvalidModelError
+from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.limits import Meter
 from refcoreml.neuralnetwork.steps import Step, inner_steps, writes
@@ -35,10 +36,25 @@ def infer(steps: Sequence[Step], inputs: Mapping[str, Shape], meter: Meter) -> I
     """
     shapes: _Shapes = ChainMap(dict(inputs))
     walk = _Walk()
-    for step in steps:
-        walk.step(step, shapes, meter)
-        meter.free(step.last_uses)
-    return Inference({name: shape for name, shape in shapes.items() if shape is not None}, walk.complete)
+    try:
+        for step in steps:
+            walk.step(step, shapes, meter)
+            meter.free(step.last_uses)
+    except RefCoreMLError as error:
+        error.shapes = _known(shapes)
+        raise
+    return Inference(_known(shapes), walk.complete)
+
+
+def _known(shapes: _Shapes) -> dict[str, Shape]:
+    return {name: shape for name, shape in shapes.items() if shape is not None}
+
+
+def _check_decision(step: Step, name: str, shapes: _Shapes) -> None:
+    """Refuse a blob that decides about a branch or loop and is no single number."""
+    shape = shapes.get(name)
+    if shape is not None and math.prod(shape) != 1:
+        step.node.invalid(f"blob {name!r} must be a single number, got the shape {shape}")
 
 
 class _Left(Exception):  # noqa: N818 (a signal, no error)
@@ -77,6 +93,8 @@ class _Walk:
         """Note the shapes of a step's outputs."""
         if step.op.control is not None:
             self.complete = False
+            for name in step.inputs:
+                _check_decision(step, name, shapes)
             if meter is not None:
                 meter.free(writes(step))  # those that exist are written again, perhaps with another size
             if step.kind == "branch":
@@ -130,6 +148,7 @@ class _Walk:
         while True:
             start = shapes.new_child(dict.fromkeys(loop.forgotten))
             self.steps(step.bodies.get("conditionNetwork", ()), start)  # certain to run
+            _check_decision(step, step.node.params.conditionVar, start)
             end = start.new_child()
             try:
                 self.steps(step.bodies["bodyNetwork"], end)

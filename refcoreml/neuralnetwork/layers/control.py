@@ -128,9 +128,10 @@ def loop_continue(node: Node) -> Op:
 
 def _number(node: Node, blobs: Blobs, name: str) -> float:
     blob = blobs[name]
-    if blob.size != 1 or np.isnan(blob).any():
-        came = "NaN" if blob.size == 1 else f"the shape {blob.shape}"
-        raise InputError(f"blob {name!r} must be a single number, got {came}", where=node.where)
+    if blob.size != 1:
+        node.invalid(f"blob {name!r} must be a single number, got the shape {blob.shape}")
+    if np.isnan(blob).any():
+        raise InputError(f"blob {name!r} must be a single number, got NaN", where=node.where)
     return float(blob.reshape(-1)[0])
 
 
