@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from refcoreml import values as passed
@@ -244,16 +245,17 @@ _LONGEST_COMMENT = 200
 _MOST_NAMES = 8
 
 
-def what_to_write(blocks: Sequence[str]) -> str:
+def what_to_write(blocks: Iterable[str], count: int = 1) -> str:
     """The remedy for code that nobody has written yet: lines that run as they are.
 
     Args:
-        blocks: `layer_lines` or `model_lines` of each missing class.
+        blocks: `layer_lines` or `model_lines` of each missing class; only the first ones are asked for.
+        count: how many classes are missing.
     """
-    if not blocks:
+    if not count:
         return ""
-    lines = "\n\n\n".join(["import refcoreml", *blocks[:_MOST_CLASSES]])
-    more = len(blocks) - _MOST_CLASSES
+    lines = "\n\n\n".join(["import refcoreml", *islice(blocks, _MOST_CLASSES)])
+    more = count - _MOST_CLASSES
     rest = f"\n\n\n# and so on for the {more} other classes" if more > 0 else ""
     return (
         "Complete these lines and run them before the model is loaded (on the command line: --custom FILE):\n\n"

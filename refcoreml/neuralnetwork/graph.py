@@ -109,7 +109,7 @@ def check_supported(nodes: Sequence[Node]) -> None:
         f"{len(missing) + len(without_code)} of {len(everything)} layers {verb}: {', '.join(parts)}",
         where=(missing or without_code)[0].where,
         remedy=what_to_write(
-            [layer_lines(nodes[0].params, nodes[0].inputs, nodes[0].outputs) for nodes in wanted.values()]
+            (layer_lines(nodes[0].params, nodes[0].inputs, nodes[0].outputs) for nodes in wanted.values()), len(wanted)
         ),
     )
 

@@ -142,7 +142,9 @@ def test_arrays_are_of_their_declared_type_in_between():
         affine("x", "u", 1, 0.5, (1,)),
         affine("u", "y", 1, 0, (1,), "INT32"),
     )
-    with pytest.raises(InputError, match=r"pipeline.models\[1\] 'model1', input 'u'.*0.5 at \[0\] is not an integer"):
+    with pytest.raises(
+        InvalidModelError, match=r"pipeline.models\[1\] 'model1', input 'u'.*0.5 at \[0\] is not an integer"
+    ):
         refcoreml.load(whole).predict({"x": np.zeros(1)})
 
 
@@ -206,7 +208,7 @@ def test_errors_at_a_prediction_name_the_model():
     first = build.Network({"x": build.array(6)}, {"u": build.array()}, exact=True)
     first.add("copy", inputs="x", outputs="u")
     spec = pipeline({"x": build.array(6)}, {"y": A}, first.spec(), affine("u", "y", 1, 0))
-    with pytest.raises(InputError, match=r"pipeline.models\[1\] 'model1', input 'u'.*\(6\) does not match"):
+    with pytest.raises(InvalidModelError, match=r"pipeline.models\[1\] 'model1', input 'u'.*\(6\) does not match"):
         refcoreml.load(spec).predict({"x": np.zeros(6)})
     with pytest.raises(InputError, match="the model has no input 'z'"):
         refcoreml.load(spec).predict({"z": np.zeros(6)})

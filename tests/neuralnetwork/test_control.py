@@ -126,14 +126,14 @@ def test_a_condition_close_to_zero_ends_a_loop(remaining, rounds):
     assert run(network(linear("x", "zero", 0, 0), copy("zero", "y"), once), x=remaining) == {"y": [rounds]}
 
 
-@pytest.mark.parametrize("value", [np.nan, [1, 2]])
+@pytest.mark.parametrize(("value", "error"), [(np.nan, InputError), ([1, 2], InvalidModelError)])
 @pytest.mark.clause("loop.C3", "loop.U1", "loop.U2")
-def test_a_count_and_a_condition_must_be_one_number(value):
+def test_a_count_and_a_condition_must_be_one_number(value, error):
     counted = network(copy("x", "y"), loop([copy("x", "y")], most=3, count="n"), inputs=("x", "n"))
-    with pytest.raises(InputError, match=r"loop_1.*blob 'n' must be a single number, got"):
+    with pytest.raises(error, match=r"loop_1.*blob 'n' must be a single number, got"):
         run(counted, x=1, n=value)
     conditional = network(loop([copy("x", "y")], condition=[copy("x", "go")], variable="go"), outputs=("go",))
-    with pytest.raises(InputError, match=r"loop_0.*blob 'go' must be a single number, got"):
+    with pytest.raises(error, match=r"loop_0.*blob 'go' must be a single number, got"):
         run(conditional, x=value)
 
 
@@ -228,11 +228,11 @@ def test_a_loop_without_end_is_stopped(monkeypatch):
     assert run(network(copy("x", "y"), loop([copy("x", "y")], most=50)), x=1) == {"y": [1]}
 
 
-@pytest.mark.parametrize("value", [np.nan, [1, 2]])
+@pytest.mark.parametrize(("value", "error"), [(np.nan, InputError), ([1, 2], InvalidModelError)])
 @pytest.mark.clause("branch.C2", "branch.U1")
-def test_a_condition_must_be_one_number(value):
+def test_a_condition_must_be_one_number(value, error):
     net = network(branch("c", [linear("x", "y", 10, 0)], [linear("x", "y", 1, 1)]), inputs=("c", "x"))
-    with pytest.raises(InputError, match=r"branch_0.*blob 'c' must be a single number, got"):
+    with pytest.raises(error, match=r"branch_0.*blob 'c' must be a single number, got"):
         run(net, c=value, x=2)
 
 

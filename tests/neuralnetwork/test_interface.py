@@ -815,5 +815,5 @@ def test_the_least_shape_of_a_range_need_not_fit():
             kernel_channels=2, n_groups=2, valid={})  # fmt: skip
     model = net.model()
     assert model.predict({"x": np.ones((1, 4, 6, 7))})["y"].shape == (1, 2, 4, 6)
-    with pytest.raises(InvalidModelError, match=r"expected an input \[\*, 4, H, W\]"):
+    with pytest.raises(InputError, match=r"expected an input \[\*, 4, H, W\]"):
         model.predict({"x": np.ones((1, 1, 6, 7))})
