@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measuring import PAUSE, THREADS, table  # isort: skip
+from measuring import PAUSE, THREADS, chosen, table  # isort: skip
 
 import networks
 import numpy as np
@@ -215,10 +215,7 @@ def main() -> None:
     if options.memory:
         print(json.dumps(memory(options.memory)))
         return
-    names = options.networks or list(networks.NETWORKS)
-    unknown = set(names) - set(networks.NETWORKS)
-    if unknown:
-        parser.error(f"unknown networks {', '.join(sorted(unknown))}")
+    names = chosen(parser, "networks", options.networks, networks.NETWORKS)
     report = {
         "networks": {name: compare(name, options.rounds, not options.fast) for name in names},
         "memory": {name: in_new_process(name) for name in names},

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from measuring import PAUSE, THREADS, table  # isort: skip
+from measuring import PAUSE, THREADS, chosen, table  # isort: skip
 
 import numpy as np
 
@@ -285,9 +285,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="turns of each program, 3 timed runs each (default 10)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    names = options.layers or list(CASES)
-    if unknown := sorted(set(names) - set(CASES)):
-        parser.error(f"unknown layers {', '.join(unknown)}")
+    names = chosen(parser, "layers", options.layers, CASES)
     import torch
 
     torch.set_num_threads(THREADS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 #: Threads of every library that is measured.
@@ -21,3 +23,10 @@ def table(rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
     return "\n".join(lines) + "\n"
+
+
+def chosen(parser: ArgumentParser, what: str, names: Sequence[str], known: Mapping[str, object]) -> list[str]:
+    """What was asked for by name, all by default; ends with an error if a name is not known."""
+    if unknown := sorted(set(names) - set(known)):
+        parser.error(f"unknown {what} {', '.join(unknown)}")
+    return list(names or known)

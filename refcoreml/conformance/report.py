@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import html
-import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +13,8 @@ from xml.etree import ElementTree
 from refcoreml.conformance.expectations import Expectation
 from refcoreml.conformance.runner import Result, printable
 from refcoreml.errors import UsageError
+from refcoreml.reporting.pages import html_text, page
+from refcoreml.reporting.results import to_json
 
 #: All statuses, in the order of columns.
 STATUSES = (
@@ -100,15 +99,11 @@ class Least:
 def as_json(results: Sequence[Result], about: About) -> str:
     """The whole run."""
     families = [
-        {"family": name, "worst": _finite(worst), **{status: counts[status] for status in STATUSES}}
+        {"family": name, "worst": worst, **{status: counts[status] for status in STATUSES}}
         for name, counts, worst in by_family(results)
     ]
-    cases = [{**asdict(result), "layers": list(result.layers), "worst": _finite(result.worst)} for result in results]
-    return json.dumps({**asdict(about), "families": families, "cases": cases}, indent=1) + "\n"
-
-
-def _finite(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
+    cases = [{**asdict(result), "layers": list(result.layers), "worst": result.worst} for result in results]
+    return to_json({**asdict(about), "families": families, "cases": cases})
 
 
 def as_junit(results: Sequence[Result], about: About) -> str:
@@ -144,9 +139,7 @@ def as_junit(results: Sequence[Result], about: About) -> str:
 
 
 _STYLE = """
-body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .2em .7em; text-align: left; vertical-align: top }
-th { border-bottom: 1px solid #999 } td.n { text-align: right; font-variant-numeric: tabular-nums }
+th, td { text-align: left; vertical-align: top; white-space: normal } td.n { text-align: right }
 tr:last-child.sum td { border-top: 1px solid #999; font-weight: 600 }
 .bad { color: #b00020 } .bar { background: #3b74c4; height: .7em; display: inline-block; min-width: 1px }
 .message { font-size: 13px; color: #555; overflow-wrap: anywhere }
@@ -155,7 +148,7 @@ tr:last-child.sum td { border-top: 1px solid #999; font-weight: 600 }
 
 def as_html(results: Sequence[Result], about: About) -> str:
     """A page of its own: counts by family, what failed, and the cases that came nearest to their bounds."""
-    e = html.escape
+    e = html_text
     shown = [status for status in STATUSES if any(result.status == status for result in results)]
     rows = []
     for name, counts, worst in by_family(results):
@@ -184,17 +177,19 @@ def as_html(results: Sequence[Result], about: About) -> str:
         if r.status == "suspicious"
     )
     columns = "".join(f"<th>{e(status)}</th>" for status in shown)
-    title = f"Conformance, {e(about.profile)}"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>
-<body><h1>Conformance to Core ML</h1>
-<p><b>{e(printable(about.implementation))}</b>, profile <b>{e(about.profile)}</b>:
-{len(results)} cases, {len(failed)} bad, {sum(r.outcome == "returned" for r in results)} returned outputs.</p>
-{"".join(f'<p class="bad">{e(printable(complaint))}.</p>' for complaint in about.complaints)}
-<table><tr><th>family</th>{columns}<th>worst error / bound</th></tr>{"".join(rows)}</table>
-<h2>What failed</h2>{f"<table>{failures}</table>" if failed else "<p>Nothing.</p>"}
-{f"<h2>Suspicious</h2><table>{doubtful}</table>" if doubtful else ""}
-<h2>Nearest to their bounds</h2>
-<p>Of the cases that passed, those with the greatest error, as a fraction of what is allowed at that element.</p>
-<table><tr><th>case</th><th>where</th><th>error / bound</th><th></th></tr>{nearest}</table></body></html>
-"""
+    head = f"<tr><th>family</th>{columns}<th>worst error / bound</th></tr>"
+    body = [
+        "<h1>Conformance to Core ML</h1>",
+        f"<p><b>{e(about.implementation)}</b>, profile <b>{e(about.profile)}</b>: {len(results)} cases, {len(failed)} "
+        f"bad, {sum(r.outcome == 'returned' for r in results)} returned outputs.</p>",
+        *(f'<p class="bad">{e(complaint)}.</p>' for complaint in about.complaints),
+        f"<table>{head}{''.join(rows)}</table>",
+        "<h2>What failed</h2>",
+        f"<table>{failures}</table>" if failed else "<p>Nothing.</p>",
+        f"<h2>Suspicious</h2><table>{doubtful}</table>" if doubtful else "",
+        "<h2>Nearest to their bounds</h2>",
+        "<p>Of the cases that passed, those with the greatest error, as a fraction of what is allowed at that element."
+        "</p>",
+        f"<table><tr><th>case</th><th>where</th><th>error / bound</th><th></th></tr>{nearest}</table>",
+    ]
+    return page(f"Conformance, {about.profile}", body, _STYLE)

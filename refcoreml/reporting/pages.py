@@ -37,13 +37,13 @@ def html_text(text: str) -> str:
     return html.escape(harmless(text))
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """Return a page of HTML in the style of all reports; parts that are empty are left out."""
+def page(title: str, body: Iterable[str], style: str = "") -> str:
+    """Return a page of HTML in the style of all reports, and in one of its own; parts that are empty are left out."""
     parts = "\n".join(filter(None, body))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html_text(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{html_text(title)}</title><style>{_STYLE}{style}</style></head>\n"
         f"<body>\n{parts}\n</body></html>\n"
     )
 

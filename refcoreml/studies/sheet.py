@@ -10,7 +10,7 @@ from refcoreml.comparison.metrics import DifferenceSums
 from refcoreml.comparison.outputs import decode_image
 from refcoreml.errors import UsageError
 from refcoreml.features import ImageFeature
-from refcoreml.model import Model, load
+from refcoreml.model import Model, as_model
 from refcoreml.reporting.samples import Sample, Source
 from refcoreml.studies.evaluate import quantized_as
 from refcoreml.studies.records import Configuration, decibels
@@ -56,7 +56,7 @@ def contact_sheet(
     """
     from PIL import Image, ImageDraw
 
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = as_model(model)
     pictures = [feature.name for feature in loaded.outputs if isinstance(feature, ImageFeature)]
     if not pictures or (output and output not in pictures):
         raise UsageError(

@@ -20,6 +20,10 @@ def test_a_page_escapes_its_title_and_leaves_empty_parts_out() -> None:
     assert "<body>\n<h1>one</h1>\n<p>two</p>\n</body>" in text
 
 
+def test_a_page_may_add_to_the_style() -> None:
+    assert "p { color: red }</style>" in page("", [], "p { color: red }")
+
+
 def test_cells_of_a_table_are_escaped_and_the_best_row_is_marked() -> None:
     text = html_table(("layer", "bits"), [(("<conv>", "8"), False), (("fc", "4"), True)], text=("layer",))
     assert "<th class=text>layer</th><th>bits</th>" in text
