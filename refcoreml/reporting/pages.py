@@ -33,8 +33,8 @@ dt { font-weight: 600; margin-top: 8px; } dd { margin: 0; }
 
 
 def html_text(text: str) -> str:
-    """Text as it can stand in a page."""
-    return html.escape(harmless(text))
+    """Return text as it can stand in a page."""
+    return html.escape(harmless(text, keep="\n"))
 
 
 def page(title: str, body: Iterable[str], style: str = "") -> str:

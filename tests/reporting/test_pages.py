@@ -11,7 +11,7 @@ from refcoreml.reporting.pages import html_figure, html_table, html_text, page
 
 
 def test_pages_hold_no_marks_that_reorder_text() -> None:
-    assert html_text("<b>\u202e&") == "&lt;b&gt;\\u202e&amp;"
+    assert html_text("<b>\u202e\n&") == "&lt;b&gt;\\u202e\n&amp;"
 
 
 def test_a_page_escapes_its_title_and_leaves_empty_parts_out() -> None:
