@@ -8,19 +8,35 @@ from refcoreml.definitions.convolution import convolution, deconvolution
 from refcoreml.definitions.gather import gather, gather_along_axis, gather_nd, scatter, scatter_along_axis, scatter_nd
 from refcoreml.definitions.linear import dot_product, embedding, linear, matmul
 from refcoreml.definitions.normalization import softmax
+from refcoreml.definitions.shape import (
+    depth_to_space,
+    flatten_image,
+    pixel_shuffle,
+    reshape,
+    reshape_sequence,
+    space_to_depth,
+    transpose,
+)
 
 __all__ = [
     "convolution",
     "deconvolution",
+    "depth_to_space",
     "dot_product",
     "embedding",
+    "flatten_image",
     "gather",
     "gather_along_axis",
     "gather_nd",
     "linear",
     "matmul",
+    "pixel_shuffle",
+    "reshape",
+    "reshape_sequence",
     "scatter",
     "scatter_along_axis",
     "scatter_nd",
     "softmax",
+    "space_to_depth",
+    "transpose",
 ]

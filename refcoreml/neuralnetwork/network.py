@@ -155,7 +155,8 @@ class Network:
 
     def run_alone(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
         """Check the shapes of some arrays and run one layer on them, no branch or loop."""
-        step.forecast(_shapes(arguments))
+        if step.forecast(_shapes(arguments)) is None:
+            step.check_values(arguments)
         return self.run_step(step, arguments)
 
     def run_step(self, step: Step, arguments: Sequence[Array]) -> tuple[Array, ...]:
@@ -255,6 +256,8 @@ class _Run:
         forecast = first.forecast(given)
         if forecast is not None:
             self._count(self._meter, first, forecast)
+        else:
+            first.check_values(arguments[: len(given)])
         results = self._network.run_step(step, arguments)
         if forecast is None:
             self._count(self._meter, first, first.made(given, _shapes(results)))

@@ -66,6 +66,10 @@ class Adapted(base.Op):
         """What the operation infers."""
         return self.op.infer(*inputs)
 
+    def infer_from(self, *inputs: Array) -> base.Types | None:
+        """What the operation infers from values."""
+        return self.op.infer_from(*inputs)
+
     def run(self, *inputs: Array) -> base.Results:
         """What the operation computes."""
         return self.op.run(*inputs)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refcoreml.errors import RefCoreMLError, at
-from refcoreml.neuralnetwork.limits import LAYER_WORK, NUMBER_WORK, refuse_memory, size_of
+from refcoreml.errors import InputError, RefCoreMLError, at
+from refcoreml.neuralnetwork.limits import LAYER_WORK, NUMBER_WORK, beyond, refuse_memory, remedy, size_of
 from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.ops import Op
 from refcoreml.types import Array, Shape, TensorType
@@ -94,6 +94,19 @@ class Step:
         scratch = self.op.scratch(given, types)
         refuse_memory("the layer needs for itself", scratch, self.node.limits, self.node.where)
         return self.made(inputs, tuple(found.shape for found in types))
+
+    def check_values(self, arguments: Sequence[Array]) -> None:
+        """Refuse inputs whose values ask for outputs that are too large, before these are made.
+
+        To be called where `forecast` knows nothing.
+        """
+        with at(self.node.where):
+            types = self.op.infer_from(*self.taken(arguments))
+            for found in types if isinstance(types, tuple) else (types,) if types else ():
+                size = size_of(found.shape, found.dtype.itemsize)
+                if too_large := beyond(size, self.node.limits):
+                    problem = f"an output would have the shape {found.shape}, {too_large}"
+                    raise InputError(problem, remedy=remedy("memory", size))
 
     def made(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Forecast:
         """The forecast once the outputs' shapes are known; refuses those that no blob may have."""

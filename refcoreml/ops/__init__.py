@@ -14,12 +14,29 @@ from refcoreml.ops.convolution import Convolution, Deconvolution
 from refcoreml.ops.gather import Gather, GatherAlongAxis, GatherND, Indexing, Scatter, ScatterAlongAxis, ScatterND
 from refcoreml.ops.linear import DotProduct, Embedding, Linear, MatMul
 from refcoreml.ops.normalization import Softmax
+from refcoreml.ops.shape import (
+    DepthToSpace,
+    ExpandDims,
+    Flatten2D,
+    FlattenImage,
+    PixelShuffle,
+    Reshape,
+    ReshapeLike,
+    ReshapeSequence,
+    SpaceToDepth,
+    Squeeze,
+    Transpose,
+)
 
 __all__ = [
     "Convolution",
     "Deconvolution",
+    "DepthToSpace",
     "DotProduct",
     "Embedding",
+    "ExpandDims",
+    "Flatten2D",
+    "FlattenImage",
     "Gather",
     "GatherAlongAxis",
     "GatherND",
@@ -27,8 +44,15 @@ __all__ = [
     "Linear",
     "MatMul",
     "Op",
+    "PixelShuffle",
+    "Reshape",
+    "ReshapeLike",
+    "ReshapeSequence",
     "Scatter",
     "ScatterAlongAxis",
     "ScatterND",
     "Softmax",
+    "SpaceToDepth",
+    "Squeeze",
+    "Transpose",
 ]

@@ -6,6 +6,7 @@ operation adds the place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, NoReturn, TypeAlias
@@ -27,12 +28,18 @@ Types: TypeAlias = TensorType | tuple[TensorType, ...]
 Inplace: TypeAlias = Callable[..., None]
 
 
+def _unknown(op: Op, *inputs: Array) -> None:
+    return None
+
+
 class Op:
     """An operation. Subclasses are frozen dataclasses; their fields are its attributes.
 
     Class attributes, which subclasses define as methods:
-        infer: types in, types out, without arithmetic; raises `InvalidModelError` for types that do not fit. None, or
-            a type that is None, where a result's shape depends on values.
+        infer: types in, types out, without arithmetic; raises `InvalidModelError` for types that do not fit. None
+            where a result's shape depends on values.
+        infer_from: inputs in, the types out that `infer` cannot know, before anything of that size is made; raises
+            `InputError` for values that are out of range. None where nothing is known before a run.
         run: arrays in, arrays out. Never writes to its inputs; may return a view of one unless `fresh`.
         definition: the formula as one plain function in double precision, see `refcoreml.definitions`; called with the
             inputs and all fields.
@@ -44,6 +51,7 @@ class Op:
     """
 
     infer: ClassVar[Callable[..., Types | None]]
+    infer_from: ClassVar[Callable[..., Types | None]] = _unknown
     run: ClassVar[Callable[..., Results]]
     definition: ClassVar[Callable[..., Any]]
     inplace: ClassVar[Inplace | None] = None
@@ -150,3 +158,50 @@ def axis_in(axis: int, rank: int, name: str = "axis") -> int:
     """Return the axis 0..rank-1 that -rank..rank-1 names."""
     require(-rank <= axis < rank, f"{name} is {axis}, expected {-rank} to {rank - 1} for rank {rank}")
     return axis % rank
+
+
+def axes_in(axes: Sequence[int], rank: int, name: str = "axes") -> Shape:
+    """Return the axes 0..rank-1, in ascending order, that numbers from -rank to rank-1 name."""
+    given = tuple(map(int, axes))
+    require(len(given) > 0, f"{name} is empty")
+    require(all(-rank <= axis < rank for axis in given), f"{name} is {given}, expected {-rank} to {rank - 1} each")
+    found = sorted({axis % rank for axis in given})
+    require(len(found) == len(given), f"{name} is {given}, which names an axis of {rank} twice")
+    return tuple(found)
+
+
+# ---- Numbers that inputs hold ----
+
+
+def numbers_in(values: Array, name: str, count: int) -> list[float]:
+    """Return the numbers in an input of ``count`` elements; NaN is an error."""
+    require(values.size == count, f"{name} has the shape {values.shape}, expected {count} element(s)")
+    flat = values.reshape(-1).tolist()
+    if any(map(math.isnan, flat)):
+        bad_input(f"{name} holds {flat}, expected numbers")
+    return flat
+
+
+def integers_in(values: Array, name: str, count: int) -> list[int]:
+    """As `numbers_in`, fractions cut off; infinity is an error, too."""
+    numbers = numbers_in(values, name, count)
+    if any(map(math.isinf, numbers)):
+        bad_input(f"{name} holds {numbers}, expected integers")
+    return [int(number) for number in numbers]
+
+
+def vector_in(values: Array, name: str) -> Shape:
+    """Return the integers, at most `MAX_RANK`, in an input of rank 1: a shape, or a number for each axis."""
+    require(
+        values.ndim == 1 and len(values) <= MAX_RANK,
+        f"{name} has the shape {values.shape}, expected a vector of 1 to {MAX_RANK} numbers",
+    )
+    return tuple(integers_in(values, name, len(values)))
+
+
+def shape_in(values: Array, name: str) -> Shape:
+    """Return the shape that an input holds."""
+    found = vector_in(values, name)
+    if min(found, default=0) < 1:
+        bad_input(f"{name} asks for the shape {found}, expected numbers of at least 1")
+    return found

@@ -97,7 +97,9 @@ def test_reshape_errors_of_shapes():
     x = np.ones((2, 3, 4))
     with pytest.raises(InvalidModelError, match="which the 24 numbers"):
         run_layer("reshapeLike", x, np.ones((5, 5)))
-    with pytest.raises(InvalidModelError, match=r"has 2 numbers, expected 3, the rank of \(2, 3, 4\)"):
+    with pytest.raises(
+        InvalidModelError, match=r"expected an input of rank 2, that of targetShape \(4, 6\), got"
+    ):
         run_layer("rankPreservingReshape", x, targetShape=(4, 6))
     with pytest.raises(InvalidModelError, match="which the 24 numbers"):
         run_layer("rankPreservingReshape", x, targetShape=(0, 0, 5))
@@ -178,7 +180,7 @@ def test_squeeze_of_the_last_axis_leaves_one():
         ("expandDims", [], "axes is empty"),
         ("expandDims", [4], r"axes is \(4,\), expected -4 to 3"),
         ("expandDims", [0, -5], "names an axis of 5 twice"),
-        ("expandDims", [0, 1, 2], "no blob has a rank above 5"),
+        ("expandDims", [0, 1, 2], "none may have a rank above 5"),
         ("squeeze", [], "axes is empty"),
         ("squeeze", [0], r"axis 0 of \(2, 1, 3\) has the length 2"),
         ("squeeze", [3], "expected -3 to 2"),

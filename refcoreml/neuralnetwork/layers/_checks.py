@@ -11,7 +11,9 @@ import numpy as np
 from refcoreml.errors import InputError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.limits import beyond, remedy, size_of
-from refcoreml.neuralnetwork.registry import MAX_RANK, Node
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted
+from refcoreml.ops import Op
+from refcoreml.ops.base import require
 from refcoreml.spec.weights import weight_encoding
 
 
@@ -95,6 +97,25 @@ def dynamic_shape(node: Node, which: int, blob: Array) -> Shape:
         input_error(node, f"input {node.inputs[which]!r} asks for the shape {dims}, expected numbers of at least 1")
     check_size(node, dims)
     return dims
+
+
+def of_rank(op: Op, least: int, most: int, expected: str) -> Op:
+    """The operation, for a first input of certain ranks: ``expected`` is how the layer's documentation writes it."""
+
+    def check(x: Shape, *others: Shape) -> None:
+        require(least <= len(x) <= most, f"expected an input {expected}, got {x}")
+
+    return Restricted(op, check)
+
+
+def of_images(op: Op) -> Op:
+    """The operation, as legacy layers that count axes from the last have it."""
+    return of_rank(op, 3, MAX_RANK, "[*, C, H, W]")
+
+
+def of_sequences(op: Op) -> Op:
+    """The operation, as legacy layers that name the axes from the first have it."""
+    return of_rank(op, MAX_RANK, MAX_RANK, "[Seq, B, C, H, W]")
 
 
 def require_unquantized(node: Node, *fields: str) -> None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.kernels import shape as kernels
-from refcoreml.kernels._types import Array, Shape
+from refcoreml.kernels._types import Shape
+from refcoreml.neuralnetwork.layers._checks import of_sequences
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
 from refcoreml.neuralnetwork.registry import Node, Op, channel_axis, layer
 
-_REORGANIZATIONS: dict[str, Callable[[Array, int], Array]] = {
-    "SPACE_TO_DEPTH": kernels.space_to_depth,
-    "DEPTH_TO_SPACE": kernels.depth_to_space,
-    "PIXEL_SHUFFLE": kernels.pixel_shuffle,
+_REORGANIZATIONS: dict[str, Callable[[int], ops.Op]] = {
+    "SPACE_TO_DEPTH": ops.SpaceToDepth,
+    "DEPTH_TO_SPACE": ops.DepthToSpace,
+    "PIXEL_SHUFFLE": ops.PixelShuffle,
 }
 _SLICE_AXES = {"CHANNEL_AXIS": -3, "HEIGHT_AXIS": -2, "WIDTH_AXIS": -1}
 
 
 @layer("reorganizeData")
-def reorganize_data(node: Node) -> Op:
+def reorganize_data(node: Node) -> ops.Op:
     """Moves blocks of b * b pixels into channels or back, b = ``blockSize`` of 2 or more; 0 <= i, j < b.
 
     Input: x [*, C, H, W], rank 3 or more.
@@ -32,28 +33,14 @@ def reorganize_data(node: Node) -> Op:
     Errors: an unknown mode; a block size below 2; sizes that are no multiples.
     Source: ``ReorganizeDataLayerParams``.
     """
-    run, block = _REORGANIZATIONS[enum_name(node, "mode")], node.params.blockSize
+    operation, block = _REORGANIZATIONS[enum_name(node, "mode")], int(node.params.blockSize)
     node.require(block >= 2, f"blockSize is {block}, expected 2 or more")
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
-        channels, height, width = x[-3:]
-        if run is kernels.space_to_depth:
-            node.require(
-                height % block == 0 and width % block == 0, f"blocks of {block} do not divide H and W of {x} evenly"
-            )
-            return *x[:-3], channels * block**2, height // block, width // block
-        node.require(
-            channels % block**2 == 0, f"{channels} channels cannot be divided into blocks of {block} * {block}"
-        )
-        return *x[:-3], channels // block**2, height * block, width * block
-
-    return Op(lambda x: run(x, block), shape)
+    return operation(block)
 
 
 @layer("reshape")
-def reshape(node: Node) -> Op:
-    """Y = the numbers of x in another shape.
+def reshape(node: Node) -> ops.Op:
+    """y = the numbers of x in another shape.
 
     Input: x [Seq, B, C, H, W]. Output: with ``targetShape`` (C', H', W') [Seq, B, C', H', W'], with (Seq', C', H', W')
     [Seq', B, C', H', W']; as many numbers as before.
@@ -64,45 +51,26 @@ def reshape(node: Node) -> Op:
     Apple's shape rule keeps the batch).
     Source: ``ReshapeLayerParams``.
     """
-    target, last = tuple(node.params.targetShape), enum_name(node, "mode") == "CHANNEL_LAST"
+    target, last = tuple(map(int, node.params.targetShape)), enum_name(node, "mode") == "CHANNEL_LAST"
     node.require(len(target) in (3, 4), f"targetShape {target} has {len(target)} numbers, expected 3 or 4")
     node.require(min(target) >= 1, f"targetShape is {target}, expected numbers of at least 1")
-
-    def whole(x: Shape) -> Shape:
-        return target if len(target) == 4 else (x[0], *target)
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], came {x}")
-        count, wanted = math.prod(x) // x[1], math.prod(whole(x))
-        node.require(
-            count == wanted, f"cannot fill {target}, {wanted} numbers, from {x}, {count} for each in the batch"
-        )
-        sequence, *rest = whole(x)
-        return sequence, x[1], *rest
-
-    return Op(lambda x: kernels.reshape(x, whole(x.shape), channel_last=last), shape)
+    return ops.ReshapeSequence(target, last)
 
 
 @layer("flatten")
-def flatten(node: Node) -> Op:
+def flatten(node: Node) -> ops.Op:
     """[*, C, H, W] -> [*, C * H * W, 1, 1], rank 3 or more.
 
     ``mode`` CHANNEL_FIRST keeps the order of the numbers, CHANNEL_LAST takes them in the order (H, W, C).
     Errors: an unknown mode; an input of lower rank.
     Source: ``FlattenLayerParams``.
     """
-    last = enum_name(node, "mode") == "CHANNEL_LAST"
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
-        return *x[:-3], math.prod(x[-3:]), 1, 1
-
-    return Op(lambda x: kernels.flatten(x, channel_last=last), shape)
+    return ops.FlattenImage(enum_name(node, "mode") == "CHANNEL_LAST")
 
 
 @layer("permute")
-def permute(node: Node) -> Op:
-    """Y = x with its axes Seq, C, H, W in another order: axis i of y is axis ``axis[i]`` of x; Batch stays.
+def permute(node: Node) -> ops.Op:
+    """y = x with its axes Seq, C, H, W in another order: axis i of y is axis ``axis[i]`` of x; Batch stays.
 
     Input: x [Seq, B, C, H, W]. ``axis``: a permutation of 0, 1, 2, 3; empty for none.
     Errors: anything else in ``axis``; an input of other rank.
@@ -112,18 +80,12 @@ def permute(node: Node) -> Op:
     order = tuple(node.params.axis) or (0, 1, 2, 3)
     node.require(sorted(order) == [0, 1, 2, 3], f"axis is {order}, expected a permutation of 0, 1, 2, 3")
     sequence, *rest = ((0, 2, 3, 4)[axis] for axis in order)
-    axes = (sequence, 1, *rest)
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], came {x}")
-        return tuple(x[axis] for axis in axes)
-
-    return Op(lambda x: x.transpose(axes), shape)
+    return of_sequences(ops.Transpose((sequence, 1, *rest)))
 
 
 @layer("concat", inputs=(2, None))
 def concat(node: Node) -> Op:
-    """Y = the inputs one after the other along C, or with ``sequenceConcat`` along Seq.
+    """y = the inputs one after the other along C, or with ``sequenceConcat`` along Seq.
 
     Inputs: two or more [*, C_i, H, W], equal but for C_i, rank 3 or more; with ``sequenceConcat`` [Seq_i, *] of rank 5.
     Output: their shape with the sum of all C_i, or Seq_i.
@@ -140,7 +102,7 @@ def concat(node: Node) -> Op:
     def shape(*inputs: Shape) -> Shape:
         first = inputs[0]
         least = 5 if sequence else 3
-        node.require(len(first) >= least, f"expected inputs of rank {least} or more, came {first}")
+        node.require(len(first) >= least, f"expected inputs of rank {least} or more, got {first}")
         axis = along(len(first))
         for other in inputs[1:]:
             node.require(
@@ -165,7 +127,7 @@ def split(node: Node) -> Op:
     node.require(parts == len(node.outputs), f"nOutputs is {parts}, but there are {len(node.outputs)} outputs")
 
     def shape(x: Shape) -> tuple[Shape, ...]:
-        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
+        node.require(len(x) >= 3, f"expected an input [*, C, H, W], got {x}")
         axis = len(x) + channel_axis(len(x))
         node.require(x[axis] % parts == 0, f"the {x[axis]} channels of {x} cannot be divided into {parts} equal parts")
         return ((*x[:axis], x[axis] // parts, *x[axis + 1 :]),) * int(parts)
@@ -183,7 +145,7 @@ def sequence_repeat(node: Node) -> Op:
     repetitions = node.params.nRepetitions or 1
 
     def shape(x: Shape) -> Shape:
-        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], came {x}")
+        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], got {x}")
         return repetitions * x[0], *x[1:]
 
     return Op(lambda x: kernels.repeat_sequence(x, repetitions), shape, fresh=True)
@@ -191,7 +153,7 @@ def sequence_repeat(node: Node) -> Op:
 
 @layer("slice")
 def slice_(node: Node) -> Op:
-    """Y = x[startIndex:endIndex:stride] along one axis.
+    """y = x[startIndex:endIndex:stride] along one axis.
 
     Input: x, for ``axis`` CHANNEL_AXIS (-3), HEIGHT_AXIS (-2) or WIDTH_AXIS (-1) of rank 3, 2 or 1 at least.
     Output: a blob of the same rank.
@@ -208,7 +170,7 @@ def slice_(node: Node) -> Op:
     taken = slice(params.startIndex, params.endIndex or None, params.stride)
 
     def shape(x: Shape) -> Shape:
-        node.require(len(x) >= -axis, f"expected an input of rank {-axis} or more, came {x}")
+        node.require(len(x) >= -axis, f"expected an input of rank {-axis} or more, got {x}")
         size = x[axis]
         length = len(range(*taken.indices(size)))
         node.require(

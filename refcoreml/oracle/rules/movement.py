@@ -58,10 +58,11 @@ def enum_name(layer: Layer, name: str) -> str:
 
 @bounded(
     "exact",
-    *("reshape", "flatten", "permute", "concat", "split", "sequenceRepeat", "slice", "crop", "copy"),
-    *("reshapeStatic", "rankPreservingReshape", "flattenTo2D", "expandDims", "squeeze", "transpose"),
+    *("concat", "split", "sequenceRepeat", "slice", "crop", "copy"),
+    *(ops.Flatten2D, ops.FlattenImage, ops.ReshapeSequence, ops.ExpandDims, ops.Squeeze, ops.Transpose),
+    *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
     *("concatND", "stack", "splitND", "tile", "broadcastToStatic", "sliceStatic", "slidingWindows", "reverse"),
-    *("reorganizeData", "matrixBandPart", "lowerTriangular", "upperTriangular"),
+    *("matrixBandPart", "lowerTriangular", "upperTriangular"),
     *("reduceMax", "reduceMin", "max", "min", "maxBroadcastable", "minBroadcastable"),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
@@ -84,12 +85,12 @@ def _clip(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 
 @bounded(
     "exact",
-    *("reshapeLike", "reshapeDynamic", "broadcastToLike", "broadcastToDynamic", "sliceDynamic", "sliceBySize"),
+    *(ops.Reshape, ops.ReshapeLike, "broadcastToLike", "broadcastToDynamic", "sliceDynamic", "sliceBySize"),
     *(ops.Gather, ops.GatherND, ops.GatherAlongAxis, "reverseSeq"),
 )
 def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Values moved about according to shapes or indices, which must be certain."""
-    shapes = layer.step.kind in ("reshapeLike", "broadcastToLike")
+    shapes = isinstance(layer.op, ops.ReshapeLike) or layer.step.kind == "broadcastToLike"
     if not shapes and not all(whole(ball) for ball in balls[1:]):
         return [np.inf] * len(results)
     return at_ends(layer, balls, 1)
