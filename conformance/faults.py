@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.kernels import conv, pool, quantization, recurrent, resize
-from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op
+from refcoreml.neuralnetwork.registry import LAYERS, Around, LayerType, Node
+from refcoreml.ops import Op
 from refcoreml.spec import schema
 
 Array: TypeAlias = NDArray[Any]
@@ -64,22 +65,31 @@ def parameters(name: str, kinds: str, change: Callable[[Any], Any], unseen: str 
     _register(name, kinds, lambda: _wrapped(kinds, wrap), unseen)
 
 
+@dataclass(frozen=True)
+class _Faulty(Around):
+    """An operation that computes ``fault(params, run, *inputs)``, and is never fused."""
+
+    fault: Callable[..., Any]
+    params: Any
+
+    @property
+    def fresh(self) -> bool:  # type: ignore[override]
+        """Not known."""
+        return False
+
+    def run(self, *xs: Array) -> Any:
+        """What the fault makes of the honest computation, in the type of the inputs."""
+        y = self.fault(self.params, self.op.run, *xs)
+        dtype = xs[0].dtype if xs else np.float32
+        return tuple(np.asarray(one, dtype) for one in y) if isinstance(y, tuple) else np.asarray(y, dtype)
+
+
 def result(name: str, kinds: str, fault: Callable[..., Any], unseen: str = "") -> None:
     """The layer computes ``fault(params, run, *inputs)``, where ``run`` is the honest computation."""
 
     def wrap(entry: LayerType) -> LayerType:
         def prepare(node: Node) -> Op:
-            op = entry.prepare(node)
-
-            def run(*xs: Array) -> Any:
-                y = fault(node.params, op.run, *xs)
-                return (
-                    tuple(np.asarray(one, xs[0].dtype if xs else np.float32) for one in y)
-                    if isinstance(y, tuple)
-                    else np.asarray(y, xs[0].dtype if xs else np.float32)
-                )
-
-            return Op(run, op.shape)
+            return _Faulty(entry.prepare(node), fault, node.params)
 
         return replace(entry, prepare=prepare)
 
@@ -1340,14 +1350,14 @@ def _once(entry: LayerType) -> LayerType:
     """What has run once gives the same result ever after."""
 
     def prepare(node: Node) -> Op:
-        op, results = entry.prepare(node), []
+        results: list[Any] = []
 
-        def run(*xs: Array) -> Any:
+        def first(params: Any, run: Callable[..., Any], *xs: Array) -> Any:
             if not results:
-                results.append(op.run(*xs))
+                results.append(run(*xs))
             return results[0]
 
-        return replace(op, run=run)
+        return _Faulty(entry.prepare(node), first, node.params)
 
     return replace(entry, prepare=prepare)
 

@@ -97,9 +97,7 @@ def test_reshape_errors_of_shapes():
     x = np.ones((2, 3, 4))
     with pytest.raises(InvalidModelError, match="which the 24 numbers"):
         run_layer("reshapeLike", x, np.ones((5, 5)))
-    with pytest.raises(
-        InvalidModelError, match=r"expected an input of rank 2, that of targetShape \(4, 6\), got"
-    ):
+    with pytest.raises(InvalidModelError, match=r"expected an input of rank 2, that of targetShape \(4, 6\), got"):
         run_layer("rankPreservingReshape", x, targetShape=(4, 6))
     with pytest.raises(InvalidModelError, match="which the 24 numbers"):
         run_layer("rankPreservingReshape", x, targetShape=(0, 0, 5))
