@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.kernels import conv, pool, quantization, recurrent, resize
-from refcoreml.neuralnetwork.registry import LAYERS, Around, LayerType, Node
+from refcoreml.neuralnetwork.registry import LAYERS, Adapted, LayerType, Node
 from refcoreml.ops import Op
 from refcoreml.spec import schema
 
@@ -66,7 +66,7 @@ def parameters(name: str, kinds: str, change: Callable[[Any], Any], unseen: str 
 
 
 @dataclass(frozen=True)
-class _Faulty(Around):
+class _Faulty(Adapted):
     """An operation that computes ``fault(params, run, *inputs)``, and is never fused."""
 
     fault: Callable[..., Any]
