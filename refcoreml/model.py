@@ -256,8 +256,9 @@ class Model:
             Shapes by blob name, in a pipeline ``model/blob``; blobs whose shape depends on values are missing.
 
         Raises:
-            InputError: a name is no input of the model, or a shape is none.
-            InvalidModelError: the shapes do not fit a layer.
+            InputError: a name is no input of the model, or a shape is none or does not fit a layer.
+            InvalidModelError: the declared shapes do not fit a layer. In both cases the error's ``shapes`` holds what
+                was known before.
         """
         return self.prepare().shapes(None if inputs is None else self._shapes_by_name(inputs))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.errors import InvalidModelError
+from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.evaluators.base import Evaluator, Settings
 from refcoreml.features import Feature, read_features
 from refcoreml.kernels import activation, special
@@ -60,11 +60,8 @@ class LinearRegressor(Evaluator):
             self._require(taken, f"has the input {feature.name!r}, expected a number or an array that is not optional")
             counts.append(feature.count)
         if None not in counts:
-            self._require_weights(sum(filter(None, counts)))
-
-    def _require_weights(self, features: int) -> None:
-        weights = self._weights.shape[1]
-        self._require(weights == features, f"has {weights} weights for {features} features")
+            weights, features = self._weights.shape[1], sum(filter(None, counts))
+            self._require(weights == features, f"has {weights} weights for {features} features")
 
     def _predicted(self, description: schema.ModelDescription) -> Feature:
         """The only output, which must be able to hold what is computed: as many fractions as rows of weights."""
@@ -85,7 +82,11 @@ class LinearRegressor(Evaluator):
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Computes the predicted feature: a number for one row of weights, else an array."""
         x = np.concatenate([np.ravel(np.asarray(inputs[feature.name], np.float64)) for feature in self._inputs])
-        self._require_weights(x.size)
+        weights = self._weights.shape[1]
+        if x.size != weights:  # shapes that the model does not fix; others were checked when it was loaded
+            error = InputError(f"has {weights} weights for {x.size} features", where=self._where)
+            error.shapes = {feature.name: np.shape(inputs[feature.name]) for feature in self._inputs}
+            raise error
         y: Array = self._weights @ x + self._offset
         if self._link is not None:
             y = self._link(y)

@@ -19,7 +19,7 @@ _INDENT = 4
 #: Cells that a name keeps.
 _LEAST_NAME = 10
 #: Cells that a line of a text keeps: words, which may be numbers, are whole up to the second.
-_LEAST_TEXT, _LONGEST_WORD = 16, 40
+_LEAST_TEXT, _LONGEST_WORD = 16, 50
 #: Cells of a text over several lines; hostile models hold texts of megabytes.
 _LONGEST_TEXT = 400
 _CUT = "..."

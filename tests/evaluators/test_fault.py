@@ -114,3 +114,25 @@ def test_shapes_within_a_later_model_are_the_fault_of_the_pipeline(how: str) -> 
     second.add("reshapeStatic", name="seven", outputs="z", targetShape=[7, 1])
     with pytest.raises(InvalidModelError, match=r"models\[1\].*seven.*do not fit together"):
         ask(pipeline(first, second), how, np.zeros(6))
+
+
+def test_weights_for_other_features_are_the_fault_of_who_made_the_features() -> None:
+    """A linear regressor of two weights, which takes arrays of any length."""
+    feature = build.array(2, data_type="DOUBLE")
+    feature.multiArrayType.shapeRange.sizeRanges.add(lowerBound=1, upperBound=-1)
+    linear = schema.Model(specificationVersion=3)
+    linear.description.input.add(name="y").type.CopyFrom(feature)
+    linear.description.output.add(name="z").type.doubleType.SetInParent()
+    linear.description.predictedFeatureName = "z"
+    linear.glmRegressor.weights.add(value=[1.0, 2.0])
+    linear.glmRegressor.offset.append(0.5)
+    with pytest.raises(InputError, match="has 2 weights for 3 features"):
+        refcoreml.load(linear).predict({"y": np.ones(3)})
+    first = build.Network({"x": (3,)}, {"y": build.array()}, exact=True)
+    first.add("activation", outputs="y", ReLU={})
+    spec = schema.Model(specificationVersion=4)
+    spec.description.input.extend(first.spec().description.input)
+    spec.description.output.extend(linear.description.output)
+    spec.pipeline.models.extend([first.spec(), linear])
+    with pytest.raises(InvalidModelError, match="do not fit together: has 2 weights for 3 features"):
+        refcoreml.load(spec).predict({"x": np.ones(3)})

@@ -107,7 +107,7 @@ def test_as_many_weights_as_features():
     flexible.multiArrayType.shapeRange.sizeRanges.add(lowerBound=1, upperBound=-1)
     loaded = refcoreml.load(model([[1.0, 2.0]], [0.0], inputs={"x": flexible}))
     assert loaded.predict({"x": [3, 5]}) == {"y": 13.0}
-    with pytest.raises(refcoreml.InvalidModelError, match="has 2 weights for 3 features"):
+    with pytest.raises(refcoreml.InputError, match="has 2 weights for 3 features"):
         loaded.predict({"x": [1, 2, 3]})
 
 
