@@ -7,7 +7,15 @@ tests compare both. Arguments after the inputs are the attributes of the operati
 from refcoreml.definitions.convolution import convolution, deconvolution
 from refcoreml.definitions.gather import gather, gather_along_axis, gather_nd, scatter, scatter_along_axis, scatter_nd
 from refcoreml.definitions.linear import dot_product, embedding, linear, matmul
-from refcoreml.definitions.normalization import softmax
+from refcoreml.definitions.normalization import (
+    batch_normalization,
+    instance_normalization,
+    l2_normalization,
+    layer_normalization,
+    local_response_normalization,
+    mean_variance_normalization,
+    softmax,
+)
 from refcoreml.definitions.shape import (
     depth_to_space,
     flatten_image,
@@ -19,6 +27,7 @@ from refcoreml.definitions.shape import (
 )
 
 __all__ = [
+    "batch_normalization",
     "convolution",
     "deconvolution",
     "depth_to_space",
@@ -28,8 +37,13 @@ __all__ = [
     "gather",
     "gather_along_axis",
     "gather_nd",
+    "instance_normalization",
+    "l2_normalization",
+    "layer_normalization",
     "linear",
+    "local_response_normalization",
     "matmul",
+    "mean_variance_normalization",
     "pixel_shuffle",
     "reshape",
     "reshape_sequence",

@@ -17,7 +17,7 @@ _BLOCK = 1 << 17
 
 
 def softmax(x: Array, axis: int) -> Array:
-    """Y = exp(x) / sum(exp(x)) along one axis, for all finite x.
+    """y = exp(x) / sum(exp(x)) along one axis, for all finite x.
 
     Where the sum comes out too small (below the type's epsilon) or infinite, exp(x - max(x)) stands for exp(x).
     Elsewhere the difference is left out, with its rounding, which exp would magnify; what is lost of terms below the
@@ -74,7 +74,7 @@ def _total(y: Array) -> Array:
 
 
 def batch_normalization(x: Array, mean: Array, factor: Array, beta: Array, *, out: Array | None = None) -> Array:
-    """Y = (x - mean) * factor + beta, in this order; factor is that of `normalization_factor`.
+    """y = (x - mean) * factor + beta, in this order; factor is that of `normalization_factor`.
 
     x: [*D] float; mean, factor, beta: arrays that broadcast to [*D]. Returns [*D] in the type of x.
     """
@@ -85,18 +85,18 @@ def batch_normalization(x: Array, mean: Array, factor: Array, beta: Array, *, ou
 
 
 def normalization_factor(gamma: Array, variance: Array, epsilon: float) -> Array:
-    """Y = gamma / sqrt(variance + epsilon): NaN for a variance below -epsilon."""
+    """y = gamma / sqrt(variance + epsilon): NaN for a variance below -epsilon."""
     with np.errstate(all="ignore"):
         return gamma * inverse_sqrt(variance, epsilon)
 
 
 def center(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = x - mean(x) along the axes; a new array."""
+    """y = x - mean(x) along the axes; a new array."""
     return x - mean(x, axes)
 
 
 def standardize(x: Array, axes: tuple[int, ...], epsilon: float, *, out: Array | None = None) -> Array:
-    """Y = (x - mean(x)) / sqrt(variance(x) + epsilon) along the axes, variance = mean((x - mean(x))^2), not n - 1.
+    """y = (x - mean(x)) / sqrt(variance(x) + epsilon) along the axes, variance = mean((x - mean(x))^2), not n - 1.
 
     x: [*D] float. Returns [*D] in the type of x, a new array or ``out``.
     """
@@ -106,7 +106,7 @@ def standardize(x: Array, axes: tuple[int, ...], epsilon: float, *, out: Array |
 
 
 def l2_normalize(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
-    """Y = x / sqrt(sum(x^2) + epsilon) along the axes."""
+    """y = x / sqrt(sum(x^2) + epsilon) along the axes."""
     norm = sum_square(x, axes)
     norm += like(epsilon, x)
     y: Array = x / np.sqrt(norm, out=norm)
@@ -114,7 +114,7 @@ def l2_normalize(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
 
 
 def local_response_normalization(x: Array, axis: int, size: int, alpha: float, beta: float, k: float) -> Array:
-    """Y = x / (k + alpha / size * s)^beta, s the sum of x^2 over ``size`` neighbours along an axis.
+    """y = x / (k + alpha / size * s)^beta, s the sum of x^2 over ``size`` neighbours along an axis.
 
     The window of place c is [c - size // 2, c + (size - 1) // 2]; outside the array x counts as zero.
 
@@ -146,7 +146,7 @@ def _window_sums(x: Array, width: int) -> Array:
 
 
 def layer_normalization(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
-    """Y = gamma * (x - mean(x)) / sqrt(variance(x) + epsilon) + beta, over the axes that gamma and beta have.
+    """y = gamma * (x - mean(x)) / sqrt(variance(x) + epsilon) + beta, over the axes that gamma and beta have.
 
     Blocks of a large x are shared among threads.
 

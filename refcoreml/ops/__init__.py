@@ -13,7 +13,15 @@ from refcoreml.ops.base import Op
 from refcoreml.ops.convolution import Convolution, Deconvolution
 from refcoreml.ops.gather import Gather, GatherAlongAxis, GatherND, Indexing, Scatter, ScatterAlongAxis, ScatterND
 from refcoreml.ops.linear import DotProduct, Embedding, Linear, MatMul
-from refcoreml.ops.normalization import Softmax
+from refcoreml.ops.normalization import (
+    BatchNormalization,
+    InstanceNormalization,
+    L2Normalization,
+    LayerNormalization,
+    LocalResponseNormalization,
+    MeanVarianceNormalization,
+    Softmax,
+)
 from refcoreml.ops.shape import (
     DepthToSpace,
     ExpandDims,
@@ -29,6 +37,7 @@ from refcoreml.ops.shape import (
 )
 
 __all__ = [
+    "BatchNormalization",
     "Convolution",
     "Deconvolution",
     "DepthToSpace",
@@ -41,8 +50,13 @@ __all__ = [
     "GatherAlongAxis",
     "GatherND",
     "Indexing",
+    "InstanceNormalization",
+    "L2Normalization",
+    "LayerNormalization",
     "Linear",
+    "LocalResponseNormalization",
     "MatMul",
+    "MeanVarianceNormalization",
     "Op",
     "PixelShuffle",
     "Reshape",

@@ -146,10 +146,10 @@ class _Judge:
         if not step.scalars:
             balls = [ball.map(np.atleast_1d) for ball in balls]
         variants = self._variants.setdefault(id(step), {}) if self._again else {}
-        op = step.op.resolve(*(TensorType.of(ball.mid) for ball in balls))
-        layer = Layer(step, self._rounding, self._constants, storage, variants, op)
+        types = [TensorType.of(ball.mid) for ball in balls]
+        layer = Layer(step, self._rounding, self._constants, storage, variants, types)
         values = [np.asarray(result, np.float64) for result in results]
-        check = joined(kind, before)
+        check = joined(step.kind if kind == "composite" else kind, before)
         certain = all(ball.certain for ball in balls)
         with np.errstate(all="ignore"):
             found = RULES[own](layer, balls, values)

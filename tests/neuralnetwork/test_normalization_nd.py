@@ -106,9 +106,9 @@ def test_layer_normalization_errors():
             beta=np.ones(gamma.shape) if beta is None else beta,
         )
 
-    with pytest.raises(InvalidModelError, match=r"expected an input that ends in \(3, 4\), came \(2, 4, 3\)"):
+    with pytest.raises(InvalidModelError, match=r"of the lengths \(3, 4\) along the axes \(-2, -1\), got \(2, 4, 3\)"):
         run((2, 4, 3), (3, 4), np.ones(12))
-    with pytest.raises(InvalidModelError, match=r"ends in \(2, 3\), came \(3,\)"):
+    with pytest.raises(InvalidModelError, match=r"lengths \(2, 3\) along the axes \(-2, -1\), got \(3,\)"):
         run((3,), (2, 3), np.ones(6))
     with pytest.raises(InvalidModelError, match=r"normalizedShape is \(\)"):
         run((3,), (), np.ones(6))

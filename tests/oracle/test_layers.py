@@ -67,6 +67,13 @@ def test_every_layer_has_a_class_and_examples():
     assert all(class_of(kind) for kind in EXAMPLES)
 
 
+@pytest.mark.parametrize("kind", ["softmaxND", "mvn", "layerNormalization"])
+def test_a_composite_is_shown_by_the_name_of_its_layer(kind):
+    example = EXAMPLES[kind](Source(0, "normal"))
+    answers = oracle(example.model(), example.features(), "fp32")
+    assert [answer.check for answer in answers.values()] == [kind]
+
+
 @pytest.mark.parametrize("kind", EXAMPLES)
 @settings(max_examples=6, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), style=st.sampled_from(Source.STYLES))

@@ -20,7 +20,7 @@ from refcoreml.neuralnetwork.registry import Node, Op, layer, same_shape
 
 @layer("loadConstantND", inputs=0)
 def load_constant(node: Node) -> Op:
-    """Y = data.
+    """y = data.
 
     Output: ``shape``, 1 to 5 numbers of at least 1. Parameters: ``data``, as many values.
     Errors: another shape; a number of values that differs from its product. Source: ``LoadConstantNDLayerParams``.
@@ -39,7 +39,7 @@ def _filled(node: Node, shape: Shape) -> Array:
 
 @layer("fillLike")
 def fill_like(node: Node) -> Op:
-    """Y = value, in the shape of the input, whose values are not read. ``value``: 0 if unset.
+    """y = value, in the shape of the input, whose values are not read. ``value``: 0 if unset.
 
     Source: ``FillLikeLayerParams``.
     """
@@ -48,7 +48,7 @@ def fill_like(node: Node) -> Op:
 
 @layer("fillStatic", inputs=0)
 def fill_static(node: Node) -> Op:
-    """Y = value, in the shape ``targetShape``, 1 to 5 numbers of at least 1. ``value``: 0 if unset.
+    """y = value, in the shape ``targetShape``, 1 to 5 numbers of at least 1. ``value``: 0 if unset.
 
     Errors: another shape. Source: ``FillStaticLayerParams``.
     """
@@ -58,7 +58,7 @@ def fill_static(node: Node) -> Op:
 
 @layer("fillDynamic")
 def fill_dynamic(node: Node) -> Op:
-    """Y = value, in the shape that the input holds. ``value``: 0 if unset.
+    """y = value, in the shape that the input holds. ``value``: 0 if unset.
 
     Input: a vector of 1 to 5 numbers of at least 1. Output: that shape.
     Errors: an input of other rank; `InputError` for smaller numbers, or a blob above the limit of memory.
@@ -83,7 +83,7 @@ def _broadcast_shape(x: Shape, target: Shape, fail: Callable[[str], NoReturn]) -
 
 @layer("broadcastToLike", inputs=2)
 def broadcast_to_like(node: Node) -> Op:
-    """Y = x, repeated along axes that it lacks or where its length is 1.
+    """y = x, repeated along axes that it lacks or where its length is 1.
 
     Inputs: x; a blob whose values are not read, to whose shape x broadcasts as in NumPy. Output: that shape.
     Errors: an x that does not broadcast so. Source: ``BroadcastToLikeLayerParams`` (no fields).
@@ -97,7 +97,7 @@ def broadcast_to_like(node: Node) -> Op:
 
 @layer("broadcastToStatic")
 def broadcast_to_static(node: Node) -> Op:
-    """Y = x, repeated along axes that it lacks or where its length is 1.
+    """y = x, repeated along axes that it lacks or where its length is 1.
 
     Input: x, which broadcasts to ``targetShape`` as in NumPy. Output: ``targetShape``, 1 to 5 numbers of at least 1.
     Errors: another target; an x that does not broadcast so. Source: ``BroadcastToStaticLayerParams``.
@@ -108,7 +108,7 @@ def broadcast_to_static(node: Node) -> Op:
 
 @layer("broadcastToDynamic", inputs=2)
 def broadcast_to_dynamic(node: Node) -> Op:
-    """Y = x, repeated along axes that it lacks or where its length is 1.
+    """y = x, repeated along axes that it lacks or where its length is 1.
 
     Inputs: x; a vector of 1 to 5 numbers of at least 1, the shape to which x broadcasts as in NumPy. Output: that
     shape.
@@ -140,7 +140,7 @@ def _count(node: Node, start: float, end: float, step: float, fail: Callable[[st
 
 @layer("rangeStatic", inputs=0)
 def range_static(node: Node) -> Op:
-    """Y[i] = startValue + i * stepSizeValue.
+    """y[i] = startValue + i * stepSizeValue.
 
     Output: [n], n = ceil((endValue - startValue) / stepSizeValue) in the network's arithmetic: the end is excluded.
     Parameters: ``startValue``, ``endValue``, ``stepSizeValue``, 0 if unset.
@@ -155,7 +155,7 @@ def range_static(node: Node) -> Op:
 
 @layer("rangeDynamic", inputs=(1, 3))
 def range_dynamic(node: Node) -> Op:
-    """Y[i] = start + i * step.
+    """y[i] = start + i * step.
 
     Inputs, one element each: end; start, in place of ``startValue``; step, in place of ``stepSizeValue``.
     Output: [n], n = ceil((end - start) / step) in the network's arithmetic: the end is excluded.
@@ -180,7 +180,7 @@ def range_dynamic(node: Node) -> Op:
 
 @layer("getShape")
 def get_shape(node: Node) -> Op:
-    """Y = the shape of the input.
+    """y = the shape of the input.
 
     Input: rank r. Output: [r].
     Errors: a length that the arithmetic cannot represent. Source: ``GetShapeLayerParams`` (no fields).

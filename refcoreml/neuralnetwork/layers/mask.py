@@ -17,7 +17,7 @@ from refcoreml.neuralnetwork.registry import Node, Op, layer
 
 @layer("whereNonZero")
 def where_non_zero(node: Node) -> Op:
-    """Y = the indices of the elements of x that are not 0, a row each, in row-major order.
+    """y = the indices of the elements of x that are not 0, a row each, in row-major order.
 
     Input: x of rank r. Output: [n, r], n the number of such elements.
     Errors: `InputError` if there is none, as no blob is empty; an axis above 2^24 elements (float32), as the indices
@@ -41,7 +41,7 @@ def where_non_zero(node: Node) -> Op:
 
 @layer("whereBroadcastable", inputs=3)
 def where_broadcastable(node: Node) -> Op:
-    """Y = a where condition is not 0, else b.
+    """y = a where condition is not 0, else b.
 
     Inputs: condition, a, b, of shapes that broadcast as in NumPy. Output: their common shape.
     Errors: shapes that do not broadcast.
@@ -67,7 +67,7 @@ def _band(node: Node, lowest: int | None, highest: int | None) -> Op:
 
 @layer("matrixBandPart")
 def matrix_band_part(node: Node) -> Op:
-    """Y = x where row - column <= numLower and column - row <= numUpper, else 0, in each matrix of the last two axes.
+    """y = x where row - column <= numLower and column - row <= numUpper, else 0, in each matrix of the last two axes.
 
     Input: x [*A, R, C]. Output: the shape of x.
     Parameters: ``numLower``, ``numUpper``: the diagonals kept below and above the main one; all, if negative.
@@ -81,7 +81,7 @@ def matrix_band_part(node: Node) -> Op:
 
 @layer("lowerTriangular")
 def lower_triangular(node: Node) -> Op:
-    """Y = x where column - row <= k, else 0, in each matrix of the last two axes, as numpy.tril.
+    """y = x where column - row <= k, else 0, in each matrix of the last two axes, as numpy.tril.
 
     Input: x [*A, R, C]. Output: the shape of x.
     Parameters: ``k``, the highest diagonal that is kept; 0 is the main one, negative ones lie below it.
@@ -93,7 +93,7 @@ def lower_triangular(node: Node) -> Op:
 
 @layer("upperTriangular")
 def upper_triangular(node: Node) -> Op:
-    """Y = x where column - row >= k, else 0, in each matrix of the last two axes, as numpy.triu.
+    """y = x where column - row >= k, else 0, in each matrix of the last two axes, as numpy.triu.
 
     Input: x [*A, R, C]. Output: the shape of x.
     Parameters: ``k``, the lowest diagonal that is kept; 0 is the main one, negative ones lie below it.
@@ -105,7 +105,7 @@ def upper_triangular(node: Node) -> Op:
 
 @layer("oneHot", inputs=(1, 2))
 def one_hot(node: Node) -> Op:
-    """Y[a..., d, b...] = onValue if x[a..., b...] is d, else offValue.
+    """y[a..., d, b...] = onValue if x[a..., b...] is d, else offValue.
 
     Inputs: x [*A, *B], rank 1 to 4; depth, one element, in place of the parameter. Output: [*A, depth, *B], depth at
     ``axis``.

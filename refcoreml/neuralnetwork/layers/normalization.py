@@ -1,20 +1,33 @@
-"""Normalization layers: adapters over `refcoreml.kernels.normalization`."""
+"""Normalization layers of the rank-5 world, which images have in the other one too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 
 from refcoreml import ops
-from refcoreml.kernels import normalization as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.registry import Node, Op, channel_axis, channelwise, layer
-from refcoreml.ops.base import ByType
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.base import ByType, require
+
+#: The axes of one instance.
+_CHW = (-3, -2, -1)
+
+
+@dataclass(frozen=True)
+class _OfImages(ByType):
+    """An operation that takes [*, C, H, W] alone."""
+
+    op: ops.Op
+
+    fresh = True
+
+    def choose(self, rank: int) -> ops.Op:
+        require(rank >= 3, f"takes blobs of rank 3 or more, got rank {rank}")
+        return self.op
 
 
 @layer("softmax")
 def softmax(node: Node) -> ops.Op:
-    """Y = exp(x) / sum(exp(x)) along the channel axis, computed without overflow.
+    """y = exp(x) / sum(exp(x)) along the channel axis, computed without overflow.
 
     Input: x [*, C, H, W]; in the N-D world a blob of rank 3 is read as (Seq, Batch, C). Output: the shape of x.
     Source: ``SoftmaxLayerParams`` (no fields).
@@ -31,8 +44,8 @@ class _Softmax(ByType):
 
 
 @layer("batchnorm")
-def batchnorm(node: Node) -> Op:
-    """Y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, a number a channel in each parameter.
+def batchnorm(node: Node) -> ops.Op:
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, a number a channel in each parameter.
 
     Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
     Parameters: ``channels`` C; ``gamma``, ``beta`` [C]; ``mean``, ``variance`` [C], ignored if ``computeMeanVar``;
@@ -47,37 +60,20 @@ def batchnorm(node: Node) -> Op:
     node.require(channels > 0, "channels is 0, expected 1 or more")
     gamma, beta = (node.weights(field, (channels,)) for field in ("gamma", "beta"))
 
-    def shape(x: Shape) -> Shape:
-        _require_rank_3(node, x)
-        given = x[channel_axis(len(x))]
-        node.require(given == channels, f"the input {x} has {given} channels, expected {channels}")
-        return x
-
-    if not params.computeMeanVar:
-        average, variance = (node.weights(field, (channels,)) for field in ("mean", "variance"))
-        factor = kernels.normalization_factor(gamma, variance, epsilon)
-        # The arithmetic computes with these as they are; a device that stores them cannot.
-        node.stored(variance + node.dtype(epsilon), "variance + epsilon")
-        node.stored(factor, "gamma / sqrt(variance + epsilon)")
-        node.stored(beta - average * factor, "beta - mean * gamma / sqrt(variance + epsilon)")
-        return replace(channelwise(kernels.batch_normalization, average, factor, beta), shape=shape)
-
-    def run(x: Array) -> Array:
-        channel = channel_axis(x.ndim)
-        spatial = tuple(range(channel + 1, 0))
-        leading = () if params.instanceNormalization else tuple(range(-x.ndim, channel))
-        y = kernels.standardize(x, leading + spatial, epsilon)
-        along = (-1, *(1,) * len(spatial))
-        y *= gamma.reshape(along)
-        y += beta.reshape(along)
-        return y
-
-    return Op(run, shape, fresh=True)
+    if params.computeMeanVar:
+        return ops.InstanceNormalization(gamma, beta, epsilon, batch=not params.instanceNormalization)
+    mean, variance = (node.weights(field, (channels,)) for field in ("mean", "variance"))
+    exact = ops.BatchNormalization(mean, variance, gamma, beta, epsilon)
+    # The arithmetic computes with these as they are; a device that stores them cannot.
+    node.stored(variance + node.dtype(epsilon), "variance + epsilon")
+    node.stored(exact.factor, "gamma / sqrt(variance + epsilon)")
+    node.stored(beta - mean * exact.factor, "beta - mean * gamma / sqrt(variance + epsilon)")
+    return exact
 
 
 @layer("mvn")
-def mvn(node: Node) -> Op:
-    """Y = x - mean; if ``normalizeVariance``, divided by sqrt(variance + epsilon).
+def mvn(node: Node) -> ops.Op:
+    """y = x - mean; if ``normalizeVariance``, divided by sqrt(variance + epsilon).
 
     Mean and variance (the mean square of x - mean, not n - 1) are those over H, W of each channel, or over C, H, W
     of each instance if ``acrossChannels``.
@@ -90,27 +86,24 @@ def mvn(node: Node) -> Op:
     """
     params = node.params
     axes = _CHW if params.acrossChannels else _CHW[1:]
-    if params.normalizeVariance:
-        epsilon = params.epsilon or 1e-6
-        return Op(lambda x: kernels.standardize(x, axes, epsilon), _rank_3_or_more(node), fresh=True)
-    return Op(lambda x: kernels.center(x, axes), _rank_3_or_more(node), fresh=True)
+    epsilon = (params.epsilon or 1e-6) if params.normalizeVariance else None
+    return _OfImages(ops.MeanVarianceNormalization(axes, epsilon))
 
 
 @layer("l2normalize")
-def l2_normalize(node: Node) -> Op:
-    """Y = x / sqrt(sum x^2 + epsilon), the sum over C, H, W of each instance.
+def l2_normalize(node: Node) -> ops.Op:
+    """y = x / sqrt(sum x^2 + epsilon), the sum over C, H, W of each instance.
 
     Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
     Parameters: ``epsilon`` 1e-6 if 0 or unset. Errors: a rank that is too small.
     Source: ``L2NormalizeLayerParams``. Of rank 3 too, the last three axes are C, H, W (Apple's tests).
     """
-    epsilon = node.params.epsilon or 1e-6
-    return Op(lambda x: kernels.l2_normalize(x, _CHW, epsilon), _rank_3_or_more(node), fresh=True)
+    return _OfImages(ops.L2Normalization(_CHW, node.params.epsilon or 1e-6))
 
 
 @layer("lrn")
-def local_response_normalization(node: Node) -> Op:
-    """Y = x / (k + alpha / localSize * sum x^2)^beta, the sum over ``localSize`` neighbouring channels.
+def local_response_normalization(node: Node) -> ops.Op:
+    """y = x / (k + alpha / localSize * sum x^2)^beta, the sum over ``localSize`` neighbouring channels.
 
     The window of channel c is [c - localSize // 2, c + (localSize - 1) // 2], cut off at the first and the last
     channel; the divisor stays ``localSize``.
@@ -125,24 +118,4 @@ def local_response_normalization(node: Node) -> Op:
     size, k = int(params.localSize), params.k or 1.0
     node.require(size > 0, "localSize is 0, expected 1 or more channels")
     node.require(k > 0, f"k is {k}, expected a positive number")
-    return Op(
-        lambda x: kernels.local_response_normalization(x, -3, size, params.alpha, params.beta, k),
-        _rank_3_or_more(node),
-        fresh=True,
-    )
-
-
-#: The axes of one instance.
-_CHW = (-3, -2, -1)
-
-
-def _require_rank_3(node: Node, x: Shape) -> None:
-    node.require(len(x) >= 3, f"takes blobs of rank 3 or more, got {x}")
-
-
-def _rank_3_or_more(node: Node) -> Callable[[Shape], Shape]:
-    def shape(x: Shape) -> Shape:
-        _require_rank_3(node, x)
-        return x
-
-    return shape
+    return _OfImages(ops.LocalResponseNormalization(size, params.alpha, params.beta, k))

@@ -1,4 +1,4 @@
-"""Normalizations along any axes: adapters over `refcoreml.kernels.normalization`.
+"""Normalizations along any axes.
 
 (The legacy ``softmax``, ``batchnorm``, ``mvn``, ``l2normalize`` and ``lrn`` are in ``normalization.py``.)
 """
@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 from refcoreml import ops
-from refcoreml.kernels import normalization as kernels
-from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.layers._checks import require_unquantized, static_shape
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.neuralnetwork.registry import Node, layer
 
 
 @layer("softmaxND")
@@ -23,8 +21,8 @@ def softmax(node: Node) -> ops.Op:
 
 
 @layer("layerNormalization")
-def layer_normalization(node: Node) -> Op:
-    """Y = gamma * (x - mean) / sqrt(variance + eps) + beta over the last axes.
+def layer_normalization(node: Node) -> ops.Op:
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta over the last axes.
 
     Mean and variance (the mean square of x - mean, not n - 1) are those of each block [*N] of x, N =
     ``normalizedShape``.
@@ -38,8 +36,4 @@ def layer_normalization(node: Node) -> Op:
     require_unquantized(node, "gamma", "beta")
     gamma, beta = (node.weights(field, normalized) for field in ("gamma", "beta"))
 
-    def shape(x: Shape) -> Shape:
-        node.require(x[-len(normalized) :] == normalized, f"expected an input that ends in {normalized}, came {x}")
-        return x
-
-    return Op(lambda x: kernels.layer_normalization(x, gamma, beta, epsilon), shape, fresh=True)
+    return ops.LayerNormalization(gamma, beta, tuple(range(-len(normalized), 0)), epsilon)

@@ -58,7 +58,7 @@ def _normal(node: Node) -> Draw:
 
 @layer("randomNormalLike")
 def normal_like(node: Node) -> Op:
-    """Y ~ N(mean, stdDev^2), in the shape of the input.
+    """y ~ N(mean, stdDev^2), in the shape of the input.
 
     Parameters: ``seed``; ``mean``, ``stdDev``, 0 if unset. Errors: a negative stdDev.
     Source: ``RandomNormalLikeLayerParams``.
@@ -68,7 +68,7 @@ def normal_like(node: Node) -> Op:
 
 @layer("randomNormalStatic", inputs=0)
 def normal_static(node: Node) -> Op:
-    """Y ~ N(mean, stdDev^2), in the shape ``outputShape``.
+    """y ~ N(mean, stdDev^2), in the shape ``outputShape``.
 
     Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalStaticLayerParams``.
     """
@@ -77,7 +77,7 @@ def normal_static(node: Node) -> Op:
 
 @layer("randomNormalDynamic")
 def normal_dynamic(node: Node) -> Op:
-    """Y ~ N(mean, stdDev^2), in the shape that the input holds.
+    """y ~ N(mean, stdDev^2), in the shape that the input holds.
 
     Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalDynamicLayerParams``.
     """
@@ -97,7 +97,7 @@ def _uniform(node: Node) -> Draw:
 
 @layer("randomUniformLike")
 def uniform_like(node: Node) -> Op:
-    """Y ~ U[minVal, maxVal), in the shape of the input.
+    """y ~ U[minVal, maxVal), in the shape of the input.
 
     Parameters: ``seed``; ``minVal``, ``maxVal``, 0 if unset. Errors: minVal above maxVal.
     Source: ``RandomUniformLikeLayerParams``.
@@ -107,7 +107,7 @@ def uniform_like(node: Node) -> Op:
 
 @layer("randomUniformStatic", inputs=0)
 def uniform_static(node: Node) -> Op:
-    """Y ~ U[minVal, maxVal), in the shape ``outputShape``.
+    """y ~ U[minVal, maxVal), in the shape ``outputShape``.
 
     Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformStaticLayerParams``.
     """
@@ -116,7 +116,7 @@ def uniform_static(node: Node) -> Op:
 
 @layer("randomUniformDynamic")
 def uniform_dynamic(node: Node) -> Op:
-    """Y ~ U[minVal, maxVal), in the shape that the input holds.
+    """y ~ U[minVal, maxVal), in the shape that the input holds.
 
     Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformDynamicLayerParams``.
     """
@@ -134,7 +134,7 @@ def _bernoulli(node: Node) -> Draw:
 
 @layer("randomBernoulliLike")
 def bernoulli_like(node: Node) -> Op:
-    """Y = 1 with the probability ``prob``, else 0, in the shape of the input.
+    """y = 1 with the probability ``prob``, else 0, in the shape of the input.
 
     Parameters: ``seed``; ``prob``, 0 if unset. Errors: a prob outside of 0 to 1.
     Source: ``RandomBernoulliLikeLayerParams``.
@@ -144,7 +144,7 @@ def bernoulli_like(node: Node) -> Op:
 
 @layer("randomBernoulliStatic", inputs=0)
 def bernoulli_static(node: Node) -> Op:
-    """Y = 1 with the probability ``prob``, else 0, in the shape ``outputShape``.
+    """y = 1 with the probability ``prob``, else 0, in the shape ``outputShape``.
 
     Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliStaticLayerParams``.
     """
@@ -153,7 +153,7 @@ def bernoulli_static(node: Node) -> Op:
 
 @layer("randomBernoulliDynamic")
 def bernoulli_dynamic(node: Node) -> Op:
-    """Y = 1 with the probability ``prob``, else 0, in the shape that the input holds.
+    """y = 1 with the probability ``prob``, else 0, in the shape that the input holds.
 
     Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliDynamicLayerParams``.
     """
@@ -165,7 +165,7 @@ def bernoulli_dynamic(node: Node) -> Op:
 
 @layer("categoricalDistribution")
 def categorical_distribution(node: Node) -> Op:
-    """Y[..., s] = a class c, drawn with the probability softmax(l / temperature)[..., c], independently for each s.
+    """y[..., s] = a class c, drawn with the probability softmax(l / temperature)[..., c], independently for each s.
 
     Input: x [*D, C]. Output: [*D, numSamples], whole numbers of 0 to C - 1. The logits l are x if ``isLogits``, else
     ln(x + eps) of the probabilities x.

@@ -27,7 +27,7 @@ _MODES: dict[str, Callable[..., Array]] = {
 
 @layer("reduce")
 def reduce(node: Node) -> Op:
-    """Y = f(x) along one to three of the last axes, which stay with length 1.
+    """y = f(x) along one to three of the last axes, which stay with length 1.
 
     f by ``mode``: SUM, AVG (SUM / count), PROD, LOGSUM = sum ln(x + epsilon), SUMSQUARE = sum x^2, L1 = sum |x|,
     L2 = sqrt(sum x^2), MAX, MIN, ARGMAX (place of the maximum, from 0).

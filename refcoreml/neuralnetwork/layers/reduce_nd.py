@@ -38,55 +38,55 @@ def _reduction(node: Node, kernel: Callable[[Array, tuple[int, ...]], Array]) ->
 
 @layer("reduceSum")
 def reduce_sum(node: Node) -> Op:
-    """Y = sum x. Source: ``ReduceSumLayerParams``."""
+    """y = sum x. Source: ``ReduceSumLayerParams``."""
     return _reduction(node, kernels.total)
 
 
 @layer("reduceMean")
 def reduce_mean(node: Node) -> Op:
-    """Y = (sum x) / n, n the number of values in the sum. Source: ``ReduceMeanLayerParams``."""
+    """y = (sum x) / n, n the number of values in the sum. Source: ``ReduceMeanLayerParams``."""
     return _reduction(node, kernels.mean)
 
 
 @layer("reduceProd")
 def reduce_product(node: Node) -> Op:
-    """Y = product of x. Source: ``ReduceProdLayerParams``."""
+    """y = product of x. Source: ``ReduceProdLayerParams``."""
     return _reduction(node, kernels.product)
 
 
 @layer("reduceMax")
 def reduce_max(node: Node) -> Op:
-    """Y = max x; NaN if there is one. Source: ``ReduceMaxLayerParams``."""
+    """y = max x; NaN if there is one. Source: ``ReduceMaxLayerParams``."""
     return _reduction(node, kernels.maximum)
 
 
 @layer("reduceMin")
 def reduce_min(node: Node) -> Op:
-    """Y = min x; NaN if there is one. Source: ``ReduceMinLayerParams``."""
+    """y = min x; NaN if there is one. Source: ``ReduceMinLayerParams``."""
     return _reduction(node, kernels.minimum)
 
 
 @layer("reduceL1")
 def reduce_l1(node: Node) -> Op:
-    """Y = sum |x|. Source: ``ReduceL1LayerParams``."""
+    """y = sum |x|. Source: ``ReduceL1LayerParams``."""
     return _reduction(node, kernels.l1)
 
 
 @layer("reduceL2")
 def reduce_l2(node: Node) -> Op:
-    """Y = sqrt(sum x^2). Source: ``ReduceL2LayerParams``."""
+    """y = sqrt(sum x^2). Source: ``ReduceL2LayerParams``."""
     return _reduction(node, kernels.l2)
 
 
 @layer("reduceSumSquare")
 def reduce_sum_square(node: Node) -> Op:
-    """Y = sum x^2. Source: ``ReduceSumSquareLayerParams`` (its original comment is that of ReduceLogSumExp)."""
+    """y = sum x^2. Source: ``ReduceSumSquareLayerParams`` (its original comment is that of ReduceLogSumExp)."""
     return _reduction(node, kernels.sum_square)
 
 
 @layer("reduceLogSum")
 def reduce_log_sum(node: Node) -> Op:
-    """Y = ln(sum x): -Inf for a sum of 0, NaN for one below. Source: ``ReduceLogSumLayerParams``.
+    """y = ln(sum x): -Inf for a sum of 0, NaN for one below. Source: ``ReduceLogSumLayerParams``.
 
     Not to be confused with LOGSUM of the legacy layer ``reduce``, the sum of logarithms.
     """
@@ -95,13 +95,13 @@ def reduce_log_sum(node: Node) -> Op:
 
 @layer("reduceLogSumExp")
 def reduce_log_sum_exp(node: Node) -> Op:
-    """Y = ln(sum e^x), without overflow on the way. Source: ``ReduceLogSumExpLayerParams``."""
+    """y = ln(sum e^x), without overflow on the way. Source: ``ReduceLogSumExpLayerParams``."""
     return _reduction(node, kernels.log_sum_exp)
 
 
 @layer("cumSum", inputs=(1, 2))
 def cumulative_sum(node: Node) -> Op:
-    """Y[..., i, ...] = x[..., 0, ...] + ... + x[..., i, ...] along an axis, added up in this order.
+    """y[..., i, ...] = x[..., 0, ...] + ... + x[..., i, ...] along an axis, added up in this order.
 
     Inputs: x [*D]; an axis, one element, in place of the parameter. Output: [*D].
     Parameters: ``axis``, -rank to rank - 1; ``excludeFinalSum``: leave element i itself out, so that the first sum is

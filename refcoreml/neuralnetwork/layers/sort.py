@@ -66,7 +66,7 @@ def _arg_extreme(node: Node, *, smallest: bool) -> Op:
 
 @layer("argMax")
 def arg_max(node: Node) -> Op:
-    """Y = index of the largest element along an axis; of several the first.
+    """y = index of the largest element along an axis; of several the first.
 
     Input: x [*A, L, *B] with L at ``axis``. Output: [*A, 1, *B]; with ``removeDim`` [*A, *B], but [1] for rank 0.
     Parameters: ``axis``, -rank to rank - 1; ``removeDim``.
@@ -78,7 +78,7 @@ def arg_max(node: Node) -> Op:
 
 @layer("argMin")
 def arg_min(node: Node) -> Op:
-    """Y = index of the smallest element along an axis; of several the first. Otherwise as ``argMax``.
+    """y = index of the smallest element along an axis; of several the first. Otherwise as ``argMax``.
 
     Source: ``ArgMinLayerParams``.
     """
@@ -87,7 +87,7 @@ def arg_min(node: Node) -> Op:
 
 @layer("argSort")
 def argsort(node: Node) -> Op:
-    """Y = the indices that sort x along an axis.
+    """y = the indices that sort x along an axis.
 
     Input: x, any rank. Output: the shape of x.
     Parameters: ``axis``, 0 to rank - 1 (negative ones are invalid here); ``descending``.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.registry import channel_axis
+from refcoreml.ops.base import axes_in
 from refcoreml.oracle.balls import ARGUMENT, FUNCTIONS, Ball, Doubles, quantum
 from refcoreml.oracle.rules.elementwise import logarithm, power
 from refcoreml.oracle.rules.linear import root_of_squares
@@ -23,65 +23,74 @@ def _softmax(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequenc
     return [layer.rounding.softmax(balls[0], layer.op.axis).rad]
 
 
-@bounded("composite", "batchnorm")
-def _batchnorm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """(x - mean) * gamma / sqrt(variance + epsilon) + beta."""
-    (x,), params, r = balls, layer.params, layer.rounding
-    axis = channel_axis(x.mid.ndim)
-    shape = (-1, *(1,) * (-1 - axis))
-    gamma, beta = (
-        layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta")
+def _per_channel(layer: Layer, name: str, axis: int, rank: int) -> Ball:
+    """Weights [C], shaped so that they broadcast along an axis."""
+    shape = (-1, *(1,) * (rank - 1 - axis % rank))
+    return layer.constant(name).map(lambda v: v.reshape(shape))
+
+
+@bounded("composite", ops.BatchNormalization)
+def _batch_normalization(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), op, r = balls, layer.op, layer.rounding
+    assert isinstance(op, ops.BatchNormalization)
+    mean, variance, gamma, beta = (
+        _per_channel(layer, name, op.axis, x.mid.ndim) for name in ("mean", "variance", "gamma", "beta")
     )
-    epsilon = layer.scalar("epsilon", 1e-5)
-    if params.computeMeanVar:
-        leading = () if params.instanceNormalization else tuple(range(-x.mid.ndim, axis))
-        return [r.standardize(x, (*leading, *range(axis + 1, 0)), epsilon, gamma, beta).rad]
-    mean, variance = (
-        layer.weights(name, (params.channels,)).map(lambda v: v.reshape(shape)) for name in ("mean", "variance")
-    )
+    epsilon = layer.constant("epsilon")
     y = r.normalize(x, mean, r.root(r.add(variance, epsilon)), gamma, beta)
     return [np.where(variance.mid + epsilon.mid < 0, 0.0, y.rad)]
 
 
-@bounded("composite", "mvn")
-def _mvn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    (x,), r = balls, layer.rounding
-    axes = (-3, -2, -1) if layer.params.acrossChannels else (-2, -1)
-    if layer.params.normalizeVariance:
-        return [r.standardize(x, axes, layer.scalar("epsilon", 1e-6)).rad]
-    return [r.subtract(x, r.running_mean(x, axes)).rad]
+@bounded("composite", ops.InstanceNormalization)
+def _instance_normalization(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), op = balls, layer.op
+    assert isinstance(op, ops.InstanceNormalization)
+    gamma, beta = (_per_channel(layer, name, op.axis, x.mid.ndim) for name in ("gamma", "beta"))
+    return [layer.rounding.standardize(x, op.axes(x.mid.ndim), layer.constant("epsilon"), gamma, beta).rad]
 
 
-@bounded("composite", "layerNormalization")
-def _layer_norm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    shape = tuple(layer.params.normalizedShape)
-    gamma, beta = (layer.weights(name, shape) for name in ("gamma", "beta"))
-    return [layer.rounding.standardize(balls[0], tuple(range(-len(shape), 0)), layer.scalar("eps"), gamma, beta).rad]
+@bounded("composite", ops.MeanVarianceNormalization)
+def _mean_variance_normalization(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), op, r = balls, layer.op, layer.rounding
+    assert isinstance(op, ops.MeanVarianceNormalization)
+    if op.epsilon is None:
+        return [r.subtract(x, r.running_mean(x, op.axes)).rad]
+    return [r.standardize(x, op.axes, layer.constant("epsilon")).rad]
 
 
-@bounded("composite", "l2normalize")
-def _l2_normalize(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    (x,), r = balls, layer.rounding
-    total = r.add(r.sum(r.square(x), (-3, -2, -1)), layer.scalar("epsilon", 1e-6))
+@bounded("composite", ops.LayerNormalization)
+def _layer_normalization(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), op = balls, layer.op
+    assert isinstance(op, ops.LayerNormalization)
+    shape = [n if axis in axes_in(op.axes, x.mid.ndim) else 1 for axis, n in enumerate(x.mid.shape)]
+    gamma, beta = (layer.constant(name).map(lambda v: v.reshape(shape)) for name in ("gamma", "beta"))
+    return [layer.rounding.standardize(x, op.axes, layer.constant("epsilon"), gamma, beta).rad]
+
+
+@bounded("composite", ops.L2Normalization)
+def _l2_normalization(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), op, r = balls, layer.op, layer.rounding
+    assert isinstance(op, ops.L2Normalization)
+    total = r.add(r.sum(r.square(x), op.axes), layer.constant("epsilon"))
     return [r.divide(x, r.root(total)).rad]
 
 
-@bounded("composite", "lrn")
-def _lrn(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    (x,), r, params = balls, layer.rounding, layer.params
-    size = int(params.localSize)
-    squares = r.square(x)
-    channels = x.mid.shape[-3]
+@bounded("composite", ops.LocalResponseNormalization)
+def _local_response_normalization(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), op, r = balls, layer.op, layer.rounding
+    assert isinstance(op, ops.LocalResponseNormalization)
+    size, axis, squares = op.size, op.axis, r.square(x)
+    channels = x.mid.shape[axis]
 
     def windows(values: Doubles) -> Doubles:
-        moved = np.moveaxis(values, -3, 0)
+        moved = np.moveaxis(values, axis, 0)
         sums = [moved[max(0, c - size // 2) : c + (size - 1) // 2 + 1].sum(0) for c in range(channels)]
-        return np.moveaxis(np.stack(sums), 0, -3)
+        return np.moveaxis(np.stack(sums), 0, axis)
 
     total = r.summed(squares.map(windows), min(size, channels), windows(squares.size), quantum(squares))
-    factor = r.divide(layer.scalar("alpha"), Ball.exact(float(size)))
-    scaled = r.affine(total, factor, layer.scalar("k", 1.0))
-    return [r.divide(x, power(layer, scaled, layer.scalar("beta"))).rad]
+    factor = r.divide(layer.constant("alpha"), Ball.exact(float(size)))
+    scaled = r.affine(total, factor, layer.constant("k"))
+    return [r.divide(x, power(layer, scaled, layer.constant("beta"))).rad]
 
 
 @bounded("composite", "reduceL1", "reduceL2", "reduceSumSquare", "reduceProd", "reduceLogSum", "reduceLogSumExp")

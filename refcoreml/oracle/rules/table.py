@@ -9,13 +9,14 @@ Classes:
 * ``interval``: results that jump, such as rounding to whole numbers: all that the argument's interval gives;
 * ``either``: one of several answers where rounding may exchange candidates, such as the order of nearly equal numbers;
 * ``random``: no bound, since only a distribution is specified; ``control``: branches and loops, whose layers count;
-* a layer's own name: a composite of the above, by ball arithmetic on its formula.
+* ``composite``: of the above, by ball arithmetic on its formula; shown by the layer's own name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -25,8 +26,9 @@ from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Step
 from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
+from refcoreml.types import TensorType
 
-CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "control")
+CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "control", "composite")
 
 
 class Constants(Protocol):
@@ -60,7 +62,8 @@ class _Changed:
 class Layer:
     """What a rule sees: the layer, the arithmetic, and how far its constants may be off.
 
-    ``op`` is the operation as it is meant for the inputs at hand, see `refcoreml.ops.Op.resolve`.
+    ``inputs`` are the types of the inputs, ``op`` is the operation as it is meant for them, see
+    `refcoreml.ops.Op.resolve`.
     """
 
     step: Step
@@ -68,7 +71,12 @@ class Layer:
     constants: Constants
     storage: Rounding | None
     variants: dict[str, Any]
-    op: operations.Op
+    inputs: Sequence[TensorType]
+
+    @cached_property
+    def op(self) -> operations.Op:
+        """The operation."""
+        return self.step.op.resolve(*self.inputs)
 
     @property
     def params(self) -> Any:
@@ -81,13 +89,28 @@ class Layer:
 
     def run_variant(self, name: str, change: Change, *arrays: Any) -> Any:
         """The layer with changed weights; prepared once for each name."""
+        return self._variant(name, change).run(*arrays)
+
+    def _variant(self, name: str, change: Change) -> operations.Op:
         if name not in self.variants:
             self.variants[name] = self._prepare(change)
-        return self.variants[name].run(*arrays)
+        found: operations.Op = self.variants[name]
+        return found
 
     def _prepare(self, change: Change) -> operations.Op:
         node, source = self.step.node, _Changed(change, self.constants)
-        return LAYERS[node.kind].prepare(replace(node, budget=Budget(node.limits), source=source))
+        return LAYERS[node.kind].prepare(replace(node, budget=Budget(node.limits), source=source, lost=[]))
+
+    def constant(self, name: str) -> Ball:
+        """An attribute of the operation, as far as others know it: a plain number, or decoded weights.
+
+        The radii of weights stand in the same attribute of the layer that is prepared with radii for weights.
+        """
+        value = getattr(self.op, name)
+        if not isinstance(value, np.ndarray):
+            return self.constants.scalar(float(value))
+        radii = self._variant("radius", lambda name, values, radius: radius).resolve(*self.inputs)
+        return Ball(np.asarray(value, np.float64), np.asarray(getattr(radii, name), np.float64))
 
     def quanta(self) -> tuple[float, float]:
         """`quantum` of the weights and of the biases."""
@@ -145,15 +168,14 @@ def _check_new(kind: Kind) -> None:
 
 
 def bounded(check: str, *kinds: Kind) -> Callable[[Rule], Rule]:
-    """Registers the class and the rule of some kinds; the class ``composite`` stands for the kind's own name."""
-    if check not in (*CLASSES, "composite"):
+    """Registers the class and the rule of some kinds."""
+    if check not in CLASSES:
         raise ValueError(f"{check!r} is no class of bounds")
 
     def register(function: Rule) -> Rule:
         for kind in kinds:
             _check_new(kind)
-            own = kind if isinstance(kind, str) else kind.__name__.lower()
-            RULES[kind], CHECKS[kind] = function, own if check == "composite" else check
+            RULES[kind], CHECKS[kind] = function, check
         return function
 
     return register
