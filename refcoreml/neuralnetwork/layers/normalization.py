@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from refcoreml import ops
-from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.neuralnetwork.registry import Node, Restricted, layer
 from refcoreml.ops.base import ByType, require
+from refcoreml.types import Shape
 
 #: The axes of one instance.
 _CHW = (-3, -2, -1)
 
 
-@dataclass(frozen=True)
-class _OfImages(ByType):
+def _of_images(op: ops.Op) -> ops.Op:
     """An operation that takes [*, C, H, W] alone."""
 
-    op: ops.Op
+    def check(x: Shape) -> None:
+        require(len(x) >= 3, f"takes blobs of rank 3 or more, got {x}")
 
-    fresh = True
-
-    def choose(self, rank: int) -> ops.Op:
-        require(rank >= 3, f"takes blobs of rank 3 or more, got rank {rank}")
-        return self.op
+    return Restricted(op, check)
 
 
 @layer("softmax")
@@ -87,7 +82,7 @@ def mvn(node: Node) -> ops.Op:
     params = node.params
     axes = _CHW if params.acrossChannels else _CHW[1:]
     epsilon = (params.epsilon or 1e-6) if params.normalizeVariance else None
-    return _OfImages(ops.MeanVarianceNormalization(axes, epsilon))
+    return _of_images(ops.MeanVarianceNormalization(axes, epsilon))
 
 
 @layer("l2normalize")
@@ -98,7 +93,7 @@ def l2_normalize(node: Node) -> ops.Op:
     Parameters: ``epsilon`` 1e-6 if 0 or unset. Errors: a rank that is too small.
     Source: ``L2NormalizeLayerParams``. Of rank 3 too, the last three axes are C, H, W (Apple's tests).
     """
-    return _OfImages(ops.L2Normalization(_CHW, node.params.epsilon or 1e-6))
+    return _of_images(ops.L2Normalization(_CHW, node.params.epsilon or 1e-6))
 
 
 @layer("lrn")
@@ -118,4 +113,4 @@ def local_response_normalization(node: Node) -> ops.Op:
     size, k = int(params.localSize), params.k or 1.0
     node.require(size > 0, "localSize is 0, expected 1 or more channels")
     node.require(k > 0, f"k is {k}, expected a positive number")
-    return _OfImages(ops.LocalResponseNormalization(size, params.alpha, params.beta, k))
+    return _of_images(ops.LocalResponseNormalization(size, params.alpha, params.beta, k))
