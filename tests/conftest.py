@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import skips
 from hypothesis import HealthCheck, settings
+from profiles import examples
 
 from refcoreml.cli import main
 
@@ -14,9 +18,26 @@ settings.register_profile(
     "refcoreml",
     deadline=None,
     derandomize=True,
+    max_examples=examples(100),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("refcoreml")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives each process of ``pytest -n`` one thread for products: they share the processors already."""
+    if getattr(config.option, "numprocesses", None):
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says what the skipped tests need."""
+    reports = [report for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    if reports:
+        terminalreporter.section("skipped tests need")
+        for line in skips.summary(report.longrepr[2] for report in reports):
+            terminalreporter.line(line)
 
 
 @pytest.fixture

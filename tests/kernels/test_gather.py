@@ -194,7 +194,7 @@ def test_last_update_wins(count):
 
 @pytest.mark.parametrize("mode", ["add", "mul", "max", "min"])
 def test_scatter_along_axis_agrees_with_torch(mode):
-    torch = pytest.importorskip("torch", reason="a third opinion")
+    torch = pytest.importorskip("torch", reason="torch is a third opinion")
     combine = MODES[mode][0]
     x, places, updates = integers((4, 5), 1), _places((4, 9), 5), integers((4, 9), 2, low=1)
     name = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}[mode]

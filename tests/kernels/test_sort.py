@@ -46,7 +46,7 @@ def test_top_k(values, data, smallest, dtype):
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_top_k_agrees_with_torch(axis):
-    torch = pytest.importorskip("torch", reason="a third opinion")
+    torch = pytest.importorskip("torch", reason="torch is a third opinion")
     x = np.random.default_rng(0).permutation(4 * 5 * 7).reshape(4, 5, 7).astype(np.float32)  # no two equal
     for smallest in (False, True):
         theirs = torch.topk(torch.from_numpy(x), 3, dim=axis, largest=not smallest)

@@ -95,7 +95,7 @@ def test_gather_along_axis(shape, data, seed, precision):
 
 
 def test_gather_nd_agrees_with_torch():
-    torch = pytest.importorskip("torch", reason="a third opinion")
+    torch = pytest.importorskip("torch", reason="torch is a third opinion")
     x, indices = integers((2, 3, 5)), np.random.default_rng(0).integers(-2, 2, (4, 7, 2))
     theirs = torch.from_numpy(x)[torch.from_numpy(indices[..., 0]), torch.from_numpy(indices[..., 1])]
     np.testing.assert_array_equal(run_layer("gatherND", x, indices), theirs.numpy())
@@ -561,7 +561,7 @@ def test_sliding_windows(shape, data, seed, precision):
 
 @pytest.mark.parametrize(("axis", "size", "step"), [(0, 2, 1), (-1, 3, 2), (1, 4, 4)])
 def test_sliding_windows_agree_with_torch(axis, size, step):
-    torch = pytest.importorskip("torch", reason="a third opinion")
+    torch = pytest.importorskip("torch", reason="torch is a third opinion")
     x = integers((5, 7, 6))
     theirs = torch.from_numpy(x).unfold(axis, size, step).movedim(-1, axis % 3 + 1)
     y = run_layer("slidingWindows", x, axis=axis, window_size=size, step=step)

@@ -133,7 +133,7 @@ def test_one_hot(shape, depth, data, seed, dynamic, precision):
 
 
 def test_one_hot_agrees_with_torch():
-    torch = pytest.importorskip("torch", reason="a third opinion")
+    torch = pytest.importorskip("torch", reason="torch is a third opinion")
     x = np.random.default_rng(0).integers(0, 7, (2, 3, 5))
     theirs = torch.nn.functional.one_hot(torch.from_numpy(x), 7).numpy()
     y = run_layer("oneHot", x, one_hot_vector_size=7, axis=-1, on_value=1)

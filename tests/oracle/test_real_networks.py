@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import shared_model
 
 import refcoreml
@@ -18,7 +19,7 @@ def test_layer_by_layer(name):
     for feature in model.inputs:
         if feature.kind == "image":
             pixels = rng.integers(0, 256, feature.default_shape[1:]).astype(np.uint8)
-            inputs[feature.name] = pytest.importorskip("PIL.Image").fromarray(pixels)
+            inputs[feature.name] = Image.fromarray(pixels)
         elif not feature.optional:
             inputs[feature.name] = rng.normal(size=feature.default_shape)
     steps = model.prepare().network.steps
