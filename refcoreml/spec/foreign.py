@@ -94,7 +94,7 @@ def _protobuf(data: bytes) -> str:
     fields = dict(_fields(data))
     onnx = fields.get(1) == 0 and fields.keys() & {7, 8} and all(fields.get(number, 2) == 2 for number in (2, 7, 8))
     if onnx:
-        return f"an ONNX model, which no present converter takes; {_CONVERT} (or run it with onnxruntime)"
+        return f"an ONNX model, which coremltools no longer reads; {_CONVERT}, or run it with onnxruntime"
     if fields == {1: 0, 2: 2} and data[1:2] == b"\x01":
         return "a TensorFlow SavedModel (saved_model.pb); convert its folder with coremltools.convert(PATH)"
     return ""
