@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
@@ -28,12 +28,10 @@ from google.protobuf.message import Message
 
 from refcoreml import values
 from refcoreml.errors import UsageError, within
+from refcoreml.model import Model, load
 from refcoreml.neuralnetwork.interface import is_legacy_layer
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
-
-if TYPE_CHECKING:
-    from refcoreml.model import Model
 
 #: What error messages write out, as far as it is short.
 _WRITTEN = (bool, type(None), bytes, list, tuple, dict)
@@ -177,8 +175,6 @@ class Network:
 
     def model(self, **options: Any) -> Model:
         """The model, loaded: ``refcoreml.load(self.spec(), **options)``."""
-        from refcoreml.model import load
-
         return load(self.spec(), **options)
 
     def _version(self) -> int:

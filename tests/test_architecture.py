@@ -94,6 +94,24 @@ def test_no_module_imports_itself_through_others() -> None:
         pytest.fail(" is imported by ".join(error.args[1]))
 
 
+#: Files in which functions import parts of the package, and why.
+LATE = {"refcoreml/integrations/pytest_plugin.py": "every run of pytest loads it, nearly all without use"}
+
+
+def test_what_the_package_imports_of_itself_is_at_the_top_of_files() -> None:
+    late = {
+        path.relative_to(ROOT).as_posix()
+        for path in modules().values()
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if str(name).split(".")[0] == "refcoreml"
+    }
+    assert late == LATE.keys()
+
+
 def test_nothing_in_the_package_imports_its_root() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}"

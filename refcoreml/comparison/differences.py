@@ -11,7 +11,7 @@ __all__ = ["LayerDifference", "OutputComparison"]
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """What came of one output.
+    """What is found about one output.
 
     Attributes:
         name: its name.

@@ -1,4 +1,4 @@
-"""Compares two networks layer by layer: which layer adds how much error."""
+"""Compare two networks layer by layer: which layer adds how much error."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def compare_layers(
     executor: Executor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LayerComparison:
-    """Compares two networks layer by layer.
+    """Compare two networks layer by layer.
 
     Both run side by side. Layers are matched by the names of the blobs that they write, so that lists of layers may
     differ; within loops, round by round. For each matched output there are two errors: *accumulated*, as the networks
@@ -196,7 +196,7 @@ class _Pair:
             raise UsageError("the networks share no blob", remedy="Layers are matched by the names of their outputs")
 
     def compare(self, chunk: Sequence[Sample]) -> _Sums:
-        """Runs both networks on some samples."""
+        """Run both networks on some samples."""
         sums = _Sums(len(chunk))
         for sample in chunk:
             self._compare_one(sample, sums)

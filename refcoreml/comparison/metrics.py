@@ -86,7 +86,7 @@ class DifferenceSums:
     worst_sample: str | None = None
 
     def add(self, reference: Any, compared: Any, sample: str = "") -> None:
-        """Adds one sample; the arrays must have the same shape."""
+        """Add one sample; the arrays must have the same shape."""
         s = np.asarray(reference).astype(np.float64).reshape(-1)
         q = np.asarray(compared).astype(np.float64).reshape(-1)
         finite = np.isfinite(s) & np.isfinite(q)
@@ -112,7 +112,7 @@ class DifferenceSums:
             self.worst_snr, self.worst_sample = snr, sample
 
     def merge(self, later: DifferenceSums) -> None:
-        """Adds the samples of another, which came after."""
+        """Add the samples of another, which came after."""
         for name in ("count", "signal", "other", "product", "noise", "absolute", "nonfinite", "nonfinite_differing"):
             setattr(self, name, getattr(self, name) + getattr(later, name))
         self.largest, self.greatest = max(self.largest, later.largest), max(self.greatest, later.greatest)
@@ -172,7 +172,7 @@ class Rate:
 
 
 def check_rate(rate: float, where: str) -> None:
-    """Raises `UsageError` if a number is no rate, such as 99 for 99 %."""
+    """Raise `UsageError` if a number is no rate, such as 99 for 99 %."""
     if not 0 <= rate <= 1:
         raise UsageError(f"must be a rate from 0 to 1, such as 0.99 for 99 %, got {rate:g}", where=where)
 
@@ -184,13 +184,13 @@ class RateCount:
     counts: list[int] = field(default_factory=lambda: [0, 0, 0])
 
     def add(self, holds: bool | None) -> None:
-        """Adds a sample: True, False, or None for a tie."""
+        """Add a sample: True, False, or None for a tie."""
         self.counts[0] += holds is True
         self.counts[1] += holds is None
         self.counts[2] += 1
 
     def merge(self, later: RateCount) -> None:
-        """Adds the samples of another."""
+        """Add the samples of another."""
         self.counts = [mine + other for mine, other in zip(self.counts, later.counts, strict=True)]
 
     def result(self) -> Rate:

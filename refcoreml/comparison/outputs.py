@@ -1,4 +1,4 @@
-"""Compares two models on data: `compare_models`."""
+"""Compare two models on data: `compare_models`."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def compare_models(
     executor: Executor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Comparison:
-    """Compares what two models return for the same inputs.
+    """Compare what two models return for the same inputs.
 
     Whatever the difference is: quantized weights, another precision, other layers, another converter. Only what the
     models take and give must fit: the same inputs, and at least one output of the same name and type. Figures and their
@@ -226,7 +226,7 @@ class OutputSums:
     accuracy_candidate: dict[int, RateCount] = field(default_factory=dict)
 
     def merge(self, later: OutputSums) -> None:
-        """Adds the samples of another, which came after."""
+        """Add the samples of another, which came after."""
         if later.difference is not None:
             self.difference = self.difference or DifferenceSums(later.difference.peak)
             self.difference.merge(later.difference)
@@ -244,7 +244,7 @@ class Sums:
     outputs: dict[str, OutputSums] = field(default_factory=dict)
 
     def merge(self, later: Sums) -> None:
-        """Adds the samples of another, which came after."""
+        """Add the samples of another, which came after."""
         self.samples += later.samples
         for name, sums in later.outputs.items():
             self.outputs.setdefault(name, OutputSums()).merge(sums)
@@ -261,7 +261,7 @@ class Comparer:
     def __init__(
         self, reference: Model, candidate: Model, *, scores: Sequence[str] = (), top: Sequence[int] = (5,)
     ) -> None:
-        """Checks that the models can be compared; see `compare_models`."""
+        """Check that the models can be compared; see `compare_models`."""
         self.reference, self.candidate = reference, candidate
         self._top = sorted({1, *values.integers(top, values.argument("top"), least=1)})
         _check_inputs(reference, candidate)
@@ -287,7 +287,7 @@ class Comparer:
         self._label = predicted if predicted in labels else None
 
     def require_use_of_labels(self) -> None:
-        """Raises `UsageError` if no output has classes that a true label could be compared with."""
+        """Raise `UsageError` if no output has classes that a true label could be compared with."""
         rated = (
             self._label is not None
             or self._scores
@@ -310,7 +310,7 @@ class Comparer:
         references: Sequence[Mapping[str, Any]] | None = None,
         results: Sequence[Mapping[str, Any]] | None = None,
     ) -> Sums:
-        """Compares on some samples.
+        """Compare on some samples.
 
         Args:
             chunk: the samples.

@@ -1,4 +1,4 @@
-"""Runs pieces of work on any executor: threads, processes, or a cluster behind ``concurrent.futures.Executor``."""
+"""Run pieces of work on any executor: threads, processes, or a cluster behind ``concurrent.futures.Executor``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IN_FLIGHT = 64
 def as_finished(
     executor: Executor | None, function: Callable[[Task], Result], tasks: Iterable[Task]
 ) -> Iterator[tuple[int, Result]]:
-    """Yields the number of each task and its result as soon as it is there; without an executor, one after another.
+    """Yield the number of each task and its result as soon as it is there; without an executor, one after another.
 
     Tasks are taken from the iterable when there is room. The first that raises ends all.
 

@@ -38,7 +38,7 @@ _STYLE = {
 
 
 def require_matplotlib() -> None:
-    """Raises `UsageError` that names the extra if matplotlib is not installed."""
+    """Raise `UsageError` that names the extra if matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -49,7 +49,7 @@ def require_matplotlib() -> None:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The style of all figures; leaves that of the caller as it was."""
+    """Set the style of all figures for a while; that of the caller stays as it was."""
     require_matplotlib()
     import matplotlib
 
@@ -58,7 +58,7 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float, columns: int = 1, rows: int = 1, **options: Any) -> tuple[Any, Any]:
-    """A figure of so many inches and its axes, without any window."""
+    """Return a figure of so many inches and its axes, without any window."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -66,12 +66,12 @@ def new_figure(width: float, height: float, columns: int = 1, rows: int = 1, **o
 
 
 def beside(axis: Any, **options: Any) -> None:
-    """A legend on the right of the axes, where it covers nothing."""
+    """Put a legend on the right of the axes, where it covers nothing."""
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), **options)
 
 
 def save(figure: Any, path: str | Path | None) -> Any:
-    """Writes the figure if there is a path, and returns it."""
+    """Write the figure if there is a path, and return it."""
     if path is not None:
         kind = Path(path).suffix.lower().lstrip(".")
         if kind not in ("png", "svg", "pdf"):

@@ -21,7 +21,7 @@ __all__ = ["Result", "flat", "plain", "to_csv", "to_json", "write_text"]
 
 
 def plain(value: Any) -> Any:
-    """The value in terms of JSON.
+    """Return the value in terms of JSON.
 
     Arrays and pictures become lists; infinite and NaN numbers the strings ``inf``, ``-inf``, ``nan``.
     """
@@ -41,7 +41,7 @@ def plain(value: Any) -> Any:
 
 
 def flat(value: Any, kind: type[Any]) -> dict[str, Any]:
-    """The fields of a dataclass; empty ones if there is none, so that all rows have the same columns."""
+    """Return the fields of a dataclass; empty ones if there is none, so that all rows have the same columns."""
     return {item.name: getattr(value, item.name) if value is not None else "" for item in fields(kind)}
 
 
@@ -49,38 +49,38 @@ class Result:
     """What can be had as text, JSON and CSV: a dataclass with `table` and `rows`."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Flat rows, for CSV."""
+        """Return flat rows, for CSV."""
         raise NotImplementedError
 
     def table(self, width: int = sys.maxsize) -> str:
-        """The result as text for people, in tables of at most ``width``."""
+        """Return the result as text for people, in tables of at most ``width``."""
         raise NotImplementedError
 
     def __str__(self) -> str:
         return self.table()
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """Return everything as plain values."""
         return plain(self)  # type: ignore[no-any-return]
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """The result as JSON (infinite and NaN numbers as strings), also written to a file if asked."""
+        """Return the result as JSON (infinite and NaN numbers as strings), also written to a file if asked."""
         return to_json(self.as_dict(), path)
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """`rows` as CSV, also written to a file if asked."""
+        """Return `rows` as CSV, also written to a file if asked."""
         return to_csv(self.rows(), path)
 
 
 def write_text(text: str, path: str | Path | None) -> str:
-    """Returns the text, and writes it to a file if asked."""
+    """Return the text, and write it to a file if asked."""
     if path is not None:
         write_file(text.encode(), path)
     return text
 
 
 def to_json(value: Any, path: str | Path | None = None) -> str:
-    """The value as JSON text, written to a file if asked; in ASCII if there are characters that steer or hide."""
+    """Return the value as JSON text, also written to a file if asked; in ASCII if characters in it steer or hide."""
     content = plain(value)
     text = json.dumps(content, indent=2, ensure_ascii=False)
     if harmless(text, keep="\n") != text:
@@ -89,7 +89,7 @@ def to_json(value: Any, path: str | Path | None = None) -> str:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], path: str | Path | None = None) -> str:
-    """Rows as CSV text with the columns in the order in which they come up, written to a file if asked.
+    """Return rows as CSV text, columns in the order in which they come up, written to a file if asked.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it.
     """

@@ -42,7 +42,7 @@ class Sample:
     """One set of inputs.
 
     Attributes:
-        name: the file it came from, or its number.
+        name: the file that holds it, or its number.
         inputs: values by input name, as `Model.predict` takes them.
         label: what it truly is, if that is known.
     """
@@ -78,7 +78,7 @@ class Source:
 
     @classmethod
     def of(cls, data: Any, **options: Any) -> Source:
-        """The data as a source, which it may be already; then the options that are given count."""
+        """Return the data as a source, which it may be already; then the options that are given count."""
         if not values.is_a(data, Source):
             return cls(data, **options)
         given = {name: value for name, value in options.items() if value is not None and value is not False}
@@ -86,7 +86,7 @@ class Source:
         return source
 
     def samples(self, model: Model, skipped: list[str] | None = None) -> Iterator[Sample]:
-        """Reads the samples, one when it is asked for.
+        """Read the samples, one when it is asked for.
 
         Args:
             model: whose inputs they are to be.
@@ -272,7 +272,7 @@ def _value(feature: Feature, value: Any, resize: Any) -> Any:
 
 
 def each(data: Iterable[Any]) -> Iterator[Any]:
-    """The items of an iterable of the user's, whose own errors say where they were raised."""
+    """Yield the items of an iterable of the user's, whose own errors say where they were raised."""
     count = 0
     try:
         for item in data:
@@ -311,7 +311,7 @@ def _after(skipped: list[str] | None) -> str:
 
 
 def read_image(feature: Feature, path: str | Path, resize: features.Resize | None) -> Any:
-    """Opens a picture and brings it to the colours of an image input and, if asked, to its size.
+    """Open a picture and bring it to the colours of an image input and, if asked, to its size.
 
     Raises:
         UsageError: the file cannot be read as a picture, or has another size.
@@ -337,8 +337,10 @@ def read_image(feature: Feature, path: str | Path, resize: features.Resize | Non
 
 
 def read_labels(path: str | Path) -> list[Label] | dict[str, Label]:
-    """True labels from a file: ``.json`` with a list, or an object from sample to label; ``.npy`` with a list; ``.csv``
-    with two columns, sample and label; any other text with one label a line.
+    """Return the true labels that a file holds.
+
+    ``.json`` holds a list, or an object from sample to label; ``.npy`` a list; ``.csv`` two columns, sample and label;
+    any other text one label a line.
 
     Raises:
         UsageError: the file cannot be read as such.
@@ -381,7 +383,7 @@ def checked(samples: Iterable[Sample], model: Model) -> Iterator[Sample]:
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:
-    """A digest of names, values and labels of samples: equal if and only if (but for collisions) these are."""
+    """Return a digest of names, values and labels of samples: equal if and only if (but for collisions) these are."""
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(repr((sample.name, sample.label, sorted(sample.inputs))).encode())

@@ -92,7 +92,7 @@ def how(mode: str) -> tuple[str, str]:
 
 
 def evaluate(task: Task) -> Record:
-    """Quantizes, predicts on all samples, and compares with the given model."""
+    """Quantize, predict on all samples, and compare with the given model."""
     full = unpack(task.packed)
     started = time.perf_counter()
     quantized = quantized_as(full, task.configuration, task.select)
@@ -204,7 +204,7 @@ class _References:
     size: int = 0
 
     def get(self, number: int, model: Model, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Looks the outputs up, or computes them."""
+        """Look the outputs up, or compute them."""
         known = self.chunks.get(number)
         if known is None:
             known = model.predict(inputs)

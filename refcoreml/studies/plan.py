@@ -1,4 +1,4 @@
-"""Searches for the number of bits of each layer: `frontier`, `within_budget`, `above_floor`.
+"""Search for the number of bits of each layer: `frontier`, `within_budget`, `above_floor`.
 
 Each layer can be left as it is or stored with one of a few numbers of bits. From measurements of one layer quantized at
 a time there are two figures for each choice: how many bytes it saves, and how much noise it adds to the output,

@@ -160,7 +160,7 @@ class Journal:
     _file: BinaryIO | None = None
 
     def __enter__(self) -> Journal:
-        """Opens the file, and reads what is in it."""
+        """Open the file, and read what is in it."""
         if self.path is not None:
             self._file = open_to_append(self.path)
             self._read(self._file)
@@ -184,7 +184,7 @@ class Journal:
                 ) from error
 
     def add(self, key: str, record: Record) -> None:
-        """Notes a record, and returns when it is on the disk."""
+        """Note a record, and return when it is on the disk."""
         self.found[key] = record
         if self._file is not None:
             line = json.dumps({"id": key, "record": results.plain(record)}, allow_nan=False)
@@ -193,7 +193,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""Writes a study down: tables, figures, and one HTML file that holds them all and needs nothing else."""
+"""Write a study down: tables, figures, and one HTML file that holds them all and needs nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures what quantization does to a model: `study`."""
+"""Measure what quantization does to a model: `study`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Study(Measurements):
     """What `study` finds: measurements that can be written as a report."""
 
     def write(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Writes ``study.csv``, ``study.json``, the figures as ``.png``, and ``report.html``, which holds them all.
+        """Write ``study.csv``, ``study.json``, the figures as ``.png``, and ``report.html``, which holds them all.
 
         If there is a plan, also ``plan.json``, for ``refcoreml quantize --plan`` (of a mode such as ``linear:mse`` with
         ``--fit mse``).
@@ -69,7 +69,7 @@ def study(
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
-    """Measures what quantization of the weights does to a model: size, error of the weights, error of the outputs.
+    """Measure what quantization of the weights does to a model: size, error of the weights, error of the outputs.
 
     Args:
         model: a `Model`, or anything that `load` takes.

@@ -35,7 +35,7 @@ def contact_sheet(
     resize: Any = None,
     select: Sequence[str] = (),
 ) -> Image.Image:
-    """Draws what a model with an image output makes of the first samples, with its weights at several numbers of bits.
+    """Draw what a model with an image output makes of the first samples, with its weights at several numbers of bits.
 
     A row for each sample: the input, if that is one picture, and then a column for each number of bits, with the PSNR
     to the output of the model as given. Pixels are the outputs' own, shrunk to the width if they are wider.

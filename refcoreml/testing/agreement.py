@@ -1,4 +1,4 @@
-"""Compares outputs within bounds, and says how sharp the bounds were."""
+"""Compare outputs within bounds, and say how sharp the bounds were."""
 
 from __future__ import annotations
 

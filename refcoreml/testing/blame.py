@@ -1,4 +1,4 @@
-"""Finds where a network leaves its reference: the first layer that diverges, or the stretch that holds it."""
+"""Find where a network leaves its reference: the first layer that diverges, or the stretch that holds it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _Search:
             self._by_size.setdefault(item.values.size, []).append((place, np.sort(item.values.reshape(-1))))
 
     def run(self, model: Model, inputs: Mapping[str, Any], constants: Constants) -> None:
-        """Runs the network, and looks up each blob."""
+        """Run the network, and look up each blob."""
         try:
             for blob, bound, step in trace_bounds(model, inputs, unit=UNIT64, constants=constants):
                 self._add(_Layer(blob, bound, step))

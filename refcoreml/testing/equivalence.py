@@ -78,7 +78,7 @@ def assert_equivalent(
     folded: float | None = None,
     widest: float = WIDEST,
 ) -> Equivalence:
-    """Asserts that a model computes what its source does, up to rounding.
+    """Assert that a model computes what its source does, up to rounding.
 
     How far the two may be apart is derived from the network and these inputs (`refcoreml.testing.rounding`), not
     chosen. A torch module runs in double precision and is compared in double precision as well, where hardly anything
@@ -151,7 +151,7 @@ def assert_equivalent(
 
 
 def _require_sharp(found: Mapping[str, Sharpness], widest: float) -> None:
-    """Raises `UndeterminedError` unless the bounds of the sharpest run are small."""
+    """Raise `UndeterminedError` unless the bounds of the sharpest run are small."""
     precision, sharpness = next(iter(found.items()))
     if sharpness.width <= widest:
         return

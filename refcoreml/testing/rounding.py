@@ -105,7 +105,7 @@ def blob_bounds(
 def trace_bounds(
     model: Model, inputs: Mapping[str, Any], *, unit: float = UNIT32, constants: Constants = AS_STORED
 ) -> Iterator[tuple[str, BlobBound, Step]]:
-    """Yields (blob, bound, step) as layers run; see `blob_bounds`."""
+    """Yield (blob, bound, step) as layers run; see `blob_bounds`."""
     if model.precision != "float64":
         raise UsageError(f"bounds need the network in float64, this is {model.precision}")
     layered = model.prepare().layered

@@ -57,7 +57,7 @@ class _Writer:
         return np.asarray(self.rng.uniform(0.5, 1.5, shape), np.float32)
 
     def add(self, kind: str, *blobs: str, outputs: Any = 1, **fields: Any) -> bool:
-        """Adds a layer unless its shapes do not fit; says whether it did."""
+        """Add a layer unless its shapes do not fit; return whether it did."""
         names = [f"b{len(self.blobs) + i}" for i in range(outputs)]
         self.net.add(kind, inputs=list(blobs), outputs=names, **fields)
         draft = build.Network(self.inputs, dict.fromkeys(names), exact=self.exact)
@@ -482,7 +482,7 @@ def random_spec_network(seed: int) -> SpecNetwork:
 
 
 def check_network(network: SpecNetwork) -> None:
-    """Asserts what must hold for every network.
+    """Assert what must hold for every network.
 
     Every blob in single precision is within the rounding bound of the same blob in double precision; static shapes are
     those that come out; a batch gives what a loop gives; a saved model predicts the same bits; and a network of the
