@@ -16,6 +16,7 @@ from refcoreml.definitions.normalization import (
     mean_variance_normalization,
     softmax,
 )
+from refcoreml.definitions.pooling import pooling
 from refcoreml.definitions.shape import (
     depth_to_space,
     flatten_image,
@@ -45,6 +46,7 @@ __all__ = [
     "matmul",
     "mean_variance_normalization",
     "pixel_shuffle",
+    "pooling",
     "reshape",
     "reshape_sequence",
     "scatter",

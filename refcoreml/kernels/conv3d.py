@@ -50,13 +50,17 @@ class Convolution3d:
             dilation: voxels from one tap of the kernel to the next, likewise.
             groups: number of groups, a divisor of C_out.
         """
-        self._weight, self._bias, self._groups = weight, bias, groups
+        self._shape, self._bias, self._groups = weight.shape, bias, groups
         self._stride, self._dilation = stride, dilation
-        self._whole = self._plane(slice(None))
+        self._whole = self._plane(weight)
 
-    def _plane(self, taps: slice) -> Convolution:
+    @property
+    def weight(self) -> Array:
+        """The kernel as it was given, a view of the matrix that is kept."""
+        return self._whole.weight.reshape(self._shape)
+
+    def _plane(self, weight: Array) -> Convolution:
         """The convolution of planes that has the given taps of each channel as channels."""
-        weight = self._weight[:, :, taps]
         return Convolution(
             weight.reshape(len(weight), -1, *weight.shape[3:]),
             self._bias,
@@ -75,7 +79,7 @@ class Convolution3d:
         Raises:
             UsageError: x has other channels than the weights, or is smaller than the kernel.
         """
-        out_channels, per_group, kernel = self._weight.shape[:3]
+        out_channels, per_group, kernel = self._shape[:3]
         batch, channels, size, height, width = x.shape
         if channels != per_group * self._groups:
             raise UsageError(f"the input {x.shape} has {channels} channels, expected {per_group * self._groups}")
@@ -88,7 +92,7 @@ class Convolution3d:
         reach = (depth - 1) * stride
         first = min(max(-((reach - front) // dilation), 0), kernel - 1)
         stop = max(min(-(-(front + size) // dilation), kernel), first + 1)
-        plane = self._whole if (first, stop) == (0, kernel) else self._plane(slice(first, stop))
+        plane = self._whole if (first, stop) == (0, kernel) else self._plane(self.weight[:, :, first:stop])
 
         y: Array | None = None
         taps = stop - first
@@ -133,13 +137,19 @@ class Deconvolution3d:
             dilation: voxels from one tap of the kernel to the next, likewise.
             groups: number of groups, a divisor of C_in.
         """
-        in_channels, per_group, self._kernel = weight.shape[:3]
+        self._shape, self._kernel = weight.shape, weight.shape[2]
+        in_channels, per_group = weight.shape[:2]
         self._out_channels = per_group * groups
         self._bias: Array = np.zeros(self._out_channels, weight.dtype) if bias is None else bias
         self._stride, self._dilation = stride[0], dilation[0]
         self._plane = Deconvolution(
             weight.reshape(in_channels, -1, *weight.shape[3:]), stride=stride[1:], dilation=dilation[1:], groups=groups
         )
+
+    @property
+    def weight(self) -> Array:
+        """The kernel as it was given, a view of the matrix that is kept unless there are several groups."""
+        return self._plane.weight.reshape(self._shape)
 
     def __call__(self, x: Array, crop: Border3d = ((0, 0),) * 3) -> Array:
         """[B, C_in, D, H, W] -> [B, C_out, D', H', W'] in the type of x; for sizes see `deconvolution_output_size`.

@@ -22,6 +22,7 @@ from refcoreml.ops.normalization import (
     MeanVarianceNormalization,
     Softmax,
 )
+from refcoreml.ops.pooling import Pooling
 from refcoreml.ops.shape import (
     DepthToSpace,
     ExpandDims,
@@ -59,6 +60,7 @@ __all__ = [
     "MeanVarianceNormalization",
     "Op",
     "PixelShuffle",
+    "Pooling",
     "Reshape",
     "ReshapeLike",
     "ReshapeSequence",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from refcoreml import definitions
 from refcoreml.kernels import conv as kernels
+from refcoreml.kernels import conv3d
 from refcoreml.kernels.conv import Epilogue, leave
 from refcoreml.ops.base import Op, require
 from refcoreml.types import Array, Shape, TensorType
@@ -18,7 +19,7 @@ from refcoreml.types import Array, Shape, TensorType
 Edges: TypeAlias = tuple[tuple[int, int], ...]
 
 #: The axes in space by their usual names.
-_SPACE = {1: "W", 2: "H, W", 3: "D, H, W"}
+SPACE = {1: "W", 2: "H, W", 3: "D, H, W"}
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,19 @@ class Same:
 Padding: TypeAlias = Pixels | Same
 NONE = Pixels(((0, 0), (0, 0)))
 
+#: What computes over two, and over three axes in space, prepared from weights.
+_Prepared: TypeAlias = kernels.Convolution | kernels.Deconvolution | conv3d.Convolution3d | conv3d.Deconvolution3d
+
 
 @dataclass(frozen=True, eq=False)
 class _Kernel(Op):
-    """What a convolution and a deconvolution have in common.
+    """What a convolution and a deconvolution have in common, over one, two or three axes in space.
 
     Attributes:
         weights: the kernel; None if it is the second input, for a convolution only.
         bias: [C_out], or None for 0.
-        stride, dilation: pixels from one output, or tap of the kernel, to the next, a number per axis in space.
+        stride, dilation: pixels from one output, or tap of the kernel, to the next, a number per axis in space: as
+            many as these are, there are such axes.
         groups: how many groups the channels are divided into.
         expected: the shape that weights must have which are an input; None for any.
     """
@@ -63,6 +68,8 @@ class _Kernel(Op):
     expected: Shape | None = field(default=None, kw_only=True)
 
     fresh = True
+    planes: ClassVar[type[kernels.Convolution | kernels.Deconvolution]]
+    volumes: ClassVar[type[conv3d.Convolution3d | conv3d.Deconvolution3d]]
 
     def _weights_shape(self, given: TensorType | None) -> Shape:
         """The shape of the weights, checked if they are an input."""
@@ -81,7 +88,7 @@ class _Kernel(Op):
         space = len(self.stride)
         require(
             x.rank >= space + 2 and x.shape[-space - 1] == channels,
-            f"expected an input [*, {channels}, {_SPACE[space]}] of rank {space + 2} or more, got {x.shape}",
+            f"expected an input [*, {channels}, {SPACE[space]}] of rank {space + 2} or more, got {x.shape}",
         )
 
     def _check_output(self, x: TensorType, sizes: Sequence[int]) -> None:
@@ -109,12 +116,54 @@ class _Kernel(Op):
         raise NotImplementedError
 
     def scratch(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> int:
-        """Return the bytes of the padded input: paddings can span more than any memory holds, however small x is."""
+        """Return the bytes of the padded planes: paddings can span more than any memory holds, however small x is."""
         x = inputs[0]
         kernel = (inputs[1].shape if self.weights is None else self.weights.shape)[2:]
-        edges = self.border(x.shape, kernel)
-        padded = [n + abs(begin) + abs(end) for n, (begin, end) in zip(x.shape[-len(edges) :], edges, strict=True)]
-        return x.dtype.itemsize * x.shape[-len(edges) - 1] * math.prod(padded)
+        edges, space = self.border(x.shape, kernel), len(kernel)
+        padded = [n + abs(begin) + abs(end) for n, (begin, end) in zip(x.shape[-space:], edges, strict=True)]
+        return x.dtype.itemsize * x.shape[-space - 1] * math.prod(kernel[:-2]) * math.prod(padded[-2:])
+
+    @cached_property
+    def _prepared(self) -> _Prepared:
+        assert self.weights is not None
+        prepared = self._prepare(self.weights)
+        # The same numbers, held once.
+        object.__setattr__(self, "weights", prepared.weight.reshape(self.weights.shape))
+        return prepared
+
+    def _prepare(self, weights: Array) -> _Prepared:
+        """Lay out the weights; those of a line as weights of planes one pixel high."""
+        if len(self.stride) == 3:
+            (s, t, u), (d, e, f) = self.stride, self.dilation
+            return self.volumes(weights, self.bias, stride=(s, t, u), dilation=(d, e, f), groups=self.groups)
+        if len(self.stride) == 1:
+            weights = weights[:, :, None]
+        *_, s, t = (1, *self.stride)
+        *_, d, e = (1, *self.dilation)
+        return self.planes(weights, self.bias, stride=(s, t), dilation=(d, e), groups=self.groups)
+
+    def run(self, x: Array, *weights: Array) -> Array:
+        return self._run(x, *weights)
+
+    def _run(self, x: Array, *weights: Array, epilogue: Epilogue = leave) -> Array:
+        prepared = self._prepare(*weights) if weights else self._prepared
+        kernel = (weights[0] if weights else self._held).shape[2:]
+        edges: Any = self.border(x.shape, kernel)
+        if isinstance(prepared, conv3d.Convolution3d | conv3d.Deconvolution3d):
+            return prepared(x, edges)
+        if len(kernel) == 1:
+            return prepared(x[..., None, :], ((0, 0), *edges))[..., 0, :]
+        return prepared(x, edges, epilogue)
+
+    @property
+    def fused(self) -> Callable[..., Array] | None:  # type: ignore[override]
+        """`run` with an epilogue; planes have one."""
+        return self._run if len(self.stride) == 2 else None
+
+    @property
+    def _held(self) -> Array:
+        assert self.weights is not None
+        return self.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +181,9 @@ class Convolution(_Kernel):
 
     padding: Padding = NONE
 
+    planes = kernels.Convolution
+    volumes = conv3d.Convolution3d
+
     def border(self, x: Shape, kernel: Sequence[int]) -> Edges:
         """Return the padding of an input, in pixels."""
         if isinstance(self.padding, Pixels):
@@ -148,28 +200,8 @@ class Convolution(_Kernel):
         self._check_output(x, sizes)
         return x.with_shape((*x.shape[: -len(kernel) - 1], outputs, *sizes))
 
-    def run(self, x: Array, weights: Array | None = None) -> Array:
-        return self.fused(x, weights)
-
-    def fused(self, x: Array, weights: Array | None = None, *, epilogue: Epilogue = leave) -> Array:
-        prepared = self._prepared if weights is None else self._prepare(weights)
-        edges: Any = self.border(x.shape, prepared.kernel)
-        return prepared(x, edges, epilogue)
-
-    @cached_property
-    def _prepared(self) -> kernels.Convolution:
-        assert self.weights is not None
-        prepared = self._prepare(self.weights)
-        object.__setattr__(self, "weights", prepared.weight)  # the same numbers, held once
-        return prepared
-
-    def _prepare(self, weights: Array) -> kernels.Convolution:
-        (s, t), (d, e) = self.stride, self.dilation
-        return kernels.Convolution(weights, self.bias, stride=(s, t), dilation=(d, e), groups=self.groups)
-
     def define(self, x: Array, weights: Array | None = None) -> Array:
-        w = self.weights if weights is None else weights
-        assert w is not None
+        w = self._held if weights is None else weights
         padding = self.border(x.shape, w.shape[2:])
         return definitions.convolution(x, w, self.bias, self.stride, self.dilation, self.groups, padding)
 
@@ -191,7 +223,8 @@ class Deconvolution(_Kernel):
     crop: Padding = NONE
     output_shape: tuple[int, ...] | None = None
 
-    definition = definitions.deconvolution
+    planes = kernels.Deconvolution
+    volumes = conv3d.Deconvolution3d
 
     def border(self, x: Shape, kernel: Sequence[int]) -> Edges:
         """Return the crop of an output, in pixels."""
@@ -224,25 +257,9 @@ class Deconvolution(_Kernel):
         self._check_output(x, sizes)
         return x.with_shape((*x.shape[: -len(kernel) - 1], per_group * self.groups, *sizes))
 
-    def run(self, x: Array) -> Array:
-        return self.fused(x)
-
-    def fused(self, x: Array, *, epilogue: Epilogue = leave) -> Array:
-        edges: Any = self.border(x.shape, self._prepared.kernel)
-        return self._prepared(x, edges, epilogue)
-
-    @cached_property
-    def _prepared(self) -> kernels.Deconvolution:
-        assert self.weights is not None
-        (s, t), (d, e) = self.stride, self.dilation
-        prepared = kernels.Deconvolution(self.weights, self.bias, stride=(s, t), dilation=(d, e), groups=self.groups)
-        object.__setattr__(self, "weights", prepared.weight)  # the same numbers, held once
-        return prepared
-
     def _wide_side(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Shape:
         return inputs[0]
 
     def define(self, x: Array) -> Array:
-        assert self.weights is not None
-        crop = self.border(x.shape, self.weights.shape[2:])
-        return definitions.deconvolution(x, self.weights, self.bias, self.stride, self.dilation, self.groups, crop)
+        crop = self.border(x.shape, self._held.shape[2:])
+        return definitions.deconvolution(x, self._held, self.bias, self.stride, self.dilation, self.groups, crop)

@@ -170,7 +170,7 @@ def test_fused_with_the_next_layer_it_gives_the_same_bits(deconvolves: bool) -> 
         ({"nGroups": 4}, "nGroups is 4, which does not divide outputChannels, 6"),
         ({"nGroups": 3, "isDeconvolution": True}, "nGroups is 3, which does not divide kernelChannels, 4"),
         ({"kernelSize": [3]}, "kernelSize has 1 numbers, expected 2"),
-        ({"kernelSize": [3, 0]}, r"kernelSize is \[3, 0\], expected 1"),
+        ({"kernelSize": [3, 0]}, r"kernelSize is \(3, 0\), expected 1"),
         ({"stride": [0, 1]}, "stride is"),
         ({"dilationFactor": [1, 2**31]}, "dilationFactor is"),
         ({"valid": borders(0, 2**60, 0, 0)}, "paddingAmounts"),

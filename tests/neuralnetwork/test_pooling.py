@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from support import integers, run_layer
 
+from refcoreml import definitions
 from refcoreml.errors import InvalidModelError
 
 DTYPES = {"float32": np.float32, "float64": np.float64}
@@ -25,23 +24,7 @@ def _padded(fields):
 
 
 def transcription(kind, x, kernel, stride, begin, count, exclude=False):
-    """One number after the other, over a blob [..., H, W]; expected values in float64."""
-    y = np.empty((*x.shape[:-2], *count))
-    for place in np.ndindex(*y.shape):
-        first = [i * s - b for i, s, b in zip(place[-2:], stride, begin, strict=True)]
-        pixels = [
-            x[(*place[:-2], i, j)]
-            for i in range(first[0], first[0] + kernel[0])
-            for j in range(first[1], first[1] + kernel[1])
-            if 0 <= i < x.shape[-2] and 0 <= j < x.shape[-1]
-        ]
-        if kind == "MAX":
-            y[place] = max(pixels, default=-np.inf)
-        elif kind == "L2":
-            y[place] = math.sqrt(sum(p * p for p in pixels))
-        else:
-            y[place] = sum(pixels) / (len(pixels) if exclude else kernel[0] * kernel[1])
-    return y
+    return definitions.pooling(x, kind.lower(), kernel, stride, begin, count, exclude)
 
 
 KINDS = [("MAX", False), ("L2", False), ("AVERAGE", False), ("AVERAGE", True)]

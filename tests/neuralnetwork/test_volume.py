@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import integers, one_layer, run_layer
 
+from refcoreml import definitions
 from refcoreml.errors import InvalidModelError
 from refcoreml.kernels.conv3d import Convolution3d, Deconvolution3d
 from refcoreml.spec import schema
@@ -167,7 +167,7 @@ def test_convolution_errors(fields, message):
 def test_inputs_of_other_shapes():
     weights = integers((6, 4, 2, 3, 1))
     for shape in (2, 3, 5, 6, 7), (4, 5, 6, 7):
-        with pytest.raises(InvalidModelError, match=r"expected an input \[batch, 4, depth, height, width\]"):
+        with pytest.raises(InvalidModelError, match=r"expected an input \[\*, 4, D, H, W\]"):
             _convolution(np.ones(shape), weights, inputChannels=4)
     quantized = schema.WeightParams(rawValue=bytes(144))
     quantized.quantization.numberOfBits = 8
@@ -192,19 +192,8 @@ def test_far_padding_and_dilation_of_the_depth_are_cheap():
 
 def _loop_pooling(x, kernel, stride, padding, average, exclude):
     counts = [(n + sum(p) - k) // s + 1 for n, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True)]
-    y = np.empty((*x.shape[:2], *counts))
-    for b, c, *place in np.ndindex(*y.shape):
-        window = [
-            range(max(i * s - p[0], 0), min(i * s - p[0] + k, n))
-            for i, s, p, k, n in zip(place, stride, padding, kernel, x.shape[2:], strict=True)
-        ]
-        values = [x[b, c, i, j, k] for i in window[0] for j in window[1] for k in window[2]]
-        if average:
-            count = len(values) if exclude else math.prod(kernel)
-            y[(b, c, *place)] = sum(values) / count if count else np.nan
-        else:
-            y[(b, c, *place)] = max(values, default=-np.inf)
-    return y
+    begin = [p[0] for p in padding]
+    return definitions.pooling(x, "average" if average else "max", kernel, stride, begin, counts, exclude)
 
 
 TRIPLES = st.tuples(*[st.integers(1, 4)] * 3)
@@ -295,7 +284,7 @@ def test_windows_of_padding_alone():
         ({"strideWidth": 0}, "strideDepth"),
         ({"customPaddingBack": -1}, "expected none to be negative"),
         ({"customPaddingBack": 1, "paddingType": "SAME"}, "but the paddingType SAME"),
-        ({"kernelDepth": 2**31 - 1}, "a window of 2147483647 does not fit into the Depth of 2 voxels"),
+        ({"kernelDepth": 2**31 - 1}, "a window of 2147483647 does not fit into the 2 pixels along D"),
         ({"customPaddingBack": 2**31 - 1}, "bytes, limit"),
     ],
 )

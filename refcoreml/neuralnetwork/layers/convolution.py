@@ -11,7 +11,7 @@ from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.convolution import Pixels, Same
 
 #: Sizes are 32-bit integers to Core ML. The limit keeps sums of them within 64 bits here.
-_LARGEST = 2**31 - 1
+LARGEST = 2**31 - 1
 
 
 def pair(node: Node, field: str, values: Sequence[int], *, default: int, least: int) -> tuple[int, int]:
@@ -20,8 +20,8 @@ def pair(node: Node, field: str, values: Sequence[int], *, default: int, least: 
         return default, default
     node.require(len(values) == 2, f"{field} has {len(values)} numbers, expected 2, for H and W")
     node.require(
-        all(least <= value <= _LARGEST for value in values),
-        f"{field} is {list(values)}, expected {least} to {_LARGEST}",
+        all(least <= value <= LARGEST for value in values),
+        f"{field} is {tuple(values)}, expected {least} to {LARGEST}",
     )
     return values[0], values[1]
 
@@ -65,7 +65,7 @@ def convolution(node: Node) -> ops.Op:
     dilation = pair(node, "dilationFactor", params.dilationFactor, default=1, least=1)
     wanted = pair(node, "outputShape", params.outputShape, default=0, least=1) if deconvolves else (0, 0)
     edges = borders(node, params.valid.paddingAmounts, "paddingAmounts")
-    node.require(max(map(max, edges)) <= _LARGEST, f"paddingAmounts are {edges}, expected at most {_LARGEST}")
+    node.require(max(map(max, edges)) <= LARGEST, f"paddingAmounts are {edges}, expected at most {LARGEST}")
     heavy_begin = enum_name(node, "asymmetryMode", params.same) == "TOP_LEFT_HEAVY"
     node.require(fixed or not deconvolves, "takes its weights from an input, which a deconvolution cannot")
     node.require(fixed or dilation == (1, 1), f"takes its weights from an input, but has the dilation {dilation}")

@@ -1,33 +1,18 @@
-"""The pooling layer: an adapter over `refcoreml.kernels.pool`."""
+"""The pooling layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-from refcoreml.kernels import pool as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.pool import Windows
+from refcoreml import ops
+from refcoreml.neuralnetwork.layers.convolution import LARGEST, pair
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
 from refcoreml.neuralnetwork.layers.padding import borders
-from refcoreml.neuralnetwork.registry import Node, Op, layer
-
-#: Sizes are 32-bit integers to Core ML. The limit keeps sums of them within 64 bits here.
-_LARGEST = 2**31 - 1
-
-
-def _pair(node: Node, field: str, values: tuple[int, ...], *, default: int, least: int) -> tuple[int, int]:
-    if not values:
-        return default, default
-    node.require(len(values) == 2, f"{field} has {len(values)} numbers, expected 2, for H and W")
-    node.require(
-        all(least <= value <= _LARGEST for value in values), f"{field} is {values}, expected {least} to {_LARGEST}"
-    )
-    return values[0], values[1]
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.convolution import Pixels, Same
+from refcoreml.ops.pooling import Complete
 
 
 @layer("pooling")
-def pooling(node: Node) -> Op:
+def pooling(node: Node) -> ops.Op:
     """y = maximum, average, or root of the sum of squares, of each window that slides over H and W.
 
     Input: x [*, C, H, W], rank 4 or more. Output: [*, C, H', W'].
@@ -51,49 +36,20 @@ def pooling(node: Node) -> Op:
     params = node.params
     kind = params.WhichOneof("PoolingPaddingType")
     node.require(kind is not None, "has no kind of padding", "Set one of valid, same, includeLastPixel")
-    axes = (kernels.global_windows,) * 2 if params.globalPooling else _axes(node, kind)
-    pools: dict[str, Callable[..., Array]] = {
-        "MAX": kernels.max_pool,
-        "AVERAGE": partial(kernels.average_pool, exclude_padding=params.avgPoolExcludePadding),
-        "L2": kernels.l2_pool,
-    }
-    run = pools[enum_name(node, "type")]
-
-    def windows(x: Shape) -> list[Windows]:
-        return [axis(size) for axis, size in zip(axes, x[-2:], strict=True)]
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) >= 4, f"expected an input [*, C, H, W] of rank 4 or more, came {x}")
-        for axis, size, w in zip("HW", x[-2:], windows(x), strict=True):
-            node.require(
-                w.count >= 1,
-                f"a window of {w.kernel} does not fit into the {size} pixels along {axis} and their padding",
-            )
-        return *x[:-2], *(w.count for w in windows(x))
-
-    return Op(lambda x: run(x, windows(x.shape)), shape, fresh=True)
+    mode = enum_name(node, "type").lower()
+    if params.globalPooling:
+        return ops.Pooling(mode, (None, None), exclude_padding=params.avgPoolExcludePadding)
+    kernel = pair(node, "kernelSize", params.kernelSize, default=3, least=1)
+    stride = pair(node, "stride", params.stride, default=1, least=1)
+    return ops.Pooling(mode, kernel, stride, _padding(node, kind), params.avgPoolExcludePadding)
 
 
-def _axes(node: Node, kind: str) -> tuple[Callable[[int], Windows], ...]:
-    """For H and W the function from a size to its windows."""
+def _padding(node: Node, kind: str) -> Pixels | Same | Complete:
     params = node.params
-    kernel = _pair(node, "kernelSize", tuple(params.kernelSize), default=3, least=1)
-    stride = _pair(node, "stride", tuple(params.stride), default=1, least=1)
     if kind == "same":
-        heavy_begin = enum_name(node, "asymmetryMode", params.same) == "TOP_LEFT_HEAVY"
-        return tuple(
-            partial(kernels.same_windows, kernel=k, stride=s, heavy_begin=heavy_begin)
-            for k, s in zip(kernel, stride, strict=True)
-        )
+        return Same(enum_name(node, "asymmetryMode", params.same) == "TOP_LEFT_HEAVY")
     if kind == "valid":
         edges = borders(node, params.valid.paddingAmounts, "paddingAmounts")
-        node.require(max(map(max, edges)) <= _LARGEST, f"paddingAmounts are {edges}, expected at most {_LARGEST}")
-        return tuple(
-            partial(kernels.valid_windows, kernel=k, stride=s, padding=edge)
-            for k, s, edge in zip(kernel, stride, edges, strict=True)
-        )
-    amounts = _pair(node, "paddingAmounts", tuple(params.includeLastPixel.paddingAmounts), default=0, least=0)
-    return tuple(
-        partial(kernels.complete_windows, kernel=k, stride=s, padding=p, trim=any(amounts))
-        for k, s, p in zip(kernel, stride, amounts, strict=True)
-    )
+        node.require(max(map(max, edges)) <= LARGEST, f"paddingAmounts are {edges}, expected at most {LARGEST}")
+        return Pixels(edges)
+    return Complete(pair(node, "paddingAmounts", params.includeLastPixel.paddingAmounts, default=0, least=0))

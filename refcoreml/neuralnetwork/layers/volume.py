@@ -1,18 +1,14 @@
-"""Layers over depth, height and width: adapters over `refcoreml.kernels.conv3d` and ``pool``."""
+"""Layers over depth, height and width."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from refcoreml.kernels import conv, pool, reduce
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.conv3d import Convolution3d, Deconvolution3d
+from refcoreml import ops
 from refcoreml.neuralnetwork.layers._checks import require_unquantized
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.convolution import Pixels, Same
 
 #: Numbers for depth, height and width.
 Triple: TypeAlias = tuple[int, int, int]
@@ -20,6 +16,7 @@ Border: TypeAlias = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 _AXES = ("Depth", "Height", "Width")
 _SIDES = (("Front", "Back"), ("Top", "Bottom"), ("Left", "Right"))
+_NO_BORDER: Border = ((0, 0), (0, 0), (0, 0))
 
 
 def _triple(node: Node, prefix: str) -> Triple:
@@ -44,19 +41,13 @@ def _custom_padding(node: Node) -> Border:
     return front, top, left
 
 
-def _require_volume(node: Node, x: Shape, channels: int | None = None) -> None:
-    node.require(
-        len(x) == 5 and channels in (None, x[1]),
-        f"expected an input [batch, {'channels' if channels is None else channels}, depth, height, width], came {x}",
-    )
-
-
-_NO_BORDER: Border = ((0, 0), (0, 0), (0, 0))
+def _padding(mode: str, custom: Border) -> Pixels | Same:
+    return Same() if mode == "SAME" else Pixels(custom if mode == "CUSTOM" else _NO_BORDER)
 
 
 @layer("convolution3d")
-def convolution(node: Node) -> Op:
-    """y = weights (*) x + bias: see `refcoreml.kernels.conv3d`.
+def convolution(node: Node) -> ops.Op:
+    """y = weights (*) x + bias: see `refcoreml.ops.Convolution` and `refcoreml.ops.Deconvolution`.
 
     Input: x [B, C_in, D, H, W]. Output: [B, C_out, D', H', W'].
     Parameters:
@@ -91,57 +82,18 @@ def convolution(node: Node) -> Op:
         len(wanted) in (0, 3) and all(length >= 1 for length in wanted),
         f"outputShape is {wanted}, expected 3 numbers of at least 1",
     )
-    axes = list(zip(kernel, stride, dilation, strict=True))
-    size = conv.deconvolution_output_size if params.isDeconvolution else conv.convolution_output_size
-
-    def sizes(x: Shape, border: Border) -> Triple:
-        depth, height, width = (
-            size(length, *axis, edges) for length, axis, edges in zip(x[2:], axes, border, strict=True)
-        )
-        return depth, height, width
-
-    def border(x: Shape) -> Border:
-        """The padding, or for a deconvolution the crop, in voxels."""
-        same: Callable[..., tuple[int, int]] = conv.same_crop if params.isDeconvolution else conv.same_padding
-        result = {"CUSTOM": custom, "VALID": _NO_BORDER}.get(mode)
-        if result is None:
-            result = _three(same(length, *axis) for length, axis in zip(x[2:], axes, strict=True))
-        if not wanted or sizes(x, result) == wanted:
-            return result
-        return _three(
-            conv.same_crop(length, *axis, output=output)
-            for length, axis, output in zip(x[2:], axes, wanted, strict=True)
-        )
-
-    def shape(x: Shape) -> Shape:
-        _require_volume(node, x, in_channels)
-        result = sizes(x, border(x))
-        node.require(
-            min(result) >= 1,
-            f"{result} voxels would be left of the input {x}: the kernel does not fit or the crop is too large",
-        )
-        return x[0], out_channels, *result
-
-    def work(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-        voxels = inputs[0] if params.isDeconvolution else outputs[0]
-        return math.prod(voxels) * (inner // groups) * math.prod(kernel)
-
     require_unquantized(node, "weights", "bias")
     outer, inner = (in_channels, out_channels) if params.isDeconvolution else (out_channels, in_channels)
     weights = node.weights("weights", (outer, inner // groups, *kernel))
     bias = node.weights("bias", (out_channels,)) if params.hasBias else None
-    kind = Deconvolution3d if params.isDeconvolution else Convolution3d
-    convolve = kind(weights, bias, stride=stride, dilation=dilation, groups=groups)
-    return Op(lambda x: convolve(x, border(x.shape)), shape, fresh=True, work=work)
-
-
-def _three(pairs: Any) -> Border:
-    front, top, left = pairs
-    return front, top, left
+    padding = _padding(mode, custom)
+    if params.isDeconvolution:
+        return ops.Deconvolution(weights, bias, stride, dilation, groups, crop=padding, output_shape=wanted or None)
+    return ops.Convolution(weights, bias, stride, dilation, groups, padding=padding)
 
 
 @layer("pooling3d")
-def pooling(node: Node) -> Op:
+def pooling(node: Node) -> ops.Op:
     """y = maximum or average of each window that slides over depth, height and width.
 
     Input: x [B, C, D, H, W]. Output: [B, C, D', H', W'].
@@ -162,40 +114,15 @@ def pooling(node: Node) -> Op:
     kernel, stride, custom = _triple(node, "kernel"), _triple(node, "stride"), _custom_padding(node)
     mode = enum_name(node, "paddingType")
     node.require(mode == "CUSTOM" or custom == _NO_BORDER, f"has custom paddings {custom}, but the paddingType {mode}")
-    pools: dict[str, Callable[..., Array]] = {
-        "MAX": pool.max_pool,
-        "AVERAGE": partial(pool.average_pool, exclude_padding=params.countExcludePadding),
-    }
-    run = pools[enum_name(node, "type")]
-
-    def windows(x: Shape) -> list[pool.Windows]:
-        if mode == "SAME":
-            return [pool.same_windows(*axis) for axis in zip(x[2:], kernel, stride, strict=True)]
-        return [pool.valid_windows(*axis) for axis in zip(x[2:], kernel, stride, custom, strict=True)]
-
-    def shape(x: Shape) -> Shape:
-        _require_volume(node, x)
-        for axis, length, w in zip(_AXES, x[2:], windows(x), strict=True):
-            node.require(
-                w.count >= 1,
-                f"a window of {w.kernel} does not fit into the {axis} of {length} voxels and its padding",
-            )
-        return *x[:2], *(w.count for w in windows(x))
-
-    return Op(lambda x: run(x, windows(x.shape)), shape, fresh=True)
+    kind = enum_name(node, "type").lower()
+    return ops.Pooling(kind, kernel, stride, _padding(mode, custom), params.countExcludePadding)
 
 
 @layer("globalPooling3d")
-def global_pooling(node: Node) -> Op:
+def global_pooling(node: Node) -> ops.Op:
     """y = maximum or average over depth, height and width of each channel.
 
     Input: x [B, C, D, H, W]. Output: [B, C, 1, 1, 1]. ``type``: MAX, AVERAGE.
     Errors: an unknown type; an input of other rank. Source: ``GlobalPooling3DLayerParams``.
     """
-    kernel = {"MAX": reduce.maximum, "AVERAGE": reduce.mean}[enum_name(node, "type")]
-
-    def shape(x: Shape) -> Shape:
-        _require_volume(node, x)
-        return *x[:2], 1, 1, 1
-
-    return Op(lambda x: kernel(x, (-3, -2, -1)), shape, fresh=True)
+    return ops.Pooling(enum_name(node, "type").lower(), (None, None, None))

@@ -9,7 +9,7 @@ import numpy as np
 
 from refcoreml import ops
 from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, Rounding, quantum
-from refcoreml.oracle.rules.movement import at_ends, enum_name, whole
+from refcoreml.oracle.rules.movement import at_ends, whole
 from refcoreml.oracle.rules.table import Layer, bounded
 from refcoreml.types import TensorType
 
@@ -21,10 +21,6 @@ def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
     if terms is not None:
         return terms
     match kind:
-        case "convolution3d":
-            return int(x.shape[-4] * params.kernelDepth * params.kernelHeight * params.kernelWidth)
-        case "pooling" | "pooling3d" | "globalPooling3d" if enum_name(layer, "type") == "AVERAGE":
-            return int(np.prod(_window(layer, balls[0])))
         case "reduceSum" | "reduceMean":
             axes = range(x.ndim) if params.reduceAll or not len(params.axes) else params.axes
             return int(np.prod([x.shape[axis] for axis in axes]))
@@ -37,8 +33,6 @@ def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
     |W| r + dW (|x| + r) + db, or of two inputs |a| db + da (|b| + db), by the layer itself with changed weights.
     """
     x, *others = balls
-    if layer.step.kind in ("reduceSum", "reduceMean", "cumSum", "pooling", "pooling3d", "globalPooling3d"):
-        return np.asarray(layer.run(x.rad, *(ball.mid for ball in others)))
 
     def without_bias(name: str, w: Doubles, radius: Doubles) -> Doubles:
         return np.zeros_like(w) if name.startswith("bias") else np.abs(w)
@@ -54,7 +48,7 @@ def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
     return np.asarray(run(x.rad) + layer.run_variant("radius", lambda name, w, radius: radius, size))
 
 
-@bounded("dot", ops.Convolution, ops.Deconvolution, ops.Linear, ops.MatMul, "convolution3d", "scale", "bias")
+@bounded("dot", ops.Convolution, ops.Deconvolution, ops.Linear, ops.MatMul, "scale", "bias")
 def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """W x + b, off by n u (|W| (|x| + r) + |b|) and what `moved` gives."""
     if isinstance(layer.op, ops.Linear) and layer.op.int8_inputs:  # the quantization of the input is not specified
@@ -103,23 +97,21 @@ def _summed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     return [r.shared(total, count).rad]
 
 
-@bounded("dot", "pooling", "pooling3d", "globalPooling3d")
+@bounded("dot", ops.Pooling)
 def _pooled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Maxima move values; means are sums of at most as many terms as a window has pixels; L2 is the root of one."""
-    (x,), params, r, y = balls, layer.params, layer.rounding, results[0]
-    kind = enum_name(layer, "type")
-    if kind == "MAX":
+    (x,), op, r, y = balls, layer.op, layer.rounding, results[0]
+    assert isinstance(op, ops.Pooling)
+    if op.mode == "max":
         return at_ends(layer, balls, 1)
-    window = _window(layer, x)
-    terms = int(np.prod(window))
+    terms = op.size(x.mid.shape)
     rad, size = layer.run(x.rad), layer.run(x.size)
-    if kind == "L2":  # sqrt(sum x^2) is a norm: it changes by at most the norm of the change
+    if op.mode == "l2":  # sqrt(sum x^2) is a norm: it changes by at most the norm of the change
         return [root_of_squares(r, x, Ball(y, rad), terms, size)]
     # The greatest divisor is the window; where padding is excluded the sum is not above this either.
     total = r.summed(Ball(y * terms, rad * terms), terms - 1, size * terms, quantum(x))
     share = r.shared(total, terms)
-    excluded = getattr(params, "avgPoolExcludePadding", False) or getattr(params, "countExcludePadding", False)
-    if excluded:  # other divisors, so that even a sum that is exact rounds when it is divided
+    if op.exclude_padding:  # other divisors, so that even a sum that is exact rounds when it is divided
         share = r.rounded(Ball(y, total.rad / terms), 2.0)
     return [share.rad]
 
@@ -129,13 +121,3 @@ def root_of_squares(r: Rounding, x: Ball, y: Ball, terms: int, size: Doubles) ->
     floor = np.where(size > 0, np.sqrt(terms * r.tiny), 0.0) if quantum(x) ** 2 < r.tiny else 0.0
     found = r.rounded(Ball(y.mid, y.rad + floor), terms + FUNCTIONS["sqrt"], size).rad
     return np.where(size**2 > r.largest, np.inf, found)
-
-
-def _window(layer: Layer, x: Ball) -> tuple[int, ...]:
-    """The pixels of a window; all of them if pooling is global."""
-    params, kind = layer.params, layer.step.kind
-    if kind == "globalPooling3d" or getattr(params, "globalPooling", False):
-        return x.mid.shape[-2 if kind == "pooling" else -3 :]
-    if kind == "pooling":
-        return tuple(params.kernelSize or (3, 3))
-    return params.kernelDepth, params.kernelHeight, params.kernelWidth

@@ -10,6 +10,7 @@ from refcoreml.ops.convolution import Pixels, Same
 
 X = integers((2, 6, 9, 8), 1)
 BIAS = integers((4,), 3)
+LINE, VOLUME = integers((2, 6, 9), 5), integers((2, 6, 5, 4, 7), 6)
 EDGES = Pixels(((1, 2), (0, 3)))
 
 EXAMPLES = [
@@ -40,6 +41,29 @@ EXAMPLES = [
             (BIAS, (2, 3), (2, 1), 1, Same(heavy_begin=True), None),
             (BIAS, (2, 3), (1, 1), 2, Pixels(((0, 0), (0, 0))), (18, 23)),
             (BIAS, (2, 4), (1, 1), 1, Pixels(((0, -1), (-2, 0))), None),
+        ]
+    ),
+    *(
+        Example(
+            ops.Convolution(integers((4, 6 // groups, *kernel), 2), bias, stride, dilation, groups, padding=padding),
+            (x,),
+        )
+        for x, kernel, bias, stride, dilation, groups, padding in [
+            (LINE, (3,), None, (2,), (1,), 1, Pixels(((1, 2),))),
+            (LINE, (2,), BIAS, (3,), (2,), 2, Same()),
+            (VOLUME, (2, 3, 1), BIAS, (1, 2, 3), (2, 1, 1), 2, Pixels(((0, 1), (2, 0), (1, 3)))),
+            (VOLUME, (3, 2, 4), None, (2, 1, 1), (1, 3, 1), 1, Same()),
+        ]
+    ),
+    *(
+        Example(
+            ops.Deconvolution(integers((6, 4 // groups, *kernel), 2), bias, stride, dilation, groups, crop, made), (x,)
+        )
+        for x, kernel, bias, stride, dilation, groups, crop, made in [
+            (LINE, (3,), None, (2,), (1,), 1, Pixels(((1, 0),)), None),
+            (LINE, (2,), BIAS, (3,), (2,), 2, Same(), (24,)),
+            (VOLUME, (2, 3, 1), BIAS, (1, 2, 3), (2, 1, 1), 2, Pixels(((0, 1), (2, 0), (1, 0))), None),
+            (VOLUME, (3, 2, 4), None, (2, 1, 1), (1, 3, 1), 1, Same(), None),
         ]
     ),
 ]
