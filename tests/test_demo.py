@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +16,8 @@ from PIL import Image
 
 import refcoreml
 from refcoreml import demo
-from refcoreml.cli.demo import drawing
+from refcoreml.cli import main
+from refcoreml.cli.demo import drawing, typed
 
 #: What training left: so many held-out digits are right, of so many.
 RIGHT, HELD_OUT = 360, 360
@@ -146,3 +152,35 @@ def test_a_picture_is_drawn_the_right_way_round() -> None:
     # From the darkest to the lightest, whatever they are.
     rows = drawing(Image.fromarray(100 + picture // 8)).split("\n")
     assert rows[0][0] + rows[0][-1] == " █"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii", "utf-8"])
+def test_the_demo_in_a_file_of_any_encoding(encoding: str, tmp_path: Path) -> None:
+    """As ``refcoreml demo > demo.txt`` on Windows, whose encoding has no blocks."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "COLUMNS": "100", "PATH": ""}
+    with open(tmp_path / "demo.txt", "wb") as file:
+        command = [sys.executable, "-m", "refcoreml", "demo"]
+        subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=True)
+    lines = (tmp_path / "demo.txt").read_text(encoding=encoding).splitlines()
+    assert f"{len(demo.samples())} of {len(demo.samples())} right" in lines
+    cards = [line for line in lines if line.startswith(("|", "│"))]
+    assert len({len(line) for line in cards}) == 1  # nothing was written in other letters, which would move the frames
+    assert not any("\\" in line for line in cards)
+    assert any("█" in line for line in cards) == (encoding in ("cp437", "utf-8"))
+    assert len({character for line in cards for character in line}) > 15  # and there is something to see
+
+
+def test_what_to_type_next_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where ``refcoreml`` is not on the path, as in an environment that was not activated."""
+    monkeypatch.setenv("PATH", "")
+    assert main(["demo"]) == 0
+    python, *arguments = shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("next: "))
+    assert arguments[:2] == ["-m", "refcoreml"]
+    assert os.path.samefile(python, sys.executable)
+    assert main(arguments[2:]) == 0
+
+
+def test_the_path_is_short_and_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert typed(tmp_path / "bin" / "python") == os.path.join("bin", "python")
+    assert typed(tmp_path / "a b") == '"a b"'
