@@ -44,7 +44,7 @@ def run_layer(kind: str, *arrays: Any, outputs: int = 1, static: bool = True, **
         if static or name in shapes:
             assert shapes.get(name) == result.shape, f"static shape {shapes.get(name)}, ran to {result.shape}"
     op = network.steps[0].op
-    if op.inplace is not None:
+    if op.inplace is not None and len(arrays) <= 2:
         for index in range(len(arrays)):  # of two inputs either may be overwritten
             block, *others = (_channels_first(blob.copy()) for blob in _rotated(list(blobs.values()), index))
             if any(other.shape != block.shape for other in others):

@@ -44,6 +44,13 @@ def affine(x: Array, scale: float | Array, shift: float | Array, *, out: Array |
     return y
 
 
+def scale(x: Array, factor: Array | None, bias: Array | None, *, out: Array | None = None) -> Array:
+    """y = factor * x + bias, with arrays that broadcast to [*D]; None for a factor of 1, and for a bias of 0."""
+    if bias is None:
+        return np.positive(x, out=out) if factor is None else np.multiply(x, like(factor, x), out=out)
+    return np.add(x, like(bias, x), out=out) if factor is None else affine(x, factor, bias, out=out)
+
+
 def exp(x: Array, *, out: Array | None = None) -> Array:
     """Y = e^x."""
     return in_double(np.exp, x, out=out)
@@ -67,9 +74,12 @@ def inverse_sqrt(x: Array, epsilon: float, *, out: Array | None = None) -> Array
     return np.divide(like(1, x), y, out=y)
 
 
-def power(x: Array, alpha: float, *, out: Array | None = None) -> Array:
-    """Y = x^alpha: NaN for a negative base with a fractional exponent, 1 for alpha = 0."""
-    if alpha == 2:
+def power(x: Array, alpha: float | Array, *, out: Array | None = None) -> Array:
+    """y = x^alpha: NaN for a negative base with a fractional exponent; x^0 and 1^alpha are 1.
+
+    Where alpha is an array that makes x broadcast, ``out`` must be given.
+    """
+    if np.ndim(alpha) == 0 and alpha == 2:
         return np.square(x, out=out)
     return in_double(np.power, x, like(alpha, x), out=out)
 
@@ -77,6 +87,12 @@ def power(x: Array, alpha: float, *, out: Array | None = None) -> Array:
 def threshold(x: Array, alpha: float, *, out: Array | None = None) -> Array:
     """Y = max(alpha, x). NaN stays NaN."""
     return np.clip(x, like(alpha, x), like(np.inf, x), out=out)
+
+
+def clip(x: Array, low: float, high: float, *, out: Array | None = None) -> Array:
+    """y = min(max(x, low), high). NaN stays NaN."""
+    y = np.maximum(x, like(low, x), out=out)
+    return np.minimum(y, like(high, x), out=y)
 
 
 def broadcast_shape(*shapes: Shape) -> Shape:
@@ -95,17 +111,18 @@ def broadcast_shape(*shapes: Shape) -> Shape:
     return tuple(result)
 
 
-def combine(function: np.ufunc, xs: Sequence[Array]) -> Array:
-    """Y = function(... function(x_0, x_1) ..., x_n), from left to right, with NumPy's broadcasting.
+def combine(function: Callable[..., Any], xs: Sequence[Array], dtype: np.dtype[Any] | None = None) -> Array:
+    """y = function(... function(x_0, x_1) ..., x_n), from left to right, with NumPy's broadcasting.
 
     Args:
-        function: of two arguments, such as ``np.add``.
+        function: of two arrays and ``out``, such as ``np.add``.
         xs: one or more arrays of one type whose shapes broadcast.
+        dtype: the type of the result, that of the arrays unless given.
 
     Returns:
         A new array of the common shape; for one array, its copy.
     """
-    y: Array = np.empty(broadcast_shape(*(x.shape for x in xs)), xs[0].dtype)
+    y: Array = np.empty(broadcast_shape(*(x.shape for x in xs)), dtype or xs[0].dtype)
     if len(xs) == 1:
         np.copyto(y, xs[0])
     else:
@@ -147,28 +164,3 @@ def by_blocks(function: Callable[[Array], Array], x: Array, *, out: Array | None
         for source, target in blocks:
             target[...] = function(source)
     return y
-
-
-def power_of(x: Array, y: Array) -> Array:
-    """Z = x^y, with NumPy's broadcasting: NaN for a negative base with a fractional exponent; x^0 and 1^y are 1.
-
-    x, y: floats of one type. Returns the common shape in that type, each value rounded once.
-    """
-    return in_double(np.power, x, y, out=np.empty(broadcast_shape(x.shape, y.shape), x.dtype))
-
-
-def truth(predicate: Callable[..., Any], x: Array, *others: Array, out: Array | None = None) -> Array:
-    """Y = 1 where predicate(x, *others), else 0, with NumPy's broadcasting.
-
-    Args:
-        predicate: a function to booleans with an argument ``out``, such as ``np.less`` or ``np.logical_not``.
-        x: [*D] float; any number but 0 is true, NaN too.
-        others: further arguments, floats whose shapes broadcast with x.
-        out: where to write, may be x itself.
-
-    Returns:
-        The common shape in the type of x.
-    """
-    if out is None:
-        out = np.empty(broadcast_shape(x.shape, *(other.shape for other in others)), x.dtype)
-    return np.asarray(predicate(x, *others, out=out))

@@ -28,6 +28,7 @@ def fuse(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
         passed = groups[-1][-1].outputs if groups else ()
         if (
             step.op.inplace is not None
+            and len(step.inputs) <= 2
             and len(passed) == 1
             and passed[0] in step.inputs
             and uses[passed[0]] == 1

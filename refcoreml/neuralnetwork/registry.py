@@ -376,36 +376,6 @@ def same_shape(x: Shape) -> Shape:
     return x
 
 
-def _discard(_: Array) -> None:
-    return None
-
-
-def elementwise(kernel: Callable[..., Array]) -> Op:
-    """An `Op` from a kernel ``(x, *, out=None)`` whose result at a place depends on x at that place alone."""
-    return Op(kernel, same_shape, inplace=lambda block, channels: _discard(kernel(block, out=block)), fresh=True)
-
-
-def channelwise(kernel: Callable[..., Array], *parameters: Array) -> Op:
-    """An `Op` from a kernel ``(x, *parameters, out=None)``, elementwise but for one number a channel in each parameter.
-
-    The kernel gets the parameters shaped so that they broadcast along the channel axis of x (see `channel_axis`).
-
-    Args:
-        kernel: the function.
-        parameters: arrays [C] or [1].
-    """
-
-    def run(x: Array) -> Array:
-        trailing = -1 - channel_axis(x.ndim)
-        return kernel(x, *(p.reshape(-1, *(1,) * trailing) for p in parameters))
-
-    def inplace(block: Array, channels: slice) -> None:
-        ones = (1,) * (block.ndim - 1)
-        kernel(block, *((p if len(p) == 1 else p[channels]).reshape(-1, *ones) for p in parameters), out=block)
-
-    return Op(run, same_shape, inplace=inplace, fresh=True)
-
-
 def channel_axis(rank: int) -> int:
     """The channel axis of a blob: C of [..., C, H, W], also of rank 3; the last axis of a blob that has no C.
 

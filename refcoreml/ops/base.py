@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
 from refcoreml.errors import InputError, InvalidModelError
+from refcoreml.kernels import elementwise as kernels
 from refcoreml.types import Array, Shape, TensorType
 
 #: The most axes that a result may have.
@@ -43,8 +45,8 @@ class Op:
         run: arrays in, arrays out. Never writes to its inputs; may return a view of one unless `fresh`.
         definition: the formula as one plain function in double precision, see `refcoreml.definitions`; called with the
             inputs and all fields.
-        inplace: for elementwise operations, the same arithmetic written over an input, block by block. Of two inputs
-            either may come first.
+        inplace: for elementwise operations of one or two inputs, the same arithmetic written over an input, block by
+            block. Of two inputs either may come first.
         fused: ``run`` with a keyword ``epilogue``, which is applied to each block of the result while it is in the
             cache, and must give the same bits as afterwards.
         fresh: whether the result is always a new array, never a view of an input or of a field.
@@ -96,6 +98,11 @@ class ByType(Op):
     choose: ClassVar[Callable[..., Op]]
 
     @property
+    def inplace(self) -> Inplace | None:  # type: ignore[override]
+        """That of the operations to choose from: blocks come channels first, whatever the rank."""
+        return self.choose(MAX_RANK).inplace
+
+    @property
     def kind(self) -> type[Op]:
         """The class of the operations to choose from."""
         return type(self.choose(MAX_RANK))
@@ -127,6 +134,180 @@ class ByType(Op):
     def define(self, *inputs: Any) -> Any:
         """Compute what the chosen operation defines."""
         return self.choose(np.ndim(inputs[0])).define(*inputs)
+
+
+class Elementwise(Op):
+    """An operation on one input: a number of the result depends on x at that place and on the attributes alone.
+
+    Subclasses are frozen dataclasses; each attribute is a number, or an array that broadcasts to x.
+
+    Class attributes:
+        kernel: called with x, all attributes in order, and ``out``, where it writes, which may be x itself.
+        kinds: the kinds of numbers that it takes, as in ``numpy.dtype.kind``.
+        result: the type of the result's numbers; None for that of x.
+    """
+
+    kernel: ClassVar[Callable[..., Array]]
+    kinds: ClassVar[str] = "f"
+    result: np.dtype[Any] | None = None
+    fresh = True
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes that the kernel and the definition take, by name."""
+        assert is_dataclass(self)
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "result"}
+
+    @cached_property
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(self.attributes.values())
+
+    def infer(self, x: TensorType) -> TensorType:
+        check_kinds(x, self.kinds)
+        for name, value in self.attributes.items():
+            _check_fits(name, np.shape(value), x)
+        return x if self.result is None else x.with_dtype(self.result)
+
+    def run(self, x: Array) -> Array:
+        y = np.empty_like(x, self.result)
+        self.compute(_rank_1(x), out=_rank_1(y))
+        return y
+
+    def compute(self, x: Array, *, out: Array | None = None) -> Array:
+        """Run the kernel on an array of rank 1 or more, into ``out`` if it is given."""
+        return type(self).kernel(x, *self._values, out=out)
+
+    @property
+    def inplace(self) -> Inplace | None:  # type: ignore[override]
+        """None if an attribute varies within a channel, or the result has a type of its own."""
+        return self._overwrite if self.result is None and all(map(_per_channel, self._values)) else None
+
+    def _overwrite(self, block: Array, channels: slice) -> None:
+        type(self).kernel(block, *(_in_block(value, block, channels) for value in self._values), out=block)
+
+    def define(self, x: Array) -> Any:
+        return type(self).definition(np.asarray(x, np.float64), *self._values)
+
+
+def _rank_1(x: Array) -> Array:
+    """x, or a view [1] of a number, since NumPy's functions make numbers, which are no arrays, of rank 0."""
+    return x if x.ndim else x.reshape(1)
+
+
+def _per_channel(value: Any) -> bool:
+    """Whether an attribute is one number, or one for each channel: [C, 1, 1]."""
+    return np.size(value) == 1 or np.shape(value)[1:] == (1, 1)
+
+
+def _in_block(value: Any, block: Array, channels: slice) -> Any:
+    """A number, or those of the block's channels, along its first axis."""
+    if np.ndim(value) == 0:
+        return value
+    flat = np.reshape(value, -1)
+    return (flat if flat.size == 1 else flat[channels]).reshape(-1, *(1,) * (block.ndim - 1))
+
+
+def _check_fits(name: str, shape: Shape, x: TensorType) -> None:
+    rank = len(shape)
+    require(x.rank >= rank, f"takes inputs of rank {rank} or more, got {x.shape}")
+    wanted = x.shape[x.rank - rank :]
+    require(
+        all(length in (1, other) for length, other in zip(shape, wanted, strict=True)),
+        f"{name} of shape {shape} does not fit the input {x.shape}, expected lengths of 1 or {wanted}",
+    )
+
+
+class Broadcast(Op):
+    """An operation on several inputs of one type that broadcast as in NumPy, place by place.
+
+    Class attributes:
+        kinds: the kinds of numbers that it takes, as in ``numpy.dtype.kind``.
+        result: the type of the result's numbers; None for that of the inputs.
+    """
+
+    kinds: ClassVar[str] = "f"
+    result: np.dtype[Any] | None = None
+    fresh = True
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        for x in inputs:
+            check_kinds(x, self.kinds)
+        found = common_type(*inputs)
+        return found if self.result is None else found.with_dtype(self.result)
+
+
+@dataclass(frozen=True)
+class Combination(Broadcast):
+    """A function of two inputs, or folded over several from left to right.
+
+    Attributes:
+        other: a number that takes the place of the second input.
+
+    Class attributes:
+        function: called with two arrays and ``out``.
+        several: whether one input (a copy) and more than two make sense as well.
+        commutes: whether the inputs can be exchanged.
+    """
+
+    other: float | None = None
+
+    function: ClassVar[Callable[..., Any]]
+    several: ClassVar[bool] = False
+    commutes: ClassVar[bool] = False
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        count = len(inputs) + (self.other is not None)
+        require(count == 2 or self.several, f"takes two inputs, or one and a number, got {len(inputs)}")
+        return super().infer(*inputs)
+
+    def run(self, *inputs: Array) -> Array:
+        return kernels.combine(type(self).function, self._operands(*inputs), self.result)
+
+    @property
+    def inplace(self) -> Inplace | None:  # type: ignore[override]
+        """None if the inputs cannot be exchanged, or the result has a type of its own."""
+        return self._overwrite if self.result is None and (self.other is not None or self.commutes) else None
+
+    def compute(self, x: Array, *, out: Array | None = None) -> Array:
+        """Combine an array of rank 1 or more with `other`, into ``out`` if it is given."""
+        y: Array = type(self).function(*self._operands(x), out=out)
+        return y
+
+    def _overwrite(self, block: Array, channels: slice, *others: Array) -> None:
+        for operand in self._operands(block, *others)[1:]:
+            type(self).function(block, operand, out=block)
+
+    def _operands(self, *inputs: Array) -> tuple[Array, ...]:
+        return inputs if self.other is None else (*inputs, kernels.like(self.other, inputs[0]))
+
+    def define(self, *inputs: Array) -> Any:
+        operands = self._operands(*(np.asarray(x, np.float64) for x in inputs))
+        return type(self).definition(*operands)
+
+
+def common_type(*inputs: TensorType) -> TensorType:
+    """Return the type of arrays that broadcast as in NumPy: aligned at the last axis, lengths are equal or 1."""
+    require(
+        len({x.dtype for x in inputs}) == 1,
+        f"inputs of types {', '.join(str(x.dtype) for x in inputs)} do not fit together",
+        "Convert them to one type",
+    )
+    try:
+        return inputs[0].with_shape(kernels.broadcast_shape(*(x.shape for x in inputs)))
+    except ValueError:
+        invalid(
+            f"inputs of shapes {', '.join(str(x.shape) for x in inputs)} do not fit together",
+            "Counted from the last axis, lengths must be equal or 1",
+        )
+
+
+#: What kinds of numbers are called.
+_KINDS = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "booleans"}
+
+
+def check_kinds(x: TensorType, kinds: str) -> None:
+    """Refuse numbers of other kinds, given as in ``numpy.dtype.kind``."""
+    require(x.dtype.kind in kinds, f"takes {' or '.join(_KINDS[kind] for kind in kinds)}, got {x.dtype}")
 
 
 def invalid(problem: str, remedy: str = "") -> NoReturn:

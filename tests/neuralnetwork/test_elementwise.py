@@ -206,7 +206,7 @@ def test_scale_of_a_layer_norm_on_rank_3():
         ({"shape": [0], "bias": np.zeros(0)}, r"shape of bias is \(0,\), expected"),
         ({"shape": [4], "bias": np.zeros(3)}, "holds 3 values, the declared shape 4 needs 4"),
         ({"shape": [2**60, 2**60, 2**60], "bias": np.zeros(3)}, "holds 3 values"),
-        ({"shape": [5], "bias": np.zeros(5)}, r"bias of shape \(5,\) does not fit the input \(2, 3, 4, 5, 6\)"),
+        ({"shape": [5], "bias": np.zeros(5)}, r"bias of shape \(5, 1, 1\) does not fit the input \(2, 3, 4, 5, 6\)"),
         ({"shape": [1, 6, 5], "bias": np.zeros(30)}, r"bias of shape \(1, 6, 5\) does not fit"),
     ],
 )
@@ -221,7 +221,10 @@ def test_bias_errors(fields, message):
     [
         ({"shapeScale": [4, 5], "scale": np.zeros(20)}, r"shape of scale is \(4, 5\), expected"),
         ({"shapeScale": [4], "scale": np.zeros(3)}, "holds 3 values, the declared shape 4 needs 4"),
-        ({"shapeScale": [5], "scale": np.zeros(5)}, r"scale of shape \(5,\) does not fit the input \(2, 3, 4, 5, 6\)"),
+        (
+            {"shapeScale": [5], "scale": np.zeros(5)},
+            r"scale of shape \(5, 1, 1\) does not fit the input",
+        ),
         ({"shapeScale": [1], "scale": [2], "hasBias": True, "shapeBias": [4]}, "holds 0 values"),
         ({"shapeScale": [1], "scale": [2], "hasBias": True, "shapeBias": [0]}, r"shape of bias is \(0,\), expected"),
         ({"shapeScale": [1], "scale": [2], "hasBias": True, "shapeBias": [5], "bias": np.zeros(5)}, "bias of shape"),

@@ -12,7 +12,9 @@ import pytest
 from ops.examples import EXAMPLES, Example
 
 from refcoreml import definitions, ops
-from refcoreml.ops.base import ByType, Op
+from refcoreml.errors import InvalidModelError
+from refcoreml.ops import base
+from refcoreml.ops.base import Op
 from refcoreml.types import TensorType
 
 each = pytest.mark.parametrize("example", EXAMPLES, ids=str)
@@ -72,12 +74,65 @@ def test_inputs_stay_and_fresh_results_are_new(example: Example) -> None:
         assert not any(np.shares_memory(x, y) for x in example.inputs for y in results)
 
 
+@each
+def test_in_place_forms_give_the_same_bits(example: Example) -> None:
+    """On the whole, and on a block of channels; the channels come first, of two inputs either may be overwritten."""
+    overwrite, inputs = example.op.inplace, [channels_first(x) for x in example.inputs if x.ndim]
+    if overwrite is None or len(inputs) != len(example.inputs) or len({x.shape for x in inputs}) > 1:
+        return
+    expected, count = channels_first(example.op.run(*example.inputs)), len(inputs[0])
+    for channels in slice(0, count), slice(count // 2, count):
+        for order in inputs, inputs[::-1]:
+            block, *others = (x[channels].copy() for x in order)
+            overwrite(block, channels, *others)
+            np.testing.assert_array_equal(block, expected[channels])
+
+
+def channels_first(x: Any) -> Any:
+    return np.moveaxis(x, -3 if x.ndim >= 3 else -1, 0)
+
+
+def test_what_varies_within_a_channel_has_no_in_place_form() -> None:
+    wide = np.ones((3, 5, 2))
+    assert ops.Scale(wide[:, :1, :1], None).inplace is not None
+    assert ops.Scale(wide[:, :1, :1], wide).inplace is None
+    assert ops.LeakyReLU(np.ones(3)).inplace is None  # along the last axis
+    assert ops.Subtract().inplace is None  # either input may come first
+    assert ops.Subtract(2.0).inplace is not None
+    assert ops.Equal(1.0).inplace is None  # the result is boolean
+    assert ops.Equal(1.0, result=None).inplace is not None
+
+
+FLOAT, INT, BOOL = (np.dtype(kind) for kind in ("float32", "int32", "bool"))
+
+
+@pytest.mark.parametrize(
+    ("op", "types", "words"),
+    [
+        (ops.Add(), [(FLOAT, (2, 3)), (FLOAT, (2, 4))], r"shapes \(2, 3\), \(2, 4\) do not fit"),
+        (ops.Add(), [(FLOAT, (2,)), (INT, (2,))], "types float32, int32 do not fit"),
+        (ops.Add(), [(BOOL, (2,))] * 2, "takes floats or integers or unsigned integers, got bool"),
+        (ops.Divide(), [(INT, (2,))] * 2, "takes floats, got int32"),
+        (ops.Sin(), [(INT, (2,))], "takes floats, got int32"),
+        (ops.Subtract(), [(FLOAT, (2,))], "takes two inputs, or one and a number, got 1"),
+        (ops.Less(2.0), [(FLOAT, (2,))] * 2, "takes two inputs, or one and a number, got 2"),
+        (ops.Less(), [(FLOAT, (2,))] * 3, "takes two inputs, or one and a number, got 3"),
+        (ops.LeakyReLU(np.ones((3, 1, 1))), [(FLOAT, (4, 2, 5))], r"alpha of shape \(3, 1, 1\) does not fit"),
+        (ops.LeakyReLU(np.ones((3, 1, 1))), [(FLOAT, (3, 5))], "rank 3 or more"),
+    ],
+)
+def test_types_that_do_not_fit(op: Op, types: list[Any], words: str) -> None:
+    with pytest.raises(InvalidModelError, match=words):
+        op.infer(*(TensorType(*given) for given in types))
+
+
 def test_every_public_operation_has_examples_and_a_definition() -> None:
     public = {getattr(ops, name) for name in ops.__all__}
-    operations = {kind for kind in public if issubclass(kind, Op)} - {Op, ByType}
+    operations = {kind for kind in public if issubclass(kind, Op)} - {Op}
     assert operations == {type(example.op) for example in EXAMPLES}
     for kind in subclasses(Op):
-        if kind.__module__.startswith("refcoreml.ops.") and not kind.__name__.startswith("_") and kind is not ByType:
+        own = kind.__module__.startswith("refcoreml.ops.") and kind.__module__ != base.__name__
+        if own and not kind.__name__.startswith("_"):
             assert kind in operations, f"{kind.__name__} is missing in refcoreml.ops"
 
 

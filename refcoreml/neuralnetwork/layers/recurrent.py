@@ -15,6 +15,7 @@ from refcoreml.kernels.recurrent import Activation, GateWeights
 from refcoreml.neuralnetwork.layers.activation import ACTIVATIONS
 from refcoreml.neuralnetwork.limits import LAYER_WORK
 from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.ops.base import Elementwise
 
 _LSTM_STATES = ("hidden state", "cell state", "hidden state of the backward LSTM", "cell state of the backward LSTM")
 
@@ -36,7 +37,9 @@ def _activation(node: Node, message: Any, place: str) -> Activation:
     function = getattr(message, kind)
     if not any(getattr(function, name) for name in _FUNCTIONS[kind]):
         function = type(function)(**_FUNCTIONS[kind])
-    return ACTIVATIONS[kind].kernel(function)
+    op = ACTIVATIONS[kind](node, function)
+    assert isinstance(op, Elementwise)
+    return op.compute
 
 
 def _activations(node: Node, field: str, roles: str) -> list[Activation]:

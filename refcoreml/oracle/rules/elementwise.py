@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.kernels import special
+from refcoreml.ops.base import Combination
 from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, ends, farther, quantum
-from refcoreml.oracle.rules.movement import corners, enum_name
-from refcoreml.oracle.rules.table import Layer, bounded
+from refcoreml.oracle.rules.movement import corners
+from refcoreml.oracle.rules.table import RULES, Layer, bounded
 
 
-@bounded("ulp", "add", "average", "addBroadcastable")
+def _operands(layer: Layer, balls: list[Ball]) -> list[Ball]:
+    """The inputs, and the number that stands for one."""
+    assert isinstance(layer.op, Combination)
+    return balls if layer.op.other is None else [*balls, layer.constant("other")]
+
+
+@bounded("ulp", ops.Add, ops.Average)
 def _sum(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """x_1 + x_2 + ... in any order."""
-    r = layer.rounding
-    if layer.step.kind == "add" and len(balls) == 1:
-        return [r.add(balls[0], layer.scalar("alpha")).rad]
+    r, mean = layer.rounding, isinstance(layer.op, ops.Average)
+    balls = balls if mean else _operands(layer, balls)
     if len(balls) == 1:
         return [balls[0].rad]
-    if len(balls) == 2 and layer.step.kind != "average":
+    if len(balls) == 2 and not mean:
         return [r.add(*balls).rad]
     mid, rad, size = (_added([getattr(ball, part) for ball in balls]) for part in ("mid", "rad", "size"))
     total = r.summed(Ball(mid, rad), len(balls) - 1, size, min(map(quantum, balls)))
-    return [r.shared(total, len(balls)).rad if layer.step.kind == "average" else total.rad]
+    return [r.shared(total, len(balls)).rad if mean else total.rad]
 
 
 def _added(arrays: Sequence[Doubles]) -> Doubles:
@@ -35,22 +43,22 @@ def _added(arrays: Sequence[Doubles]) -> Doubles:
     return total
 
 
-@bounded("ulp", "subtractBroadcastable")
+@bounded("ulp", ops.Subtract)
 def _difference(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    return [layer.rounding.subtract(*balls).rad]
+    return [layer.rounding.subtract(*_operands(layer, balls)).rad]
 
 
-@bounded("ulp", "multiply", "multiplyBroadcastable")
+@bounded("ulp", ops.Multiply)
 def _product(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    product, *others = balls if len(balls) > 1 or layer.step.kind != "multiply" else [balls[0], layer.scalar("alpha")]
+    product, *others = _operands(layer, balls)
     for ball in others:
         product = layer.rounding.multiply(product, ball)
     return [product.rad]
 
 
-@bounded("ulp", "divideBroadcastable")
+@bounded("ulp", ops.Divide)
 def _quotient(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    return [layer.rounding.divide(*balls).rad]
+    return [layer.rounding.divide(*_operands(layer, balls)).rad]
 
 
 def _floor(layer: Layer, a: Ball, b: Ball) -> Ball:
@@ -63,23 +71,23 @@ def _floor(layer: Layer, a: Ball, b: Ball) -> Ball:
     return Ball(y, farther(y, np.floor(quotient - rad), np.floor(quotient + rad)))
 
 
-@bounded("interval", "floorDivBroadcastable")
+@bounded("interval", ops.FloorDivide)
 def _floored(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    floor = _floor(layer, *balls)
+    floor = _floor(layer, *_operands(layer, balls))
     return [layer.rounding.stored(floor).rad]
 
 
-@bounded("interval", "modBroadcastable")
+@bounded("interval", ops.Modulo)
 def _remainder(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """A - b * floor(a / b), by this formula or exactly."""
-    a, b = balls
+    """a - b * floor(a / b), by this formula or exactly."""
+    a, b = _operands(layer, balls)
     y = layer.rounding.subtract(a, layer.rounding.multiply(b, _floor(layer, a, b)))
     return [y.rad]
 
 
-@bounded("func", "powBroadcastable")
+@bounded("func", ops.Power)
 def _power(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    return [power(layer, *balls).rad]
+    return [power(layer, *_operands(layer, balls)).rad]
 
 
 def power(layer: Layer, a: Ball, b: Ball) -> Ball:
@@ -104,41 +112,46 @@ def power(layer: Layer, a: Ball, b: Ball) -> Ball:
     return Ball(middle, np.where(certain, 0.0, y.rad))
 
 
-_FUNCTIONS: dict[str, Callable[[Doubles], Doubles]] = {
-    **{name: getattr(np, name) for name in ("exp2", "sinh", "tanh")},
-    **{f"a{name}": getattr(np, f"arc{name}") for name in ("tan", "sinh", "sin", "cos", "tanh", "cosh")},
-    "tan": np.tan,
-    "erf": lambda v: np.asarray(special.erf(v), np.float64),
+#: Functions that rise, or fall, wherever they are defined, and their names in `FUNCTIONS`.
+_MONOTONE: dict[type[ops.Op], tuple[str, Callable[[Doubles], Doubles]]] = {
+    ops.Exp: ("exp", np.exp),
+    ops.Exp2: ("exp2", np.exp2),
+    ops.Sinh: ("sinh", np.sinh),
+    ops.Tan: ("tan", np.tan),
+    ops.Erf: ("erf", lambda v: np.asarray(special.erf(v), np.float64)),
+    ops.Asin: ("asin", np.arcsin),
+    ops.Acos: ("acos", np.arccos),
+    ops.Atan: ("atan", np.arctan),
+    ops.Asinh: ("asinh", np.arcsinh),
+    ops.Acosh: ("acosh", np.arccosh),
+    ops.Atanh: ("atanh", np.arctanh),
 }
+#: Those that are computed by a scaled or shifted argument, which needs reduction.
+_REDUCED = (ops.Exp, ops.Exp2, ops.Sinh, ops.Tan, ops.Erf)
 
 
-@bounded("func", *_FUNCTIONS)
+@bounded("func", *_MONOTONE)
 def _function(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Functions that rise (or fall) on the interval; those with a domain are undetermined where an end leaves it."""
-    (x,), kind = balls, layer.step.kind
-    function, x = _FUNCTIONS[kind], balls[0]
-    # Arguments need reduction only where the function is computed by a scaled or shifted argument.
-    reduced = layer.rounding.reduced(x) if kind in ("exp2", "sinh", "tanh", "tan", "erf") else x
+    (x,), (name, function) = balls, _MONOTONE[type(layer.op)]
+    reduced = layer.rounding.reduced(x) if isinstance(layer.op, _REDUCED) else x
     rad = ends(function, reduced)
-    if kind == "tan":  # rises between its poles
+    if isinstance(layer.op, ops.Tan):  # rises between its poles
         low, high = (np.floor((x.mid + sign * reduced.rad) / np.pi + 0.5) for sign in (-1, 1))
         rad = np.where(low == high, rad, np.inf)
-    return [layer.rounding.rounded(Ball(results[0], rad), FUNCTIONS[kind]).rad]
+    return [layer.rounding.rounded(Ball(results[0], rad), FUNCTIONS[name]).rad]
 
 
-@bounded("func", "sin", "cos")
+@bounded("func", ops.Sin, ops.Cos)
 def _wave(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Changes by no more than its argument, nor by more than 2."""
     rad = layer.rounding.reduced(balls[0]).rad
     rad = np.where(np.isinf(rad), np.inf, np.minimum(rad, 2.0))
-    return [
-        layer.rounding.rounded(
-            Ball(results[0], rad), FUNCTIONS[layer.step.kind], np.minimum(np.abs(results[0]) + rad, 1)
-        ).rad
-    ]
+    count = FUNCTIONS["sin" if isinstance(layer.op, ops.Sin) else "cos"]
+    return [layer.rounding.rounded(Ball(results[0], rad), count, np.minimum(np.abs(results[0]) + rad, 1)).rad]
 
 
-@bounded("func", "cosh")
+@bounded("func", ops.Cosh)
 def _even(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     x, size = layer.rounding.reduced(balls[0]), np.abs(balls[0].mid)
     rad = np.where(x.rad > 0, np.cosh(size + x.rad) - np.cosh(size), 0.0)
@@ -149,9 +162,9 @@ def _even(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 _GELU_SLOPE = 1.13
 
 
-@bounded("func", "gelu")
+@bounded("func", ops.GELU, ops.GELUTanh, ops.GELUSigmoid)
 def _gelu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """X * gate(x): the gate, in [0, 1], is a function of its own, whose error counts in terms of x.
+    """x * gate(x): the gate, in [0, 1], is a function of its own, whose error counts in terms of x.
 
     1 + erf cancels where x is negative, so that the gate's error is absolute. Its argument, a polynomial of x in the
     tanh form, takes five more roundings, relative to an argument u; |u gate'(u)| is below 0.3.
@@ -162,72 +175,103 @@ def _gelu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
     return [r.rounded(Ball(results[0], rad)).rad]
 
 
-@bounded("func", "unary")
-def _unary(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    params, r = layer.params, layer.rounding
-    name, x = enum_name(layer, "type"), balls[0]
-    if (params.scale or 1.0) != 1 or params.shift != 0:
-        x = r.affine(x, layer.scalar("scale", 1.0), layer.scalar("shift"))
-    if name == "ABS":
-        return [x.rad]
-    if name == "THRESHOLD":
-        alpha = layer.scalar("alpha")
-        return [np.where(x.mid - x.rad > alpha.mid + alpha.rad, x.rad, np.maximum(x.rad, alpha.rad))]
-    if name == "POWER":
-        return [power(layer, x, layer.scalar("alpha")).rad]
-    if name == "EXP":
-        return [r.monotone(x, np.exp, "exp").rad]
-    if name == "SQRT":
-        return [np.where(x.mid - x.rad >= 0, r.root(x).rad, np.where(x.mid + x.rad < 0, 0.0, np.inf))]
-    epsilon = layer.scalar("epsilon", 1e-6)
-    x = r.add(x, epsilon)
-    if name == "LOG":
+@bounded("func", ops.Chain)
+def _chain(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """One after another."""
+    assert isinstance(layer.op, ops.Chain)
+    (ball,) = balls
+    for part in layer.op.parts:
+        y: Any = part.run(ball.mid)
+        (rad,) = RULES[type(part)](replace(layer, step=replace(layer.step, op=part)), [ball], [y])
+        ball = Ball(y, rad)
+    return [ball.rad]
+
+
+@bounded("func", ops.Affine)
+def _affine(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    return [layer.rounding.affine(balls[0], layer.constant("scale"), layer.constant("shift")).rad]
+
+
+@bounded("func", ops.Abs)
+def _abs(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    return [balls[0].rad]
+
+
+@bounded("func", ops.Threshold)
+def _threshold(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), alpha = balls, layer.constant("alpha")
+    return [np.where(x.mid - x.rad > alpha.mid + alpha.rad, x.rad, np.maximum(x.rad, alpha.rad))]
+
+
+@bounded("func", ops.Sqrt)
+def _sqrt(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,) = balls
+    return [np.where(x.mid - x.rad >= 0, layer.rounding.root(x).rad, np.where(x.mid + x.rad < 0, 0.0, np.inf))]
+
+
+@bounded("func", ops.Rsqrt, ops.Inverse, ops.Log)
+def _of_sum(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """A function of x + epsilon."""
+    assert isinstance(layer.op, ops.Rsqrt | ops.Inverse | ops.Log)
+    r, x = layer.rounding, balls[0]
+    x = r.add(x, layer.constant("epsilon")) if layer.op.epsilon else x
+    if isinstance(layer.op, ops.Log):
         return [logarithm(layer, x).rad]
-    return [r.reciprocal(r.root(x) if name == "RSQRT" else x).rad]
+    return [r.reciprocal(r.root(x) if isinstance(layer.op, ops.Rsqrt) else x).rad]
 
 
 def logarithm(layer: Layer, x: Ball) -> Ball:
-    """Ln x: the argument may be off by a rounding, which is an absolute error."""
+    """ln x: the argument may be off by a rounding, which is an absolute error."""
     least = x.mid - x.rad
     y = layer.rounding.monotone(x, np.log, "log")
     undefined = np.where(x.mid + x.rad < 0, 0.0, np.inf)
     return Ball(y.mid, np.where((least > 0) | ((x.mid == 0) & (x.rad == 0)), y.rad, undefined))
 
 
-@bounded("func", "activation")
-def _activation(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Rising functions at both ends; affine ones by balls; slopes of a ReLU by the greater of 1 and |alpha|."""
-    (x,), r, scalar = balls, layer.rounding, layer.constants.scalar
-    name = layer.params.WhichOneof("NonlinearityType")
-    message = getattr(layer.params, name)
-    if name == "linear":
-        return [r.affine(x, scalar(message.alpha), scalar(message.beta)).rad]
-    if name == "ReLU":
-        return [ends(lambda v: np.maximum(v, 0), x)]
-    if name == "thresholdedReLU":  # jumps from 0 to alpha
-        alpha = scalar(message.alpha)
-        crosses = (np.abs(x.mid - alpha.mid) <= x.rad + alpha.rad) & (x.rad + alpha.rad > 0)
-        return [np.where(crosses, x.size + alpha.size, np.where(x.mid >= alpha.mid, x.rad, 0.0))]
-    if name == "leakyReLU":
-        return [_leaky(layer, x, scalar(message.alpha)).rad]
-    if name == "PReLU":
-        steepest = layer.run_variant("abs", lambda name, w, rad: np.maximum(np.abs(w) + rad, 1.0), -x.rad)
-        off = layer.run_variant("radius", lambda name, w, rad: rad, -np.abs(x.mid))
-        y = Ball(results[0], np.abs(steepest) + np.abs(off))
-        return [np.where(x.mid > x.rad, x.rad, r.once(y, x, Ball(y.mid, np.abs(off))).rad)]
-    if name == "sigmoidHard":
-        y = r.affine(x, scalar(message.alpha), scalar(message.beta))
-        return [ends(lambda v: np.clip(v, 0, 1), y)]
-    if name == "scaledTanh":
-        y = r.monotone(r.multiply(x, scalar(message.beta)), np.tanh, "tanh")
-        return [r.multiply(y, scalar(message.alpha)).rad]
-    if name == "ELU":
-        y = r.multiply(_expm1(layer, x), scalar(message.alpha))
-        positive = ends(lambda v: np.maximum(v, 0), x)
-        return [np.where(x.mid - x.rad > 0, x.rad, np.where(x.mid + x.rad < 0, y.rad, y.rad + positive))]
-    if name == "parametricSoftplus":
-        return [_parametric_softplus(layer, x)]
-    return [smooth(layer, name, x).rad]
+@bounded("func", ops.ReLU)
+def _relu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    return [ends(lambda v: np.maximum(v, 0), balls[0])]
+
+
+@bounded("func", ops.ThresholdedReLU)
+def _thresholded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Jumps from 0 to alpha."""
+    (x,), alpha = balls, layer.constant("alpha")
+    crosses = (np.abs(x.mid - alpha.mid) <= x.rad + alpha.rad) & (x.rad + alpha.rad > 0)
+    return [np.where(crosses, x.size + alpha.size, np.where(x.mid >= alpha.mid, x.rad, 0.0))]
+
+
+@bounded("func", ops.LeakyReLU)
+def _leaky_relu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Of weights, slopes by the greater of 1 and |alpha|."""
+    assert isinstance(layer.op, ops.LeakyReLU)
+    (x,), r, alpha = balls, layer.rounding, layer.constant("alpha")
+    if not isinstance(layer.op.alpha, np.ndarray):
+        return [_leaky(layer, x, alpha).rad]
+    steepest = np.maximum(alpha.size, 1.0) * x.rad
+    off = alpha.rad * np.abs(x.mid)
+    return [np.where(x.mid > x.rad, x.rad, r.once(Ball(results[0], steepest + off), x, Ball(results[0], off)).rad)]
+
+
+@bounded("func", ops.HardSigmoid)
+def _hard_sigmoid(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    y = layer.rounding.affine(balls[0], layer.constant("alpha"), layer.constant("beta"))
+    return [ends(lambda v: np.clip(v, 0, 1), y)]
+
+
+@bounded("func", ops.ScaledTanh)
+def _scaled_tanh(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    r = layer.rounding
+    y = r.monotone(r.multiply(balls[0], layer.constant("beta")), np.tanh, "tanh")
+    return [r.multiply(y, layer.constant("alpha")).rad]
+
+
+@bounded("func", ops.ELU)
+def _elu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,) = balls
+    y = layer.rounding.multiply(_expm1(layer, x), layer.constant("alpha"))
+    positive = ends(lambda v: np.maximum(v, 0), x)
+    return [np.where(x.mid - x.rad > 0, x.rad, np.where(x.mid + x.rad < 0, y.rad, y.rad + positive))]
 
 
 def _leaky(layer: Layer, x: Ball, alpha: Ball) -> Ball:
@@ -249,46 +293,49 @@ def _expm1(layer: Layer, x: Ball) -> Ball:
     return r.rounded(Ball(y, rad + moved))
 
 
-SMOOTH: dict[str, Callable[[Doubles], Doubles]] = {
-    "tanh": np.tanh,
-    "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
-    "softsign": lambda v: np.where(np.isinf(v), np.sign(v), v / (1 + np.abs(np.where(np.isinf(v), 0, v)))),
-    "softplus": lambda v: np.logaddexp(0, v),
+#: Functions that rise everywhere, and their names in `FUNCTIONS`.
+_SMOOTH: dict[type[ops.Op], tuple[str, Callable[[Doubles], Doubles]]] = {
+    ops.Tanh: ("tanh", np.tanh),
+    ops.Sigmoid: ("sigmoid", lambda v: 1 / (1 + np.exp(-v))),
+    ops.Softsign: (
+        "softsign",
+        lambda v: np.where(np.isinf(v), np.sign(v), v / (1 + np.abs(np.where(np.isinf(v), 0, v)))),
+    ),
 }
 
 
-def smooth(layer: Layer, name: str, x: Ball) -> Ball:
-    """tanh, sigmoid, softsign or softplus."""
+@bounded("func", *_SMOOTH)
+def _smooth(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    name, function = _SMOOTH[type(layer.op)]
+    return [layer.rounding.monotone(balls[0], function, name).rad]
+
+
+@bounded("func", ops.Softplus)
+def _softplus(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    return [softplus(layer, balls[0]).rad]
+
+
+def softplus(layer: Layer, x: Ball) -> Ball:
+    """ln(1 + e^x): 1 + e^x rounds in terms of 1 before the logarithm.
+
+    Some switch to x beyond 20, where ln(1 + e^-x) < 2.1e-9.
+    """
+    y = layer.rounding.monotone(x, lambda v: np.logaddexp(0, v), "softplus")
+    rad = y.rad + np.where(x.mid - x.rad > 20, 2.1e-9, layer.rounding.unit)
+    return Ball(y.mid, np.where(np.isinf(x.mid) & (x.rad == 0), 0.0, rad))
+
+
+@bounded("func", ops.ParametricSoftplus)
+def _parametric_softplus(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """alpha * ln(1 + e^(beta * x))."""
     r = layer.rounding
-    y = r.monotone(x, SMOOTH[name], name)
-    if name == "softplus":
-        # 1 + e^x rounds in terms of 1 before the logarithm. Some switch to x beyond 20, where ln(1 + e^-x) < 2.1e-9.
-        rad = y.rad + np.where(x.mid - x.rad > 20, 2.1e-9, r.unit)
-        return Ball(y.mid, np.where(np.isinf(x.mid) & (x.rad == 0), 0.0, rad))
-    return y
+    y = softplus(layer, r.multiply(balls[0], layer.constant("beta")))
+    return [r.multiply(y, layer.constant("alpha")).rad]
 
 
-def _parametric_softplus(layer: Layer, x: Ball) -> Any:
-    """Alpha * ln(1 + e^(beta * x)) with a pair of numbers a channel."""
-    message, r = layer.params.parametricSoftplus, layer.rounding
-    axis = -3 if x.mid.ndim >= 3 else -1
-
-    def along(name: str) -> Ball:
-        length = max(1, _length(getattr(message, name)))
-        ball = layer.weights(name, (length,), message=message)
-        return ball.map(lambda v: v.reshape(-1, *(1,) * (-1 - axis)))
-
-    return r.multiply(smooth(layer, "softplus", r.multiply(x, along("beta"))), along("alpha")).rad
-
-
-def _length(weights: Any) -> int:
-    """How many numbers are stored as floats."""
-    return len(weights.floatValue) or len(weights.float16Value) // 2
-
-
-@bounded("ulp", "clampedReLU")
+@bounded("ulp", ops.ClampedReLU)
 def _clamped(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    y, beta = _leaky(layer, balls[0], layer.scalar("alpha")), layer.scalar("beta")
+    y, beta = _leaky(layer, balls[0], layer.constant("alpha")), layer.constant("beta")
     return [
         np.where(
             y.mid + y.rad < beta.mid - beta.rad,

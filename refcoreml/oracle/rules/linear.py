@@ -44,18 +44,22 @@ def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
         return np.asarray(run(np.abs(x.mid), others[0].rad) + run(x.rad, others[0].size))
     if 0.0 not in layer.quanta():
         return run(x.rad)
-    size = 0 * x.size if layer.step.kind == "bias" else x.size
+    size = 0 * x.size if _only_bias(layer) else x.size
     return np.asarray(run(x.rad) + layer.run_variant("radius", lambda name, w, radius: radius, size))
 
 
-@bounded("dot", ops.Convolution, ops.Deconvolution, ops.Linear, ops.MatMul, "scale", "bias")
+def _only_bias(layer: Layer) -> bool:
+    return isinstance(layer.op, ops.Scale) and layer.op.scale is None
+
+
+@bounded("dot", ops.Convolution, ops.Deconvolution, ops.Linear, ops.MatMul, ops.Scale)
 def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """W x + b, off by n u (|W| (|x| + r) + |b|) and what `moved` gives."""
     if isinstance(layer.op, ops.Linear) and layer.op.int8_inputs:  # the quantization of the input is not specified
         return [np.inf]
     size = layer.run_variant("absolute", lambda name, w, radius: np.abs(w) + radius, *(ball.size for ball in balls))
     weights, biases = layer.quanta()
-    second = quantum(balls[1]) if len(balls) == 2 else 1.0 if layer.step.kind == "bias" else weights
+    second = quantum(balls[1]) if len(balls) == 2 else 1.0 if _only_bias(layer) else weights
     product = quantum(balls[0]) * second
     total = Ball(results[0], moved(layer, balls))
     terms = number_of_terms(layer, balls) or 1

@@ -63,22 +63,23 @@ def enum_name(layer: Layer, name: str) -> str:
     *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
     *("concatND", "stack", "splitND", "tile", "broadcastToStatic", "sliceStatic", "slidingWindows", "reverse"),
     *("matrixBandPart", "lowerTriangular", "upperTriangular"),
-    *("reduceMax", "reduceMin", "max", "min", "maxBroadcastable", "minBroadcastable"),
+    *("reduceMax", "reduceMin", ops.Maximum, ops.Minimum),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     return at_ends(layer, balls, len(balls))
 
 
-@bounded("interval", "ceil", "floor", "round", "sign")
+@bounded("interval", ops.Ceil, ops.Floor, ops.Round, ops.Sign)
 def _steps(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Steps, all of which rise: exact where both ends of the interval lie on the same one."""
     return at_ends(layer, balls, 1)
 
 
-@bounded("exact", "clip")
+@bounded("exact", ops.Clip)
 def _clip(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    assert isinstance(layer.op, ops.Clip)
     (y,), rad = results, at_ends(layer, balls, 1)[0]
-    for limit in (layer.params.minVal, layer.params.maxVal):
+    for limit in (layer.op.low, layer.op.high):
         rad = np.maximum(rad, np.where(np.abs(y - limit) <= rad, rad + layer.stored(limit).rad, rad))
     return [rad]
 
@@ -158,10 +159,10 @@ def _range(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[
     return [layer.rounding.add(start, layer.rounding.multiply(Ball.exact(i), step)).rad]
 
 
-@bounded("exact", "equal", "notEqual", "lessThan", "lessEqual", "greaterThan", "greaterEqual")
+@bounded("exact", ops.Equal, ops.NotEqual, ops.Less, ops.LessEqual, ops.Greater, ops.GreaterEqual)
 def _compared(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """0 or 1: open where the intervals touch."""
-    a, b = balls if len(balls) == 2 else (balls[0], layer.scalar("alpha"))
+    a, b = balls if len(balls) == 2 else (balls[0], layer.constant("other"))
     rad = a.rad + b.rad
     return [np.where((rad > 0) & ~(np.abs(a.mid - b.mid) > rad), 1.0, 0.0)]
 
@@ -171,7 +172,7 @@ def certainly(ball: Ball) -> NDArray[np.bool_]:
     return np.asarray((np.abs(ball.mid) > ball.rad) | (ball.rad == 0))
 
 
-@bounded("exact", "logicalAnd", "logicalOr", "logicalXor", "logicalNot")
+@bounded("exact", ops.LogicalAnd, ops.LogicalOr, ops.LogicalXor, ops.LogicalNot)
 def _logical(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     certain = np.ones(results[0].shape, bool)
     for ball in balls:
