@@ -267,7 +267,7 @@ def array(value: Any, refuse: Refuse, check: CheckShape | None = None) -> NDArra
         refuse: makes the error.
         check: is given the shape before lists are converted, and before a repeating array is found too large.
     """
-    made = _Reader(refuse, check).read(value)
+    made: NDArray[Any] = value if type(value) is np.ndarray else _Reader(refuse, check).read(value)
     if made.dtype.kind not in "biuf":
         problem = f"got {shown(made)}, expected an array of numbers"
         raise refuse(problem, "Integers must fit 64 bits" if made.dtype.kind == "O" and _has_long(value) else "")
@@ -281,6 +281,8 @@ def _check_size(array: NDArray[Any], refuse: Refuse) -> None:
     """Refuse an array that is too large to copy, above all one that takes little memory itself."""
     lengths, steps = np.ndarray.shape.__get__(array), np.ndarray.strides.__get__(array)
     size, itemsize = math.prod(lengths), np.ndarray.itemsize.__get__(array)
+    if size <= REPEATED_LIMIT:
+        return
     span = itemsize + sum((n - 1) * abs(step) for n, step in zip(lengths, steps, strict=True))
     limit = REPEATED_LIMIT if size * itemsize > 2 * span else ARRAY_LIMIT
     if size > limit:

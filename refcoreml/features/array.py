@@ -35,6 +35,7 @@ _DTYPES: dict[str, type[Any]] = {
     "Int32": np.int32,
     "Int8": np.int8,
 }
+_INTEGERS = ("Int32", "Int8")
 
 
 def array_type(message: schema.ArrayFeatureType, where: str) -> tuple[str, Shapes]:
@@ -79,7 +80,7 @@ class TensorFeature(Feature):
 
     @property
     def _holds_integers(self) -> bool:
-        return issubclass(self._dtype, np.integer)
+        return self.element in _INTEGERS
 
     def _finished(self, value: Any) -> NDArray[Any]:
         array = np.asarray(value)

@@ -73,7 +73,7 @@ def _by_name(features: Sequence[Feature], values: Any) -> dict[str, Any]:
     known = {feature.name for feature in features}
     passed = {}
     for key, value in given.mapping(values, given.argument(kind=InputError), "inputs as a dict by name").items():
-        name = str.__str__(key) if given.is_a(key, str) else None
+        name = key if type(key) is str else str.__str__(key) if given.is_a(key, str) else None
         if name is None or name not in known:
             hint = _similar_name(name or "", features)
             raise InputError(

@@ -48,6 +48,8 @@ def _refuse_where(bad: Any, array: NDArray[Any], why: str, refuse: Refuse) -> No
 
 def to_floats(values: NDArray[Any], dtype: type[Any], where: str) -> NDArray[Any]:
     """Round to a new array; what is too large becomes an infinity, with a warning."""
+    if values.dtype == dtype:
+        return np.array(values, order="C")
     with np.errstate(over="ignore"):
         result = np.array(values, dtype, order="C")
     if not np.can_cast(values.dtype, dtype) and (np.isinf(result) & np.isfinite(values)).any():

@@ -34,6 +34,8 @@ def item_type(member: str | None, where: str) -> str:
 
 def checked_scalar(feature: Feature, value: Any, wanted: str, what: str = "") -> int | float | str:
     """Return a number or string of the wanted type; ``what`` says which part of the feature's value it is."""
+    if (wanted == "Double" and type(value) is float) or (wanted == "String" and type(value) is str and value.isascii()):
+        return value  # most values, soon
 
     def refuse(problem: str, remedy: str = "") -> InputError:
         return feature.refuse(f"{what}{problem}", remedy)

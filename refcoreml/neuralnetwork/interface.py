@@ -47,6 +47,8 @@ class Interface:
         outputs: names of the output blobs; those of a classifier include that of its probabilities.
         rank5: whether all blobs are static ``[Seq, Batch, C, H, W]``. So it is if no layer is newer than specification
             version 3 and both mappings of input shapes are the rank-5 ones.
+        open_shapes: whether an input may have other shapes than the default one, which then need not be one that fits.
+            So it is with ranges, and in the rank-5 world with arrays, which may come with dimensions Seq and Batch.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Interface:
         self._ports = {
             feature.name: output_port(feature, layout) for feature in self._outputs if not self._is_classifiers(feature)
         }
+        self.open_shapes = any(port.is_open for port in self._inputs.values())
         self.inputs = tuple(self._inputs)
         self.outputs = tuple(dict.fromkeys([*self._ports, self._scores_blob] if self._classifier else self._ports))
 
@@ -169,14 +172,6 @@ class Interface:
         """
         shapes = {name: port.default_shape for name, port in self._inputs.items()}
         return {name: shape for name, shape in shapes.items() if shape is not None}
-
-    @property
-    def open_shapes(self) -> bool:
-        """Whether an input may have other shapes than the default one, which then need not be one that fits.
-
-        So it is with ranges, and in the rank-5 world with arrays, which may come with dimensions Seq and Batch.
-        """
-        return any(port.is_open for port in self._inputs.values())
 
     def preprocessing_formula(self) -> dict[str, list[str]]:
         """Return what happens to the pixels of each image input, a line per channel: ``red = 0.0078 * x - 1``.
