@@ -196,7 +196,7 @@ class Feature:
 
     @property
     def cut(self) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-        """What `finish` does to numbers, other than rounding to a type of floats: to integers, to bytes, or nothing."""
+        """What `finish` does to numbers other than rounding them to floats: to integers or bytes; None: nothing."""
         return None
 
 

@@ -90,7 +90,7 @@ class Int64Feature(NumberFeature, member="int64Type"):
 
     @property
     def cut(self) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-        return np.trunc
+        return lambda numbers: np.clip(np.trunc(numbers), -(2.0**63), 2.0**63)  # what does not fit saturates
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def test_what_a_kind_says_about_its_numbers(
     ("member", "fields", "expected"),
     [
         ("int64Type", {}, [-2.0, 2.0, 300.0]),
-        ("multiArrayType", {"dataType": "INT8"}, [-2.0, 2.0, 300.0]),
+        ("multiArrayType", {"dataType": "INT8"}, [-2.0, 2.0, 127.0]),
         ("imageType", {"width": 3, "height": 2, "colorSpace": "GRAYSCALE"}, [0.0, 2.0, 255.0]),
         ("imageType", {"width": 3, "height": 2, "colorSpace": "GRAYSCALE_FLOAT16"}, None),
         ("multiArrayType", {"dataType": "FLOAT16"}, None),
@@ -123,3 +123,11 @@ def test_cut_is_what_finish_does_to_fractions(
 ) -> None:
     cut = declared(member, fields).cut
     assert (None if cut is None else cut(np.array([-2.75, 2.5, 300.25])).tolist()) == expected
+
+
+def test_cut_saturates_as_finish_does() -> None:
+    numbers, feature = np.array([-1e30, 1e30]), declared("int64Type", {})
+    assert feature.cut is not None
+    with pytest.warns(features.RefCoreMLWarning, match="beyond int64"):
+        finished = [float(feature.finish(number)) for number in numbers]
+    assert feature.cut(numbers).tolist() == finished == [-(2.0**63), 2.0**63]
