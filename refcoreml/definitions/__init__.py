@@ -64,6 +64,7 @@ from refcoreml.definitions.functions import (
     threshold,
 )
 from refcoreml.definitions.gather import gather, gather_along_axis, gather_nd, scatter, scatter_along_axis, scatter_nd
+from refcoreml.definitions.join import concat, split, stack, tile
 from refcoreml.definitions.linear import dot_product, embedding, linear, matmul
 from refcoreml.definitions.logic import (
     equal,
@@ -96,6 +97,7 @@ from refcoreml.definitions.shape import (
     space_to_depth,
     transpose,
 )
+from refcoreml.definitions.slices import reverse_sequence, sliding_windows, strided_slice
 
 __all__ = [
     "absolute",
@@ -112,6 +114,7 @@ __all__ = [
     "ceil",
     "clamped_relu",
     "clip",
+    "concat",
     "convolution",
     "cos",
     "cosh",
@@ -166,6 +169,7 @@ __all__ = [
     "relu",
     "reshape",
     "reshape_sequence",
+    "reverse_sequence",
     "rsqrt",
     "scale",
     "scaled_tanh",
@@ -176,15 +180,20 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "sliding_windows",
     "softmax",
     "softplus",
     "softsign",
     "space_to_depth",
+    "split",
     "sqrt",
+    "stack",
+    "strided_slice",
     "subtract",
     "tan",
     "tanh",
     "threshold",
     "thresholded_relu",
+    "tile",
     "transpose",
 ]

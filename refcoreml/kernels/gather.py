@@ -172,10 +172,12 @@ def sliding_windows(x: Array, axis: int, size: int, step: int) -> Array:
 def reverse_sequences(x: Array, lengths: Positions, batch_axis: int, sequence_axis: int) -> Array:
     """For each b, the first n = lengths[b] entries in reverse: y[b, t] = x[b, n-1-t] for t < n, else x[b, t].
 
-    x: [*A, B, *C, T, *D] with B at batch_axis, T at sequence_axis. lengths: [B], 0..T. Returns the shape of x.
+    x: any shape with B at batch_axis, T at sequence_axis. lengths: [B], 0..T. Returns the shape of x.
     """
     place = np.arange(x.shape[sequence_axis])
     reversed_place = lengths[:, None] - 1 - place
     sources = np.where(reversed_place >= 0, reversed_place, place)  # [B, T]
+    if batch_axis > sequence_axis:
+        sources = sources.T
     others = [axis for axis in range(x.ndim) if axis not in (batch_axis, sequence_axis)]
     return gather_along_axis(x, np.expand_dims(sources, others), sequence_axis)

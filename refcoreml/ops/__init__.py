@@ -71,6 +71,7 @@ from refcoreml.ops.functions import (
     Threshold,
 )
 from refcoreml.ops.gather import Gather, GatherAlongAxis, GatherND, Indexing, Scatter, ScatterAlongAxis, ScatterND
+from refcoreml.ops.join import Concat, Split, Stack, Tile
 from refcoreml.ops.linear import DotProduct, Embedding, Linear, MatMul
 from refcoreml.ops.logic import (
     Equal,
@@ -107,10 +108,9 @@ from refcoreml.ops.shape import (
     Squeeze,
     Transpose,
 )
+from refcoreml.ops.slices import Cut, Reverse, ReverseSequence, Slice, SliceBySize, SliceDynamic, SlidingWindows
 
 __all__ = [
-    "ELU",
-    "GELU",
     "Abs",
     "Acos",
     "Acosh",
@@ -126,13 +126,16 @@ __all__ = [
     "Chain",
     "ClampedReLU",
     "Clip",
+    "Concat",
     "Convolution",
     "Cos",
     "Cosh",
+    "Cut",
     "Deconvolution",
     "DepthToSpace",
     "Divide",
     "DotProduct",
+    "ELU",
     "Embedding",
     "Equal",
     "Erf",
@@ -143,6 +146,7 @@ __all__ = [
     "FlattenImage",
     "Floor",
     "FloorDivide",
+    "GELU",
     "GELUSigmoid",
     "GELUTanh",
     "Gather",
@@ -182,6 +186,8 @@ __all__ = [
     "Reshape",
     "ReshapeLike",
     "ReshapeSequence",
+    "Reverse",
+    "ReverseSequence",
     "Round",
     "Rsqrt",
     "Scale",
@@ -193,16 +199,23 @@ __all__ = [
     "Sign",
     "Sin",
     "Sinh",
+    "Slice",
+    "SliceBySize",
+    "SliceDynamic",
+    "SlidingWindows",
     "Softmax",
     "Softplus",
     "Softsign",
     "SpaceToDepth",
+    "Split",
     "Sqrt",
     "Squeeze",
+    "Stack",
     "Subtract",
     "Tan",
     "Tanh",
     "Threshold",
     "ThresholdedReLU",
+    "Tile",
     "Transpose",
 ]

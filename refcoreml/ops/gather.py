@@ -38,12 +38,13 @@ class Indexing:
                 "Use a wider arithmetic, or split the axis",
             )
 
-    def places(self, indices: Array, lengths: int | Sequence[int]) -> Positions:
+    def places(self, indices: Array, lengths: int | Sequence[int], name: str = "indices") -> Positions:
         """Return the places that indices name along axes of the given lengths.
 
         Args:
             indices: [*I], or [*I, K] for several lengths.
             lengths: of the axis, or of K axes.
+            name: what errors call the indices.
         """
         limits = lengths if isinstance(lengths, int) else np.array(lengths, np.intp)
         wrong = kernels.out_of_range(indices, limits, wrap=self.wrap)
@@ -51,12 +52,16 @@ class Indexing:
             place = tuple(int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
             length = lengths if isinstance(lengths, int) else lengths[place[-1]]
             bad_input(
-                f"indices hold {indices[place]:g} at {place}, "
+                f"{name} hold {indices[place]:g} at {place}, "
                 f"expected an index in [{-length if self.wrap else 0}, {length - 1}]",
                 f"{int(wrong.sum())} of the {indices.size} indices are out of range; "
                 "Core ML's result would be undefined",
             )
         return kernels.positions(indices, limits, wrap=self.wrap)
+
+
+#: Of what cannot be counted from the end: numbers of elements, or where a slice of some length begins.
+COUNTING = Indexing(wrap=False)
 
 
 @dataclass(frozen=True)

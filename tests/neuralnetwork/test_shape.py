@@ -156,7 +156,7 @@ def test_slice(axis, start, end, stride):
     expected = np.take(x, range(x.shape[along])[start : end or None : stride], along)
     fields = {"startIndex": start, "endIndex": end, "stride": stride, "axis": axis}
     if expected.size == 0:
-        with pytest.raises(InvalidModelError, match=r"layers\[0\] 'slice0' \(slice\): takes nothing"):
+        with pytest.raises(InvalidModelError, match=r"layers\[0\] 'slice0' \(slice\): the slice .* is empty"):
             run_layer("slice", x, **fields)
     else:
         np.testing.assert_array_equal(run_layer("slice", x, **fields), expected)
@@ -203,7 +203,7 @@ def test_extreme_slices(extreme):
         ("concat", [(2, 3, 4), (1, 2, 3, 4)], {}, "cannot join"),
         ("concat", [(2, 3, 4)], {}, "has 1 inputs, expected at least 2"),
         ("concat", [(3, 4), (3, 4)], {}, "rank 3 or more"),
-        ("concat", [(2, 3, 4, 5), (2, 3, 4, 5)], {"sequenceConcat": True}, "rank 5 or more"),
+        ("concat", [(2, 3, 4, 5), (2, 3, 4, 5)], {"sequenceConcat": True}, r"\[Seq, B, C, H, W\]"),
         ("split", [(1, 6, 2, 3)], {"nOutputs": 3, "outputs": 2}, "nOutputs is 3, but there are 2 outputs"),
         ("split", [(1, 6, 2, 3)], {"nOutputs": 1, "outputs": 1}, "has 1 outputs, expected at least 2"),
         ("split", [(1, 7, 2, 3)], {"nOutputs": 2, "outputs": 2}, "cannot be divided into 2 equal parts"),

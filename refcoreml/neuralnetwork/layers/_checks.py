@@ -14,7 +14,9 @@ from refcoreml.neuralnetwork.limits import beyond, remedy, size_of
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted
 from refcoreml.ops import Op
 from refcoreml.ops.base import require
+from refcoreml.ops.gather import Indexing
 from refcoreml.spec.weights import weight_encoding
+from refcoreml.types import TensorType
 
 
 def input_error(node: Node, problem: str, remedy: str = "") -> NoReturn:
@@ -50,6 +52,11 @@ def integers_of(node: Node, which: int, values: Array, count: int) -> list[int]:
     if any(map(math.isinf, numbers)):
         input_error(node, f"input {node.inputs[which]!r} holds {numbers}, expected whole numbers")
     return [int(number) for number in numbers]
+
+
+def check_addressable(node: Node, *lengths: int) -> None:
+    """Refuse axes so long that the network's floats cannot name every place."""
+    Indexing().check(TensorType(np.dtype(node.dtype), ()), *lengths)
 
 
 def check_size(node: Node, shape: Shape) -> None:
@@ -110,7 +117,7 @@ def of_rank(op: Op, least: int, most: int, expected: str) -> Op:
 
 def of_images(op: Op) -> Op:
     """The operation, as legacy layers that count axes from the last have it."""
-    return of_rank(op, 3, MAX_RANK, "[*, C, H, W]")
+    return of_rank(op, 3, MAX_RANK, "[*, C, H, W] of rank 3 or more")
 
 
 def of_sequences(op: Op) -> Op:

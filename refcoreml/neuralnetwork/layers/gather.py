@@ -1,4 +1,4 @@
-"""Layers that take elements from, or put them at, given places: adapters over `refcoreml.kernels.gather`.
+"""Layers that take elements from, or put them at, given places.
 
 Indices arrive as floats. What every layer of this family does with them:
 
@@ -13,61 +13,13 @@ Indices arrive as floats. What every layer of this family does with them:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NoReturn
-
-import numpy as np
-
 from refcoreml import ops
-from refcoreml.kernels import gather as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.gather import Positions
-from refcoreml.neuralnetwork.layers._checks import axis_of, input_error, integers_of, numbers_of, result_shape
+from refcoreml.neuralnetwork.layers._checks import check_addressable as check_addressable
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
 from refcoreml.neuralnetwork.layers.linear import embedding_of
-from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Op, Restricted, Vector, layer
-from refcoreml.ops.base import require
-
-# ---- What all layers with indices need ----
-
-
-def check_addressable(node: Node, *lengths: int) -> None:
-    """Refuses axes so long that floats cannot tell all of their places apart."""
-    longest = kernels.longest_axis(node.dtype)
-    for length in lengths:
-        node.require(
-            length <= longest,
-            f"has indices along an axis of {length} elements, but {np.dtype(node.dtype)} names only {longest} exactly",
-            "Use a wider arithmetic, or split the axis",
-        )
-
-
-def places_of(
-    node: Node, indices: Array, lengths: int | Sequence[int], *, wrap: bool = True, which: int = 1
-) -> Positions:
-    """The places that indices name along axes of the given lengths; see the head of this file.
-
-    Args:
-        node: the layer.
-        indices: the blob, [*I], or [*I, K] for several lengths.
-        lengths: of the axis, or of K axes.
-        wrap: whether negative indices count from the end.
-        which: number of the input that holds the indices.
-    """
-    limits = lengths if isinstance(lengths, int) else np.array(lengths, np.intp)
-    wrong = kernels.out_of_range(indices, limits, wrap=wrap)
-    if node.strict and wrong.any():
-        place = tuple(int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
-        length = lengths if isinstance(lengths, int) else lengths[place[-1]]
-        input_error(
-            node,
-            f"input {node.inputs[which]!r} holds {indices[place]:g} at {place}, "
-            f"expected an index in [{-length if wrap else 0}, {length - 1}]",
-            f"{int(wrong.sum())} of its {indices.size} indices are out of range; Core ML's result would be undefined",
-        )
-    return kernels.positions(indices, limits, wrap=wrap)
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted, Vector, layer
+from refcoreml.ops.base import axis_in, require
+from refcoreml.types import Shape
 
 
 def indexing_of(node: Node) -> ops.Indexing:
@@ -75,9 +27,9 @@ def indexing_of(node: Node) -> ops.Indexing:
     return ops.Indexing(strict=node.strict)
 
 
-def flags_of(node: Node, which: int, values: Array, count: int) -> list[bool]:
-    """As `numbers_of`, true where not 0."""
-    return [number != 0 for number in numbers_of(node, which, values, count)]
+def _counting(node: Node) -> ops.Indexing:
+    """What a number of elements means, or a place that cannot be counted from the end."""
+    return ops.Indexing(wrap=False, strict=node.strict)
 
 
 # ---- Gathering ----
@@ -85,7 +37,7 @@ def flags_of(node: Node, which: int, values: Array, count: int) -> list[bool]:
 
 @layer("gather", inputs=2)
 def gather(node: Node) -> ops.Op:
-    """Y[a..., i..., b...] = x[a..., indices[i...], b...], as numpy.take.
+    """y[a..., i..., b...] = x[a..., indices[i...], b...], as numpy.take.
 
     Inputs: x [*A, L, *B] with L at ``axis``; indices [*I]. Output: [*A, *I, *B].
     Parameters: ``axis``, -rank to rank - 1.
@@ -97,7 +49,7 @@ def gather(node: Node) -> ops.Op:
 
 @layer("gatherND", inputs=2)
 def gather_nd(node: Node) -> ops.Op:
-    """Y[i..., b...] = x[indices[i..., 0], ..., indices[i..., K-1], b...].
+    """y[i..., b...] = x[indices[i..., 0], ..., indices[i..., K-1], b...].
 
     Inputs: x [L_0, ..., L_K-1, *B]; indices [*I, K]. Output: [*I, *B], but [1] where that has rank 0.
     Errors: K above the rank of x; a result of rank above 5; indices out of range (see the head of this file).
@@ -108,7 +60,7 @@ def gather_nd(node: Node) -> ops.Op:
 
 @layer("gatherAlongAxis", inputs=2)
 def gather_along_axis(node: Node) -> ops.Op:
-    """Y[a..., i, b...] = x[a..., indices[a..., i, b...], b...], as numpy.take_along_axis.
+    """y[a..., i, b...] = x[a..., indices[a..., i, b...], b...], as numpy.take_along_axis.
 
     Inputs: x [*A, L, *B] with L at ``axis``; indices [*A, I, *B]. Output: [*A, I, *B].
     Parameters: ``axis``, -rank to rank - 1.
@@ -197,45 +149,9 @@ def _check_embedded(x: Shape) -> None:
 _SLICE_FIELDS = ("beginIds", "endIds", "strides", "beginMasks", "endMasks", "squeezeMasks")
 
 
-def _slices(
-    node: Node, x: Shape, settings: Sequence[Sequence[Any]], fail: Callable[[str], NoReturn]
-) -> list[slice | int]:
-    """A slice per axis of x, or an index for those that are squeezed.
-
-    Args:
-        node: the layer.
-        x: the shape.
-        settings: an entry per axis for each of `_SLICE_FIELDS`.
-        fail: called for settings that are out of range or leave nothing.
-    """
-    strict = node.strict
-    result: list[slice | int] = []
-    for axis, (length, begin, end, stride, from_first, to_last, squeeze) in enumerate(zip(x, *settings, strict=False)):
-        here = f"axis {axis} of {length} elements"
-        if squeeze:
-            if strict and not -length <= begin < length:
-                fail(f"begin is {begin} on {here}, which is squeezed, expected {-length} to {length - 1}")
-            result.append(max(-length, min(begin, length - 1)))
-            continue
-        if stride == 0:
-            fail(f"the stride is 0 on {here}")
-        if strict and stride < 0 and end < -length and not to_last:
-            fail(f"end is {end} on {here}, where Core ML does not run down to index 0; use an end mask")
-        taken = slice(None if from_first else begin, None if to_last else end, stride)
-        if not len(range(*taken.indices(length))):
-            fail(f"the slice {begin}:{end}:{stride} of {here} is empty (masks {from_first}, {to_last})")
-        result.append(taken)
-    return result
-
-
-def _sliced(x: Shape, slices: Sequence[slice | int]) -> Shape:
-    pairs = zip(slices, x, strict=True)
-    return tuple(len(range(*s.indices(length))) for s, length in pairs if isinstance(s, slice))
-
-
 @layer("sliceStatic")
-def slice_static(node: Node) -> Op:
-    """Y = x[begin:end:stride] on every axis, as NumPy.
+def slice_static(node: Node) -> ops.Op:
+    """y = x[begin:end:stride] on every axis, as NumPy.
 
     Input: x, any rank. Output: per axis ceil((end - begin) / stride) elements; squeezed axes vanish, so that the rank
     may be 0.
@@ -249,24 +165,21 @@ def slice_static(node: Node) -> Op:
     Chosen: an output of rank 0 has no axes for ``expandDims`` and ``stack``, as Apple's tests expect of the former; to
     other layers and as an output of the model it is [1].
     """
-    params = node.params
+    settings = [list(getattr(node.params, field)) for field in _SLICE_FIELDS]
+    rank = len(settings[0])
+    settings[-1] = settings[-1] or [False] * rank
 
-    def slices(x: Shape) -> list[slice | int]:
-        settings = [list(getattr(params, field)) for field in _SLICE_FIELDS]
-        settings[-1] = settings[-1] or [False] * len(x)
+    def check(x: Shape) -> None:
         for field, entries in zip(_SLICE_FIELDS, settings, strict=True):
-            node.require(
-                len(entries) == len(x),
-                f"{field} has {len(entries)} entries, expected {len(x)}, the rank of {node.inputs[0]!r} {x}",
-            )
-        return _slices(node, x, settings, node.invalid)
+            require(len(entries) == len(x), f"{field} has {len(entries)} entries, expected {len(x)}, the rank of {x}")
 
-    return Op(lambda x: kernels.slice_axes(x, slices(x.shape)), lambda x: _sliced(x, slices(x)))
+    cuts = tuple(ops.Cut(*entries) for entries in zip(*settings, strict=False))
+    return Restricted(ops.Slice(cuts, node.strict), check)
 
 
 @layer("sliceDynamic", inputs=(2, 7))
-def slice_dynamic(node: Node) -> Op:
-    """Y = x[begin:end:stride] on every axis, with any of these given as inputs.
+def slice_dynamic(node: Node) -> ops.Op:
+    """y = x[begin:end:stride] on every axis, with any of these given as inputs.
 
     Inputs: x, any rank r; begin [r]; then, as far as listed, end, strides, begin masks, end masks, squeeze masks,
     each [r], masks being true where not 0. Output: as of ``sliceStatic``.
@@ -279,31 +192,19 @@ def slice_dynamic(node: Node) -> Op:
     ignored (coremltools writes 5), and masks may be empty for all false.
     """
     params = node.params
-
-    def given(field: str, rank: int) -> Sequence[int]:
-        entries: Sequence[int] = getattr(params, field)
-        if not entries and field.endswith("Masks"):
-            return [0] * rank
-        node.require(
-            len(entries) >= rank, f"{field} has {len(entries)} entries, expected {rank}, the rank of {node.inputs[0]!r}"
-        )
-        return entries
-
-    def run(x: Array, *inputs: Array) -> Array:
-        check_addressable(node, *x.shape)
-        settings: list[Sequence[Any]] = [
-            (flags_of if field.endswith("Masks") else integers_of)(node, which, blob, x.ndim)
-            for which, (field, blob) in enumerate(zip(_SLICE_FIELDS, inputs, strict=False), 1)
-        ]
-        settings += [given(field, x.ndim) for field in _SLICE_FIELDS[len(inputs) :]]
-        return kernels.slice_axes(x, _slices(node, x.shape, settings, partial(input_error, node)))
-
-    return Op(run, None)
+    return ops.SliceDynamic(
+        tuple(params.endIds),
+        tuple(params.strides),
+        tuple(params.beginMasks),
+        tuple(params.endMasks),
+        tuple(params.squeezeMasks),
+        node.strict,
+    )
 
 
 @layer("sliceBySize", inputs=2)
-def slice_by_size(node: Node) -> Op:
-    """Y = x[begin : begin + size] along one axis.
+def slice_by_size(node: Node) -> ops.Op:
+    """y = x[begin : begin + size] along one axis.
 
     Inputs: x [*A, L, *B] with L at ``axis``; begin, one element, 0 to L - size. Output: [*A, size, *B].
     Parameters: ``size``, 1 to L; ``axis``, -rank to rank - 1.
@@ -312,29 +213,12 @@ def slice_by_size(node: Node) -> Op:
     Source: ``SliceBySizeLayerParams``.
     Chosen: a fraction of begin is cut off; a negative begin is out of range (the specification has no other reading).
     """
-    size = int(node.params.size)
-
-    def shape(x: Shape, begin: Shape) -> Shape:
-        axis = axis_of(node, len(x))
-        check_addressable(node, x[axis])
-        node.require(1 <= size <= x[axis], f"size is {size}, expected 1 to {x[axis]}, the length of axis {axis}")
-        node.require(math.prod(begin) == 1, f"begin {node.inputs[1]!r} has the shape {begin}, expected one element")
-        return (*x[:axis], size, *x[axis + 1 :])
-
-    def run(x: Array, begin: Array) -> Array:
-        axis = axis_of(node, x.ndim)
-        start = int(places_of(node, begin, x.shape[axis] - size + 1, wrap=False).reshape(()))
-        return kernels.slice_axes(x, [slice(None)] * axis + [slice(start, start + size)])
-
-    return Op(run, shape)
-
-
-# ---- Windows, reversal ----
+    return ops.SliceBySize(int(node.params.axis), int(node.params.size), _counting(node))
 
 
 @layer("slidingWindows")
-def sliding_windows(node: Node) -> Op:
-    """Y[a..., m, w, b...] = x[a..., m * step + w, b...].
+def sliding_windows(node: Node) -> ops.Op:
+    """y[a..., m, w, b...] = x[a..., m * step + w, b...].
 
     Input: x [*A, L, *B] with L at ``axis``, rank 1 to 4. Output: [*A, M, windowSize, *B],
     M = floor((L - windowSize) / step) + 1.
@@ -342,20 +226,15 @@ def sliding_windows(node: Node) -> Op:
     Errors: any of these out of range; an input of rank 5, whose result would have rank 6.
     Source: ``SlidingWindowsLayerParams``.
     """
-    size, step = int(node.params.windowSize), int(node.params.step)
+    params = node.params
+    step = int(params.step)
     node.require(step >= 1, f"step is {step}, expected 1 or more")
-
-    def shape(x: Shape) -> Shape:
-        axis = axis_of(node, len(x))
-        node.require(1 <= size <= x[axis], f"windowSize is {size}, expected 1 to {x[axis]}, the length of axis {axis}")
-        return result_shape(node, (*x[:axis], (x[axis] - size) // step + 1, size, *x[axis + 1 :]))
-
-    return Op(lambda x: kernels.sliding_windows(x, axis_of(node, x.ndim), size, step), shape)
+    return ops.SlidingWindows(int(params.axis), int(params.windowSize), step)
 
 
 @layer("reverse")
-def reverse(node: Node) -> Op:
-    """Y = x with the order along some axes reversed, as numpy.flip.
+def reverse(node: Node) -> ops.Op:
+    """y = x with the order along some axes reversed, as numpy.flip.
 
     Input: x, any rank. Output: the shape of x.
     Parameters: ``reverseDim``, a flag per axis.
@@ -364,16 +243,15 @@ def reverse(node: Node) -> Op:
     """
     flags = list(node.params.reverseDim)
 
-    def shape(x: Shape) -> Shape:
-        node.require(len(flags) == len(x), f"reverseDim has {len(flags)} entries, expected {len(x)} for {x}")
-        return x
+    def check(x: Shape) -> None:
+        require(len(flags) == len(x), f"reverseDim has {len(flags)} entries, expected {len(x)} for {x}")
 
-    return Op(lambda x: kernels.slice_axes(x, [slice(None, None, -1 if flag else 1) for flag in flags]), shape)
+    return Restricted(ops.Reverse(tuple(axis for axis, flag in enumerate(flags) if flag)), check)
 
 
 @layer("reverseSeq", inputs=2)
-def reverse_sequences(node: Node) -> Op:
-    """Y = x, but for each b the first n = lengths[b] entries reversed: y[b, t] = x[b, n-1-t] for t < n.
+def reverse_sequences(node: Node) -> ops.Op:
+    """y = x, but for each b the first n = lengths[b] entries reversed: y[b, t] = x[b, n-1-t] for t < n.
 
     Inputs: x [*A, B, *C, T, *D] with B at ``batchAxis`` and T at ``sequenceAxis``; lengths [B], 0 to T. Output: the
     shape of x.
@@ -382,26 +260,12 @@ def reverse_sequences(node: Node) -> Op:
     head of this file, but negative ones are out of range).
     Source: ``ReverseSeqLayerParams``.
     """
+    params = node.params
 
-    def axes(rank: int) -> tuple[int, int]:
-        batch, sequence = axis_of(node, rank, "batchAxis"), axis_of(node, rank, "sequenceAxis")
-        node.require(
-            batch < sequence, f"batchAxis {batch} is not left of sequenceAxis {sequence} (both of 0 to {rank - 1})"
-        )
-        return batch, sequence
+    def check(x: Shape, lengths: Shape) -> None:
+        rank = len(x)
+        batch = axis_in(params.batchAxis, rank, "batchAxis")
+        sequence = axis_in(params.sequenceAxis, rank, "sequenceAxis")
+        require(batch < sequence, f"batchAxis {batch} is not left of sequenceAxis {sequence} (both of 0 to {rank - 1})")
 
-    def shape(x: Shape, lengths: Shape) -> Shape:
-        batch, sequence = axes(len(x))
-        check_addressable(node, x[sequence] + 1)
-        node.require(
-            lengths == x[batch : batch + 1],
-            f"lengths {node.inputs[1]!r} have the shape {lengths}, expected {x[batch : batch + 1]} for {x}",
-        )
-        return x
-
-    def run(x: Array, lengths: Array) -> Array:
-        batch, sequence = axes(x.ndim)
-        counts = places_of(node, lengths, x.shape[sequence] + 1, wrap=False)
-        return kernels.reverse_sequences(x, counts, batch, sequence)
-
-    return Op(run, shape, fresh=True)
+    return Restricted(ops.ReverseSequence(int(params.batchAxis), int(params.sequenceAxis), _counting(node)), check)

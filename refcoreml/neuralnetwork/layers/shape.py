@@ -1,17 +1,16 @@
-"""Layers that rearrange, join or divide blobs of rank-5 networks: adapters over `refcoreml.kernels.shape`."""
+"""Layers that rearrange, join or divide blobs of rank-5 networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import numpy as np
+from dataclasses import dataclass
 
 from refcoreml import ops
-from refcoreml.kernels import shape as kernels
-from refcoreml.kernels._types import Shape
-from refcoreml.neuralnetwork.layers._checks import of_sequences
+from refcoreml.neuralnetwork.layers._checks import of_images, of_rank, of_sequences
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.registry import Node, Op, channel_axis, layer
+from refcoreml.neuralnetwork.registry import MAX_RANK, Node, layer
+from refcoreml.ops.base import ByType
+from refcoreml.ops.slices import WHOLE
 
 _REORGANIZATIONS: dict[str, Callable[[int], ops.Op]] = {
     "SPACE_TO_DEPTH": ops.SpaceToDepth,
@@ -84,7 +83,7 @@ def permute(node: Node) -> ops.Op:
 
 
 @layer("concat", inputs=(2, None))
-def concat(node: Node) -> Op:
+def concat(node: Node) -> ops.Op:
     """y = the inputs one after the other along C, or with ``sequenceConcat`` along Seq.
 
     Inputs: two or more [*, C_i, H, W], equal but for C_i, rank 3 or more; with ``sequenceConcat`` [Seq_i, *] of rank 5.
@@ -94,28 +93,11 @@ def concat(node: Node) -> Op:
     converter does not use the layer below rank 4, and softmax, with the same comment, is an exception.
     Source: ``ConcatLayerParams``.
     """
-    sequence = node.params.sequenceConcat
-
-    def along(rank: int) -> int:
-        return rank - 5 if sequence else rank + channel_axis(rank)
-
-    def shape(*inputs: Shape) -> Shape:
-        first = inputs[0]
-        least = 5 if sequence else 3
-        node.require(len(first) >= least, f"expected inputs of rank {least} or more, got {first}")
-        axis = along(len(first))
-        for other in inputs[1:]:
-            node.require(
-                len(other) == len(first) and other[:axis] + other[axis + 1 :] == first[:axis] + first[axis + 1 :],
-                f"cannot join {other} to {first}: expected shapes that differ along axis {axis} only",
-            )
-        return *first[:axis], sum(x[axis] for x in inputs), *first[axis + 1 :]
-
-    return Op(lambda *inputs: np.concatenate(inputs, axis=along(inputs[0].ndim)), shape, fresh=True)
+    return of_sequences(ops.Concat(-5)) if node.params.sequenceConcat else of_images(ops.Concat(-3))
 
 
 @layer("split", outputs=(2, None))
-def split(node: Node) -> Op:
+def split(node: Node) -> ops.Op:
     """y_i = the i-th of ``nOutputs`` equal parts of x along its channels.
 
     Input: x [*, C, H, W], rank 3 or more. Outputs: nOutputs times [*, C / nOutputs, H, W].
@@ -123,36 +105,23 @@ def split(node: Node) -> Op:
     Chosen: blobs of rank 3 are [C, H, W] in the N-D world too, see `concat`.
     Source: ``SplitLayerParams``.
     """
-    parts = node.params.nOutputs
+    parts = int(node.params.nOutputs)
     node.require(parts == len(node.outputs), f"nOutputs is {parts}, but there are {len(node.outputs)} outputs")
-
-    def shape(x: Shape) -> tuple[Shape, ...]:
-        node.require(len(x) >= 3, f"expected an input [*, C, H, W], got {x}")
-        axis = len(x) + channel_axis(len(x))
-        node.require(x[axis] % parts == 0, f"the {x[axis]} channels of {x} cannot be divided into {parts} equal parts")
-        return ((*x[:axis], x[axis] // parts, *x[axis + 1 :]),) * int(parts)
-
-    return Op(lambda x: tuple(np.split(x, parts, axis=channel_axis(x.ndim))), shape)
+    return of_images(ops.Split(-3, parts))
 
 
 @layer("sequenceRepeat")
-def sequence_repeat(node: Node) -> Op:
+def sequence_repeat(node: Node) -> ops.Op:
     """[Seq, B, C, H, W] -> [n * Seq, B, C, H, W]: the whole sequence n = ``nRepetitions`` times in a row; 0 is 1.
 
     Errors: an input of other rank.
     Source: ``SequenceRepeatLayerParams``.
     """
-    repetitions = node.params.nRepetitions or 1
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) == 5, f"expected an input [Seq, B, C, H, W], got {x}")
-        return repetitions * x[0], *x[1:]
-
-    return Op(lambda x: kernels.repeat_sequence(x, repetitions), shape, fresh=True)
+    return of_sequences(ops.Tile((int(node.params.nRepetitions) or 1, 1, 1, 1, 1)))
 
 
 @layer("slice")
-def slice_(node: Node) -> Op:
+def slice_(node: Node) -> ops.Op:
     """y = x[startIndex:endIndex:stride] along one axis.
 
     Input: x, for ``axis`` CHANNEL_AXIS (-3), HEIGHT_AXIS (-2) or WIDTH_AXIS (-1) of rank 3, 2 or 1 at least.
@@ -167,16 +136,15 @@ def slice_(node: Node) -> Op:
     params = node.params
     axis = _SLICE_AXES[enum_name(node, "axis")]
     node.require(params.stride >= 1, "stride is 0, expected 1 or more")
-    taken = slice(params.startIndex, params.endIndex or None, params.stride)
+    end = int(params.endIndex)
+    cut = ops.Cut(int(params.startIndex), end, int(params.stride), to_last=end == 0)
+    return of_rank(_Slice(axis, cut), -axis, MAX_RANK, f"of rank {-axis} or more")
 
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) >= -axis, f"expected an input of rank {-axis} or more, got {x}")
-        size = x[axis]
-        length = len(range(*taken.indices(size)))
-        node.require(
-            length > 0,
-            f"takes nothing: [{params.startIndex}:{params.endIndex}:{params.stride}] of {size} along axis {axis}",
-        )
-        return *x[: len(x) + axis], length, *x[len(x) + axis + 1 :]
 
-    return Op(lambda x: x[(..., taken, *(slice(None),) * (-1 - axis))], shape)
+@dataclass(frozen=True)
+class _Slice(ByType):
+    axis: int
+    cut: ops.Cut
+
+    def choose(self, rank: int) -> ops.Op:
+        return ops.Slice((*(WHOLE,) * (rank + self.axis), self.cut, *(WHOLE,) * (-1 - self.axis)))

@@ -58,11 +58,10 @@ def enum_name(layer: Layer, name: str) -> str:
 
 @bounded(
     "exact",
-    *("concat", "split", "sequenceRepeat", "slice", "crop", "copy"),
     *(ops.Flatten2D, ops.FlattenImage, ops.ReshapeSequence, ops.ExpandDims, ops.Squeeze, ops.Transpose),
     *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
-    *("concatND", "stack", "splitND", "tile", "broadcastToStatic", "sliceStatic", "slidingWindows", "reverse"),
-    *("matrixBandPart", "lowerTriangular", "upperTriangular"),
+    *(ops.Concat, ops.Stack, ops.Split, ops.Slice, ops.SlidingWindows, ops.Reverse),
+    *("crop", "copy", "broadcastToStatic", "matrixBandPart", "lowerTriangular", "upperTriangular"),
     *("reduceMax", "reduceMin", ops.Maximum, ops.Minimum),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
@@ -86,8 +85,8 @@ def _clip(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 
 @bounded(
     "exact",
-    *(ops.Reshape, ops.ReshapeLike, "broadcastToLike", "broadcastToDynamic", "sliceDynamic", "sliceBySize"),
-    *(ops.Gather, ops.GatherND, ops.GatherAlongAxis, "reverseSeq"),
+    *(ops.Reshape, ops.ReshapeLike, ops.Tile, ops.SliceDynamic, ops.SliceBySize, ops.ReverseSequence),
+    *(ops.Gather, ops.GatherND, ops.GatherAlongAxis, "broadcastToLike", "broadcastToDynamic"),
 )
 def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Values moved about according to shapes or indices, which must be certain."""

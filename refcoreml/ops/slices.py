@@ -1,0 +1,286 @@
+"""Operations that take slices and windows of an array, or turn its order around."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from refcoreml import definitions
+from refcoreml.kernels import gather as kernels
+from refcoreml.ops.base import Op, axis_in, bad_input, check_rank, integers_in, invalid, numbers_in, require
+from refcoreml.ops.gather import COUNTING, Indexing
+from refcoreml.types import Array, Shape, TensorType
+
+# ---- Slices ----
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a slice takes of one axis: [begin:end:stride] as in Python, or one index.
+
+    Negative begins and ends count from the end; those beyond the axis are cut to it.
+
+    Attributes:
+        begin, end, stride: the end is excluded, the stride not 0.
+        from_first: whether to start where the direction of the stride starts, whatever `begin` is.
+        to_last: whether to go on to the last element in that direction, whatever `end` is.
+        squeeze: whether to take only the index `begin`, whatever the others are, so that the axis vanishes.
+    """
+
+    begin: int = 0
+    end: int = 0
+    stride: int = 1
+    from_first: bool = False
+    to_last: bool = False
+    squeeze: bool = False
+
+    def of(self, axis: int, length: int, strict: bool, fail: Callable[[str], NoReturn]) -> slice | int:
+        """Return what NumPy takes for it; calls ``fail`` where nothing is left.
+
+        Args:
+            axis, length: of the array.
+            strict: whether an index out of range, and an end before the axis that a negative stride would pass, is an
+                error; else the nearest index is taken, and index 0 included.
+            fail: raises an error.
+        """
+        here = f"axis {axis} of {length} elements"
+        if self.squeeze:
+            if strict and not -length <= self.begin < length:
+                fail(f"begin is {self.begin} on {here}, which is squeezed, expected {-length} to {length - 1}")
+            return max(-length, min(self.begin, length - 1))
+        if self.stride == 0:
+            fail(f"the stride is 0 on {here}")
+        if strict and self.stride < 0 and self.end < -length and not self.to_last:
+            fail(f"end is {self.end} on {here}, where Core ML does not run down to index 0; use an end mask")
+        taken = slice(None if self.from_first else self.begin, None if self.to_last else self.end, self.stride)
+        if not len(range(*taken.indices(length))):
+            masks = f"masks {self.from_first}, {self.to_last}"
+            fail(f"the slice {self.begin}:{self.end}:{self.stride} of {here} is empty ({masks})")
+        return taken
+
+
+#: A whole axis.
+WHOLE = Cut(from_first=True, to_last=True)
+
+
+def _taken(x: Shape, cuts: Sequence[Cut], strict: bool, fail: Callable[[str], NoReturn] = invalid) -> list[slice | int]:
+    return [cut.of(axis, length, strict, fail) for axis, (cut, length) in enumerate(zip(cuts, x, strict=True))]
+
+
+def _sliced(x: TensorType, taken: Sequence[slice | int]) -> TensorType:
+    pairs = zip(taken, x.shape, strict=True)
+    return x.with_shape(tuple(len(range(*s.indices(length))) for s, length in pairs if isinstance(s, slice)))
+
+
+def _defined(x: Array, taken: Sequence[slice | int]) -> Array:
+    places = [s if isinstance(s, int) else range(*s.indices(n)) for s, n in zip(taken, x.shape, strict=True)]
+    return definitions.strided_slice(x, places)
+
+
+@dataclass(frozen=True)
+class Slice(Op):
+    """y[i...] = x[begin + i * stride...] on every axis.
+
+    Input: x. Result: per axis the elements that are taken; squeezed axes vanish, so that the rank may be 0.
+
+    Attributes:
+        cuts: what is taken, one entry per axis.
+        strict: see `Cut.of`.
+    """
+
+    cuts: tuple[Cut, ...]
+    strict: bool = True
+
+    def _taken(self, x: Shape) -> list[slice | int]:
+        require(len(self.cuts) == len(x), f"has {len(self.cuts)} slices, expected {len(x)}, the rank of {x}")
+        return _taken(x, self.cuts, self.strict)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return _sliced(x, self._taken(x.shape))
+
+    def run(self, x: Array) -> Array:
+        return kernels.slice_axes(x, self._taken(x.shape))
+
+    def define(self, x: Array) -> Array:
+        return _defined(x, self._taken(x.shape))
+
+
+@dataclass(frozen=True)
+class SliceDynamic(Op):
+    """y[i...] = x[begin + i * stride...] on every axis, with begin and more as inputs.
+
+    Inputs: x of rank r; begin [r]; then, as far as given, end, stride, and the three masks, each [r], masks being true
+    where not 0. Result: as of `Slice`.
+
+    Attributes:
+        end, stride, from_first, to_last, squeeze: as of `Cut`, in place of inputs that are not given; r entries, of
+            which more are ignored, and masks may be empty for all false.
+        strict: see `Cut.of`.
+    """
+
+    end: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    from_first: tuple[bool, ...] = ()
+    to_last: tuple[bool, ...] = ()
+    squeeze: tuple[bool, ...] = ()
+    strict: bool = True
+
+    def infer(self, x: TensorType, *settings: TensorType) -> None:
+        for given in settings:
+            Indexing().check(given, *x.shape)
+
+    def _taken(self, x: Array, settings: Sequence[Array]) -> list[slice | int]:
+        rank = x.ndim
+        columns: list[Sequence[int]] = []
+        own = {"end": self.end, "stride": self.stride}
+        masks = {"begin mask": self.from_first, "end mask": self.to_last, "squeeze mask": self.squeeze}
+        for number, name in enumerate(("begin", *own, *masks)):
+            if number < len(settings):
+                given = settings[number]
+                flags = name in masks
+                columns.append(
+                    [value != 0 for value in numbers_in(given, name, rank)] if flags else integers_in(given, name, rank)
+                )
+                continue
+            entries: Sequence[int] = own[name] if name in own else masks[name] or (False,) * rank
+            require(len(entries) >= rank, f"{name} has {len(entries)} entries, expected {rank}, the rank of {x.shape}")
+            columns.append(entries[:rank])
+        cuts = [
+            Cut(begin, end, stride, bool(first), bool(last), bool(squeeze))
+            for begin, end, stride, first, last, squeeze in zip(*columns, strict=True)
+        ]
+        return _taken(x.shape, cuts, self.strict, bad_input)
+
+    def infer_from(self, x: Array, *settings: Array) -> TensorType:
+        return _sliced(TensorType.of(x), self._taken(x, settings))
+
+    def run(self, x: Array, *settings: Array) -> Array:
+        return kernels.slice_axes(x, self._taken(x, settings))
+
+    def define(self, x: Array, *settings: Array) -> Array:
+        return _defined(x, self._taken(x, settings))
+
+
+@dataclass(frozen=True)
+class SliceBySize(Op):
+    """y = x[begin : begin + size] along one axis.
+
+    Inputs: x [*A, L, *B] with L at the axis; begin, one element, 0 to L - size. Result [*A, size, *B].
+    """
+
+    axis: int
+    size: int
+    indexing: Indexing = COUNTING
+
+    def infer(self, x: TensorType, begin: TensorType) -> TensorType:
+        axis = axis_in(self.axis, x.rank)
+        length = x.shape[axis]
+        self.indexing.check(begin, length)
+        require(1 <= self.size <= length, f"size is {self.size}, expected 1 to {length}, the length of axis {axis}")
+        require(math.prod(begin.shape) == 1, f"begin has the shape {begin.shape}, expected one element")
+        return x.with_shape((*x.shape[:axis], self.size, *x.shape[axis + 1 :]))
+
+    def _taken(self, x: Array, begin: Array) -> list[slice | int]:
+        axis = axis_in(self.axis, x.ndim)
+        start = int(self.indexing.places(begin, x.shape[axis] - self.size + 1, "begin").reshape(()))
+        taken: list[slice | int] = [slice(None)] * x.ndim
+        taken[axis] = slice(start, start + self.size)
+        return taken
+
+    def run(self, x: Array, begin: Array) -> Array:
+        return kernels.slice_axes(x, self._taken(x, begin))
+
+    def define(self, x: Array, begin: Array) -> Array:
+        return _defined(x, self._taken(x, begin))
+
+
+# ---- Windows, reversal ----
+
+
+@dataclass(frozen=True)
+class SlidingWindows(Op):
+    """y[a..., m, w, b...] = x[a..., m * step + w, b...].
+
+    Input: x [*A, L, *B] with L at the axis. Result [*A, M, size, *B], M = floor((L - size) / step) + 1.
+    """
+
+    axis: int
+    size: int
+    step: int = 1
+
+    def infer(self, x: TensorType) -> TensorType:
+        axis, size = axis_in(self.axis, x.rank), self.size
+        length = x.shape[axis]
+        require(1 <= size <= length, f"the window size is {size}, expected 1 to {length}, the length of axis {axis}")
+        windows = (length - size) // self.step + 1
+        return check_rank(x.with_shape((*x.shape[:axis], windows, size, *x.shape[axis + 1 :])))
+
+    def run(self, x: Array) -> Array:
+        return kernels.sliding_windows(x, axis_in(self.axis, x.ndim), self.size, self.step)
+
+    def define(self, x: Array) -> Array:
+        return definitions.sliding_windows(x, axis_in(self.axis, x.ndim), self.size, self.step)
+
+
+@dataclass(frozen=True)
+class Reverse(Op):
+    """y = x with the order along some axes reversed: y[..., i, ...] = x[..., L - 1 - i, ...].
+
+    Attributes:
+        axes: -rank to rank - 1 each; there may be none.
+    """
+
+    axes: tuple[int, ...]
+
+    def infer(self, x: TensorType) -> TensorType:
+        for axis in self.axes:
+            axis_in(axis, x.rank)
+        return x
+
+    def _taken(self, x: Array) -> list[slice | int]:
+        axes = {axis_in(axis, x.ndim) for axis in self.axes}
+        return [slice(None, None, -1 if axis in axes else 1) for axis in range(x.ndim)]
+
+    def run(self, x: Array) -> Array:
+        return kernels.slice_axes(x, self._taken(x))
+
+    def define(self, x: Array) -> Array:
+        return _defined(x, self._taken(x))
+
+
+@dataclass(frozen=True)
+class ReverseSequence(Op):
+    """y = x, but for each b the first n = lengths[b] entries reversed: y[b, t] = x[b, n-1-t] for t < n.
+
+    Inputs: x of any shape with B at the batch axis and T at the sequence axis; lengths [B], 0 to T. Result: the shape
+    of x.
+    """
+
+    batch_axis: int
+    sequence_axis: int
+    indexing: Indexing = COUNTING
+
+    fresh = True
+
+    def _axes(self, rank: int) -> tuple[int, int]:
+        return axis_in(self.batch_axis, rank, "batch axis"), axis_in(self.sequence_axis, rank, "sequence axis")
+
+    def infer(self, x: TensorType, lengths: TensorType) -> TensorType:
+        batch, sequence = self._axes(x.rank)
+        require(batch != sequence, f"the batch and the sequence lie both on axis {batch}")
+        self.indexing.check(lengths, x.shape[sequence] + 1)
+        expected = x.shape[batch : batch + 1]
+        require(lengths.shape == expected, f"lengths have the shape {lengths.shape}, expected {expected} for {x.shape}")
+        return x
+
+    def run(self, x: Array, lengths: Array) -> Array:
+        batch, sequence = self._axes(x.ndim)
+        counts = self.indexing.places(lengths, x.shape[sequence] + 1, "lengths")
+        return kernels.reverse_sequences(x, counts, batch, sequence)
+
+    def define(self, x: Array, lengths: Array) -> Array:
+        batch, sequence = self._axes(x.ndim)
+        counts = self.indexing.places(lengths, x.shape[sequence] + 1, "lengths")
+        return definitions.reverse_sequence(x, counts, batch, sequence)
