@@ -111,6 +111,8 @@ from refcoreml.ops.shape import (
 from refcoreml.ops.slices import Cut, Reverse, ReverseSequence, Slice, SliceBySize, SliceDynamic, SlidingWindows
 
 __all__ = [
+    "ELU",
+    "GELU",
     "Abs",
     "Acos",
     "Acosh",
@@ -135,7 +137,6 @@ __all__ = [
     "DepthToSpace",
     "Divide",
     "DotProduct",
-    "ELU",
     "Embedding",
     "Equal",
     "Erf",
@@ -146,7 +147,6 @@ __all__ = [
     "FlattenImage",
     "Floor",
     "FloorDivide",
-    "GELU",
     "GELUSigmoid",
     "GELUTanh",
     "Gather",
