@@ -167,7 +167,9 @@ def _require_sharp(found: Mapping[str, Sharpness], widest: float) -> None:
 
 
 def _loaded(model: Any, precision: str) -> Model:
-    return load(model.spec if passed.is_a(model, Model) else model, precision=precision)
+    if passed.is_a(model, Model):
+        return load(model.spec, precision=precision, limits=model.limits)
+    return load(model, precision=precision)
 
 
 def _is_module(reference: Any) -> bool:

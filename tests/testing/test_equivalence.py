@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refcoreml import InputError, UsageError, build
+from refcoreml import InputError, LimitError, Limits, UsageError, build
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
 from refcoreml.testing.agreement import WIDEST, compare_outputs, typical
 
@@ -46,6 +46,14 @@ def test_paths_bytes_and_models_serve(tmp_path):
     model.save(tmp_path / "net.mlmodel")
     for source in (model, tmp_path / "net.mlmodel", (tmp_path / "net.mlmodel").read_bytes()):
         assert_equivalent(source, reference, {"x": X})
+
+
+def test_the_limits_of_a_model_hold(monkeypatch):
+    model = network().model(limits=Limits())
+    monkeypatch.setenv("REFCOREML_MEMORY", "10")
+    with pytest.raises(LimitError):
+        assert_equivalent(model.spec, reference, {"x": X})
+    assert assert_equivalent(model, reference, {"x": X}).outputs == ("y",)
 
 
 def test_one_unit_in_the_fifth_digit_is_caught():
