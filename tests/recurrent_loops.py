@@ -1,104 +1,58 @@
-"""Recurrent layers transcribed from their formulas: one scalar at a time, in Python's own floats.
+"""The definitions of recurrent networks, with weights by the schema's field names.
 
-Weights go by the schema's field names, so that a mistaken name, order or transposition shows.
+So a mistaken name, order or transposition shows.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+
+from refcoreml import definitions
 
 FUNCTIONS = {
     "linear": lambda v: v,
-    "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
-    "tanh": math.tanh,
-    "ReLU": lambda v: max(v, 0.0),
-    "scaledTanh": math.tanh,
-    "sigmoidHard": lambda v: min(max(0.2 * v + 0.5, 0.0), 1.0),
+    "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+    "tanh": np.tanh,
+    "ReLU": lambda v: np.maximum(v, 0.0),
+    "scaledTanh": np.tanh,
+    "sigmoidHard": lambda v: np.minimum(np.maximum(0.2 * v + 0.5, 0.0), 1.0),
 }
 
 LSTM_GATES = ("inputGate", "forgetGate", "blockInput", "outputGate")
 GRU_GATES = ("updateGate", "resetGate", "outputGate")
 
 
-def clip(value, limit=50.0):
-    return min(max(value, -limit), limit)
-
-
-def pre_activation(x, h, weights, gate, unit, extra=0.0):
-    """clip(W x + R h + extra + b) of one unit, for one x and one h."""
-    total = extra
-    for k in range(len(x)):
-        total += float(weights[f"{gate}WeightMatrix"][unit, k]) * x[k]
-    for k in range(len(h)):
-        total += float(weights[f"{gate}RecursionMatrix"][unit, k]) * h[k]
-    if f"{gate}BiasVector" in weights:
-        total += float(weights[f"{gate}BiasVector"][unit])
-    return clip(total)
-
-
-def _over_time(x, states, step, sequence, reverse):
-    """Runs ``step(x_t, *state vectors) -> state vectors`` for each item of the batch; the first state is the output."""
-    length, batch, _ = x.shape
-    order = range(length - 1, -1, -1) if reverse else range(length)
-    y, last = [], [[] for _ in states]
-    for item in range(batch):
-        current = [[float(v) for v in state[item]] for state in states]
-        outputs = []
-        for t in order:
-            current = step([float(v) for v in x[t, item]], *current)
-            outputs.append(current[0])
-        y.append(outputs if sequence else outputs[-1:])
-        for place, state in zip(last, current, strict=True):
-            place.append(state)
-    return [np.moveaxis(np.array(y), 0, 1), *(np.array(state) for state in last)]
+def stacked(weights, gates, hidden):
+    """W [G, H, I], R [G, H, H], b [G, H] of some gates."""
+    found = [np.stack([weights[f"{gate}{kind}Matrix"] for gate in gates]) for kind in ("Weight", "Recursion")]
+    return *found, np.stack([weights.get(f"{gate}BiasVector", np.zeros(hidden)) for gate in gates])
 
 
 def simple_recurrent(x, h, weights, f, *, sequence, reverse=False):
     """``weights`` has the keys WeightMatrix, RecursionMatrix and perhaps BiasVector."""
-    f = FUNCTIONS[f]
-
-    def step(x_t, h):
-        return [[f(pre_activation(x_t, h, weights, "", unit)) for unit in range(len(h))]]
-
-    return _over_time(x, [h], step, sequence, reverse)
+    return definitions.simple_recurrent(
+        x, h, *stacked(weights, [""], h.shape[1]), FUNCTIONS[f], sequence=sequence, reverse=reverse
+    )
 
 
 def gru(x, h, weights, functions, *, sequence, reverse=False):
     f, g = (FUNCTIONS[name] for name in functions)
-
-    def step(x_t, h):
-        units = range(len(h))
-        z = [f(pre_activation(x_t, h, weights, "updateGate", unit)) for unit in units]
-        r = [f(pre_activation(x_t, h, weights, "resetGate", unit)) for unit in units]
-        c = [h[unit] * r[unit] for unit in units]
-        o = [g(pre_activation(x_t, c, weights, "outputGate", unit)) for unit in units]
-        return [[(1 - z[unit]) * o[unit] + z[unit] * h[unit] for unit in units]]
-
-    return _over_time(x, [h], step, sequence, reverse)
+    return definitions.gru(x, h, *stacked(weights, GRU_GATES, h.shape[1]), f, g, sequence=sequence, reverse=reverse)
 
 
 def lstm(x, h, c, weights, functions, *, coupled=False, cell_clip=50.0, sequence, reverse=False):
-    f, g, activate_output = (FUNCTIONS[name] for name in functions)
-
-    def step(x_t, h, c):
-        new_h, new_c = [], []
-        for unit in range(len(h)):
-            peep = {gate: float(weights.get(f"{gate}PeepholeVector", np.zeros(len(h)))[unit]) for gate in LSTM_GATES}
-            i = f(pre_activation(x_t, h, weights, "inputGate", unit, peep["inputGate"] * c[unit]))
-            if coupled:
-                forget = 1 - i
-            else:
-                forget = f(pre_activation(x_t, h, weights, "forgetGate", unit, peep["forgetGate"] * c[unit]))
-            z = g(pre_activation(x_t, h, weights, "blockInput", unit))
-            cell = clip(c[unit] * forget + i * z, cell_clip)
-            o = f(pre_activation(x_t, h, weights, "outputGate", unit, peep["outputGate"] * cell))
-            new_c.append(cell)
-            new_h.append(activate_output(cell) * o)
-        return [new_h, new_c]
-
-    return _over_time(x, [h, c], step, sequence, reverse)
+    gates = [gate for gate in ("inputGate", "forgetGate", "outputGate") if not (coupled and gate == "forgetGate")]
+    peepholes = np.stack([weights.get(f"{gate}PeepholeVector", np.zeros(h.shape[1])) for gate in gates])
+    return definitions.lstm(
+        *(x, h, c),
+        *stacked(weights, [*gates, "blockInput"], h.shape[1]),
+        peepholes,
+        *(FUNCTIONS[name] for name in functions),
+        coupled=coupled,
+        cell_clip=cell_clip,
+        sequence=sequence,
+        reverse=reverse,
+    )
 
 
 def draw_weights(rng, gates, inputs, hidden, *, biases, peepholes=False, draw):

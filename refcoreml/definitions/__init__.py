@@ -88,6 +88,7 @@ from refcoreml.definitions.normalization import (
     softmax,
 )
 from refcoreml.definitions.pooling import pooling
+from refcoreml.definitions.recurrent import both_directions, gru, lstm, simple_recurrent
 from refcoreml.definitions.shape import (
     depth_to_space,
     flatten_image,
@@ -111,6 +112,7 @@ __all__ = [
     "atanh",
     "average",
     "batch_normalization",
+    "both_directions",
     "ceil",
     "clamped_relu",
     "clip",
@@ -139,6 +141,7 @@ __all__ = [
     "gelu_tanh",
     "greater",
     "greater_equal",
+    "gru",
     "hard_sigmoid",
     "instance_normalization",
     "inverse",
@@ -154,6 +157,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "lstm",
     "matmul",
     "maximum",
     "mean_variance_normalization",
@@ -178,6 +182,7 @@ __all__ = [
     "scatter_nd",
     "sigmoid",
     "sign",
+    "simple_recurrent",
     "sin",
     "sinh",
     "sliding_windows",

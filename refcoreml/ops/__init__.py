@@ -95,6 +95,7 @@ from refcoreml.ops.normalization import (
     Softmax,
 )
 from refcoreml.ops.pooling import Pooling
+from refcoreml.ops.recurrent import GRU, LSTM, BidirectionalLSTM, SimpleRecurrent
 from refcoreml.ops.shape import (
     DepthToSpace,
     ExpandDims,
@@ -113,6 +114,8 @@ from refcoreml.ops.slices import Cut, Reverse, ReverseSequence, Slice, SliceBySi
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "Abs",
     "Acos",
     "Acosh",
@@ -124,6 +127,7 @@ __all__ = [
     "Atanh",
     "Average",
     "BatchNormalization",
+    "BidirectionalLSTM",
     "Ceil",
     "Chain",
     "ClampedReLU",
@@ -197,6 +201,7 @@ __all__ = [
     "ScatterND",
     "Sigmoid",
     "Sign",
+    "SimpleRecurrent",
     "Sin",
     "Sinh",
     "Slice",

@@ -1,23 +1,21 @@
-"""Recurrent layers: adapters over `refcoreml.kernels.recurrent`."""
+"""Recurrent layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from refcoreml.kernels import recurrent as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.recurrent import Activation, GateWeights
+from refcoreml import ops
+from refcoreml.kernels.recurrent import GateWeights
 from refcoreml.neuralnetwork.layers.activation import ACTIVATIONS
 from refcoreml.neuralnetwork.limits import LAYER_WORK
-from refcoreml.neuralnetwork.registry import Node, Op, layer
-from refcoreml.ops.base import Elementwise
-
-_LSTM_STATES = ("hidden state", "cell state", "hidden state of the backward LSTM", "cell state of the backward LSTM")
+from refcoreml.neuralnetwork.registry import Adapted, Node, layer
+from refcoreml.ops.base import Elementwise, require
+from refcoreml.ops.recurrent import Recurrent
+from refcoreml.types import Array, Shape, TensorType
 
 #: The functions that recurrent layers take. The numbers stand for a message with both 0 or unset, as converters write
 #: it; the schema promises no others to work.
@@ -31,7 +29,7 @@ _FUNCTIONS: dict[str, dict[str, float]] = {
 }
 
 
-def _activation(node: Node, message: Any, place: str) -> Activation:
+def _activation(node: Node, message: Any, place: str) -> Elementwise:
     kind = message.WhichOneof("NonlinearityType")
     node.require(kind in _FUNCTIONS, f"{place} is {kind or 'not set'}, recurrent layers take {', '.join(_FUNCTIONS)}")
     function = getattr(message, kind)
@@ -39,102 +37,85 @@ def _activation(node: Node, message: Any, place: str) -> Activation:
         function = type(function)(**_FUNCTIONS[kind])
     op = ACTIVATIONS[kind](node, function)
     assert isinstance(op, Elementwise)
-    return op.compute
+    return op
 
 
-def _activations(node: Node, field: str, roles: str) -> list[Activation]:
+def _activations(node: Node, field: str, roles: str) -> list[Elementwise]:
     messages = getattr(node.params, field)
     count = len(roles.split(", "))
     node.require(len(messages) == count, f"has {len(messages)} {field}, expected {count}: {roles}")
     return [_activation(node, message, f"{field}[{index}]") for index, message in enumerate(messages)]
 
 
-def recurrent_functions(node: Node) -> list[Activation]:
-    """The functions of a recurrent layer in the order of its formula; of a bidirectional one, forward then backward."""
-    if node.kind == "simpleRecurrent":
-        return [_activation(node, node.params.activation, "activation")]
-    if node.kind == "gru":
-        return _activations(node, "activations", "f, g")
-    if node.kind == "uniDirectionalLSTM":
-        return _activations(node, "activations", "f, g, h")
-    fields = ("activationsForwardLSTM", "activationsBackwardLSTM")
-    return [function for field in fields for function in _activations(node, field, "f, g, h")]
-
-
 @dataclass(frozen=True)
-class _Sizes:
-    """What blobs of a layer look like.
+class _Blobs(Adapted):
+    """A recurrent operation on blobs of rank 5: x [Seq, Batch, I, 1, 1], states [1, Batch, H, 1, 1].
 
     Attributes:
-        inputs: length I of the input vectors.
-        hidden: length H of the state vectors.
-        sequence: whether the output holds every step.
-        states: what the inputs after the first are; the outputs after the first are the same.
-        directions: how many runs stand side by side in the output.
+        names: the names of the inputs, for errors.
     """
 
-    inputs: int
-    hidden: int
-    sequence: bool
-    states: Sequence[str]
-    directions: int = 1
+    op: Recurrent
+    names: tuple[str, ...]
 
-    @staticmethod
-    def of(node: Node, sequence: bool, states: Sequence[str], directions: int = 1) -> _Sizes:
-        """Reads and checks the fields that all recurrent layers have."""
-        inputs, hidden = int(node.params.inputVectorSize), int(node.params.outputVectorSize)
-        for field, size in ("inputVectorSize", inputs), ("outputVectorSize", hidden):
-            node.require(size >= 1, f"{field} is {size}, expected 1 or more")
-        return _Sizes(inputs, hidden, sequence, states, directions)
+    def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
+        """The types of y and of the last states."""
+        x, *states = inputs
+        size, hidden = self.op.inputs, self.op.hidden
+        require(
+            x.rank == 5 and x.shape[2:] == (size, 1, 1),
+            f"input {self.names[0]!r} has the shape {x.shape}, expected [Seq, Batch, {size}, 1, 1]",
+        )
+        batch = x.shape[1]
+        accepted = [(1, batch, hidden, 1, 1), (1, 1, hidden, 1, 1), (batch, hidden, 1, 1, 1)]
+        for name, role, state in zip(self.names[1:], self.op.states, states, strict=False):
+            require(
+                state.shape in accepted,
+                f"input {name!r}, the {role}, has the shape {state.shape}, expected {accepted[0]}",
+            )
+        y, *last = self.op.infer(x.with_shape(x.shape[:3]))
+        return (y.with_shape((*y.shape, 1, 1)), *(state.with_shape((1, *state.shape, 1, 1)) for state in last))
 
-    def shape(self, node: Node, x: Shape, *states: Shape) -> tuple[Shape, ...]:
-        """The layer's static rule."""
-        if len(x) != 5 or x[2:] != (self.inputs, 1, 1):
-            node.invalid(f"input {node.inputs[0]!r} has the shape {x}, expected [Seq, Batch, {self.inputs}, 1, 1]")
-        length, batch = x[:2]
-        for name, role, state in zip(node.inputs[1:], self.states, states, strict=False):
-            accepted = [(1, batch, self.hidden, 1, 1), (1, 1, self.hidden, 1, 1), (batch, self.hidden, 1, 1, 1)]
-            if state not in accepted:
-                node.invalid(
-                    f"input {name!r}, the {role}, has the shape {state}, expected {(1, batch, self.hidden, 1, 1)}"
-                )
-        y = (length if self.sequence else 1, batch, self.directions * self.hidden, 1, 1)
-        return (y, *[(1, batch, self.hidden, 1, 1)] * len(self.states))
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """Y and the last states."""
+        x, *states = inputs
+        y, *last = self.op.run(x[..., 0, 0], *(state.reshape(-1, self.op.hidden) for state in states))
+        return (y[..., None, None], *(state[None, ..., None, None] for state in last))
 
-    def op(self, node: Node, run: Callable[..., Sequence[Array]]) -> Op:
-        """The layer, from a function of x [Seq, Batch, I] and all states [Batch, H]."""
-
-        def run_blobs(x: Array, *states: Array) -> tuple[Array, ...]:
-            batch = (x.shape[1], self.hidden)
-            given = [np.broadcast_to(state.reshape(-1, self.hidden), batch) for state in states]
-            zeros = [np.zeros(batch, x.dtype)] * (len(self.states) - len(states))
-            y, *last = run(x[..., 0, 0], *given, *zeros)
-            return (y[..., None, None], *(state[None, ..., None, None] for state in last))
-
-        def work(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-            """Each step of the sequence is a layer of its own, with up to four gates."""
-            length, batch = inputs[0][:2]
-            products = 4 * (self.inputs + self.hidden) * self.hidden
-            return self.directions * length * (LAYER_WORK + batch * products)
-
-        return Op(run_blobs, partial(self.shape, node), fresh=True, work=work)
+    def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        """The multiplications; and each step of the sequence counts as a layer of its own."""
+        return self.op.work(inputs, outputs) + self.op.directions * inputs[0][0] * LAYER_WORK
 
 
-def _gate_weights(node: Node, message: Any, gates: Sequence[str], sizes: _Sizes, has_biases: bool) -> GateWeights:
+def _blobs(node: Node, op: Recurrent) -> ops.Op:
+    return _Blobs(op, tuple(node.inputs))
+
+
+def _sizes(node: Node) -> tuple[int, int]:
+    """The lengths I of the input vectors and H of the state vectors."""
+    inputs, hidden = int(node.params.inputVectorSize), int(node.params.outputVectorSize)
+    for field, size in ("inputVectorSize", inputs), ("outputVectorSize", hidden):
+        node.require(size >= 1, f"{field} is {size}, expected 1 or more")
+    return inputs, hidden
+
+
+def _gate_weights(node: Node, message: Any, gates: Sequence[str], has_biases: bool) -> GateWeights:
     """The weights of several gates, from fields called like ``updateGateWeightMatrix``."""
+    inputs, hidden = _sizes(node)
 
     def decode(suffix: str, *shape: int) -> list[Array]:
-        return [node.weights(f"{gate}{suffix}", shape, message=message) for gate in gates]
+        names = [f"{gate}{suffix}" if gate else suffix[0].lower() + suffix[1:] for gate in gates]
+        return [node.weights(name, shape, message=message) for name in names]
 
     return GateWeights.stack(
-        decode("WeightMatrix", sizes.hidden, sizes.inputs),
-        decode("RecursionMatrix", sizes.hidden, sizes.hidden),
-        decode("BiasVector", sizes.hidden) if has_biases else None,
+        decode("WeightMatrix", hidden, inputs),
+        decode("RecursionMatrix", hidden, hidden),
+        decode("BiasVector", hidden) if has_biases else None,
     )
 
 
 @layer("simpleRecurrent", inputs=2, outputs=2)
-def simple_recurrent(node: Node) -> Op:
+def simple_recurrent(node: Node) -> ops.Op:
     """h_t = f(clip(W x_t + R h_{t-1} + b)), clip to [-50, 50].
 
     Inputs: x [Seq, Batch, I, 1, 1]; the state before the first step [1, Batch, H, 1, 1].
@@ -149,21 +130,13 @@ def simple_recurrent(node: Node) -> Op:
     Source: ``SimpleRecurrentLayerParams``.
     """
     params = node.params
-    sizes = _Sizes.of(node, params.sequenceOutput, ["hidden state"])
-    weights = GateWeights.stack(
-        [node.weights("weightMatrix", (sizes.hidden, sizes.inputs))],
-        [node.weights("recursionMatrix", (sizes.hidden, sizes.hidden))],
-        [node.weights("biasVector", (sizes.hidden,))] if params.hasBiasVector else None,
-    )
+    gates = _gate_weights(node, params, [""], params.hasBiasVector)
     f = _activation(node, params.activation, "activation")
-    run = partial(
-        kernels.simple_recurrent, weights=weights, f=f, sequence=params.sequenceOutput, reverse=params.reverseInput
-    )
-    return sizes.op(node, run)
+    return _blobs(node, ops.SimpleRecurrent(gates, f, params.sequenceOutput, params.reverseInput))
 
 
 @layer("gru", inputs=(1, 2), outputs=2)
-def gru(node: Node) -> Op:
+def gru(node: Node) -> ops.Op:
     """h_t = (1 - z) * o + z * h_{t-1}, o = g(clip(W_o x_t + R_o (r * h_{t-1}) + b_o)), clip to [-50, 50];
 
     z and r = f(clip(W x_t + R h_{t-1} + b)) with their own weights. The reset gate acts before the recurrent product.
@@ -181,39 +154,40 @@ def gru(node: Node) -> Op:
     Source: ``GRULayerParams``.
     """
     params = node.params
-    sizes = _Sizes.of(node, params.sequenceOutput, ["hidden state"])
+    _sizes(node)
     f, g = _activations(node, "activations", "f, g")
-    gates = ["updateGate", "resetGate", "outputGate"]
-    weights = _gate_weights(node, params, gates, sizes, params.hasBiasVectors)
-    run = partial(kernels.gru, weights=weights, f=f, g=g, sequence=params.sequenceOutput, reverse=params.reverseInput)
-    return sizes.op(node, run)
+    gates = _gate_weights(node, params, ["updateGate", "resetGate", "outputGate"], params.hasBiasVectors)
+    return _blobs(node, ops.GRU(gates, f, g, params.sequenceOutput, params.reverseInput))
 
 
-def _lstm(node: Node, message: Any, sizes: _Sizes, functions: Sequence[Activation]) -> Callable[..., Any]:
-    """The kernel with everything bound that ``LSTMParams`` and one ``LSTMWeightParams`` hold."""
-    params = node.params.params
+def _lstm(node: Node, message: Any, place: str, functions: Sequence[Elementwise], reverse: bool) -> ops.LSTM:
+    """One direction, from ``LSTMParams`` and the ``LSTMWeightParams`` at a place."""
+    node, params = replace(node, where=f"{node.where}.{place}"), node.params.params
     gates = ["inputGate", "forgetGate", "outputGate", "blockInput"]
     if params.coupledInputAndForgetGate:
         gates.remove("forgetGate")
     node.require(params.cellClipThreshold >= 0, f"cellClipThreshold is {params.cellClipThreshold}, expected 0 or more")
+    hidden, (f, g, h) = _sizes(node)[1], functions
     peepholes = [
-        node.weights(f"{gate}PeepholeVector", (sizes.hidden,), message=message)
-        for gate in ("inputGate", "forgetGate", "outputGate")
-        if params.hasPeepholeVectors and gate in gates
+        node.weights(f"{gate}PeepholeVector", (hidden,), message=message)
+        for gate in gates[:-1]
+        if params.hasPeepholeVectors
     ]
-    return partial(
-        kernels.lstm,
-        weights=_gate_weights(node, message, gates, sizes, params.hasBiasVectors),
-        functions=functions,
-        peepholes=peepholes or None,
+    return ops.LSTM(
+        _gate_weights(node, message, gates, params.hasBiasVectors),
+        f,
+        g,
+        h,
+        peepholes=np.stack(peepholes) if peepholes else None,
         coupled=params.coupledInputAndForgetGate,
         cell_clip=params.cellClipThreshold or 50.0,
         sequence=params.sequenceOutput,
+        reverse=reverse,
     )
 
 
 @layer("uniDirectionalLSTM", inputs=(1, 3), outputs=3)
-def unidirectional_lstm(node: Node) -> Op:
+def unidirectional_lstm(node: Node) -> ops.Op:
     """c_t = clip_c(f * c_{t-1} + i * z), h_t = h(c_t) * o, clip_c to [-cellClipThreshold, cellClipThreshold];
 
     i = f(clip(W_i x_t + R_i h_{t-1} + p_i * c_{t-1} + b_i)), f likewise, z = g(clip(W_z x_t + R_z h_{t-1} + b_z)),
@@ -235,16 +209,13 @@ def unidirectional_lstm(node: Node) -> Op:
     Source: ``UniDirectionalLSTMLayerParams``, ``LSTMParams``, ``LSTMWeightParams``.
     """
     params = node.params
-    sizes = _Sizes.of(node, params.params.sequenceOutput, _LSTM_STATES[:2])
+    _sizes(node)
     functions = _activations(node, "activations", "f, g, h")
-    weights_node = replace(node, where=f"{node.where}.weightParams")
-    return sizes.op(
-        node, partial(_lstm(weights_node, params.weightParams, sizes, functions), reverse=params.reverseInput)
-    )
+    return _blobs(node, _lstm(node, params.weightParams, "weightParams", functions, params.reverseInput))
 
 
 @layer("biDirectionalLSTM", inputs=(1, 5), outputs=5)
-def bidirectional_lstm(node: Node) -> Op:
+def bidirectional_lstm(node: Node) -> ops.Op:
     """y_t = (h_t, h'_t) on the channel axis: h of one `unidirectional_lstm`, h' of one that runs from the last x on.
 
     Inputs: x [Seq, Batch, I, 1, 1]; h, c, h', c' before the first step, each [1, Batch, H, 1, 1], zero if not listed.
@@ -258,21 +229,16 @@ def bidirectional_lstm(node: Node) -> Op:
     Source: ``BiDirectionalLSTMLayerParams``, ``LSTMParams``, ``LSTMWeightParams``.
     """
     params = node.params
-    sizes = _Sizes.of(node, params.params.sequenceOutput, _LSTM_STATES, directions=2)
+    _sizes(node)
     node.require(len(params.weightParams) == 2, f"has {len(params.weightParams)} weightParams, expected 2")
     forward, backward = (
         _lstm(
-            replace(node, where=f"{node.where}.weightParams[{index}]"),
+            node,
             params.weightParams[index],
-            sizes,
+            f"weightParams[{index}]",
             _activations(node, f"activations{direction}LSTM", "f, g, h"),
+            reverse=direction == "Backward",
         )
         for index, direction in enumerate(("Forward", "Backward"))
     )
-
-    def run(x: Array, h: Array, c: Array, h_backward: Array, c_backward: Array) -> tuple[Array, ...]:
-        y, *states = forward(x, h, c)
-        y_backward, *states_backward = backward(x, h_backward, c_backward, reverse=True)
-        return (kernels.both_directions(y, y_backward), *states, *states_backward)
-
-    return sizes.op(node, run)
+    return _blobs(node, ops.BidirectionalLSTM(forward, backward))

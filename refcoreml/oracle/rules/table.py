@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -104,13 +105,15 @@ class Layer:
     def constant(self, name: str) -> Ball:
         """An attribute of the operation, as far as others know it: a plain number, or decoded weights.
 
-        The radii of weights stand in the same attribute of the layer that is prepared with radii for weights.
+        Of an attribute within another the name is a path, such as ``gates.bias``. The radii of weights stand in the
+        same place of the layer that is prepared with radii for weights.
         """
-        value = getattr(self.op, name)
+        find = attrgetter(name)
+        value = find(self.op)
         if not isinstance(value, np.ndarray):
             return self.constants.scalar(float(value))
         radii = self._variant("radius", lambda name, values, radius: radius).resolve(*self.inputs)
-        return Ball(np.asarray(value, np.float64), np.asarray(getattr(radii, name), np.float64))
+        return Ball(np.asarray(value, np.float64), np.asarray(find(radii), np.float64))
 
     def quanta(self) -> tuple[float, float]:
         """`quantum` of the weights and of the biases."""
