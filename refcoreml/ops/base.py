@@ -16,6 +16,7 @@ import numpy as np
 
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.kernels import elementwise as kernels
+from refcoreml.kernels.gather import longest_axis
 from refcoreml.types import Array, Shape, TensorType
 
 #: The most axes that a result may have.
@@ -349,6 +350,17 @@ def axes_in(axes: Sequence[int], rank: int, name: str = "axes") -> Shape:
     found = sorted({axis % rank for axis in given})
     require(len(found) == len(given), f"{name} is {given}, which names an axis of {rank} twice")
     return tuple(found)
+
+
+def check_places(numbers: np.dtype[Any], *lengths: int) -> None:
+    """Refuse axes so long that numbers of a type cannot name every place."""
+    longest = longest_axis(numbers) if numbers.kind == "f" else np.iinfo(numbers).max
+    for length in lengths:
+        require(
+            length <= longest,
+            f"has indices along an axis of {length} elements, but {numbers} names only {longest} exactly",
+            "Use a wider arithmetic, or split the axis",
+        )
 
 
 # ---- Numbers that inputs hold ----

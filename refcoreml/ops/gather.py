@@ -11,7 +11,7 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import gather as kernels
 from refcoreml.kernels.gather import Positions
-from refcoreml.ops.base import Op, axis_in, bad_input, check_rank, require
+from refcoreml.ops.base import Op, axis_in, bad_input, check_places, check_rank, require
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -28,15 +28,7 @@ class Indexing:
 
     def check(self, indices: TensorType, *lengths: int) -> None:
         """Refuse axes so long that the type of the indices cannot name every place."""
-        if indices.dtype.kind != "f":
-            return
-        longest = kernels.longest_axis(indices.dtype)
-        for length in lengths:
-            require(
-                length <= longest,
-                f"has indices along an axis of {length} elements, but {indices.dtype} names only {longest} exactly",
-                "Use a wider arithmetic, or split the axis",
-            )
+        check_places(indices.dtype, *lengths)
 
     def places(self, indices: Array, lengths: int | Sequence[int], name: str = "indices") -> Positions:
         """Return the places that indices name along axes of the given lengths.

@@ -71,7 +71,7 @@ def deviation(layer: Layer, balls: Sequence[Ball], result: Doubles) -> Doubles |
         return None
     squares = layer.run_variant("squares", lambda name, w, radius: w**2, *(ball.mid**2 for ball in balls))
     total, squares = np.asarray(result), np.asarray(squares, np.float64)
-    mean = isinstance(layer.op, ops.Pooling) or layer.step.kind == "reduceMean"
+    mean = isinstance(layer.op, ops.Pooling | ops.ReduceMean)
     if mean:
         total, squares = total * n, squares * n
     q = np.maximum(squares / n - (total / n) ** 2, 0)

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.registry import Node, Restricted, layer
-from refcoreml.ops.base import ByType, require
-from refcoreml.types import Shape
+from refcoreml.neuralnetwork.layers._checks import of_images
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.base import ByType
 
 #: The axes of one instance.
 _CHW = (-3, -2, -1)
-
-
-def _of_images(op: ops.Op) -> ops.Op:
-    """An operation that takes [*, C, H, W] alone."""
-
-    def check(x: Shape) -> None:
-        require(len(x) >= 3, f"takes blobs of rank 3 or more, got {x}")
-
-    return Restricted(op, check)
 
 
 @layer("softmax")
@@ -82,7 +73,7 @@ def mvn(node: Node) -> ops.Op:
     params = node.params
     axes = _CHW if params.acrossChannels else _CHW[1:]
     epsilon = (params.epsilon or 1e-6) if params.normalizeVariance else None
-    return _of_images(ops.MeanVarianceNormalization(axes, epsilon))
+    return of_images(ops.MeanVarianceNormalization(axes, epsilon))
 
 
 @layer("l2normalize")
@@ -93,7 +84,7 @@ def l2_normalize(node: Node) -> ops.Op:
     Parameters: ``epsilon`` 1e-6 if 0 or unset. Errors: a rank that is too small.
     Source: ``L2NormalizeLayerParams``. Of rank 3 too, the last three axes are C, H, W (Apple's tests).
     """
-    return _of_images(ops.L2Normalization(_CHW, node.params.epsilon or 1e-6))
+    return of_images(ops.L2Normalization(_CHW, node.params.epsilon or 1e-6))
 
 
 @layer("lrn")
@@ -113,4 +104,4 @@ def local_response_normalization(node: Node) -> ops.Op:
     size, k = int(params.localSize), params.k or 1.0
     node.require(size > 0, "localSize is 0, expected 1 or more channels")
     node.require(k > 0, f"k is {k}, expected a positive number")
-    return _of_images(ops.LocalResponseNormalization(size, params.alpha, params.beta, k))
+    return of_images(ops.LocalResponseNormalization(size, params.alpha, params.beta, k))

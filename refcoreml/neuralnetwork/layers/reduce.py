@@ -1,32 +1,27 @@
-"""The legacy layer ``reduce``: an adapter over `refcoreml.kernels.reduce`."""
+"""The legacy layer ``reduce``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from refcoreml.kernels import reduce as kernels
-from refcoreml.kernels._types import Array, Shape
+from refcoreml import ops
 from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.neuralnetwork.registry import Node, layer
 
 _AXES = {"CHW": (-3, -2, -1), "HW": (-2, -1), "C": (-3,), "H": (-2,), "W": (-1,)}
 
-_MODES: dict[str, Callable[..., Array]] = {
-    "SUM": kernels.total,
-    "AVG": kernels.mean,
-    "PROD": kernels.product,
-    "LOGSUM": kernels.log_sum,
-    "SUMSQUARE": kernels.sum_square,
-    "L1": kernels.l1,
-    "L2": kernels.l2,
-    "MAX": kernels.maximum,
-    "MIN": kernels.minimum,
-    "ARGMAX": kernels.arg_maximum,
+_MODES = {
+    "SUM": ops.ReduceSum,
+    "AVG": ops.ReduceMean,
+    "PROD": ops.ReduceProduct,
+    "SUMSQUARE": ops.ReduceSumSquare,
+    "L1": ops.ReduceL1,
+    "L2": ops.ReduceL2,
+    "MAX": ops.ReduceMax,
+    "MIN": ops.ReduceMin,
 }
 
 
 @layer("reduce")
-def reduce(node: Node) -> Op:
+def reduce(node: Node) -> ops.Op:
     """y = f(x) along one to three of the last axes, which stay with length 1.
 
     f by ``mode``: SUM, AVG (SUM / count), PROD, LOGSUM = sum ln(x + epsilon), SUMSQUARE = sum x^2, L1 = sum |x|,
@@ -41,19 +36,9 @@ def reduce(node: Node) -> Op:
     give NaN or its place if there is one.
     """
     mode, axes = enum_name(node, "mode"), _AXES[enum_name(node, "axis")]
-    kernel = _MODES[mode]
-
-    def run(x: Array) -> Array:
-        if mode == "LOGSUM":
-            return kernel(x, axes, node.params.epsilon or 1e-6)
-        return kernel(x, axes[0] if mode == "ARGMAX" else axes)
-
-    node.require(mode != "ARGMAX" or len(axes) == 1, "mode ARGMAX reduces one axis", "Set axis to C, H or W")
-
-    def shape(x: Shape) -> Shape:
-        node.require(
-            len(x) >= -axes[0], f"axis {enum_name(node, 'axis')} needs a blob of rank {-axes[0]} or more, got {x}"
-        )
-        return tuple(1 if axis - len(x) in axes else length for axis, length in enumerate(x))
-
-    return Op(run, shape, fresh=True)
+    if mode == "ARGMAX":
+        node.require(len(axes) == 1, "mode ARGMAX reduces one axis", "Set axis to C, H or W")
+        return ops.ArgMax(axes[0], keepdims=True)
+    if mode == "LOGSUM":
+        return ops.ReduceSumLog(axes, keepdims=True, epsilon=node.params.epsilon or 1e-6)
+    return _MODES[mode](axes, keepdims=True)

@@ -6,11 +6,12 @@ only so. NaN is not specified; here it comes last, and argMax and argMin find th
 
 from __future__ import annotations
 
+from refcoreml import ops
 from refcoreml.kernels import sort as kernels
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.layers._checks import axis_of, input_error, integers_of
 from refcoreml.neuralnetwork.layers.gather import check_addressable
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.neuralnetwork.registry import Node, Op, Vector, layer
 
 
 @layer("topK", inputs=(1, 2), outputs=2)
@@ -51,21 +52,12 @@ def top_k(node: Node) -> Op:
     return Op(run, None if len(node.inputs) == 2 else shape, fresh=True)
 
 
-def _arg_extreme(node: Node, *, smallest: bool) -> Op:
-    def shape(x: Shape) -> Shape:
-        axis = axis_of(node, len(x))
-        check_addressable(node, x[axis])
-        return (x[:axis] + x[axis + 1 :] or (1,)) if node.params.removeDim else (*x[:axis], 1, *x[axis + 1 :])
-
-    def run(x: Array) -> Array:
-        places = kernels.arg_extreme(x, axis_of(node, x.ndim), smallest=smallest)
-        return places.astype(x.dtype).reshape(shape(x.shape))
-
-    return Op(run, shape, fresh=True)
+def _arg_extreme(node: Node, kind: type[ops.ArgMax] | type[ops.ArgMin]) -> ops.Op:
+    return Vector(kind(int(node.params.axis), keepdims=not node.params.removeDim))
 
 
 @layer("argMax")
-def arg_max(node: Node) -> Op:
+def arg_max(node: Node) -> ops.Op:
     """y = index of the largest element along an axis; of several the first.
 
     Input: x [*A, L, *B] with L at ``axis``. Output: [*A, 1, *B]; with ``removeDim`` [*A, *B], but [1] for rank 0.
@@ -73,16 +65,16 @@ def arg_max(node: Node) -> Op:
     Errors: axis out of range; L above 2^24 (float32), as the indices would not be exact.
     Source: ``ArgMaxLayerParams``.
     """
-    return _arg_extreme(node, smallest=False)
+    return _arg_extreme(node, ops.ArgMax)
 
 
 @layer("argMin")
-def arg_min(node: Node) -> Op:
+def arg_min(node: Node) -> ops.Op:
     """y = index of the smallest element along an axis; of several the first. Otherwise as ``argMax``.
 
     Source: ``ArgMinLayerParams``.
     """
-    return _arg_extreme(node, smallest=True)
+    return _arg_extreme(node, ops.ArgMin)
 
 
 @layer("argSort")

@@ -20,10 +20,6 @@ def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
     terms = layer.op.terms([TensorType.of(ball.mid) for ball in balls])
     if terms is not None:
         return terms
-    match kind:
-        case "reduceSum" | "reduceMean":
-            axes = range(x.ndim) if params.reduceAll or not len(params.axes) else params.axes
-            return int(np.prod([x.shape[axis] for axis in axes]))
     return None
 
 
@@ -85,17 +81,15 @@ def _dot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
     return [np.broadcast_to(y.rad.reshape(results[0].shape), results[0].shape)]
 
 
-@bounded("dot", "reduceSum", "reduceMean", "cumSum")
+@bounded("dot", ops.ReduceSum, ops.ReduceMean, ops.CumulativeSum)
 def _summed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    x, kind, r = balls[0], layer.step.kind, layer.rounding
+    x, op, r = balls[0], layer.op, layer.rounding
     if len(balls) > 1 and not whole(balls[1]):
         return [np.inf]
     y, rest = results[0], [ball.mid for ball in balls[1:]]
     rad, size = (np.asarray(layer.run(part, *rest)) for part in (x.rad, x.size))
-    if kind == "cumSum":
-        return [r.summed(Ball(y, rad), max(x.mid.shape) - 1, size, quantum(x)).rad]
-    count = number_of_terms(layer, balls) or 1
-    if kind == "reduceSum":
+    count = op.terms(layer.inputs) or max(x.mid.shape)
+    if not isinstance(op, ops.ReduceMean):
         return [r.summed(Ball(y, rad), count - 1, size, quantum(x)).rad]
     total = r.summed(Ball(y * count, rad * count), count - 1, size * count, quantum(x))
     return [r.shared(total, count).rad]

@@ -62,7 +62,7 @@ def enum_name(layer: Layer, name: str) -> str:
     *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
     *(ops.Concat, ops.Stack, ops.Split, ops.Slice, ops.SlidingWindows, ops.Reverse),
     *("crop", "copy", "broadcastToStatic", "matrixBandPart", "lowerTriangular", "upperTriangular"),
-    *("reduceMax", "reduceMin", ops.Maximum, ops.Minimum),
+    *(ops.ReduceMax, ops.ReduceMin, ops.Maximum, ops.Minimum),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     return at_ends(layer, balls, len(balls))

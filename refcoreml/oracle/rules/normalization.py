@@ -9,11 +9,10 @@ import numpy as np
 
 from refcoreml import ops
 from refcoreml.ops.base import axes_in
+from refcoreml.ops.reduce import Reduction
 from refcoreml.oracle.balls import ARGUMENT, FUNCTIONS, Ball, Doubles, quantum
 from refcoreml.oracle.rules.elementwise import logarithm, power
 from refcoreml.oracle.rules.linear import root_of_squares
-from refcoreml.oracle.rules.movement import at_ends, enum_name
-from refcoreml.oracle.rules.order import extreme_place
 from refcoreml.oracle.rules.table import Layer, bounded
 
 
@@ -93,64 +92,86 @@ def _local_response_normalization(layer: Layer, balls: list[Ball], results: list
     return [r.divide(x, power(layer, scaled, layer.constant("beta"))).rad]
 
 
-@bounded("composite", "reduceL1", "reduceL2", "reduceSumSquare", "reduceProd", "reduceLogSum", "reduceLogSumExp")
-def _reduced(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    (x,), params = balls, layer.params
-    every = params.reduceAll or not len(params.axes)
-    axes = tuple(range(x.mid.ndim)) if every else tuple(params.axes)
-    return [_reduction(layer, layer.step.kind.removeprefix("reduce").upper(), x, results[0], axes)]
+def _size(layer: Layer, x: Ball) -> Doubles:
+    """The reduction of the magnitudes."""
+    return np.asarray(layer.op.run(x.size))
 
 
-@bounded("composite", "reduce")
-def _legacy(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+def _count(layer: Layer, x: Ball) -> int:
+    """How many numbers become one."""
+    assert isinstance(layer.op, Reduction)
+    return layer.op.count(x.mid.shape)
+
+
+def _along(layer: Layer, x: Ball) -> tuple[int, ...]:
+    assert isinstance(layer.op, Reduction)
+    return layer.op.along(x.mid.ndim)
+
+
+@bounded("composite", ops.ReduceL1)
+def _l1(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Norms change by at most the norm of the change."""
+    (x,), (y,) = balls, results
+    moved = Ball(y, np.asarray(layer.op.run(x.rad)))
+    return [layer.rounding.summed(moved, _count(layer, x) - 1, _size(layer, x), quantum(x)).rad]
+
+
+@bounded("composite", ops.ReduceL2)
+def _l2(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """As `_l1`."""
+    (x,), (y,) = balls, results
+    moved = Ball(y, np.asarray(layer.op.run(x.rad)))
+    return [root_of_squares(layer.rounding, x, moved, _count(layer, x), _size(layer, x))]
+
+
+@bounded("composite", ops.ReduceSumSquare)
+def _sum_square(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), (y,), size = balls, results, _size(layer, balls[0])
+    moved = Ball(y, size - layer.op.run(np.abs(x.mid)))
+    return [layer.rounding.summed(moved, _count(layer, x), size, quantum(x) ** 2).rad]
+
+
+@bounded("composite", ops.ReduceProduct)
+def _product(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """prod (|x| + r) - prod |x|; in some order, partial products may overflow or underflow."""
+    (x,), (y,), r, size = balls, results, layer.rounding, _size(layer, balls[0])
+    axes = _along(layer, x)
+    logs = np.log2(np.where(x.size > 0, x.size, 1.0))
+    most, least = (function(logs, 0).sum(axes, keepdims=True) for function in (np.maximum, np.minimum))
+    whole = x.certain & (x.mid == np.rint(x.mid)).all(axes, keepdims=True) & (most <= -np.log2(r.unit))
+    inside = (most < np.log2(r.largest)) & (least > np.log2(r.tiny))
+    whole, inside = whole.reshape(y.shape), inside.reshape(y.shape)
+    rounded = r.rounded(Ball(y, size - layer.op.run(np.abs(x.mid))), _count(layer, x), size).rad
+    return [np.where(whole, 0.0, np.where(inside | (size == 0), rounded, np.inf))]
+
+
+@bounded("composite", ops.ReduceLogSum)
+def _log_sum(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    (x,), (y,) = balls, results
+    return [logarithm(layer, layer.rounding.sum(x, _along(layer, x))).rad.reshape(y.shape)]
+
+
+@bounded("composite", ops.ReduceSumLog)
+def _sum_log(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     (x,), (y,), r = balls, results, layer.rounding
-    mode = enum_name(layer, "mode")
-    if mode in ("MAX", "MIN"):
-        return at_ends(layer, balls, 1)
-    axes = {"CHW": (-3, -2, -1), "HW": (-2, -1), "C": (-3,), "H": (-2,), "W": (-1,)}[enum_name(layer, "axis")]
-    if mode == "ARGMAX":
-        return [extreme_place(x, axes[0], False)]
-    if mode == "SUM":
-        return [r.sum(x, axes).rad]
-    if mode == "AVG":
-        return [r.mean(x, axes).rad]
-    if mode == "LOGSUM":
-        return [r.sum(logarithm(layer, r.add(x, layer.scalar("epsilon", 1e-6))), axes).rad]
-    return [_reduction(layer, mode, x, y, axes)]
+    shifted = r.add(x, layer.constant("epsilon"))
+    return [r.sum(logarithm(layer, shifted), _along(layer, x)).rad.reshape(y.shape)]
 
 
-def _reduction(layer: Layer, mode: str, x: Ball, y: Doubles, axes: tuple[int, ...]) -> Doubles:
-    """One of the reductions that are no plain sums."""
-    r, terms = layer.rounding, int(np.prod([x.mid.shape[axis] for axis in axes]))
+@bounded("composite", ops.ReduceLogSumExp)
+def _log_sum_exp(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """The logarithm of a sum known between S - L and S + H.
 
-    def run(v: Doubles) -> Doubles:
-        return np.asarray(layer.run(v))
-
-    size: Doubles = run(x.size) if mode != "LOGSUM" else np.abs(y)
-    if mode == "L1":  # norms change by at most the norm of the change
-        return r.summed(Ball(y, run(x.rad)), terms - 1, size, quantum(x)).rad
-    if mode == "L2":
-        return root_of_squares(r, x, Ball(y, run(x.rad)), terms, size)
-    if mode == "SUMSQUARE":
-        return r.summed(Ball(y, size - run(np.abs(x.mid))), terms, size, quantum(x) ** 2).rad
-    if mode == "PROD":  # prod (|x| + r) - prod |x|; in some order, partial products may overflow or underflow
-        logs = np.log2(np.where(x.size > 0, x.size, 1.0))
-        most, least = (function(logs, 0).sum(axes, keepdims=True) for function in (np.maximum, np.minimum))
-        whole = x.certain & (x.mid == np.rint(x.mid)).all(axes, keepdims=True) & (most <= -np.log2(r.unit))
-        inside = (most < np.log2(r.largest)) & (least > np.log2(r.tiny))
-        whole, inside = whole.reshape(y.shape), inside.reshape(y.shape)
-        rounded = r.rounded(Ball(y, size - run(np.abs(x.mid))), terms, size).rad
-        return np.where(whole, 0.0, np.where(inside | (size == 0), rounded, np.inf))
-    if mode == "LOGSUMEXP":
-        # The logarithm of a sum known between S - L and S + H. The sum is off by a factor 1 + n u, and the maximum,
-        # which is subtracted before and added after, by a rounding each time.
-        parts = r.exponentials(x, axes)
-        total, below, above = (part.sum(axes, keepdims=True) for part in parts)
-        ends = ((x.mid + sign * x.rad).max(axes, keepdims=True) for sign in (-1, 1))
-        largest = np.maximum.reduce([np.abs(end) for end in ends])
-        off = np.maximum(np.log1p(above / total), -np.log1p(-below / total))
-        off = off + r.unit * (FUNCTIONS["log"] * np.log(terms) + ARGUMENT + largest)
-        off = (off - np.log1p(-min(terms * r.unit, 1.0))).reshape(y.shape)
-        certain = ~np.isfinite(y) & np.isfinite(x.rad).all(axes, keepdims=True).reshape(y.shape)
-        return np.where(certain, 0.0, r.rounded(Ball(y, off), 2.0).rad)
-    return logarithm(layer, r.sum(x, axes)).rad.reshape(y.shape)  # LOGSUM
+    The sum is off by a factor 1 + n u, and the maximum, which is subtracted before and added after, by a rounding each
+    time.
+    """
+    (x,), (y,), r, axes = balls, results, layer.rounding, _along(layer, balls[0])
+    terms, parts = _count(layer, x), r.exponentials(x, axes)
+    total, below, above = (part.sum(axes, keepdims=True) for part in parts)
+    ends = ((x.mid + sign * x.rad).max(axes, keepdims=True) for sign in (-1, 1))
+    largest = np.maximum.reduce([np.abs(end) for end in ends])
+    off = np.maximum(np.log1p(above / total), -np.log1p(-below / total))
+    off = off + r.unit * (FUNCTIONS["log"] * np.log(terms) + ARGUMENT + largest)
+    off = (off - np.log1p(-min(terms * r.unit, 1.0))).reshape(y.shape)
+    certain = ~np.isfinite(y) & np.isfinite(x.rad).all(axes, keepdims=True).reshape(y.shape)
+    return [np.where(certain, 0.0, r.rounded(Ball(y, off), 2.0).rad)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml import ops
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.rules.movement import at_ends, whole
 from refcoreml.oracle.rules.table import Layer, bounded
@@ -28,9 +29,10 @@ def extreme_place(x: Ball, axis: int, smallest: bool) -> Doubles:
     return np.asarray(np.where(beaten, 0, distance).max(axis, keepdims=True).astype(np.float64))
 
 
-@bounded("either", "argMax", "argMin")
+@bounded("either", ops.ArgMax, ops.ArgMin)
 def _arg_extreme(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    rad = extreme_place(balls[0], layer.params.axis, layer.step.kind == "argMin")
+    assert isinstance(layer.op, ops.ArgMax | ops.ArgMin)
+    rad = extreme_place(balls[0], layer.op.axis, layer.op.smallest)
     return [rad.reshape(results[0].shape)]
 
 
