@@ -64,11 +64,6 @@ def minimum(x: Array, axes: tuple[int, ...]) -> Array:
     return y
 
 
-def arg_maximum(x: Array, axis: int) -> Array:
-    """Y = the place of the greatest value, from 0, as a float: the first of equals; the first NaN if there is one."""
-    return np.expand_dims(x.argmax(axis), axis).astype(x.dtype)
-
-
 def log_of_sum(x: Array, axes: tuple[int, ...]) -> Array:
     """Y = ln(sum x): -Inf for a sum of 0, NaN for one below."""
     y = total(x, axes)

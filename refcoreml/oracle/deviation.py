@@ -23,7 +23,7 @@ import numpy as np
 
 from refcoreml import ops
 from refcoreml.oracle.balls import Ball, Doubles
-from refcoreml.oracle.rules.linear import moved, number_of_terms
+from refcoreml.oracle.rules.linear import moved
 from refcoreml.oracle.rules.table import Layer
 
 __all__ = ["LEAST_OUTPUTS", "Spread", "deviation", "spread"]
@@ -66,7 +66,7 @@ def deviation(layer: Layer, balls: Sequence[Ball], result: Doubles) -> Doubles |
 
     None of other layers.
     """
-    n = number_of_terms(layer, balls)
+    n = layer.op.terms(layer.inputs)
     if n is None or (isinstance(layer.op, ops.Linear) and layer.op.int8_inputs):
         return None
     squares = layer.run_variant("squares", lambda name, w, radius: w**2, *(ball.mid**2 for ball in balls))

@@ -46,6 +46,18 @@ def test_modes_and_axes(mode, axis, shape, precision):
     np.testing.assert_allclose(y, expected.astype(y.dtype), rtol=2 * unit if mode == "L2" else 0, atol=tolerance)
 
 
+@pytest.mark.parametrize(("axis", "place"), [("C", -3), ("H", -2), ("W", -1)])
+@pytest.mark.clause("reduce.U1", "reduce.U2")
+def test_arg_max_takes_the_first_of_equals_and_the_first_nan(axis, place):
+    x = integers((2, 5, 6, 7), low=0, high=3)
+    y = run_layer("reduce", x, rank5=False, mode="ARGMAX", axis=axis)
+    np.testing.assert_array_equal(y, np.argmax(x == x.max(place, keepdims=True), place, keepdims=True))
+    x[1, 2, 3, 4] = np.nan
+    found = run_layer("reduce", x, rank5=False, mode="ARGMAX", axis=axis)
+    at = tuple(0 if k - 4 == place else i for k, i in enumerate((1, 2, 3, 4)))
+    assert found[at] == (1, 2, 3, 4)[place]
+
+
 @pytest.mark.clause("reduce.S3")
 def test_defaults_are_sum_over_chw():
     x = integers((2, 3, 4, 5, 6))

@@ -11,16 +11,6 @@ from refcoreml import ops
 from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, Rounding, quantum
 from refcoreml.oracle.rules.movement import at_ends, whole
 from refcoreml.oracle.rules.table import Layer, bounded
-from refcoreml.types import TensorType
-
-
-def number_of_terms(layer: Layer, balls: Sequence[Ball]) -> int | None:
-    """How many products or numbers go into a sum at most; None for layers that are no sums."""
-    kind, params, x = layer.step.kind, layer.params, balls[0].mid
-    terms = layer.op.terms([TensorType.of(ball.mid) for ball in balls])
-    if terms is not None:
-        return terms
-    return None
 
 
 def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
@@ -58,7 +48,7 @@ def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     second = quantum(balls[1]) if len(balls) == 2 else 1.0 if _only_bias(layer) else weights
     product = quantum(balls[0]) * second
     total = Ball(results[0], moved(layer, balls))
-    terms = number_of_terms(layer, balls) or 1
+    terms = layer.op.terms(layer.inputs) or 1
     return [layer.rounding.summed(total, terms + 1, np.asarray(size), min(product, biases)).rad]
 
 
