@@ -178,7 +178,9 @@ def test_lrn_errors(fields, message):
 @pytest.mark.parametrize(("kind", "fields"), [("mvn", {}), ("l2normalize", {}), ("lrn", {"localSize": 3})])
 @pytest.mark.clause("mvn.C1", "l2normalize.C1", "lrn.C1")
 def test_rank_3_is_needed(kind, fields):
-    with pytest.raises(InvalidModelError, match=rf"\({kind}\): expected an input \[\*, C, H, W\] of rank 3 or more, got \(3, 4\)"):
+    with pytest.raises(
+        InvalidModelError, match=rf"\({kind}\): expected an input \[\*, C, H, W\] of rank 3 or more, got \(3, 4\)"
+    ):
         run_layer(kind, integers((3, 4)), rank5=False, **fields)
 
 
