@@ -1,10 +1,11 @@
 """Completes a sentence with the model that train.py wrote: no torch, no coremltools.
 
-python examples/completion/complete.py completion/completion.mlmodel the cat
+python examples/completion/complete.py examples/completion/completion.mlmodel the cat
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import numpy as np
@@ -13,8 +14,15 @@ import refcoreml
 
 
 def main() -> int:
-    path, *start = sys.argv[1:]
-    model = refcoreml.load(path)
+    options = argparse.ArgumentParser(description="Completes a sentence.")
+    options.add_argument("model", help="the model that train.py wrote")
+    options.add_argument("words", nargs="+", metavar="WORD", help="the first words of the sentence")
+    arguments = options.parse_args()
+    start = " ".join(arguments.words).split()
+    try:
+        model = refcoreml.load(arguments.model)
+    except (OSError, refcoreml.RefCoreMLError) as error:
+        options.error(str(error))
     words = model.spec.description.metadata.userDefined["words"].split(" ")
     unknown = [word for word in start if word not in words]
     if unknown or not start:

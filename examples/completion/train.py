@@ -1,8 +1,8 @@
 """Sentence completion: a small transformer whose loop over tokens is part of the Core ML model.
 
-    pip install "refcoreml[oracles]"
+    pip install -e ".[oracles]"
     python examples/completion/train.py                    # writes to ./completion, takes about a minute
-    python examples/completion/complete.py completion "the cat"
+    python examples/completion/complete.py completion/completion.mlmodel the cat
 
 The transformer, one step from a window of tokens to the scores of the next, is traced; the loop around it, which ends
 at a full stop, is scripted. coremltools converts both to one neural network with a loop layer.

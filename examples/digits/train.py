@@ -1,6 +1,6 @@
 """Trains the demo's classifier of handwritten digits and writes it as a Core ML model, without Core ML.
 
-    pip install "refcoreml[train]"
+    pip install -e ".[train]"
     python examples/digits/train.py [folder]
 
 In about a minute on one core: scikit-learn's 1797 digits are split, a small convolutional network is trained in

@@ -1,6 +1,6 @@
 """A segmentation network from torch to Core ML: it returns a dictionary, takes a picture, and is previewed.
 
-pip install "refcoreml[oracles]"
+pip install -e ".[oracles]"
 python examples/segmentation/train.py            # writes to ./segmentation, takes two or three minutes
 refcoreml preview segmentation/shapes.mlmodel --input segmentation/scene.png -o overlay.png
 """

@@ -1,6 +1,6 @@
 """Draws what the spatial transformer does: the picture, where its sampler looks, what it sees, what it says.
 
-python examples/spatial_transformer/picture.py          # writes looks.png beside this script
+python examples/spatial_transformer/picture.py          # writes looks.png and digit.png beside this script
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main() -> None:
     model = refcoreml.load(HERE / "spatial_transformer.mlmodel", custom_layers={"GridSampler": GridSampler})
     with np.load(HERE / "expected.npz") as archive:
         pictures, labels = archive["pictures"][:SHOWN], archive["labels"][:SHOWN]
+    Image.fromarray(pictures[0]).save(HERE / "digit.png")
     side = pictures.shape[1] * ZOOM
     sheet = Image.new("RGB", (SHOWN * (side + MARGIN) + MARGIN, 2 * side + 3 * MARGIN + 14), (24, 24, 24))
     draw = ImageDraw.Draw(sheet)

@@ -1,6 +1,6 @@
 """Stores the spatial transformer's weights in fewer bits and counts what it still reads.
 
-    pip install "refcoreml[train]"
+    pip install -e ".[train]"
     python examples/spatial_transformer/quantize.py
 
 On the 360 held-out pictures, which the training script draws anew.

@@ -1,6 +1,6 @@
 """Trains a spatial transformer on distorted digits and writes it as a Core ML model with a custom layer.
 
-    pip install "refcoreml[train]"
+    pip install -e ".[train]"
     python examples/spatial_transformer/train.py [folder]
 
 In two and a half minutes on one core: a network that finds the digit and looks at it through a grid is trained, and for

@@ -42,9 +42,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UsageError(
-            "plots need matplotlib, which is not installed", remedy='pip install "refcoreml[plot]"'
-        ) from error
+        raise UsageError("plots need matplotlib, which is not installed", remedy="pip install matplotlib") from error
 
 
 @contextmanager

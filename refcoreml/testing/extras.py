@@ -12,8 +12,8 @@ from refcoreml.errors import UsageError
 class _Extra:
     """Stands for a package until something is asked of it."""
 
-    def __init__(self, name: str, extra: str) -> None:
-        self._name, self._extra, self._module = name, extra, None
+    def __init__(self, name: str) -> None:
+        self._name, self._module = name, None
 
     def load(self) -> ModuleType:
         """The package, or an error that says how to get it."""
@@ -23,7 +23,7 @@ class _Extra:
             except ImportError as error:
                 raise UsageError(
                     f"this needs {self._name}, which cannot be imported: {error}",
-                    remedy=f'Install it: pip install "refcoreml[{self._extra}]"',
+                    remedy=f"Install it: pip install {self._name}",
                 ) from error
         return self._module  # type: ignore[return-value]
 
@@ -31,6 +31,6 @@ class _Extra:
         return getattr(self.load(), name)
 
 
-hypothesis: Any = _Extra("hypothesis", "testing")
-torch: Any = _Extra("torch", "oracles")
-coremltools: Any = _Extra("coremltools", "oracles")
+hypothesis: Any = _Extra("hypothesis")
+torch: Any = _Extra("torch")
+coremltools: Any = _Extra("coremltools")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from refcoreml.cli import main
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "spatial_transformer"
 MODEL = FOLDER / "spatial_transformer.mlmodel"
+PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
 #: Unit roundoff of double precision.
 U = 2.0**-53
 
@@ -189,3 +191,14 @@ def test_on_the_command_line(expected, tmp_path, capsys):
 def test_the_files_are_small():
     assert MODEL.stat().st_size < 200_000
     assert (FOLDER / "looks.png").stat().st_size < 100_000
+
+
+def test_the_page_counts_right_and_has_its_picture(sampler, expected):
+    """Of the eight pictures that are shown, as many are read wrong as the page says; digit.png is the first."""
+    model = load(sampler)
+    predicted = [output["classLabel"] for output in model.predict(images(expected)[:8])]
+    wrong = sum(label != truth for label, truth in zip(predicted, expected["labels"][:8].tolist(), strict=True))
+    said = ["None", "One", "Two", "Three"].index(re.search(r"(\w+) of the eight\s+predictions", PAGE)[1])
+    assert said == wrong
+    with Image.open(FOLDER / "digit.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), expected["pictures"][0])

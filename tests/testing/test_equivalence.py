@@ -322,5 +322,5 @@ def test_a_torch_module_names_the_first_layer_that_diverges():
 def test_a_missing_package_is_named():
     from refcoreml.testing.extras import _Extra
 
-    with pytest.raises(UsageError, match=r'needs no_such_package.*pip install "refcoreml\[testing\]"'):
-        _ = _Extra("no_such_package", "testing").anything
+    with pytest.raises(UsageError, match=r"needs no_such_package.*pip install no_such_package"):
+        _ = _Extra("no_such_package").anything
