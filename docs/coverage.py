@@ -14,18 +14,13 @@ The numbers of Apple's tests come from apple-coverage.json, ``{"<layer>": <numbe
 from __future__ import annotations
 
 import argparse
-import ast
 import enum
 import inspect
 import json
 import re
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,10 +30,9 @@ from refcoreml.neuralnetwork.registry import LAYERS
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
-from specification import FIELDS, layers, since  # noqa: E402
+from specification import FIELDS, layers, reached, since  # noqa: E402
 
 PAGE, RECORDED, APPLE = HERE / "coverage.md", HERE / "coverage.json", HERE / "apple-coverage.json"
-LAYER_MODULES = "refcoreml.neuralnetwork.layers."
 SET, ENCODINGS = ("set",), ("float32", "float16", "linear", "lookup table", "int8")
 
 INTRODUCTION = """\
@@ -72,46 +66,6 @@ HEADER = (
     "open points",
     "not reached",
 )
-
-
-def reached(layer: Any) -> list[Any]:
-    """The functions, classes and kernels that a layer uses, itself first, also those in tables and its helpers."""
-    found: list[Any] = []
-    waiting = [layer]
-    while waiting:
-        thing = waiting.pop()
-        module = getattr(thing, "__module__", None) or ""
-        if isinstance(thing, partial):
-            waiting += [thing.func, *thing.args]
-        elif isinstance(thing, (dict, list, tuple)):
-            waiting += thing.values() if isinstance(thing, dict) else thing
-        elif is_dataclass(thing) and not isinstance(thing, type):
-            waiting += vars(thing).values()
-        elif callable(thing) and not any(thing is other for other in found):
-            if isinstance(thing, np.ufunc) or module.startswith(("refcoreml.kernels.", LAYER_MODULES)):
-                found.append(thing)
-            if module.startswith(LAYER_MODULES):
-                waiting += named(thing)
-    return found
-
-
-def named(function: Any) -> Iterator[Any]:
-    """The globals that the source of a function or class uses, annotations and decorators apart."""
-    known = vars(sys.modules[function.__module__])
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    for node in ast.walk(tree):
-        for part in {"annotation", "returns", "decorator_list"} & set(node._fields):
-            setattr(node, part, [] if part == "decorator_list" else None)
-    nodes = list(ast.walk(tree))
-    local = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    local |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    local |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    for node in nodes:
-        if isinstance(node, ast.Name) and node.id not in local:
-            yield known.get(node.id)
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in local:
-            owner = known.get(node.value.id)
-            yield getattr(owner, node.attr, None) if isinstance(owner, ModuleType) else None
 
 
 def kernels(found: Iterable[Any]) -> str:

@@ -41,13 +41,17 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 
 import refcoreml.neuralnetwork.network  # noqa: F401 (fills the table of layers)
+from refcoreml import definitions, ops
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.spec import schema
 
@@ -164,6 +168,10 @@ def check_form(kind: str, layer: Layer) -> None:
             require(isinstance(clause, str) and clause.strip(), f"{label} should be text")
     chosen = sections(inspect.getdoc(LAYERS[kind].prepare) or "").get("Chosen")
     require(not chosen or any(label[0] == "U" for label in layer.clauses), "the docstring's choice has no U clause")
+
+
+#: Where layers and operations are.
+LAYER_MODULES, OPERATIONS = "refcoreml.neuralnetwork.layers.", "refcoreml.ops."
 
 
 def family_of(prepare: Any) -> str:
@@ -310,11 +318,71 @@ def page(
         lines.append(f"<sub>tests: {tests}{f'; cases: {shown}{more}' if cases else ''}</sub>")
         parts.append("  \n".join(lines))
     parts = [linked(part, kind) for part in parts]
+    functions = [inspect.getsource(function) for function in defined(LAYERS[kind].prepare)]
+    if functions:
+        source = "\n\n".join(functions).rstrip()
+        parts.append(
+            f"## Definition\n\nThe same as plain functions, from `refcoreml.definitions`:\n\n```python\n{source}\n```"
+        )
     code, prints = layer.more["example"].strip(), layer.more["prints"].strip("\n")
     parts.append(f"## Example\n\n```python\n{IMPORTS}\n{code}\n```\n\nprints\n\n```text\n{prints}\n```")
     message = schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name[kind].message_type.name
     parts.append(f"Schema: `{message}`. Code: [{layer.family}.py](../../{code_of(kind)}).")
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def defined(prepare: Any) -> list[Any]:
+    """The definitions of the operations that a layer and its helpers return."""
+    kinds = [item for item in reached(prepare) if isinstance(item, type) and issubclass(item, ops.Op)]
+    names = [name for kind in reversed(kinds) for name in re.findall(r"\bdefinitions\.(\w+)", inspect.getsource(kind))]
+    return [getattr(definitions, name) for name in dict.fromkeys(names)]
+
+
+def reached(layer: Any) -> list[Any]:
+    """The functions, operations and kernels that a layer uses, itself first, also those in tables and its helpers."""
+    found: list[Any] = []
+    waiting = [layer]
+    while waiting:
+        thing = waiting.pop()
+        module = getattr(thing, "__module__", None) or ""
+        if isinstance(thing, partial):
+            waiting += [thing.func, *thing.args]
+        elif isinstance(thing, (dict, list, tuple)):
+            waiting += thing.values() if isinstance(thing, dict) else thing
+        elif is_dataclass(thing) and not isinstance(thing, type):
+            waiting += [type(thing), *vars(thing).values()]
+        elif callable(thing) and not any(thing is other for other in found):
+            if isinstance(thing, np.ufunc) or module.startswith(("refcoreml.kernels.", LAYER_MODULES, OPERATIONS)):
+                found.append(thing)
+            if module.startswith((LAYER_MODULES, OPERATIONS)):
+                waiting += named(thing)
+                waiting += getattr(thing, "__bases__", ())
+    return found
+
+
+def named(function: Any) -> Iterator[Any]:
+    """The globals that the source of a function or class uses, annotations and decorators apart."""
+    known = vars(sys.modules[function.__module__])
+    if getattr(function, "__name__", "") == "<lambda>":  # one of a table, whose source is no statement
+        found = [known.get(name) for name in function.__code__.co_names]
+        modules = [item for item in found if isinstance(item, ModuleType)]
+        yield from found
+        yield from (getattr(module, name, None) for module in modules for name in function.__code__.co_names)
+        return
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    for node in ast.walk(tree):
+        for part in {"annotation", "returns", "decorator_list"} & set(node._fields):
+            setattr(node, part, [] if part == "decorator_list" else None)
+    nodes = list(ast.walk(tree))
+    local = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    local |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    local |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id not in local:
+            yield known.get(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in local:
+            owner = known.get(node.value.id)
+            yield getattr(owner, node.attr, None) if isinstance(owner, ModuleType) else None
 
 
 def code_of(kind: str) -> str:

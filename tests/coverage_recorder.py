@@ -13,22 +13,24 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.message import Message
 
-import refcoreml.neuralnetwork.network  # noqa: F401 (fills the table of layers)
 from refcoreml.errors import RefCoreMLError
-from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op
+from refcoreml.neuralnetwork.network import Network
+from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node
+from refcoreml.neuralnetwork.steps import Step
+from refcoreml.ops import Op
 from refcoreml.spec.weights import weight_encoding
 
 #: Tests of random networks, which reach other layers with every change: what they reach is not counted.
-RANDOM = "tests/testing/"
+RANDOM = ("tests/testing/", "tests/campaigns/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["REFCOREML_MODELS"] = os.devnull
         pytest.importorskip = lambda name, **_: pytest.skip(f"may not use {name}", allow_module_level=True)
         recorder = Recorder(path)
-        LAYERS.update({kind: recorder.watched(entry) for kind, entry in LAYERS.items()})
+        recorder.watch(pytest.MonkeyPatch())
         config.pluginmanager.register(recorder)
 
 
@@ -53,6 +55,7 @@ class Recorder:
         self.tests: Counter[str] = Counter()
         self.facts: set[tuple[str, str, str]] = set()
         self.running: set[tuple[str, str, str]] = set()
+        self.fields: dict[int, tuple[Node, list[tuple[str, str, str]]]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed and not report.nodeid.startswith(RANDOM):
@@ -60,6 +63,7 @@ class Recorder:
             self.facts |= self.running
         if report.when == "teardown":
             self.running.clear()
+            self.fields.clear()
 
     def pytest_sessionfinish(self) -> None:
         """Writes one line per layer: {"tests": count, "ranks": [...], "fields": {name: [values]}}."""
@@ -72,40 +76,48 @@ class Recorder:
             lines.append(f"{json.dumps(kind)}: {json.dumps(record)}")
         self.path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
 
+    def watch(self, patch: pytest.MonkeyPatch) -> None:
+        """Note every layer that runs in a network, alone or fused, and every branch and loop that ends."""
+        run_step = Network.run_step
+
+        def running(network: Network, step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
+            results = run_step(network, step, arguments)
+            blob = next(iter(arguments), results[0])
+            for part in step.parts or (step,):
+                self.note(part, "static" if part.node.rank5 else str(max(blob.ndim, 1)))
+                blob = results[0]
+            return results
+
+        patch.setattr(Network, "run_step", running)
+        for kind, entry in list(LAYERS.items()):
+            patch.setitem(LAYERS, kind, self.watched(entry))
+
+    def note(self, step: Step, rank: str) -> None:
+        """A layer has run on a first blob of some rank."""
+        fields = self.fields.setdefault(
+            id(step.node), (step.node, [(step.kind, *pair) for pair in values_of(step.node.params)])
+        )
+        self.running.update(fields[1], [(step.kind, "", rank)])
+
     def watched(self, entry: LayerType) -> LayerType:
-        """The entry, with every form of the Op that it prepares watched."""
+        """The entry; where it prepares a branch or a loop, its end is noted."""
 
         @wraps(entry.prepare)
         def prepare(node: Node) -> Op:
-            op, fields = entry.prepare(node), cache(lambda: [(node.kind, *pair) for pair in values_of(node.params)])
-
-            def note(rank: str = "") -> None:
-                self.running.update(fields(), [(node.kind, "", rank)])
-
-            def counted(function: Callable[..., Any], *, ranked: bool = True) -> Callable[..., Any]:
-                def call(*inputs: Any, **options: Any) -> Any:
-                    result = function(*inputs, **options)
-                    blob = inputs[0] if inputs else result
-                    note(("static" if node.rank5 else str(blob.ndim)) if ranked else "")
-                    return result
-
-                return call
+            op = entry.prepare(node)
+            if op.control is None:
+                return op
 
             def control(*surroundings: Any) -> Iterator[Any]:
-                assert op.control is not None
                 try:
                     yield from op.control(*surroundings)
                 finally:  # also after the signals with which loopBreak and loopContinue end
                     if not isinstance(sys.exc_info()[1], RefCoreMLError):
-                        note()
+                        self.running.update(
+                            [(node.kind, *pair) for pair in values_of(node.params)], [(node.kind, "", "")]
+                        )
 
-            return replace(
-                op,
-                run=op.run and counted(op.run),
-                fused=op.fused and counted(op.fused),
-                inplace=op.inplace and counted(op.inplace, ranked=False),  # gets blocks, whose rank may differ
-                control=op.control and control,
-            )
+            return replace(op, control=control)  # type: ignore[type-var]
 
         return replace(entry, prepare=prepare)
 

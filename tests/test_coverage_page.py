@@ -133,7 +133,7 @@ def test_more_than_was_recorded_is_fine_and_less_is_not(coverage: Any) -> None:
 
 def test_the_recorder_counts_what_ran(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(Path())
-    monkeypatch.setitem(LAYERS, "innerProduct", recorder.watched(LAYERS["innerProduct"]))
+    recorder.watch(monkeypatch)
     weights = np.ones((3, 2), np.float16)
     with pytest.raises(InvalidModelError):
         run_layer("innerProduct", np.ones(5), rank5=False, inputChannels=2, outputChannels=3, weights=weights)
