@@ -33,6 +33,7 @@ from refcoreml.definitions.arithmetic import (
     power,
     subtract,
 )
+from refcoreml.definitions.constant import constant
 from refcoreml.definitions.convolution import convolution, deconvolution
 from refcoreml.definitions.functions import (
     absolute,
@@ -135,6 +136,7 @@ __all__ = [
     "clamped_relu",
     "clip",
     "concat",
+    "constant",
     "convolution",
     "cos",
     "cosh",

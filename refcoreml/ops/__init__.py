@@ -39,6 +39,7 @@ from refcoreml.ops.arithmetic import (
     Subtract,
 )
 from refcoreml.ops.base import Op
+from refcoreml.ops.constant import Constant
 from refcoreml.ops.convolution import Convolution, Deconvolution
 from refcoreml.ops.functions import (
     Abs,
@@ -151,6 +152,7 @@ __all__ = [
     "ClampedReLU",
     "Clip",
     "Concat",
+    "Constant",
     "Convolution",
     "Cos",
     "Cosh",

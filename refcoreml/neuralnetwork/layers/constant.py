@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.kernels import elementwise as kernels
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.range import evenly_spaced, evenly_spaced_count
@@ -19,15 +20,13 @@ from refcoreml.neuralnetwork.registry import Node, Op, layer, same_shape
 
 
 @layer("loadConstantND", inputs=0)
-def load_constant(node: Node) -> Op:
+def load_constant(node: Node) -> ops.Op:
     """y = data.
 
     Output: ``shape``, 1 to 5 numbers of at least 1. Parameters: ``data``, as many values.
     Errors: another shape; a number of values that differs from its product. Source: ``LoadConstantNDLayerParams``.
     """
-    data = node.weights("data", static_shape(node, "shape"))
-    data.setflags(write=False)  # the network hands this very array out
-    return Op(lambda: data, lambda: data.shape)
+    return ops.Constant(node.weights("data", static_shape(node, "shape")))
 
 
 # ---- Fills ----

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.registry import Node, Op, Restricted, layer
+from refcoreml.neuralnetwork.registry import Node, Restricted, layer
 from refcoreml.ops.base import ByType, require
 from refcoreml.ops.gather import Indexing
 from refcoreml.types import Array, Shape
@@ -90,7 +90,7 @@ def _check_vectors(x1: Shape, x2: Shape) -> None:
 
 
 @layer("loadConstant", inputs=0)
-def load_constant(node: Node) -> Op:
+def load_constant(node: Node) -> ops.Op:
     """y = data.
 
     Output: [1, 1, C, H, W], in the N-D world too.
@@ -100,9 +100,7 @@ def load_constant(node: Node) -> Op:
     """
     dims = tuple(node.params.shape)
     node.require(len(dims) == 3 and min(dims) > 0, f"shape is {dims}, expected [C, H, W]")
-    data = node.weights("data", dims).reshape(1, 1, *dims)
-    data.setflags(write=False)  # the network hands this very array out
-    return Op(lambda: data, lambda: data.shape)
+    return ops.Constant(node.weights("data", dims).reshape(1, 1, *dims))
 
 
 def _sizes(node: Node, *fields: str) -> tuple[int, ...]:

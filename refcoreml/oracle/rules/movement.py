@@ -133,12 +133,16 @@ def _scattered(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     return [layer.rounding.rounded(Ball(middle, rad), 2 * indices.mid.size, size).rad]
 
 
-@bounded("exact", "getShape", "fillLike", "fillStatic", "fillDynamic", "loadConstant", "loadConstantND")
+@bounded("exact", ops.Constant)
+def _loaded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Numbers of the model."""
+    return [layer.constant("value").rad]
+
+
+@bounded("exact", "getShape", "fillLike", "fillStatic", "fillDynamic")
 def _constant(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Numbers of the model, or made of shapes."""
     kind = layer.step.kind
-    if kind.startswith("load"):
-        return [layer.run_variant("radius", lambda name, values, radius: radius)]
     if kind == "fillDynamic" and not whole(balls[0]):
         return [np.inf]
     if kind.startswith("fill"):
