@@ -88,6 +88,7 @@ from refcoreml.definitions.normalization import (
     mean_variance_normalization,
     softmax,
 )
+from refcoreml.definitions.padding import pad
 from refcoreml.definitions.pooling import pooling
 from refcoreml.definitions.recurrent import both_directions, gru, lstm, simple_recurrent
 from refcoreml.definitions.reduce import (
@@ -105,6 +106,13 @@ from refcoreml.definitions.reduce import (
     reduce_sum,
     reduce_sum_log,
     reduce_sum_square,
+from refcoreml.definitions.resize import (
+    box_corners,
+    crop_resize,
+    read_bilinear,
+    resize_bilinear,
+    sample_positions,
+    upsample_nearest,
 )
 from refcoreml.definitions.shape import (
     depth_to_space,
@@ -132,6 +140,7 @@ __all__ = [
     "average",
     "batch_normalization",
     "both_directions",
+    "box_corners",
     "ceil",
     "clamped_relu",
     "clip",
@@ -140,6 +149,7 @@ __all__ = [
     "convolution",
     "cos",
     "cosh",
+    "crop_resize",
     "cumulative_sum",
     "deconvolution",
     "depth_to_space",
@@ -187,10 +197,12 @@ __all__ = [
     "multiply",
     "nearest",
     "not_equal",
+    "pad",
     "parametric_softplus",
     "pixel_shuffle",
     "pooling",
     "power",
+    "read_bilinear",
     "reduce_l1",
     "reduce_l2",
     "reduce_log_sum",
@@ -205,8 +217,10 @@ __all__ = [
     "relu",
     "reshape",
     "reshape_sequence",
+    "resize_bilinear",
     "reverse_sequence",
     "rsqrt",
+    "sample_positions",
     "scale",
     "scaled_tanh",
     "scatter",
@@ -233,4 +247,5 @@ __all__ = [
     "thresholded_relu",
     "tile",
     "transpose",
+    "upsample_nearest",
 ]

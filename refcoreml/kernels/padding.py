@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from refcoreml.kernels._types import Array
 
-#: ((top, bottom), (left, right)) in pixels, none negative.
-Borders: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+#: (before, after), none negative, for each of the last axes.
+Edges: TypeAlias = tuple[tuple[int, int], ...]
+#: What to fill a border with.
+Mode: TypeAlias = Literal["constant", "reflect", "edge"]
 
 
-def pad(
-    x: Array, borders: Borders, mode: Literal["constant", "reflect", "edge"] = "constant", value: float = 0.0
-) -> Array:
-    """Y[..., top + i, left + j] = x[..., i, j]; what is around it depends on the mode.
+def pad(x: Array, edges: Edges, mode: Mode = "constant", value: float = 0.0) -> Array:
+    """y[..., before + i] = x[..., i] along the last axes; what is around it depends on the mode.
 
-    For one row 1 2 3 and two pixels on either side::
+    For one row 1 2 3 and two elements on either side::
 
         constant   v v 1 2 3 v v
         reflect    3 2 1 2 3 2 1    (the edge is not repeated; borders must be smaller than the axis)
         edge       1 1 1 2 3 3 3
 
     Args:
-        x: [*B, H, W] float.
-        borders: pixels to add.
+        x: [*B, *D].
+        edges: elements to add, for each axis of D.
         mode: what to fill the border with.
         value: the v of the mode ``constant``.
 
     Returns:
-        [*B, top + H + bottom, left + W + right] in the type of x, always a new array.
+        [*B, before + D + after] in the type of x, always a new array.
     """
-    widths = [(0, 0)] * (x.ndim - 2) + list(borders)
+    if not x.ndim:
+        return x.copy()
+    widths = [(0, 0)] * (x.ndim - len(edges)) + list(edges)
     if mode == "constant":
         return np.pad(x, widths, constant_values=x.dtype.type(value))
     return np.pad(x, widths, mode=mode)
 
 
-def crop(x: Array, borders: Borders) -> Array:
-    """Y = x[..., top:H - bottom, left:W - right], a view.
+def crop(x: Array, edges: Edges) -> Array:
+    """y = x[..., before:D - after] along the last axes, a view.
 
     Args:
-        x: [*B, H, W].
-        borders: pixels to remove.
+        x: [*B, *D].
+        edges: elements to remove, for each axis of D.
     """
-    (top, bottom), (left, right) = borders
-    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
-
-
-def pad_axes(x: Array, amounts: Sequence[tuple[int, int]], value: float) -> Array:
-    """Y = x with ``amounts[k] = (before, after)`` numbers ``value`` around it along axis k.
-
-    x: [*D] float. Returns [before_k + D_k + after_k] in the type of x, always a new array.
-    """
-    return np.pad(x, list(amounts), constant_values=x.dtype.type(value))
+    sizes = x.shape[x.ndim - len(edges) :]
+    kept: tuple[Any, ...] = tuple(slice(before, n - after) for n, (before, after) in zip(sizes, edges, strict=True))
+    y: Array = x[(..., *kept)]
+    return y

@@ -95,6 +95,7 @@ from refcoreml.ops.normalization import (
     MeanVarianceNormalization,
     Softmax,
 )
+from refcoreml.ops.padding import Crop, CropLike, Pad
 from refcoreml.ops.pooling import Pooling
 from refcoreml.ops.recurrent import GRU, LSTM, BidirectionalLSTM, SimpleRecurrent
 from refcoreml.ops.reduce import (
@@ -113,6 +114,7 @@ from refcoreml.ops.reduce import (
     ReduceSumLog,
     ReduceSumSquare,
 )
+from refcoreml.ops.resize import CropResize, ResizeBilinear, UpsampleBilinear, UpsampleNearest
 from refcoreml.ops.shape import (
     DepthToSpace,
     ExpandDims,
@@ -129,10 +131,6 @@ from refcoreml.ops.shape import (
 from refcoreml.ops.slices import Cut, Reverse, ReverseSequence, Slice, SliceBySize, SliceDynamic, SlidingWindows
 
 __all__ = [
-    "ELU",
-    "GELU",
-    "GRU",
-    "LSTM",
     "Abs",
     "Acos",
     "Acosh",
@@ -156,12 +154,16 @@ __all__ = [
     "Convolution",
     "Cos",
     "Cosh",
+    "Crop",
+    "CropLike",
+    "CropResize",
     "CumulativeSum",
     "Cut",
     "Deconvolution",
     "DepthToSpace",
     "Divide",
     "DotProduct",
+    "ELU",
     "Embedding",
     "Equal",
     "Erf",
@@ -172,8 +174,10 @@ __all__ = [
     "FlattenImage",
     "Floor",
     "FloorDivide",
+    "GELU",
     "GELUSigmoid",
     "GELUTanh",
+    "GRU",
     "Gather",
     "GatherAlongAxis",
     "GatherND",
@@ -184,6 +188,7 @@ __all__ = [
     "InstanceNormalization",
     "Inverse",
     "L2Normalization",
+    "LSTM",
     "LayerNormalization",
     "LeakyReLU",
     "Less",
@@ -203,6 +208,7 @@ __all__ = [
     "Multiply",
     "NotEqual",
     "Op",
+    "Pad",
     "ParametricSoftplus",
     "PixelShuffle",
     "Pooling",
@@ -222,6 +228,7 @@ __all__ = [
     "Reshape",
     "ReshapeLike",
     "ReshapeSequence",
+    "ResizeBilinear",
     "Reverse",
     "ReverseSequence",
     "Round",
@@ -255,4 +262,6 @@ __all__ = [
     "ThresholdedReLU",
     "Tile",
     "Transpose",
+    "UpsampleBilinear",
+    "UpsampleNearest",
 ]

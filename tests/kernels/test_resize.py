@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import integers
 
+from refcoreml import definitions
 from refcoreml.kernels.resize import Sampling, box_corners, crop_resize, resize_bilinear, upsample_nearest
 
 
@@ -22,22 +23,7 @@ SIZES = st.integers(1, 9)
 
 def positions(start: Fraction, stop: Fraction, count: int, sampling: Sampling) -> list[Fraction]:
     """The table of `Sampling`, in exact fractions."""
-    length, half = abs(stop - start), Fraction(1, 2)
-    result = []
-    for i in range(count):
-        if sampling is Sampling.UPSAMPLE:
-            p = i * (length + 1) / count
-        elif sampling is Sampling.ROI_ALIGN:
-            p = (i + half) * max(Fraction(1), length) / count
-        elif sampling is Sampling.HALF_PIXEL:
-            p = (i + half) * (length + 1) / count - half
-        elif count == 1:
-            p = length / 2 if sampling is Sampling.ALIGN_ENDPOINTS else Fraction(0)
-        else:
-            p = i * length / (count - 1)
-        p = min(max(p, Fraction(0)), length)
-        result.append(start + p if stop >= start else start - p)
-    return result
+    return definitions.sample_positions(start, stop, count, sampling.name)
 
 
 def read(image: np.ndarray, p: Fraction, q: Fraction) -> Fraction:
@@ -122,13 +108,10 @@ def test_torch_agrees(target, align):
     np.testing.assert_allclose(resize_bilinear(x, target, sampling), expected.numpy(), rtol=0, atol=tolerance)
 
 
-def test_nearest_equals_the_transcription():
+def test_nearest_equals_the_definition():
     x = integers((2, 3, 4, 5), seed=3).astype(np.float32)
     y = upsample_nearest(x, (3, 2))
-    expected = np.array(
-        [[[[x[n, c, i // 3, j // 2] for j in range(10)] for i in range(12)] for c in range(3)] for n in (0, 1)]
-    )
-    equal(y, expected)
+    equal(y, definitions.upsample_nearest(x, (3, 2)).astype(np.float32))
     assert not np.shares_memory(upsample_nearest(x, (1, 1)), x)
 
 

@@ -68,8 +68,8 @@ def test_what_apple_expects():
     [
         ({"paddingAmounts": amounts(1, 1, 1, 1)}, "no kind of padding"),
         ({"constant": {}, "paddingAmounts": {"borderAmounts": [{}, {}, {}]}}, "paddingAmounts has 3 entries"),
-        ({"reflection": {}, "paddingAmounts": amounts(0, 3, 0, 0)}, "reflects 3 pixels along H"),
-        ({"reflection": {}, "paddingAmounts": amounts(0, 0, 4, 0)}, "reflects 4 pixels along W"),
+        ({"reflection": {}, "paddingAmounts": amounts(0, 3, 0, 0)}, "reflects 3 elements along axis 3"),
+        ({"reflection": {}, "paddingAmounts": amounts(0, 0, 4, 0)}, "reflects 4 elements along axis 4"),
         ({"replication": {}, "paddingAmounts": amounts(2**63, 2**63, 0, 0)}, "bytes, limit"),
     ],
 )
@@ -81,7 +81,7 @@ def test_errors_of_padding(fields, message):
 
 @pytest.mark.clause("padding.C2")
 def test_padding_needs_two_axes():
-    with pytest.raises(InvalidModelError, match=r"expected an input \[\*, H, W\], came \(4,\)"):
+    with pytest.raises(InvalidModelError, match=r"expected an input \[\*, H, W\], got \(4,\)"):
         run_layer("padding", np.zeros(4), constant={}, rank5=False)
 
 
@@ -113,11 +113,11 @@ def test_crop_of_apple():
     [
         ([(1, 3, 4)], {}, "needs cropAmounts of 2 entries"),
         ([(1, 3, 4)], {"offset": [1, 1]}, "needs cropAmounts of 2 entries"),
-        ([(1, 3, 4)], {"cropAmounts": amounts(2, 1, 0, 0)}, r"crops \(2, 1\) of H"),
-        ([(1, 3, 4)], {"cropAmounts": amounts(0, 0, 2**63, 0)}, r"\(9223372036854775808, 0\) of W"),
+        ([(1, 3, 4)], {"cropAmounts": amounts(2, 1, 0, 0)}, r"crops \(\(2, 1\), \(0, 0\)\) of the last axes"),
+        ([(1, 3, 4)], {"cropAmounts": amounts(0, 0, 2**63, 0)}, r"\(9223372036854775808, 0\)\) of the last"),
         ([(3, 4)], {"cropAmounts": amounts(0, 0, 1, 0)}, r"expected an input \[\*, C, H, W\]"),
         ([(1, 3, 4), (1, 2, 2)], {}, "has 0 numbers in offset"),
-        ([(1, 3, 4), (1, 2, 2)], {"offset": [2, 0]}, r"cannot take \(2, 2\) pixels at \(2, 0\)"),
+        ([(1, 3, 4), (1, 2, 2)], {"offset": [2, 0]}, r"cannot take \(2, 2\) elements at \(2, 0\)"),
         ([(1, 3, 4), (1, 2, 2)], {"offset": [0, 2**63]}, "cannot take"),
         ([(1, 3, 4), (1, 1, 2, 2)], {"offset": [0, 0]}, "different ranks"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,6 +22,23 @@ from refcoreml.types import TensorType
 def input_error(node: Node, problem: str, remedy: str = "") -> NoReturn:
     """Raises `InputError` at this layer, for values that a model cannot be blamed for."""
     raise InputError(problem, where=node.where, remedy=remedy)
+
+
+def enum_name(node: Node, field: str, message: Any = None) -> str:
+    """Return the name of an enum's value, in the layer's message or one inside it."""
+    holder = node.params if message is None else message
+    values = holder.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
+    return str(values[getattr(holder, field)].name)  # `make_nodes` has refused numbers that the schema lacks
+
+
+def borders(node: Node, message: Any, field: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Read a ``BorderAmounts`` message: ((top, bottom), (left, right)) in pixels; zeros where it is empty."""
+    edges = message.borderAmounts
+    if not edges:
+        return (0, 0), (0, 0)
+    node.require(len(edges) == 2, f"{field} has {len(edges)} entries, expected 2, for H and W")
+    height, width = ((edge.startEdgeSize, edge.endEdgeSize) for edge in edges)
+    return height, width
 
 
 def axis_of(node: Node, rank: int, field: str = "axis") -> int:

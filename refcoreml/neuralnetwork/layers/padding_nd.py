@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import NoReturn
-
-from refcoreml.kernels import padding as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.neuralnetwork.layers._checks import check_size, input_error, integers_of
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml import ops
+from refcoreml.neuralnetwork.registry import Node, Restricted, layer
+from refcoreml.ops.base import require
+from refcoreml.types import Shape
 
 
 @layer("constantPad", inputs=(1, 2))
-def constant_pad(node: Node) -> Op:
-    """Y = x with ``value`` before and after it along each axis.
+def constant_pad(node: Node) -> ops.Op:
+    """y = x with ``value`` before and after it along each axis.
 
     Inputs: x of rank r; 2 * r amounts in place of the parameter, in any shape. Output:
     [before_k + d_k + after_k for d_k in x's shape].
@@ -26,37 +22,14 @@ def constant_pad(node: Node) -> Op:
     Source: ``ConstantPaddingLayerParams``. Chosen: fractions of an input are cut off.
     """
     params = node.params
+    value, to_size = params.value, params.padToGivenOutputSizeMode
+    if len(node.inputs) == 2:
+        return ops.Pad(None, value=value, to_size=to_size)
+    given = [int(amount) for amount in params.padAmounts]
 
-    def amounts(x: Shape, given: list[int], fail: Callable[[str], NoReturn]) -> list[tuple[int, int]]:
-        pairs = list(zip(given[::2], given[1::2], strict=True))
-        if not params.padToGivenOutputSizeMode:
-            return pairs
-        for pair in pairs:
-            if 0 not in pair:
-                fail(f"padToGivenOutputSizeMode pads before or after an axis, but the amounts {pair} ask for both")
-        return [
-            (max(before - length, 0), max(after - length, 0)) for length, (before, after) in zip(x, pairs, strict=True)
-        ]
+    def check(x: Shape) -> None:
+        problem = f"padAmounts are {given}, expected {2 * len(x)} numbers, two per axis of {x}"
+        require(len(given) == 2 * len(x), problem)
 
-    def padded(x: Shape, widths: list[tuple[int, int]]) -> Shape:
-        return tuple(before + length + after for length, (before, after) in zip(x, widths, strict=True))
-
-    def from_parameter(x: Shape) -> list[tuple[int, int]]:
-        given = [int(amount) for amount in params.padAmounts]
-        node.require(
-            len(given) == 2 * len(x), f"padAmounts are {given}, expected {2 * len(x)} numbers, two per axis of {x}"
-        )
-        return amounts(x, given, node.invalid)
-
-    def run(x: Array, *inputs: Array) -> Array:
-        if not inputs:
-            return kernels.pad_axes(x, from_parameter(x.shape), params.value)
-        given = integers_of(node, 1, inputs[0], 2 * x.ndim)
-        if min(given) < 0:
-            input_error(node, f"input {node.inputs[1]!r} holds the amounts {given}, expected none below 0")
-        widths = amounts(x.shape, given, partial(input_error, node))
-        check_size(node, padded(x.shape, widths))
-        return kernels.pad_axes(x, widths, params.value)
-
-    static = None if len(node.inputs) == 2 else lambda x: padded(x, from_parameter(x))
-    return Op(run, static, fresh=True)
+    pairs = tuple(zip(given[::2], given[1::2], strict=False))
+    return Restricted(ops.Pad(pairs, value=value, to_size=to_size), check)

@@ -1,16 +1,14 @@
-"""Resizing layers: adapters over `refcoreml.kernels.resize`."""
+"""Resizing layers."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from refcoreml.errors import InputError
-from refcoreml.kernels import resize as kernels
-from refcoreml.kernels._types import Array, Shape
+from refcoreml import ops
 from refcoreml.kernels.resize import Sampling
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.neuralnetwork.layers._checks import enum_name, of_images
+from refcoreml.neuralnetwork.registry import Adapted, Node, layer
+from refcoreml.ops.base import Results, Types, require
 from refcoreml.spec import schema
+from refcoreml.types import Array, TensorType
 
 _METHODS = {
     schema.SamplingMode.STRICT_ALIGN_ENDPOINTS_MODE: Sampling.STRICT_ALIGN_ENDPOINTS,
@@ -43,8 +41,8 @@ def _target_size(node: Node) -> tuple[int, int]:
 
 
 @layer("upsample")
-def upsample(node: Node) -> Op:
-    """Y[i, j] = x read at (i, j) divided by the scaling factors: the nearest pixel before it, or bilinearly.
+def upsample(node: Node) -> ops.Op:
+    """y[i, j] = x read at (i, j) divided by the scaling factors: the nearest pixel before it, or bilinearly.
 
     Input: x [*, H, W], rank 3 or more. Output: [*, H', W'] = [*, H * a, W * b] with ``scalingFactor`` (a, b), or
     [*, floor(H * a), floor(W * b)] with ``fractionalScalingFactor``; default (1, 1), and 0 is 1 in the first.
@@ -84,28 +82,15 @@ def upsample(node: Node) -> Op:
         all(0 < factor < 2**31 for factor in fractional),
         f"fractionalScalingFactor is {fractional}, expected positive numbers below 2**31",
     )
-    if not fractional:
-        factors = factors[0] or 1, factors[1] or 1
-
-    def size(x: Shape) -> tuple[int, int]:
-        height, width = (
-            int(np.float32(pixels) * np.float32(factor)) if fractional else pixels * int(factor)
-            for pixels, factor in zip(x[-2:], factors, strict=True)
-        )
-        return height, width
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
-        return *x[:-2], *size(x)
-
-    if nearest:
-        return Op(lambda x: kernels.upsample_nearest(x, factors), shape, fresh=True)
-    return Op(lambda x: kernels.resize_bilinear(x, size(x.shape), sampling), shape, fresh=True)
+    if fractional:
+        return of_images(ops.UpsampleBilinear((fractional[0], fractional[1]), sampling))
+    scale = int(factors[0]) or 1, int(factors[1]) or 1
+    return of_images(ops.UpsampleNearest(scale) if nearest else ops.UpsampleBilinear(scale, sampling))
 
 
 @layer("resizeBilinear")
-def resize_bilinear(node: Node) -> Op:
-    """Y[i, j] = x read bilinearly at the positions that `refcoreml.kernels.resize.Sampling` gives, H x W pixels in all.
+def resize_bilinear(node: Node) -> ops.Op:
+    """y[i, j] = x read bilinearly at the positions that `refcoreml.kernels.resize.Sampling` gives, H x W pixels in all.
 
     Input: x [*, H, W], rank 3 or more. Output: [*, H', W'] with ``targetSize`` (H', W'), default (1, 1), 0 is 1.
     Fields: ``mode``: STRICT_ALIGN_ENDPOINTS_MODE (TensorFlow 1 with align_corners), ALIGN_ENDPOINTS_MODE,
@@ -113,19 +98,12 @@ def resize_bilinear(node: Node) -> Op:
     Errors: a number of sizes other than 0 and 2; an unknown mode.
     Source: ``ResizeBilinearLayerParams``.
     """
-    size = _target_size(node)
-    sampling = _sampling(node)
-
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) >= 3, f"expected an input [*, C, H, W], came {x}")
-        return *x[:-2], *size
-
-    return Op(lambda x: kernels.resize_bilinear(x, size, sampling), shape, fresh=True)
+    return of_images(ops.ResizeBilinear(_target_size(node), _sampling(node)))
 
 
 @layer("cropResize", inputs=2)
-def crop_resize(node: Node) -> Op:
-    """Y[n] = box n of the image, read bilinearly at H' x W' positions.
+def crop_resize(node: Node) -> ops.Op:
+    """y[n] = box n of the image, read bilinearly at H' x W' positions.
 
     Inputs: x [1, B, C, H, W]; boxes [N, 1, 4, 1, 1], each taken out of all B images, or [N, 1, 5, 1, 1], whose first
     number says which image, 0 to B - 1.
@@ -143,35 +121,31 @@ def crop_resize(node: Node) -> Op:
     Source: ``CropResizeLayerParams``.
     """
     params = node.params
-    size = _target_size(node)
-    sampling = _sampling(node)
     centers, width_first = _COORDINATES[params.boxIndicesMode.boxMode]
-    scale = params.spatialScale or 1.0
-
-    def shape(x: Shape, boxes: Shape) -> Shape:
-        node.require(len(x) == 5 and x[0] == 1, f"expected images [1, B, C, H, W], came {x}")
-        node.require(
-            len(boxes) == 5 and boxes[1:] in ((1, 4, 1, 1), (1, 5, 1, 1)),
-            f"expected boxes [N, 1, 4, 1, 1] or [N, 1, 5, 1, 1], came {boxes}",
+    return _CropResize(
+        ops.CropResize(
+            _target_size(node),
+            _sampling(node),
+            centers,
+            width_first,
+            params.normalizedCoordinates,
+            params.spatialScale or 1.0,
         )
-        return boxes[0], x[1] if boxes[2] == 4 else 1, x[2], *size
+    )
 
-    def run(x: Array, boxes: Array) -> Array:
-        x, boxes = x[0], boxes.reshape(len(boxes), -1)
-        images = None
-        if boxes.shape[1] == 5:
-            numbers, boxes = boxes[:, 0], boxes[:, 1:]
-            wrong = ~np.isin(numbers, np.arange(len(x)))
-            if wrong.any():
-                raise InputError(
-                    f"box {wrong.argmax()} is to be taken out of image {numbers[wrong][0]}, expected 0 to {len(x) - 1}",
-                    where=node.where,
-                )
-            images = numbers.astype(np.int64)
-        corners = scale * kernels.box_corners(boxes, centers=centers, width_first=width_first)
-        if params.normalizedCoordinates:
-            height, width = x.shape[-2:]
-            corners *= (height - 1, width - 1, height - 1, width - 1)
-        return kernels.crop_resize(x, corners, size, sampling, images)
 
-    return Op(run, shape, fresh=True)
+class _CropResize(Adapted):
+    """Takes images [1, B, C, H, W] and boxes [N, 1, 4 or 5, 1, 1]."""
+
+    def infer(self, *inputs: TensorType) -> Types | None:
+        x, boxes = inputs
+        require(x.rank == 5 and x.shape[0] == 1, f"expected images [1, B, C, H, W], got {x.shape}")
+        require(
+            boxes.rank == 5 and boxes.shape[1:] in ((1, 4, 1, 1), (1, 5, 1, 1)),
+            f"expected boxes [N, 1, 4, 1, 1] or [N, 1, 5, 1, 1], got {boxes.shape}",
+        )
+        return self.op.infer(x.with_shape(x.shape[1:]), boxes.with_shape((boxes.shape[0], boxes.shape[2])))
+
+    def run(self, *inputs: Array) -> Results:
+        x, boxes = inputs
+        return self.op.run(x[0], boxes.reshape(len(boxes), -1))

@@ -61,7 +61,7 @@ def enum_name(layer: Layer, name: str) -> str:
     *(ops.Flatten2D, ops.FlattenImage, ops.ReshapeSequence, ops.ExpandDims, ops.Squeeze, ops.Transpose),
     *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
     *(ops.Concat, ops.Stack, ops.Split, ops.Slice, ops.SlidingWindows, ops.Reverse),
-    *("crop", "copy", "broadcastToStatic", "matrixBandPart", "lowerTriangular", "upperTriangular"),
+    *(ops.Crop, ops.CropLike, "copy", "broadcastToStatic", "matrixBandPart", "lowerTriangular", "upperTriangular"),
     *(ops.ReduceMax, ops.ReduceMin, ops.Maximum, ops.Minimum),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
@@ -101,12 +101,13 @@ def whole(ball: Ball) -> bool:
     return bool((np.trunc(ball.mid - ball.rad) == np.trunc(ball.mid + ball.rad)).all())
 
 
-@bounded("exact", "constantPad", "padding")
+@bounded("exact", ops.Pad)
 def _padded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Values moved about, and a number put around them."""
     if len(balls) > 1 and not whole(balls[1]):
         return [np.inf]
-    value = layer.params.value if layer.step.kind == "constantPad" else layer.params.constant.value
+    assert isinstance(layer.op, ops.Pad)
+    value = layer.op.value
     return [at_ends(layer, balls, 1)[0] + np.where(results[0] == value, layer.stored(value).rad, 0.0)]
 
 

@@ -175,31 +175,30 @@ class _Overlap:
 _POSITION = 4
 
 
-@bounded("dot", "upsample", "resizeBilinear", "cropResize")
+@bounded("dot", ops.UpsampleNearest, ops.UpsampleBilinear, ops.ResizeBilinear, ops.CropResize)
 def _resized(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Interpolation rises in all pixels. Of each of the two axes: y = a + w (b - a) has three roundings.
 
     The weight w is the fraction of a position p, which is off by `_POSITION` roundings of a number up to the length of
     the axis; since the interpolant is continuous, this moves y by no more than the steepest slope between neighbours.
     """
-    x, r = balls[0], layer.rounding
+    op, x, r = layer.op, balls[0], layer.rounding
     rad = at_ends(layer, balls, 1)[0]
-    if layer.step.kind == "upsample" and layer.params.mode == layer.params.NN:
+    if isinstance(op, ops.UpsampleNearest):
         return [rad]
     shift = [_POSITION * r.unit * length for length in x.mid.shape[-2:]]
-    if layer.step.kind == "cropResize":
+    if isinstance(op, ops.CropResize):
         boxes = balls[1]
         if boxes.mid.shape[2] == 5 and not whole(boxes.map(lambda v: v[:, :, :1])):
             return [np.inf]
         if not np.isfinite(boxes.mid).all():
             return [np.inf]
-        factors = [float(length - 1) if layer.params.normalizedCoordinates else 1.0 for length in x.mid.shape[-2:]]
-        scale = layer.params.spatialScale or 1.0
+        factors = [float(length - 1) if op.normalized else 1.0 for length in x.mid.shape[-2:]]
         corners = boxes.map(lambda v: v[:, :, -4:])
-        reach = 2 * float(corners.rad.max() + _POSITION * r.unit * corners.size.max()) * abs(scale)
+        reach = 2 * float(corners.rad.max() + _POSITION * r.unit * corners.size.max()) * abs(op.scale)
         shift = [s + reach * f for s, f in zip(shift, factors, strict=True)]
     axes = tuple(range(x.mid.ndim - 2, x.mid.ndim))
-    if layer.step.kind == "cropResize":
+    if isinstance(op, ops.CropResize):
         axes = tuple(range(x.mid.ndim))
     size = x.size.max(axis=axes, keepdims=True)
     steepest = 0.0
