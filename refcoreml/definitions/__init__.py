@@ -106,6 +106,7 @@ from refcoreml.definitions.reduce import (
     reduce_sum,
     reduce_sum_log,
     reduce_sum_square,
+)
 from refcoreml.definitions.resize import (
     box_corners,
     crop_resize,

@@ -131,6 +131,10 @@ from refcoreml.ops.shape import (
 from refcoreml.ops.slices import Cut, Reverse, ReverseSequence, Slice, SliceBySize, SliceDynamic, SlidingWindows
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "GRU",
+    "LSTM",
     "Abs",
     "Acos",
     "Acosh",
@@ -163,7 +167,6 @@ __all__ = [
     "DepthToSpace",
     "Divide",
     "DotProduct",
-    "ELU",
     "Embedding",
     "Equal",
     "Erf",
@@ -174,10 +177,8 @@ __all__ = [
     "FlattenImage",
     "Floor",
     "FloorDivide",
-    "GELU",
     "GELUSigmoid",
     "GELUTanh",
-    "GRU",
     "Gather",
     "GatherAlongAxis",
     "GatherND",
@@ -188,7 +189,6 @@ __all__ = [
     "InstanceNormalization",
     "Inverse",
     "L2Normalization",
-    "LSTM",
     "LayerNormalization",
     "LeakyReLU",
     "Less",
