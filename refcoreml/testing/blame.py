@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.model import Model, load
+from refcoreml.model import Model
 from refcoreml.neuralnetwork.network import Step
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
@@ -242,6 +242,6 @@ def _explains(
     network = getattr(spec, str(spec.WhichOneof("Type")))
     if not any([mend(layer) for layer in all_layers(network) if layer.name in names]):
         return False
-    search = _search(load(spec, precision="float64"), inputs, recorded, constants)
+    search = _search(model.with_spec(spec), inputs, recorded, constants)
     again = {layer.bound.layer for layer in search.stretch()}
     return not again & names
