@@ -79,6 +79,7 @@ from refcoreml.definitions.logic import (
     logical_xor,
     not_equal,
 )
+from refcoreml.definitions.mask import band, non_zero, one_hot, select
 from refcoreml.definitions.normalization import (
     batch_normalization,
     instance_normalization,
@@ -125,6 +126,7 @@ from refcoreml.definitions.shape import (
     transpose,
 )
 from refcoreml.definitions.slices import reverse_sequence, sliding_windows, strided_slice
+from refcoreml.definitions.sort import arg_sort, top_k
 
 __all__ = [
     "absolute",
@@ -134,11 +136,13 @@ __all__ = [
     "affine",
     "arg_max",
     "arg_min",
+    "arg_sort",
     "asin",
     "asinh",
     "atan",
     "atanh",
     "average",
+    "band",
     "batch_normalization",
     "both_directions",
     "box_corners",
@@ -197,7 +201,9 @@ __all__ = [
     "modulo",
     "multiply",
     "nearest",
+    "non_zero",
     "not_equal",
+    "one_hot",
     "pad",
     "parametric_softplus",
     "pixel_shuffle",
@@ -227,6 +233,7 @@ __all__ = [
     "scatter",
     "scatter_along_axis",
     "scatter_nd",
+    "select",
     "sigmoid",
     "sign",
     "simple_recurrent",
@@ -247,6 +254,7 @@ __all__ = [
     "threshold",
     "thresholded_relu",
     "tile",
+    "top_k",
     "transpose",
     "upsample_nearest",
 ]

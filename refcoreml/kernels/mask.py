@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,11 +38,12 @@ def band(x: Array, lowest: int | None, highest: int | None) -> Array:
     return np.where(keep, x, x.dtype.type(0))
 
 
-def one_hot(x: Array, depth: int, axis: int, *, on: float, off: float) -> Array:
+def one_hot(x: Array, depth: int, axis: int, *, on: float, off: float, dtype: np.dtype[Any] | None = None) -> Array:
     """y[a..., d, b...] = on if x[a..., b...], truncated toward zero, is d, else off; off throughout for NaN.
 
-    x: [*A, *B], A of rank axis. Returns [*A, depth, *B].
+    x: [*A, *B], A of rank axis. Returns [*A, depth, *B], in the type of x if none is given.
     """
     places = np.arange(depth, dtype=x.dtype).reshape(-1, *(1,) * (x.ndim - axis))
     hit = np.expand_dims(np.trunc(x), axis) == places
-    return np.where(hit, x.dtype.type(on), x.dtype.type(off))
+    number = (dtype or x.dtype).type
+    return np.where(hit, number(on), number(off))

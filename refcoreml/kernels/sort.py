@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 
 def argsort(x: Array, axis: int, *, descending: bool = False) -> NDArray[np.intp]:
@@ -13,7 +13,9 @@ def argsort(x: Array, axis: int, *, descending: bool = False) -> NDArray[np.intp
 
     x: [*D]. Returns [*D].
     """
-    return np.argsort(-x if descending else x, axis=axis, kind="stable")
+    if descending:  # -x of integers may overflow
+        x = -x if x.dtype.kind == "f" else ~x
+    return np.argsort(x, axis=axis, kind="stable")
 
 
 def top_k(x: Array, k: int, axis: int, *, smallest: bool = False) -> tuple[Array, NDArray[np.intp]]:

@@ -86,6 +86,7 @@ from refcoreml.ops.logic import (
     LogicalXor,
     NotEqual,
 )
+from refcoreml.ops.mask import Band, NonZero, OneHot, Select
 from refcoreml.ops.normalization import (
     BatchNormalization,
     InstanceNormalization,
@@ -129,6 +130,7 @@ from refcoreml.ops.shape import (
     Transpose,
 )
 from refcoreml.ops.slices import Cut, Reverse, ReverseSequence, Slice, SliceBySize, SliceDynamic, SlidingWindows
+from refcoreml.ops.sort import ArgSort, TopK
 
 __all__ = [
     "ELU",
@@ -142,11 +144,13 @@ __all__ = [
     "Affine",
     "ArgMax",
     "ArgMin",
+    "ArgSort",
     "Asin",
     "Asinh",
     "Atan",
     "Atanh",
     "Average",
+    "Band",
     "BatchNormalization",
     "BidirectionalLSTM",
     "Ceil",
@@ -206,7 +210,9 @@ __all__ = [
     "Minimum",
     "Modulo",
     "Multiply",
+    "NonZero",
     "NotEqual",
+    "OneHot",
     "Op",
     "Pad",
     "ParametricSoftplus",
@@ -238,6 +244,7 @@ __all__ = [
     "Scatter",
     "ScatterAlongAxis",
     "ScatterND",
+    "Select",
     "Sigmoid",
     "Sign",
     "SimpleRecurrent",
@@ -261,6 +268,7 @@ __all__ = [
     "Threshold",
     "ThresholdedReLU",
     "Tile",
+    "TopK",
     "Transpose",
     "UpsampleBilinear",
     "UpsampleNearest",

@@ -352,9 +352,14 @@ def axes_in(axes: Sequence[int], rank: int, name: str = "axes") -> Shape:
     return tuple(found)
 
 
+def most_places(numbers: np.dtype[Any]) -> int:
+    """Return how many places numbers of a type can name."""
+    return longest_axis(numbers) if numbers.kind == "f" else int(np.iinfo(numbers).max)
+
+
 def check_places(numbers: np.dtype[Any], *lengths: int) -> None:
     """Refuse axes so long that numbers of a type cannot name every place."""
-    longest = longest_axis(numbers) if numbers.kind == "f" else np.iinfo(numbers).max
+    longest = most_places(numbers)
     for length in lengths:
         require(
             length <= longest,

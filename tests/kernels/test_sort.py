@@ -21,6 +21,15 @@ def test_argsort_is_stable(values, descending, dtype):
     assert kernels.argsort(np.array(values, dtype), 0, descending=descending).tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.bool_])
+def test_order_of_integers_at_the_ends_of_their_type(dtype):
+    ends = [False, True] if dtype is np.bool_ else [np.iinfo(dtype).min, 0, np.iinfo(dtype).max]
+    x = np.array([*ends, *ends], dtype)
+    for descending in (False, True):
+        expected = sorted(range(len(x)), key=lambda place: -int(x[place]) if descending else int(x[place]))
+        assert kernels.argsort(x, 0, descending=descending).tolist() == expected
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("descending", [False, True])
 def test_argsort_sorts_lines(axis, descending):

@@ -1,22 +1,38 @@
-"""Layers that choose elements by a condition or by their place: adapters over `refcoreml.kernels.mask`.
+"""Layers that choose elements by a condition or by their place.
 
 A condition holds where a number is not 0; NaN is not 0.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from refcoreml.kernels import mask as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.gather import longest_axis
-from refcoreml.neuralnetwork.layers._checks import check_size, input_error, integers_of, result_shape
-from refcoreml.neuralnetwork.layers.gather import check_addressable
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml import ops
+from refcoreml.neuralnetwork.registry import Adapted, Node, layer
+from refcoreml.ops.base import Results, bad_input
+from refcoreml.types import Array
+
+
+@dataclass(frozen=True)
+class _NotEmpty(Adapted):
+    """An operation whose result may be empty, as no blob may."""
+
+    def run(self, *inputs: Array) -> Results:
+        """The result, if there is one."""
+        (x,) = inputs
+        y = self.op.run(x)
+        if not np.size(y):
+            bad_input(
+                f"all {x.size} elements of its input are 0, so that the output would be empty",
+                "Core ML has no empty blobs; make sure that one element is not 0",
+            )
+        return y
 
 
 @layer("whereNonZero")
-def where_non_zero(node: Node) -> Op:
+def where_non_zero(node: Node) -> ops.Op:
     """y = the indices of the elements of x that are not 0, a row each, in row-major order.
 
     Input: x of rank r. Output: [n, r], n the number of such elements.
@@ -24,49 +40,22 @@ def where_non_zero(node: Node) -> Op:
     would not be exact.
     Source: ``WhereNonZeroLayerParams`` (no fields). Its example misprints the shape of the output.
     """
-
-    def run(x: Array) -> Array:
-        check_addressable(node, *x.shape)
-        indices = kernels.non_zero(x)
-        if not len(indices):
-            input_error(
-                node,
-                f"all {x.size} elements of {node.inputs[0]!r} are 0, so that the output would be empty",
-                "Core ML has no empty blobs; make sure that one element is not 0",
-            )
-        return indices.astype(x.dtype)
-
-    return Op(run, None, fresh=True)
+    return _NotEmpty(ops.NonZero())
 
 
 @layer("whereBroadcastable", inputs=3)
-def where_broadcastable(node: Node) -> Op:
+def where_broadcastable(node: Node) -> ops.Op:
     """y = a where condition is not 0, else b.
 
     Inputs: condition, a, b, of shapes that broadcast as in NumPy. Output: their common shape.
     Errors: shapes that do not broadcast.
     Source: ``WhereBroadcastableLayerParams`` (no fields).
     """
-
-    def shape(condition: Shape, a: Shape, b: Shape) -> Shape:
-        try:
-            return result_shape(node, np.broadcast_shapes(condition, a, b))
-        except ValueError:
-            node.invalid(f"the shapes {condition}, {a} and {b} of its inputs do not broadcast")
-
-    return Op(kernels.select, shape, fresh=True)
-
-
-def _band(node: Node, lowest: int | None, highest: int | None) -> Op:
-    def shape(x: Shape) -> Shape:
-        node.require(len(x) >= 2, f"takes blobs of rank 2 or more, got {x}")
-        return x
-
-    return Op(lambda x: kernels.band(x, lowest, highest), shape, fresh=True)
+    return ops.Select()
 
 
 @layer("matrixBandPart")
-def matrix_band_part(node: Node) -> Op:
+def matrix_band_part(node: Node) -> ops.Op:
     """y = x where row - column <= numLower and column - row <= numUpper, else 0, in each matrix of the last two axes.
 
     Input: x [*A, R, C]. Output: the shape of x.
@@ -76,11 +65,11 @@ def matrix_band_part(node: Node) -> Op:
     Chosen: 0 also where x is NaN or infinite, though the original comment multiplies.
     """
     lower, upper = int(node.params.numLower), int(node.params.numUpper)
-    return _band(node, None if lower < 0 else -lower, None if upper < 0 else upper)
+    return ops.Band(None if lower < 0 else -lower, None if upper < 0 else upper)
 
 
 @layer("lowerTriangular")
-def lower_triangular(node: Node) -> Op:
+def lower_triangular(node: Node) -> ops.Op:
     """y = x where column - row <= k, else 0, in each matrix of the last two axes, as numpy.tril.
 
     Input: x [*A, R, C]. Output: the shape of x.
@@ -88,11 +77,11 @@ def lower_triangular(node: Node) -> Op:
     Errors: an input of rank 1.
     Source: ``LowerTriangularLayerParams``.
     """
-    return _band(node, None, int(node.params.k))
+    return ops.Band(None, int(node.params.k))
 
 
 @layer("upperTriangular")
-def upper_triangular(node: Node) -> Op:
+def upper_triangular(node: Node) -> ops.Op:
     """y = x where column - row >= k, else 0, in each matrix of the last two axes, as numpy.triu.
 
     Input: x [*A, R, C]. Output: the shape of x.
@@ -100,11 +89,11 @@ def upper_triangular(node: Node) -> Op:
     Errors: an input of rank 1.
     Source: ``UpperTriangularLayerParams``.
     """
-    return _band(node, int(node.params.k), None)
+    return ops.Band(int(node.params.k), None)
 
 
 @layer("oneHot", inputs=(1, 2))
-def one_hot(node: Node) -> Op:
+def one_hot(node: Node) -> ops.Op:
     """y[a..., d, b...] = onValue if x[a..., b...] is d, else offValue.
 
     Inputs: x [*A, *B], rank 1 to 4; depth, one element, in place of the parameter. Output: [*A, depth, *B], depth at
@@ -119,24 +108,6 @@ def one_hot(node: Node) -> Op:
     """
     params = node.params
 
-    def result(x: Shape, depth: int) -> tuple[int, Shape]:
-        rank, axis = len(x) + 1, int(params.axis)
-        node.require(-rank <= axis < rank, f"axis is {axis}, expected {-rank} to {rank - 1} for x {x}")
-        check_addressable(node, depth)
-        axis %= rank
-        return axis, result_shape(node, (*x[:axis], depth, *x[axis:]))
-
-    def shape(x: Shape) -> Shape:
-        node.require(params.oneHotVectorSize >= 1, "oneHotVectorSize is 0, expected 1 or more, or a second input")
-        return result(x, int(params.oneHotVectorSize))[1]
-
-    def run(x: Array, *depths: Array) -> Array:
-        depth = integers_of(node, 1, depths[0], 1)[0] if depths else int(params.oneHotVectorSize)
-        deepest = longest_axis(node.dtype)
-        if depths and not 1 <= depth <= deepest:
-            input_error(node, f"input {node.inputs[1]!r} gives the depth {depth}, expected 1 to {deepest}")
-        axis, y = result(x.shape, depth)
-        check_size(node, y)
-        return kernels.one_hot(x, depth, axis, on=params.onValue, off=params.offValue)
-
-    return Op(run, None if len(node.inputs) == 2 else shape, fresh=True)
+    depth = None if len(node.inputs) == 2 else int(params.oneHotVectorSize)
+    node.require(depth != 0, "oneHotVectorSize is 0, expected 1 or more, or a second input")
+    return ops.OneHot(depth, int(params.axis), params.onValue, params.offValue)

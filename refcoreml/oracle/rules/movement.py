@@ -61,7 +61,7 @@ def enum_name(layer: Layer, name: str) -> str:
     *(ops.Flatten2D, ops.FlattenImage, ops.ReshapeSequence, ops.ExpandDims, ops.Squeeze, ops.Transpose),
     *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
     *(ops.Concat, ops.Stack, ops.Split, ops.Slice, ops.SlidingWindows, ops.Reverse),
-    *(ops.Crop, ops.CropLike, "copy", "broadcastToStatic", "matrixBandPart", "lowerTriangular", "upperTriangular"),
+    *(ops.Crop, ops.CropLike, "copy", "broadcastToStatic", ops.Band),
     *(ops.ReduceMax, ops.ReduceMin, ops.Maximum, ops.Minimum),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
@@ -184,20 +184,21 @@ def _logical(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequenc
     return [np.where(certain, 0.0, 1.0)]
 
 
-@bounded("exact", "whereNonZero")
+@bounded("exact", ops.NonZero)
 def _where_non_zero(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     return [layer.keep(Ball.exact(results[0])).rad if certainly(balls[0]).all() else np.inf]
 
 
-@bounded("exact", "oneHot")
+@bounded("exact", ops.OneHot)
 def _one_hot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     if not all(map(whole, balls)):
         return [np.inf]
-    on, off = layer.params.onValue, layer.params.offValue
+    assert isinstance(layer.op, ops.OneHot)
+    on, off = layer.op.on, layer.op.off
     return [np.where(results[0] == on, layer.stored(on).rad, layer.stored(off).rad)]
 
 
-@bounded("exact", "whereBroadcastable")
+@bounded("exact", ops.Select)
 def _where(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     condition, a, b = balls
     chosen = np.where(condition.mid != 0, a.rad, b.rad)

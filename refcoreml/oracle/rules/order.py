@@ -45,18 +45,19 @@ def _borders(values: Doubles, x: Ball, order: NDArray[np.intp], axis: int) -> ND
     return np.asarray(np.take(low, range(1, count), axis) > np.take(high, range(count - 1), axis))
 
 
-@bounded("either", "argSort", "topK")
+@bounded("either", ops.ArgSort, ops.TopK)
 def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """In the order, runs of values whose intervals touch may come in any order; equal values, too.
 
     A place is then off by no more than the distance to the farthest place in its run, and a value by no more than the
     greatest radius there.
     """
-    x, params = balls[0], layer.params
+    x, op = balls[0], layer.op
+    assert isinstance(op, ops.ArgSort | ops.TopK)
     if len(balls) > 1 and not whole(balls[1]):
         return [np.inf] * len(results)
-    axis = params.axis % x.mid.ndim
-    falling = params.descending if layer.step.kind == "argSort" else not params.useBottomK
+    axis = op.axis % x.mid.ndim
+    falling = op.descending if isinstance(op, ops.ArgSort) else not op.smallest
     rows = Ball(*(np.moveaxis(part, axis, -1) for part in (-x.mid if falling else x.mid, x.rad)))
     order = np.argsort(rows.mid, -1, kind="stable")
     starts = np.ones(order.shape, bool)
@@ -71,7 +72,7 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     off, moved = (np.where(np.isnan(rows.mid).any(-1, keepdims=True), np.inf, part) for part in (off, moved))
     count = results[0].shape[axis]
     found = [np.moveaxis(part[..., :count], -1, axis).astype(np.float64) for part in (moved, off)]
-    return found[1:] if layer.step.kind == "argSort" else found
+    return found[1:] if isinstance(op, ops.ArgSort) else found
 
 
 @bounded("either", "NonMaximumSuppression")
