@@ -47,7 +47,7 @@ class Sampling(enum.Enum):
 
 
 def upsample_nearest(x: Array, factors: tuple[int, int]) -> Array:
-    """Y[..., i, j] = x[..., floor(i / vertical), floor(j / horizontal)].
+    """y[..., i, j] = x[..., floor(i / vertical), floor(j / horizontal)].
 
     Args:
         x: [*B, H, W].
@@ -64,7 +64,7 @@ def upsample_nearest(x: Array, factors: tuple[int, int]) -> Array:
 
 
 def resize_bilinear(x: Array, size: tuple[int, int], sampling: Sampling) -> Array:
-    """Y[..., i, j] = x read bilinearly at (p[i], q[j]); p and q follow from ``sampling`` with L = H - 1 and W - 1.
+    """y[..., i, j] = x read bilinearly at (p[i], q[j]); p and q follow from ``sampling`` with L = H - 1 and W - 1.
 
     Args:
         x: [*B, H, W] float.
@@ -108,7 +108,7 @@ def crop_resize(
     sampling: Sampling,
     images: NDArray[np.int64] | None = None,
 ) -> Array:
-    """Y[n, b, :, i, j] = x[b] read bilinearly at p[i] rows and q[j] columns from the top left corner of box n.
+    """y[n, b, :, i, j] = x[b] read bilinearly at p[i] rows and q[j] columns from the top left corner of box n.
 
     Both corners belong to a box: its L are bottom - top and right - left. A box that ends before it begins is read
     backwards, from its first corner towards its second. Positions outside of the image are moved to its edge.
@@ -175,7 +175,7 @@ def _neighbours(numerator: NDArray[Any], denominator: int, last: int) -> tuple[N
 
 
 def _interpolate(x: Array, following: Array, weight: NDArray[np.float64]) -> Array:
-    """X + weight * (following - x), exactly x where the weight is 0; x and ``following`` are overwritten."""
+    """x + weight * (following - x), exactly x where the weight is 0; x and ``following`` are overwritten."""
     with np.errstate(invalid="ignore"):
         following -= x
         following *= weight.astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Moving numbers without changing them: blocks of pixels, channel orders, sequences."""
+"""Moving numbers without changing them: blocks of pixels, channel orders, tiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from refcoreml.kernels._types import Array, Shape
 
 
 def space_to_depth(x: Array, block: int) -> Array:
-    """Y[(i * block + j) * C + c, h, w] = x[c, h * block + i, w * block + j], 0 <= i, j < block.
+    """y[(i * block + j) * C + c, h, w] = x[c, h * block + i, w * block + j], 0 <= i, j < block.
 
     x: [*B, C, H, W], H and W multiples of block. Returns [*B, C * block**2, H / block, W / block].
     """
@@ -32,7 +32,7 @@ def depth_to_space(x: Array, block: int) -> Array:
 
 
 def pixel_shuffle(x: Array, block: int) -> Array:
-    """Y[c, h * block + i, w * block + j] = x[c * block**2 + i * block + j, h, w].
+    """y[c, h * block + i, w * block + j] = x[c * block**2 + i * block + j, h, w].
 
     x: [*B, C, H, W], C' = C / block**2 a whole number. Returns [*B, C', H * block, W * block].
     """
@@ -70,15 +70,8 @@ def reshape(x: Array, target: Shape, *, channel_last: bool = False) -> Array:
     return np.moveaxis(x, -1, -3).swapaxes(0, 1)
 
 
-def repeat_sequence(x: Array, repetitions: int) -> Array:
-    """The whole of x again and again along axis 0: [Seq, *D] -> [repetitions * Seq, *D], always a new array."""
-    y = np.empty((repetitions, *x.shape), x.dtype)
-    y[...] = x
-    return y.reshape(-1, *x.shape[1:])
-
-
 def tile(x: Array, repetitions: Shape) -> Array:
-    """Y[i_0, i_1, ...] = x[i_0 mod n_0, i_1 mod n_1, ...]: x again and again along each axis.
+    """y[i_0, i_1, ...] = x[i_0 mod n_0, i_1 mod n_1, ...]: x again and again along each axis.
 
     x: [n_0, n_1, ...]; repetitions: one number per axis. Returns [r_0 * n_0, r_1 * n_1, ...], always a new array.
     """
@@ -88,7 +81,7 @@ def tile(x: Array, repetitions: Shape) -> Array:
 
 
 def interleave(xs: Sequence[Array], axis: int) -> Array:
-    """Y[..., i * n + k, ...] = xs[k][..., i, ...], n the number of arrays: one slice of each in turn.
+    """y[..., i * n + k, ...] = xs[k][..., i, ...], n the number of arrays: one slice of each in turn.
 
     xs: arrays of equal shapes; axis: not negative. Returns their shape with n times the length of the axis.
     """

@@ -116,6 +116,10 @@ class ByType(Op):
         """Return what the chosen operation infers."""
         return self.choose(inputs[0].rank).infer(*inputs)
 
+    def infer_from(self, *inputs: Array) -> Types | None:
+        """Return what the chosen operation infers from values."""
+        return self.choose(inputs[0].ndim).infer_from(*inputs)
+
     def run(self, *inputs: Array) -> Results:
         """Run the chosen operation."""
         return self.choose(inputs[0].ndim).run(*inputs)

@@ -60,9 +60,3 @@ def test_reshape_takes_numbers_of_each_batch_element_in_order(last):
                 assert y[s, n, c, h, w] == next(taken)
         else:
             np.testing.assert_array_equal(y[:, n].ravel(), x[:, n].ravel())
-
-
-def test_sequences_repeat_as_a_whole():
-    x = numbers(2, 3, 4)
-    equal(kernels.repeat_sequence(x, 3), np.concatenate([x, x, x]))
-    assert not np.shares_memory(kernels.repeat_sequence(x, 1), x)

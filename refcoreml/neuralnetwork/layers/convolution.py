@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.layers.padding import borders
+from refcoreml.neuralnetwork.layers._checks import borders, enum_name
 from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.convolution import Pixels, Same
 

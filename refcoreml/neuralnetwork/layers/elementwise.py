@@ -7,6 +7,7 @@ from typing import Any
 
 from refcoreml import ops
 from refcoreml.kernels._types import Array
+from refcoreml.neuralnetwork.layers._checks import enum_name
 from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.base import Combination, Elementwise
 
@@ -42,13 +43,6 @@ def unary(node: Node) -> ops.Op:
     function = _UNARY[enum_name(node, "type")](params.alpha, params.epsilon or 1e-6)
     scale, shift = params.scale or 1.0, params.shift
     return function if scale == 1 and shift == 0 else ops.Chain((ops.Affine(scale, shift), function))
-
-
-def enum_name(node: Node, field: str, message: Any = None) -> str:
-    """Return the name of an enum's value, in the layer's message or one inside it."""
-    holder = node.params if message is None else message
-    values = holder.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
-    return str(values[getattr(holder, field)].name)  # `make_nodes` has refused numbers that the schema lacks
 
 
 def second_operand(node: Node) -> float | None:

@@ -7,7 +7,7 @@ All take x [*D], rank 1 to 5, give [*D], and keep NaN. (The legacy layer ``unary
 from __future__ import annotations
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
+from refcoreml.neuralnetwork.layers._checks import enum_name
 from refcoreml.neuralnetwork.registry import Node, layer
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from refcoreml import ops
 from refcoreml.neuralnetwork.layers._checks import check_addressable as check_addressable
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
+from refcoreml.neuralnetwork.layers._checks import enum_name
 from refcoreml.neuralnetwork.layers.linear import embedding_of
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted, Vector, layer
 from refcoreml.ops.base import axis_in, require

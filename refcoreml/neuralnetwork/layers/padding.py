@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from refcoreml import ops
 from refcoreml.kernels.padding import Mode
-from refcoreml.neuralnetwork.layers._checks import borders as borders
-from refcoreml.neuralnetwork.layers._checks import of_images, of_rank
+from refcoreml.neuralnetwork.layers._checks import borders, of_images, of_rank
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, layer
 
 _MODES: dict[str, Mode] = {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from refcoreml import ops
+from refcoreml.neuralnetwork.layers._checks import borders, enum_name
 from refcoreml.neuralnetwork.layers.convolution import LARGEST, pair
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
-from refcoreml.neuralnetwork.layers.padding import borders
 from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.convolution import Pixels, Same
 from refcoreml.ops.pooling import Complete

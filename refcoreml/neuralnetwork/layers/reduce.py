@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
+from refcoreml.neuralnetwork.layers._checks import enum_name
 from refcoreml.neuralnetwork.registry import Node, layer
 
 _AXES = {"CHW": (-3, -2, -1), "HW": (-2, -1), "C": (-3,), "H": (-2,), "W": (-1,)}

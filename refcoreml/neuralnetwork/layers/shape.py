@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.layers._checks import of_images, of_rank, of_sequences
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
+from refcoreml.neuralnetwork.layers._checks import enum_name, of_images, of_rank, of_sequences
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, layer
 from refcoreml.ops.base import ByType
 from refcoreml.ops.slices import WHOLE

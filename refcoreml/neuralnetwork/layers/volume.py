@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.layers._checks import require_unquantized
-from refcoreml.neuralnetwork.layers.elementwise import enum_name
+from refcoreml.neuralnetwork.layers._checks import enum_name, require_unquantized
 from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.convolution import Pixels, Same
 

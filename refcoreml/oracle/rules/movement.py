@@ -50,12 +50,6 @@ def corners(a: Ball, b: Ball) -> Iterator[tuple[Doubles, Doubles]]:
             yield a.mid + s * a.rad, b.mid + t * b.rad
 
 
-def enum_name(layer: Layer, name: str) -> str:
-    """The name of an enumeration's value in the layer's message."""
-    values = layer.params.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
-    return str(values[getattr(layer.params, name)].name)
-
-
 @bounded(
     "exact",
     *(ops.Flatten2D, ops.FlattenImage, ops.ReshapeSequence, ops.ExpandDims, ops.Squeeze, ops.Transpose),

@@ -1,0 +1,92 @@
+"""Operations that only move values: of any type, and from values that inputs hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from ops.examples import Example, join, padding, shape, slices
+from support import integers
+
+from refcoreml import ops
+from refcoreml.errors import InputError, InvalidModelError
+from refcoreml.ops.base import integers_in, numbers_in, shape_in, vector_in
+from refcoreml.types import TensorType
+
+MOVES = [*shape.EXAMPLES, *join.EXAMPLES, *slices.EXAMPLES, *padding.EXAMPLES]
+JOINS = ops.Concat | ops.Stack
+
+
+def cast(example: Example, dtype: type) -> list[np.ndarray[Any, Any]]:
+    """The inputs with values that are moved in another type."""
+    count = len(example.inputs) if isinstance(example.op, JOINS) else 1
+    return [x.astype(dtype) if i < count else x for i, x in enumerate(example.inputs)]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.bool_, np.float16])
+@pytest.mark.parametrize("example", MOVES, ids=str)
+def test_values_of_any_type_are_moved(example: Example, dtype: type) -> None:
+    inputs = cast(example, dtype)
+    found, expected = example.op.run(*inputs), example.op.define(*inputs)
+    types = example.op.infer(*map(TensorType.of, inputs)) or example.op.infer_from(*inputs)
+    for y, z, inferred in zip(*((r if isinstance(r, tuple) else (r,)) for r in (found, expected, types)), strict=True):
+        assert TensorType.of(y) == inferred == TensorType(np.dtype(dtype), z.shape)
+        np.testing.assert_array_equal(y, z.astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("op", "values"),
+    [
+        (ops.Reshape(None), [5, 6]),
+        (ops.Tile(None), [1, 2]),
+        (ops.Pad(None), [0, 1, 2, 0, 0, 0]),
+        (ops.SliceDynamic((2, 3, 4), (1, 1, 1)), [0, 0, 0]),
+    ],
+)
+def test_shapes_that_depend_on_values_follow_from_them_alone(op: ops.Op, values: list[int]) -> None:
+    x = integers((2, 3, 5))
+    given = x, np.array(values, np.float64)
+    assert op.infer(*map(TensorType.of, given)) is None
+    assert op.infer_from(*given) == TensorType.of(op.run(*given))
+
+
+def test_what_is_too_large_is_known_before_it_is_made() -> None:
+    huge = np.full(3, 2.0**20)
+    x = integers((2, 3, 5))
+    assert ops.Tile(None).infer_from(x, huge).shape == (2 << 20, 3 << 20, 5 << 20)
+    assert ops.Pad(None).infer_from(x, np.full(6, 2.0**20)).shape == (2 + (2 << 20), 3 + (2 << 20), 5 + (2 << 20))
+
+
+@pytest.mark.parametrize(
+    ("read", "values", "error", "message"),
+    [
+        (lambda v: numbers_in(v, "end", 2), [1.0], InvalidModelError, r"end has the shape \(1,\), expected 2 element"),
+        (lambda v: numbers_in(v, "end", 2), [1.0, np.nan], InputError, r"end holds \[1.0, nan\], expected numbers"),
+        (lambda v: integers_in(v, "end", 1), [-np.inf], InputError, r"end holds \[-inf\], expected integers"),
+        (
+            lambda v: vector_in(v, "shape"),
+            [[1, 2]],
+            InvalidModelError,
+            r"shape has the shape \(1, 2\), expected a vector",
+        ),
+        (lambda v: vector_in(v, "shape"), [1] * 6, InvalidModelError, "expected a vector of 1 to 5 numbers"),
+        (
+            lambda v: shape_in(v, "shape"),
+            [3, 0],
+            InputError,
+            r"asks for the shape \(3, 0\), expected numbers of at least",
+        ),
+    ],
+)
+def test_values_of_inputs_are_checked(
+    read: Callable[[Any], Any], values: list[Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        read(np.array(values))
+
+
+def test_fractions_of_values_are_cut_off() -> None:
+    assert integers_in(np.array([[2.9], [-0.5], [-1.5]]), "end", 3) == [2, 0, -1]
+    assert shape_in(np.array([2, 7]), "shape") == (2, 7)
