@@ -18,13 +18,13 @@ from refcoreml.kernels.special import normal_cdf
 
 
 def relu(x: Array, *, out: Array | None = None) -> Array:
-    """Y = max(x, 0)."""
+    """y = max(x, 0)."""
     # Several times faster than np.maximum with a number, and NaN stays NaN as well.
     return np.clip(x, like(0, x), like(np.inf, x), out=out)
 
 
 def leaky_relu(x: Array, alpha: float | Array, *, out: Array | None = None) -> Array:
-    """Y = x where x >= 0, alpha * x elsewhere; with one alpha a channel, PReLU."""
+    """y = x where x >= 0, alpha * x elsewhere; with one alpha a channel, PReLU."""
     # One of the terms is zero at each place, so that the sum is exact for any finite alpha.
     negative = np.clip(x, like(-np.inf, x), like(0, x))
     negative *= like(alpha, x)
@@ -34,7 +34,7 @@ def leaky_relu(x: Array, alpha: float | Array, *, out: Array | None = None) -> A
 
 
 def thresholded_relu(x: Array, alpha: float, *, out: Array | None = None) -> Array:
-    """Y = x where x >= alpha, 0 elsewhere."""
+    """y = x where x >= alpha, 0 elsewhere."""
     below = x < like(alpha, x)
     y = np.positive(x, out=out)
     np.copyto(y, like(0, x), where=below)
@@ -42,12 +42,12 @@ def thresholded_relu(x: Array, alpha: float, *, out: Array | None = None) -> Arr
 
 
 def tanh(x: Array, *, out: Array | None = None) -> Array:
-    """Y = (1 - e^(-2x)) / (1 + e^(-2x))."""
+    """y = (1 - e^(-2x)) / (1 + e^(-2x))."""
     return np.tanh(x, out=out)
 
 
 def scaled_tanh(x: Array, alpha: float, beta: float, *, out: Array | None = None) -> Array:
-    """Y = alpha * tanh(beta * x)."""
+    """y = alpha * tanh(beta * x)."""
     y: Array = np.multiply(x, like(beta, x), out=out)
     in_double(np.tanh, y, out=y)
     y *= like(alpha, x)
@@ -55,7 +55,7 @@ def scaled_tanh(x: Array, alpha: float, beta: float, *, out: Array | None = None
 
 
 def sigmoid(x: Array, *, out: Array | None = None) -> Array:
-    """Y = 1 / (1 + e^-x), as e^x / (1 + e^x) for negative x; rounded once."""
+    """y = 1 / (1 + e^-x), as e^x / (1 + e^x) for negative x; rounded once."""
     return by_blocks(_sigmoid, x, out=out)
 
 
@@ -70,14 +70,14 @@ def _sigmoid(x: Array) -> Array:
 
 
 def hard_sigmoid(x: Array, alpha: float, beta: float, *, out: Array | None = None) -> Array:
-    """Y = min(max(alpha * x + beta, 0), 1)."""
+    """y = min(max(alpha * x + beta, 0), 1)."""
     y = affine(x, alpha, beta, out=out)
     np.maximum(y, like(0, x), out=y)
     return np.minimum(y, like(1, x), out=y)
 
 
 def elu(x: Array, alpha: float, *, out: Array | None = None) -> Array:
-    """Y = x where x >= 0, alpha * (e^x - 1) elsewhere."""
+    """y = x where x >= 0, alpha * (e^x - 1) elsewhere."""
     negative = np.minimum(x, like(0, x))
     with np.errstate(invalid="ignore"):  # some versions of NumPy say that expm1 of NaN is NaN
         in_double(np.expm1, negative, out=negative)
@@ -88,7 +88,7 @@ def elu(x: Array, alpha: float, *, out: Array | None = None) -> Array:
 
 
 def softsign(x: Array, *, out: Array | None = None) -> Array:
-    """Y = x / (1 + |x|), with the limits -1 and 1 at -Inf and Inf."""
+    """y = x / (1 + |x|), with the limits -1 and 1 at -Inf and Inf."""
     largest = np.finfo(x.dtype).max
     divisor = np.abs(x)
     np.minimum(divisor, largest, out=divisor)
@@ -99,7 +99,7 @@ def softsign(x: Array, *, out: Array | None = None) -> Array:
 
 
 def softplus(x: Array, *, out: Array | None = None) -> Array:
-    """Y = ln(1 + e^x), as max(x, 0) + ln(1 + e^-|x|)."""
+    """y = ln(1 + e^x), as max(x, 0) + ln(1 + e^-|x|)."""
     rest = _exp_minus_abs(x)
     in_double(np.log1p, rest, out=rest)
     y = relu(x, out=out)
@@ -108,7 +108,7 @@ def softplus(x: Array, *, out: Array | None = None) -> Array:
 
 
 def parametric_softplus(x: Array, alpha: float | Array, beta: float | Array, *, out: Array | None = None) -> Array:
-    """Y = alpha * ln(1 + e^(beta * x))."""
+    """y = alpha * ln(1 + e^(beta * x))."""
     y: Array = np.multiply(x, like(beta, x), out=out)
     softplus(y, out=y)
     y *= like(alpha, x)
@@ -122,18 +122,18 @@ def _exp_minus_abs(x: Array) -> Array:
 
 
 def clamped_relu(x: Array, alpha: float, beta: float, *, out: Array | None = None) -> Array:
-    """Y = min(beta, x) where x >= 0, min(beta, alpha * x) elsewhere."""
+    """y = min(beta, x) where x >= 0, min(beta, alpha * x) elsewhere."""
     y = leaky_relu(x, alpha, out=out)
     return np.minimum(y, like(beta, x), out=y)
 
 
 def gelu(x: Array, *, out: Array | None = None) -> Array:
-    """Y = x * (1 + erf(x / sqrt(2))) / 2; 0 at -Inf."""
+    """y = x * (1 + erf(x / sqrt(2))) / 2; 0 at -Inf."""
     return _gated(normal_cdf, x, out)
 
 
 def gelu_tanh(x: Array, *, out: Array | None = None) -> Array:
-    """Y = x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2; 0 at -Inf.
+    """y = x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2; 0 at -Inf.
 
     (1 + tanh u) / 2 is the sigmoid of 2 u, which keeps its digits where tanh u is close to -1.
     """
@@ -141,10 +141,10 @@ def gelu_tanh(x: Array, *, out: Array | None = None) -> Array:
 
 
 def gelu_sigmoid(x: Array, *, out: Array | None = None) -> Array:
-    """Y = x / (1 + e^(-1.702 * x)); 0 at -Inf."""
+    """y = x / (1 + e^(-1.702 * x)); 0 at -Inf."""
     return _gated(lambda v: _sigmoid(1.702 * v), x, out)
 
 
 def _gated(gate: Callable[[Array], Array], x: Array, out: Array | None) -> Array:
-    """Y = x * gate(x) in double precision, for a gate that goes from 0 to 1 and has long done so at 1e100."""
+    """y = x * gate(x) in double precision, for a gate that goes from 0 to 1 and has long done so at 1e100."""
     return by_blocks(lambda v: np.maximum(v, -1e100) * gate(np.clip(v, -1e100, 1e100)), x, out=out)

@@ -35,7 +35,7 @@ def in_double(function: np.ufunc, x: Array, *rest: Array, out: Array | None = No
 
 
 def affine(x: Array, scale: float | Array, shift: float | Array, *, out: Array | None = None) -> Array:
-    """Y = scale * x + shift, the product rounded before the sum.
+    """y = scale * x + shift, the product rounded before the sum.
 
     x: [*D] float; scale, shift: numbers, or arrays that broadcast to [*D]. Returns [*D] in the type of x.
     """
@@ -52,23 +52,23 @@ def scale(x: Array, factor: Array | None, bias: Array | None, *, out: Array | No
 
 
 def exp(x: Array, *, out: Array | None = None) -> Array:
-    """Y = e^x."""
+    """y = e^x."""
     return in_double(np.exp, x, out=out)
 
 
 def log(x: Array, epsilon: float = 0.0, *, out: Array | None = None) -> Array:
-    """Y = ln(x + epsilon): -Inf at -epsilon, NaN below."""
+    """y = ln(x + epsilon): -Inf at -epsilon, NaN below."""
     return by_blocks(lambda v: np.log(v + epsilon), x, out=out) if epsilon else in_double(np.log, x, out=out)
 
 
 def inverse(x: Array, epsilon: float, *, out: Array | None = None) -> Array:
-    """Y = 1 / (x + epsilon)."""
+    """y = 1 / (x + epsilon)."""
     y: Array = np.add(x, like(epsilon, x), out=out)
     return np.divide(like(1, x), y, out=y)
 
 
 def inverse_sqrt(x: Array, epsilon: float, *, out: Array | None = None) -> Array:
-    """Y = 1 / sqrt(x + epsilon): Inf at -epsilon, NaN below."""
+    """y = 1 / sqrt(x + epsilon): Inf at -epsilon, NaN below."""
     y: Array = np.add(x, like(epsilon, x), out=out)
     np.sqrt(y, out=y)
     return np.divide(like(1, x), y, out=y)
@@ -85,7 +85,7 @@ def power(x: Array, alpha: float | Array, *, out: Array | None = None) -> Array:
 
 
 def threshold(x: Array, alpha: float, *, out: Array | None = None) -> Array:
-    """Y = max(alpha, x). NaN stays NaN."""
+    """y = max(alpha, x). NaN stays NaN."""
     return np.clip(x, like(alpha, x), like(np.inf, x), out=out)
 
 
@@ -93,6 +93,12 @@ def clip(x: Array, low: float, high: float, *, out: Array | None = None) -> Arra
     """y = min(max(x, low), high). NaN stays NaN."""
     y = np.maximum(x, like(low, x), out=out)
     return np.minimum(y, like(high, x), out=y)
+
+
+def logical_not(x: Array, *, out: Array | None = None) -> Array:
+    """y = 1 where x is 0, else 0, in the type of x or of ``out``."""
+    y: Array = np.logical_not(x, out=np.empty_like(x) if out is None else out)
+    return y
 
 
 def broadcast_shape(*shapes: Shape) -> Shape:
@@ -133,7 +139,7 @@ def combine(function: Callable[..., Any], xs: Sequence[Array], dtype: np.dtype[A
 
 
 def average(xs: Sequence[Array]) -> Array:
-    """Y = (x_0 + ... + x_n) / (n + 1), with NumPy's broadcasting: every array counts at every place."""
+    """y = (x_0 + ... + x_n) / (n + 1), with NumPy's broadcasting: every array counts at every place."""
     y = combine(np.add, xs)
     y /= like(len(xs), y)
     return y

@@ -64,7 +64,7 @@ _SCALED_ERFC = (
 
 
 def erf(x: Array, *, out: Array | None = None) -> Array:
-    """Y = 2 / sqrt(pi) * integral of e^(-t^2) from 0 to x.
+    """y = 2 / sqrt(pi) * integral of e^(-t^2) from 0 to x.
 
     x: [*D] float. Returns [*D] in the type of x.
     """
@@ -72,7 +72,7 @@ def erf(x: Array, *, out: Array | None = None) -> Array:
 
 
 def erfc(x: Array, *, out: Array | None = None) -> Array:
-    """Y = 1 - erf(x), without the loss of digits where erf(x) is close to 1.
+    """y = 1 - erf(x), without the loss of digits where erf(x) is close to 1.
 
     x: [*D] float. Returns [*D] in the type of x.
     """
@@ -80,7 +80,7 @@ def erfc(x: Array, *, out: Array | None = None) -> Array:
 
 
 def normal_cdf(x: Array, *, out: Array | None = None) -> Array:
-    """Y = (1 + erf(x / sqrt(2))) / 2: the probability that a normally distributed number is below x.
+    """y = (1 + erf(x / sqrt(2))) / 2: the probability that a normally distributed number is below x.
 
     x: [*D] float. Returns [*D] in the type of x.
     """

@@ -45,6 +45,7 @@ def _in_one(first: Step, *rest: Step) -> Step:
     parts = (first, *rest)
     passed = {name for step in parts[:-1] for name in step.outputs}
     others = [[name for name in step.inputs if name not in passed] for step in rest]
+    overwrites = [step.op.inplace for step in rest]
     count = len(first.inputs)
 
     def shape(*shapes: Shape) -> Shape | None:
@@ -60,9 +61,9 @@ def _in_one(first: Step, *rest: Step) -> Step:
         return made
 
     def finish(block: Array, channels: slice, more: Iterator[Array]) -> None:
-        for step, names in zip(rest, others, strict=True):
-            assert step.op.inplace is not None
-            step.op.inplace(block, channels, *(next(more) for _ in names))
+        for overwrite, names in zip(overwrites, others, strict=True):
+            assert overwrite is not None
+            overwrite(block, channels, *(next(more) for _ in names))
 
     def run(*inputs: Array) -> Array:
         given, more = inputs[:count], inputs[count:]

@@ -147,7 +147,8 @@ class Elementwise(Op):
     Subclasses are frozen dataclasses; each attribute is a number, or an array that broadcasts to x.
 
     Class attributes:
-        kernel: called with x, all attributes in order, and ``out``, where it writes, which may be x itself.
+        kernel: called with x, all attributes in order, and optionally ``out``, where it writes, which may be x itself;
+            without it the result has the type of x.
         kinds: the kinds of numbers that it takes, as in ``numpy.dtype.kind``.
         result: the type of the result's numbers; None for that of x.
     """
@@ -174,6 +175,8 @@ class Elementwise(Op):
         return x if self.result is None else x.with_dtype(self.result)
 
     def run(self, x: Array) -> Array:
+        if x.ndim and self.result is None:
+            return self.compute(x)
         y = np.empty_like(x, self.result)
         self.compute(_rank_1(x), out=_rank_1(y))
         return y
@@ -185,10 +188,17 @@ class Elementwise(Op):
     @property
     def inplace(self) -> Inplace | None:  # type: ignore[override]
         """None if an attribute varies within a channel, or the result has a type of its own."""
-        return self._overwrite if self.result is None and all(map(_per_channel, self._values)) else None
+        if self.result is not None or not all(map(_per_channel, self._values)):
+            return None
+        kernel, values = type(self).kernel, [_as_number(value) for value in self._values]
 
-    def _overwrite(self, block: Array, channels: slice) -> None:
-        type(self).kernel(block, *(_in_block(value, block, channels) for value in self._values), out=block)
+        def overwrite(block: Array, channels: slice) -> None:
+            kernel(block, *values, out=block)
+
+        def overwrite_by_channel(block: Array, channels: slice) -> None:
+            kernel(block, *(_in_block(value, block, channels) for value in values), out=block)
+
+        return overwrite_by_channel if any(map(np.ndim, values)) else overwrite
 
     def define(self, x: Array) -> Any:
         return type(self).definition(np.asarray(x, np.float64), *self._values)
@@ -204,12 +214,14 @@ def _per_channel(value: Any) -> bool:
     return np.size(value) == 1 or np.shape(value)[1:] == (1, 1)
 
 
+def _as_number(value: Any) -> Any:
+    """An attribute, as an array of rank 0 if it is an array of one number."""
+    return value.reshape(()) if isinstance(value, np.ndarray) and value.size == 1 else value
+
+
 def _in_block(value: Any, block: Array, channels: slice) -> Any:
     """A number, or those of the block's channels, along its first axis."""
-    if np.ndim(value) == 0:
-        return value
-    flat = np.reshape(value, -1)
-    return (flat if flat.size == 1 else flat[channels]).reshape(-1, *(1,) * (block.ndim - 1))
+    return value[channels].reshape(-1, *(1,) * (block.ndim - 1)) if np.ndim(value) else value
 
 
 def _check_fits(name: str, shape: Shape, x: TensorType) -> None:
@@ -271,16 +283,25 @@ class Combination(Broadcast):
     @property
     def inplace(self) -> Inplace | None:  # type: ignore[override]
         """None if the inputs cannot be exchanged, or the result has a type of its own."""
-        return self._overwrite if self.result is None and (self.other is not None or self.commutes) else None
+        if self.result is not None:
+            return None
+        function = type(self).function
+
+        def overwrite(block: Array, channels: slice, *others: Array) -> None:
+            for other in others:
+                function(block, other, out=block)
+
+        def overwrite_with_number(block: Array, channels: slice) -> None:
+            self.compute(block, out=block)
+
+        if self.other is not None:
+            return overwrite_with_number
+        return overwrite if self.commutes else None
 
     def compute(self, x: Array, *, out: Array | None = None) -> Array:
         """Combine an array of rank 1 or more with `other`, into ``out`` if it is given."""
         y: Array = type(self).function(*self._operands(x), out=out)
         return y
-
-    def _overwrite(self, block: Array, channels: slice, *others: Array) -> None:
-        for operand in self._operands(block, *others)[1:]:
-            type(self).function(block, operand, out=block)
 
     def _operands(self, *inputs: Array) -> tuple[Array, ...]:
         return inputs if self.other is None else (*inputs, kernels.like(self.other, inputs[0]))

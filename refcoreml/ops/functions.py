@@ -277,11 +277,15 @@ class Chain(Elementwise):
 
     @property
     def inplace(self) -> Inplace | None:  # type: ignore[override]
-        """As a run."""
-        return self._overwrite
+        """Those of all parts."""
+        forms = [part.inplace for part in self.parts]
 
-    def _overwrite(self, block: Array, channels: slice) -> None:
-        self.compute(block, out=block)
+        def overwrite(block: Array, channels: slice) -> None:
+            for form in forms:
+                assert form is not None  # attributes are numbers
+                form(block, channels)
+
+        return overwrite
 
     def define(self, x: Array) -> Any:
         for part in self.parts:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import definitions
+from refcoreml.kernels import elementwise as kernels
 from refcoreml.ops.base import Combination, Elementwise
 
 _ALL = "fiub"
@@ -114,5 +115,5 @@ class LogicalNot(Elementwise):
     result: np.dtype[Any] | None = _BOOL
 
     kinds = _ALL
-    kernel = np.logical_not
+    kernel = staticmethod(kernels.logical_not)
     definition = definitions.logical_not

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from refcoreml import ops
@@ -10,18 +9,6 @@ from refcoreml.kernels._types import Array
 from refcoreml.neuralnetwork.layers._checks import enum_name
 from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.base import Combination, Elementwise
-
-#: The members of ``UnaryFunctionLayerParams.Operation``, from alpha and epsilon.
-_UNARY: dict[str, Callable[[float, float], Elementwise | Combination]] = {
-    "SQRT": lambda alpha, epsilon: ops.Sqrt(),
-    "RSQRT": lambda alpha, epsilon: ops.Rsqrt(epsilon),
-    "INVERSE": lambda alpha, epsilon: ops.Inverse(epsilon),
-    "POWER": lambda alpha, epsilon: ops.Power(alpha),
-    "EXP": lambda alpha, epsilon: ops.Exp(),
-    "LOG": lambda alpha, epsilon: ops.Log(epsilon),
-    "ABS": lambda alpha, epsilon: ops.Abs(),
-    "THRESHOLD": lambda alpha, epsilon: ops.Threshold(alpha),
-}
 
 
 @layer("unary")
@@ -40,7 +27,18 @@ def unary(node: Node) -> ops.Op:
     Chosen: the default of epsilon counts for LOG too; THRESHOLD keeps NaN.
     """
     params = node.params
-    function = _UNARY[enum_name(node, "type")](params.alpha, params.epsilon or 1e-6)
+    alpha, epsilon = params.alpha, params.epsilon or 1e-6
+    functions: dict[str, Elementwise | Combination] = {
+        "SQRT": ops.Sqrt(),
+        "RSQRT": ops.Rsqrt(epsilon),
+        "INVERSE": ops.Inverse(epsilon),
+        "POWER": ops.Power(alpha),
+        "EXP": ops.Exp(),
+        "LOG": ops.Log(epsilon),
+        "ABS": ops.Abs(),
+        "THRESHOLD": ops.Threshold(alpha),
+    }
+    function = functions[enum_name(node, "type")]
     scale, shift = params.scale or 1.0, params.shift
     return function if scale == 1 and shift == 0 else ops.Chain((ops.Affine(scale, shift), function))
 
