@@ -387,4 +387,7 @@ def channel_axis(rank: int) -> int:
 
 def channels_first(x: Array) -> Array:
     """A view of the blob with its channel axis in front."""
-    return np.moveaxis(x, channel_axis(x.ndim), 0)
+    if x.ndim not in (0, 1, 3):  # where it is in front already
+        rest = list(range(x.ndim))
+        x = x.transpose(rest.pop(channel_axis(x.ndim)), *rest)
+    return x
