@@ -41,7 +41,6 @@ class Same:
 
 
 Padding: TypeAlias = Pixels | Same
-NONE = Pixels(((0, 0), (0, 0)))
 
 #: What computes over two, and over three axes in space, prepared from weights.
 _Prepared: TypeAlias = kernels.Convolution | kernels.Deconvolution | conv3d.Convolution3d | conv3d.Deconvolution3d
@@ -70,6 +69,22 @@ class _Kernel(Op):
     fresh = True
     planes: ClassVar[type[kernels.Convolution | kernels.Deconvolution]]
     volumes: ClassVar[type[conv3d.Convolution3d | conv3d.Deconvolution3d]]
+
+    def __post_init__(self) -> None:
+        space, rank = len(self.stride), None if self.weights is None else self.weights.ndim
+        require(
+            space in SPACE and len(self.dilation) == space,
+            f"stride {self.stride} and dilation {self.dilation} are not for the same 1 to 3 axes in space",
+        )
+        require(
+            rank in (None, space + 2),
+            f"stride {self.stride} does not fit weights of rank {rank}, expected {space + 2}",
+        )
+
+    def _edges(self, padding: Pixels | None) -> Edges:
+        edges = ((0, 0),) * len(self.stride) if padding is None else padding.edges
+        require(len(edges) == len(self.stride), f"{edges} are not pixels along {len(self.stride)} axes")
+        return edges
 
     def _weights_shape(self, given: TensorType | None) -> Shape:
         """The shape of the weights, checked if they are an input."""
@@ -176,18 +191,18 @@ class Convolution(_Kernel):
     D' = floor((D + begin + end - ((K - 1) * dilation + 1)) / stride) + 1.
 
     Attributes:
-        padding: rows and columns of zeros around x.
+        padding: rows and columns of zeros around x; None for nothing.
     """
 
-    padding: Padding = NONE
+    padding: Padding | None = None
 
     planes = kernels.Convolution
     volumes = conv3d.Convolution3d
 
     def border(self, x: Shape, kernel: Sequence[int]) -> Edges:
         """Return the padding of an input, in pixels."""
-        if isinstance(self.padding, Pixels):
-            return self.padding.edges
+        if not isinstance(self.padding, Same):
+            return self._edges(self.padding)
         axes = zip(x[-len(kernel) :], kernel, self.stride, self.dilation, strict=True)
         return tuple(kernels.same_padding(*axis, heavy_begin=self.padding.heavy_begin) for axis in axes)
 
@@ -216,11 +231,12 @@ class Deconvolution(_Kernel):
     Input: x [*B, C_in, *D]. Result [*B, C_out, *D'], with D' = (D - 1) * stride + (K - 1) * dilation + 1 - begin - end.
 
     Attributes:
-        crop: what to cut off; beyond what the kernel reaches, pixels that hold the bias alone are added.
+        crop: what to cut off; beyond what the kernel reaches, pixels that hold the bias alone are added. None for
+            nothing.
         output_shape: D', which replaces crops of pixels that would give another size; its crop is split like `Same`.
     """
 
-    crop: Padding = NONE
+    crop: Padding | None = None
     output_shape: tuple[int, ...] | None = None
 
     planes = kernels.Deconvolution
@@ -229,10 +245,10 @@ class Deconvolution(_Kernel):
     def border(self, x: Shape, kernel: Sequence[int]) -> Edges:
         """Return the crop of an output, in pixels."""
         axes = list(zip(x[-len(kernel) :], kernel, self.stride, self.dilation, strict=True))
-        if isinstance(self.crop, Pixels):
-            sizes = tuple(self._sizes(x, kernel, self.crop.edges))
-            if self.output_shape in (None, sizes):
-                return self.crop.edges
+        if not isinstance(self.crop, Same):
+            edges = self._edges(self.crop)
+            if self.output_shape in (None, tuple(self._sizes(x, kernel, edges))):
+                return edges
         wanted: Sequence[int | None] = self.output_shape or [None] * len(axes)
         heavy = isinstance(self.crop, Same) and self.crop.heavy_begin and self.output_shape is None
         return tuple(

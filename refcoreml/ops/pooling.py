@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from refcoreml import definitions
 from refcoreml.kernels import pool as kernels
@@ -48,6 +48,16 @@ class Pooling(Op):
 
     modes: ClassVar[tuple[str, ...]] = ("max", "average", "l2")
     fresh = True
+
+    def __post_init__(self) -> None:
+        space = len(self.kernel)
+        require(self.mode in self.modes, f"mode is {self.mode}, expected {', '.join(self.modes)}")
+        require(space in SPACE, f"the kernel {self.kernel} is not for 1 to 3 axes in space")
+        given: dict[str, Sequence[Any] | None] = {"stride": self.stride, "padding": None}
+        if isinstance(self.padding, Pixels | Complete):
+            given["padding"] = self.padding.edges if isinstance(self.padding, Pixels) else self.padding.amounts
+        for name, value in given.items():
+            require(value is None or len(value) == space, f"{name} {value} is not for the {space} axes of the kernel")
 
     def windows(self, x: Shape) -> list[Windows]:
         """Return where windows lie along each axis in space."""
