@@ -28,6 +28,7 @@ import numpy as np
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from PIL import Image
+from profiles import THOROUGH
 
 import refcoreml
 from refcoreml import build, demo
@@ -42,6 +43,7 @@ CHEAP = 1 << 21  # elements of all blobs together, up to which a prediction is m
 LONGEST_MESSAGE = 10_000
 
 HUGE = 2**40
+MANY = 100_000 if THOROUGH else 20_000
 FIRST_ND_LAYER = 600
 _NUMBERS = {field.name: field.number for field in schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields}
 
@@ -877,8 +879,8 @@ REFUSED: dict[str, Callable[[], Any]] = {
 
 #: Each may be computed or refused.
 EITHER: dict[str, Callable[[], Any]] = {
-    "100,000 layers that work in place": lambda: chain("activation", 100_000, ReLU={}),
-    "100,000 layers that do not": lambda: chain("softmax", 100_000),
+    f"{MANY:,} layers that work in place": lambda: chain("activation", MANY, ReLU={}),
+    f"{MANY:,} layers that do not": lambda: chain("softmax", MANY),
     "doubled 20 times": lambda: doubling(20),
     "one blob 100,000 times": lambda: wired((["x"] * 100_000, ["y"]), kind="concat"),
     "10,000 rounds": lambda: loops(1, 10_000),
@@ -1073,6 +1075,7 @@ def sweep() -> dict[str, dict[str, Any]]:
     return run("sweep")
 
 
+@pytest.mark.xdist_group("sweep of hostile numbers")
 @pytest.mark.parametrize("kind", sorted(LAYERS))
 def test_hostile_numbers(sweep: dict[str, dict[str, Any]], kind: str) -> None:
     check({name: result for name, result in sweep.items() if name.startswith(f"{kind}:")})
@@ -1083,10 +1086,11 @@ def by_hand() -> dict[str, dict[str, Any]]:
     return run("by hand")
 
 
+@pytest.mark.xdist_group("hostile files by hand")
 @pytest.mark.parametrize("name", [*REFUSED, *EITHER])
 def test_written_by_hand(by_hand: dict[str, dict[str, Any]], name: str) -> None:
     # So many layers, or rounds up to the limit of them, may take their time, at 0.2 ms each.
-    many = "100,000 layers" in name or "loop" in name
+    many = f"{MANY:,} layers" in name or "loop" in name
     check({name: by_hand[name]}, limit=20 if many else SECONDS)
     if name in REFUSED:
         assert by_hand[name]["outcome"] == "refused"

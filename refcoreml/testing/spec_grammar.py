@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import build
-from refcoreml.errors import InvalidModelError
+from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.model import Model, load
 from refcoreml.spec import schema
@@ -64,7 +64,7 @@ class _Writer:
         draft.layers.extend(self.net.layers)
         try:
             known = load(draft.spec()).shapes({name: self.shapes[name] for name in self.inputs})
-        except InvalidModelError:
+        except (InputError, InvalidModelError):
             self.net.layers.pop()
             return False
         self.shapes.update({name: known[name] for name in names})

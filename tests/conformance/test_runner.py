@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from profiles import THOROUGH
 
 from refcoreml.cli import conformance as cli
 from refcoreml.cli.console import SafeConsole
@@ -507,11 +508,14 @@ def test_a_known_failure_that_fits_no_case_fails_a_whole_run(tmp_path, capsys):
     [("refcoreml_float32", "fp32"), ("refcoreml_float16", "fp16/acc32"), ("refcoreml_float16", "fp16/acc16")],
 )
 def test_refcoreml_passes_the_whole_suite(name, profile, tmp_path):
+    """In half precision a third of it, unless thorough."""
     session = ROOT / "sessions" / f"{name}.py"
-    assert run("--python", session, "--profile", profile, "--json", tmp_path / "r.json") == 0
+    whole = THOROUGH or profile == "fp32"
+    which = [] if whole else ["[a-d]*/*", "pooling/*", "softmax/*"]
+    assert run("--python", session, "--profile", profile, "--json", tmp_path / "r.json", *which) == 0
     cases = json.loads((tmp_path / "r.json").read_text())["cases"]
     assert {case["status"] for case in cases} == {"pass"}
-    assert len(cases) > 1500
+    assert len(cases) > (1500 if whole else 300)
 
 
 @pytest.mark.parametrize(("name", "module", "least"), [("torch", "torch", 300), ("onnxruntime", "onnxruntime", 270)])

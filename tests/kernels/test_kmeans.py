@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from profiles import examples
 
 from refcoreml.kernels import kmeans
 
@@ -42,7 +43,7 @@ def least_error(values, clusters, weights=None):
 small = arrays(np.float32, st.integers(1, 9), elements=st.integers(-20, 20).map(lambda n: n / 4))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(small, st.integers(1, 4))
 def test_no_cut_of_few_values_is_better(values, clusters):
     found = kmeans.cluster(values, clusters)
@@ -54,7 +55,7 @@ def test_no_cut_of_few_values_is_better(values, clusters):
     assert (np.diff(found.centres) > 0).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(3, 8), st.integers(1, 3), st.integers(0, 1000))
 def test_no_cut_of_few_weighted_values_is_better(count, clusters, seed):
     rng = np.random.default_rng(seed)
@@ -160,7 +161,7 @@ def test_values_of_weight_0_do_not_count():
     assert found.error == 0.5
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     arrays(np.float32, st.integers(1, 60), elements=st.floats(-(2.0**60), 2.0**60, width=32)),
     arrays(np.float32, st.integers(1, 9), elements=st.floats(-(2.0**60), 2.0**60, width=32), unique=True),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layer_examples import EXAMPLES, Source
+from profiles import examples
 
 import refcoreml
 from refcoreml import build
@@ -129,7 +130,7 @@ _PARTS = {
 }
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(networks())
 def test_honest_networks(network):
     for profile in PROFILES:
@@ -243,7 +244,7 @@ def test_loops(profile):
 
 @pytest.mark.parametrize("offset", [0, 1000])
 @pytest.mark.parametrize("whole", [True, False])
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=examples(30), deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(2, 400))
 def test_normalizations_by_a_running_mean(whole, offset, seed, length):
     """Welford's algorithm in single precision, as torch has it: inexact for whole numbers, too."""

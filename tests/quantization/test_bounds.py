@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from profiles import examples
 
 from refcoreml.errors import UsageError
 from refcoreml.kernels import kmeans
@@ -53,7 +54,7 @@ def check_linear(weights, scale, bias, bits, symmetric=False):
             assert abs(value - exact(w)) <= exact(limit[place]) * (1 + Fraction(1, 2**50))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(rows, widths, st.sampled_from(["minmax", "mse"]))
 @example(np.array([[-LARGEST, LARGEST]], np.float32), 1, "minmax")
 @example(np.array([[-LARGEST, 0, LARGEST]], np.float32), 8, "minmax")
@@ -64,7 +65,7 @@ def test_no_weight_leaves_the_bound_of_linear(weights, bits, fit):
     check_linear(weights, *parameters(weights, bits, fit), bits)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows, st.integers(2, 8))
 @example(np.array([[-LARGEST, LARGEST]], np.float32), 8)
 @example(np.array([[LEAST, -LEAST]], np.float32), 8)
@@ -72,14 +73,14 @@ def test_no_weight_leaves_the_bound_of_symmetric_levels(weights, bits):
     check_linear(weights, *parameters(weights, bits, "symmetric"), bits, symmetric=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows, widths, st.floats(2.0**-100, 2.0**100, width=32), st.floats(-(2.0**100), 2.0**100, width=32))
 def test_no_weight_leaves_the_bound_of_any_scale_and_bias(weights, bits, scale, bias):
     scales, biases = np.full(len(weights), scale, np.float32), np.full(len(weights), bias, np.float32)
     check_linear(weights, scales, biases, bits)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows, widths)
 @example(np.array([[-(2.0**-17), 2.0**36]], np.float32), 1)  # 54 bits apart
 def test_every_weight_lies_in_the_range_of_minmax(weights, bits):
@@ -140,7 +141,7 @@ def test_rounding_never_moves_a_level_beyond_twice_its_distance():
     assert error <= limit <= 2.0**-30 * (1 + 2.0**-40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows, arrays(np.float32, st.integers(1, 16), elements=floats, unique=True))
 def test_no_weight_leaves_the_bound_of_a_table(weights, table):
     table = np.sort(table)
@@ -159,7 +160,7 @@ def test_no_smaller_bound_of_a_table_would_do(weight):
     assert np.nextafter(np.float32(limit), np.float32(0)) < error <= limit
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.floats(-65504, 65504, width=32))
 @example(2.0**-25)
 @example(65504.0)

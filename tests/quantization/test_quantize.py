@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from profiles import THOROUGH
 from quantized_networks import dense, pictures, sequences, vectors, w
 
 import refcoreml
@@ -163,7 +164,8 @@ def test_scales_of_a_deconvolution_run_along_its_output_channels(mode, fit):
 
 @pytest.mark.parametrize(("bits", "mode"), list(schemes()))
 def test_apples_rules_of_encodings_are_kept(model, bits, mode):
-    for tensor in weight_tensors(refcoreml.quantize_weights(model, bits, mode)):
+    tensors = weight_tensors(refcoreml.quantize_weights(model, bits, mode))
+    for tensor in tensors:
         assert tensor.encoding.kind in tensor.allowed
         quantization = tensor.message.quantization
         scales = len(quantization.linearQuantization.scale)
@@ -172,7 +174,7 @@ def test_apples_rules_of_encodings_are_kept(model, bits, mode):
         if tensor.encoding.kind == "lookup table":
             assert len(quantization.lookupTableQuantization.floatValue) == 1 << bits
     floats: dict[str, set[str]] = {}
-    for tensor in weight_tensors(refcoreml.quantize_weights(model, bits, mode)):
+    for tensor in tensors:
         if tensor.encoding.kind.startswith("float"):
             floats.setdefault(tensor.layer, set()).add(tensor.encoding.kind)
     assert all(len(kinds) == 1 for kinds in floats.values())
@@ -182,7 +184,7 @@ def test_apples_rules_of_encodings_are_kept(model, bits, mode):
 def test_the_error_does_not_grow_with_the_bits(model, mode, fit):
     noises = [
         sum(c.noise * c.count for c in weight_changes(model, refcoreml.quantize_weights(model, bits, mode, fit=fit)))
-        for bits in range(1, 9)
+        for bits in (range(1, 9) if THOROUGH else (1, 3, 6))
     ]
     assert noises == sorted(noises, reverse=True)
     assert noises[0] > 100 * noises[-1]

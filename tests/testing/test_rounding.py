@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from profiles import examples
 
 from refcoreml import build
 from refcoreml.errors import UnsupportedModelError, UsageError
@@ -16,7 +17,7 @@ from refcoreml.testing.spec_grammar import LAYERS_ND, LAYERS_RANK5, check_networ
 
 
 @given(networks())
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 def test_random_networks_keep_every_promise(network):
     check_network(network)
 
