@@ -33,7 +33,7 @@ from refcoreml.definitions.arithmetic import (
     power,
     subtract,
 )
-from refcoreml.definitions.constant import constant
+from refcoreml.definitions.constant import broadcast_to, constant, evenly_spaced, fill, shape_of
 from refcoreml.definitions.convolution import convolution, deconvolution
 from refcoreml.definitions.functions import (
     absolute,
@@ -146,6 +146,7 @@ __all__ = [
     "batch_normalization",
     "both_directions",
     "box_corners",
+    "broadcast_to",
     "ceil",
     "clamped_relu",
     "clip",
@@ -164,8 +165,10 @@ __all__ = [
     "embedding",
     "equal",
     "erf",
+    "evenly_spaced",
     "exp",
     "exp2",
+    "fill",
     "flatten_image",
     "floor",
     "floor_divide",
@@ -234,6 +237,7 @@ __all__ = [
     "scatter_along_axis",
     "scatter_nd",
     "select",
+    "shape_of",
     "sigmoid",
     "sign",
     "simple_recurrent",

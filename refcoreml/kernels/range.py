@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from refcoreml.kernels._types import Array
 
@@ -25,7 +26,7 @@ def evenly_spaced_count(start: np.floating[Any], end: np.floating[Any], step: np
     return max(int(quotient), 0)
 
 
-def evenly_spaced(start: float, step: float, count: int, dtype: type[np.floating[Any]]) -> Array:
+def evenly_spaced(start: float, step: float, count: int, dtype: DTypeLike) -> Array:
     """Y[i] = start + i * step, computed in double precision and rounded once. Returns [count]."""
     y = np.arange(count, dtype=np.float64)
     y *= step

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 import numpy as np
@@ -100,6 +100,28 @@ class Vector(Adapted):
         """The operation's result, as [1] if it is a scalar."""
         y: Any = self.op.run(*inputs)
         return np.atleast_1d(y)
+
+
+@dataclass(frozen=True)
+class Like(Adapted):
+    """An operation that has its shape as an attribute, in the shape of a blob whose values are not read."""
+
+    def resolve(self, *inputs: TensorType) -> base.Op:
+        """The operation of this shape."""
+        return self._of(inputs[0].shape)
+
+    def _of(self, shape: Shape) -> base.Op:
+        op: Any = self.op
+        made: base.Op = replace(op, shape=shape)
+        return made
+
+    def infer(self, *inputs: TensorType) -> base.Types | None:
+        """What the operation of this shape infers."""
+        return self._of(inputs[0].shape).infer()
+
+    def run(self, *inputs: Array) -> base.Results:
+        """What the operation of this shape computes."""
+        return self._of(inputs[0].shape).run()
 
 
 @dataclass(frozen=True)

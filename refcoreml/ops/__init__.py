@@ -39,7 +39,7 @@ from refcoreml.ops.arithmetic import (
     Subtract,
 )
 from refcoreml.ops.base import Op
-from refcoreml.ops.constant import Constant
+from refcoreml.ops.constant import BroadcastLike, BroadcastTo, Constant, Fill, Range, ShapeOf
 from refcoreml.ops.convolution import Convolution, Deconvolution
 from refcoreml.ops.functions import (
     Abs,
@@ -153,6 +153,8 @@ __all__ = [
     "Band",
     "BatchNormalization",
     "BidirectionalLSTM",
+    "BroadcastLike",
+    "BroadcastTo",
     "Ceil",
     "Chain",
     "ClampedReLU",
@@ -177,6 +179,7 @@ __all__ = [
     "Exp",
     "Exp2",
     "ExpandDims",
+    "Fill",
     "Flatten2D",
     "FlattenImage",
     "Floor",
@@ -219,6 +222,7 @@ __all__ = [
     "PixelShuffle",
     "Pooling",
     "Power",
+    "Range",
     "ReLU",
     "ReduceL1",
     "ReduceL2",
@@ -245,6 +249,7 @@ __all__ = [
     "ScatterAlongAxis",
     "ScatterND",
     "Select",
+    "ShapeOf",
     "Sigmoid",
     "Sign",
     "SimpleRecurrent",

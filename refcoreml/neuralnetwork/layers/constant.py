@@ -5,18 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import NoReturn
-
 import numpy as np
 
 from refcoreml import ops
-from refcoreml.kernels import elementwise as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.range import evenly_spaced, evenly_spaced_count
-from refcoreml.neuralnetwork.layers._checks import check_size, dynamic_shape, input_error, numbers_of, static_shape
-from refcoreml.neuralnetwork.registry import Node, Op, layer, same_shape
+from refcoreml.errors import at
+from refcoreml.neuralnetwork.layers._checks import static_shape
+from refcoreml.neuralnetwork.registry import Like, Node, layer
+from refcoreml.types import Shape
 
 
 @layer("loadConstantND", inputs=0)
@@ -32,81 +27,64 @@ def load_constant(node: Node) -> ops.Op:
 # ---- Fills ----
 
 
-def _filled(node: Node, shape: Shape) -> Array:
-    return np.full(shape, node.params.value, node.dtype)
+def _fill(node: Node, shape: Shape | None) -> ops.Op:
+    return ops.Fill(node.params.value, shape, np.dtype(node.dtype))
 
 
 @layer("fillLike")
-def fill_like(node: Node) -> Op:
+def fill_like(node: Node) -> ops.Op:
     """y = value, in the shape of the input, whose values are not read. ``value``: 0 if unset.
 
     Source: ``FillLikeLayerParams``.
     """
-    return Op(lambda x: _filled(node, x.shape), same_shape, fresh=True)
+    return Like(_fill(node, None))
 
 
 @layer("fillStatic", inputs=0)
-def fill_static(node: Node) -> Op:
+def fill_static(node: Node) -> ops.Op:
     """y = value, in the shape ``targetShape``, 1 to 5 numbers of at least 1. ``value``: 0 if unset.
 
     Errors: another shape. Source: ``FillStaticLayerParams``.
     """
-    target = static_shape(node, "targetShape")
-    return Op(lambda: _filled(node, target), lambda: target, fresh=True)
+    return _fill(node, static_shape(node, "targetShape"))
 
 
 @layer("fillDynamic")
-def fill_dynamic(node: Node) -> Op:
+def fill_dynamic(node: Node) -> ops.Op:
     """y = value, in the shape that the input holds. ``value``: 0 if unset.
 
     Input: a vector of 1 to 5 numbers of at least 1. Output: that shape.
     Errors: an input of other rank; `InputError` for smaller numbers, or a blob above the limit of memory.
     Source: ``FillDynamicLayerParams``. Chosen: fractions are cut off.
     """
-    return Op(lambda x: _filled(node, dynamic_shape(node, 0, x)), None, fresh=True)
+    return _fill(node, None)
 
 
 # ---- Broadcasts ----
 
 
-def _broadcast_shape(x: Shape, target: Shape, fail: Callable[[str], NoReturn]) -> Shape:
-    """The target; calls ``fail`` if x does not broadcast to it."""
-    try:
-        common = kernels.broadcast_shape(x, target)
-    except ValueError:
-        common = ()
-    if common != target:
-        fail(f"{x} does not broadcast to {target}: from the last axis on, its lengths must be equal or 1")
-    return target
-
-
 @layer("broadcastToLike", inputs=2)
-def broadcast_to_like(node: Node) -> Op:
+def broadcast_to_like(node: Node) -> ops.Op:
     """y = x, repeated along axes that it lacks or where its length is 1.
 
     Inputs: x; a blob whose values are not read, to whose shape x broadcasts as in NumPy. Output: that shape.
     Errors: an x that does not broadcast so. Source: ``BroadcastToLikeLayerParams`` (no fields).
     """
-
-    def shape(x: Shape, like: Shape) -> Shape:
-        return _broadcast_shape(x, like, node.invalid)
-
-    return Op(lambda x, like: np.broadcast_to(x, like.shape), shape)
+    return ops.BroadcastLike()
 
 
 @layer("broadcastToStatic")
-def broadcast_to_static(node: Node) -> Op:
+def broadcast_to_static(node: Node) -> ops.Op:
     """y = x, repeated along axes that it lacks or where its length is 1.
 
     Input: x, which broadcasts to ``targetShape`` as in NumPy. Output: ``targetShape``, 1 to 5 numbers of at least 1.
     Errors: another target; an x that does not broadcast so. Source: ``BroadcastToStaticLayerParams``.
     """
-    target = static_shape(node, "targetShape")
-    return Op(lambda x: np.broadcast_to(x, target), lambda x: _broadcast_shape(x, target, node.invalid))
+    return ops.BroadcastTo(static_shape(node, "targetShape"))
 
 
 @layer("broadcastToDynamic", inputs=2)
-def broadcast_to_dynamic(node: Node) -> Op:
+def broadcast_to_dynamic(node: Node) -> ops.Op:
     """y = x, repeated along axes that it lacks or where its length is 1.
 
     Inputs: x; a vector of 1 to 5 numbers of at least 1, the shape to which x broadcasts as in NumPy. Output: that
@@ -115,30 +93,14 @@ def broadcast_to_dynamic(node: Node) -> Op:
     of memory.
     Source: ``BroadcastToDynamicLayerParams`` (no fields). Chosen: fractions are cut off.
     """
-
-    def run(x: Array, target: Array) -> Array:
-        fail = partial(input_error, node)
-        return np.broadcast_to(x, _broadcast_shape(x.shape, dynamic_shape(node, 1, target), fail))
-
-    return Op(run, None)
+    return ops.BroadcastTo(None)
 
 
 # ---- Ranges ----
 
 
-def _count(node: Node, start: float, end: float, step: float, fail: Callable[[str], NoReturn]) -> int:
-    number = node.dtype
-    try:
-        count = evenly_spaced_count(number(start), number(end), number(step))
-    except ValueError:
-        count = 0
-    if count < 1:
-        fail(f"the range from {start:g} to {end:g} by {step:g} holds no numbers, or infinitely many")
-    return count
-
-
 @layer("rangeStatic", inputs=0)
-def range_static(node: Node) -> Op:
+def range_static(node: Node) -> ops.Op:
     """y[i] = startValue + i * stepSizeValue.
 
     Output: [n], n = ceil((endValue - startValue) / stepSizeValue) in the network's arithmetic: the end is excluded.
@@ -147,13 +109,14 @@ def range_static(node: Node) -> Op:
     Source: ``RangeStaticLayerParams``.
     """
     params = node.params
-    start, step = params.startValue, params.stepSizeValue
-    count = _count(node, start, params.endValue, step, node.invalid)
-    return Op(lambda: evenly_spaced(start, step, count, node.dtype), lambda: (count,), fresh=True)
+    op = ops.Range(params.endValue, params.startValue, params.stepSizeValue, np.dtype(node.dtype))
+    with at(node.where):
+        op.infer()
+    return op
 
 
 @layer("rangeDynamic", inputs=(1, 3))
-def range_dynamic(node: Node) -> Op:
+def range_dynamic(node: Node) -> ops.Op:
     """y[i] = start + i * step.
 
     Inputs, one element each: end; start, in place of ``startValue``; step, in place of ``stepSizeValue``.
@@ -162,34 +125,20 @@ def range_dynamic(node: Node) -> Op:
     finite, or a blob above the limit of memory.
     Source: ``RangeDynamicLayerParams``.
     """
-
-    def run(*inputs: Array) -> Array:
-        given = [numbers_of(node, which, blob, 1)[0] for which, blob in enumerate(inputs)]
-        defaults = [node.params.startValue, node.params.stepSizeValue]
-        end, start, step = given + defaults[len(given) - 1 :]
-        count = _count(node, start, end, step, partial(input_error, node))
-        check_size(node, (count,))
-        return evenly_spaced(start, step, count, node.dtype)
-
-    return Op(run, None, fresh=True)
+    given = len(node.inputs)
+    start = None if given >= 2 else node.params.startValue
+    step = None if given == 3 else node.params.stepSizeValue
+    return ops.Range(None, start, step, np.dtype(node.dtype))
 
 
 # ---- The shape itself ----
 
 
 @layer("getShape")
-def get_shape(node: Node) -> Op:
+def get_shape(node: Node) -> ops.Op:
     """y = the shape of the input.
 
     Input: rank r. Output: [r].
     Errors: a length that the arithmetic cannot represent. Source: ``GetShapeLayerParams`` (no fields).
     """
-
-    def shape(x: Shape) -> Shape:
-        for length in x:
-            node.require(
-                int(node.dtype(length)) == length, f"{np.dtype(node.dtype)} cannot represent the length {length} of {x}"
-            )
-        return (len(x),)
-
-    return Op(lambda x: np.array(x.shape, node.dtype), shape, fresh=True)
+    return ops.ShapeOf()

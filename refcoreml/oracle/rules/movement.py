@@ -55,7 +55,7 @@ def corners(a: Ball, b: Ball) -> Iterator[tuple[Doubles, Doubles]]:
     *(ops.Flatten2D, ops.FlattenImage, ops.ReshapeSequence, ops.ExpandDims, ops.Squeeze, ops.Transpose),
     *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
     *(ops.Concat, ops.Stack, ops.Split, ops.Slice, ops.SlidingWindows, ops.Reverse),
-    *(ops.Crop, ops.CropLike, "copy", "broadcastToStatic", ops.Band),
+    *(ops.Crop, ops.CropLike, "copy", ops.Band),
     *(ops.ReduceMax, ops.ReduceMin, ops.Maximum, ops.Minimum),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
@@ -80,11 +80,11 @@ def _clip(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 @bounded(
     "exact",
     *(ops.Reshape, ops.ReshapeLike, ops.Tile, ops.SliceDynamic, ops.SliceBySize, ops.ReverseSequence),
-    *(ops.Gather, ops.GatherND, ops.GatherAlongAxis, "broadcastToLike", "broadcastToDynamic"),
+    *(ops.Gather, ops.GatherND, ops.GatherAlongAxis, ops.BroadcastTo, ops.BroadcastLike),
 )
 def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Values moved about according to shapes or indices, which must be certain."""
-    shapes = isinstance(layer.op, ops.ReshapeLike) or layer.step.kind == "broadcastToLike"
+    shapes = isinstance(layer.op, ops.ReshapeLike | ops.BroadcastLike)
     if not shapes and not all(whole(ball) for ball in balls[1:]):
         return [np.inf] * len(results)
     return at_ends(layer, balls, 1)
@@ -134,26 +134,29 @@ def _loaded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     return [layer.constant("value").rad]
 
 
-@bounded("exact", "getShape", "fillLike", "fillStatic", "fillDynamic")
-def _constant(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Numbers of the model, or made of shapes."""
-    kind = layer.step.kind
-    if kind == "fillDynamic" and not whole(balls[0]):
+@bounded("exact", ops.Fill)
+def _filled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """A number of the model."""
+    assert isinstance(layer.op, ops.Fill)
+    if layer.op.shape is None and not whole(balls[0]):
         return [np.inf]
-    if kind.startswith("fill"):
-        return [layer.stored(layer.params.value).rad]
+    return [layer.stored(layer.op.value).rad]
+
+
+@bounded("exact", ops.ShapeOf)
+def _shape_of(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     return [layer.keep(Ball.exact(results[0])).rad]
 
 
-@bounded("ulp", "rangeStatic", "rangeDynamic")
+@bounded("ulp", ops.Range)
 def _range(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Start + i * step, with one rounding for the product and one for the sum."""
     if not all(ball.certain for ball in balls):
         return [np.inf]
+    given = iter([ball.map(np.ravel) for ball in balls])
+    names = ("end", "start", "step")
+    _, start, step = (next(given) if getattr(layer.op, name) is None else layer.constant(name) for name in names)
     i = np.arange(results[0].size, dtype=np.float64)
-    given = [ball.map(np.ravel) for ball in balls[1:]]
-    start = given[0] if given else layer.scalar("startValue")
-    step = given[1] if len(given) > 1 else layer.scalar("stepSizeValue")
     return [layer.rounding.add(start, layer.rounding.multiply(Ball.exact(i), step)).rad]
 
 
