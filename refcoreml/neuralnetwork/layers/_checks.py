@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -41,19 +40,6 @@ def borders(node: Node, message: Any, field: str) -> tuple[tuple[int, int], tupl
     return height, width
 
 
-def axis_of(node: Node, rank: int, field: str = "axis") -> int:
-    """The axis 0..rank-1 that a field with -rank..rank-1 names."""
-    axis = int(getattr(node.params, field))
-    node.require(-rank <= axis < rank, f"{field} is {axis}, expected {-rank} to {rank - 1} for rank {rank}")
-    return axis % rank
-
-
-def result_shape(node: Node, shape: Shape) -> Shape:
-    """The shape of a result: [1] for rank 0, an error above rank 5."""
-    node.require(len(shape) <= MAX_RANK, f"the result would have the shape {shape}, but no blob has a rank above 5")
-    return shape or (1,)
-
-
 def numbers_of(node: Node, which: int, values: Array, count: int) -> list[float]:
     """The numbers in the input of the given number, a blob of ``count`` elements; NaN is an error."""
     if values.size != count:
@@ -81,18 +67,6 @@ def check_size(node: Node, shape: Shape) -> None:
     size = size_of(shape, np.dtype(node.dtype).itemsize)
     if found := beyond(size, node.limits):
         input_error(node, f"an output would have the shape {shape}, {found}", remedy("memory", size))
-
-
-def axes_of(node: Node, rank: int) -> Shape:
-    """The axes 0..rank-1, in ascending order, that the field ``axes`` names by -rank..rank-1."""
-    given: Sequence[int] = node.params.axes
-    node.require(len(given) > 0, "axes is empty")
-    node.require(
-        all(-rank <= axis < rank for axis in given), f"axes is {tuple(given)}, expected {-rank} to {rank - 1} each"
-    )
-    axes = sorted({axis % rank for axis in given})
-    node.require(len(axes) == len(given), f"axes is {tuple(given)}, which names an axis of {rank} twice")
-    return tuple(axes)
 
 
 def static_shape(node: Node, field: str) -> Shape:
