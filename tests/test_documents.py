@@ -261,3 +261,14 @@ def test_the_first_screen_says_what_does_not_run_and_how_to_begin() -> None:
     install = re.search(r"<!-- demo -->\n```sh\n(.*)\n```\n<!-- end -->", first)
     assert install
     assert install[1].startswith("python3 -m venv .venv")
+
+
+def test_what_the_extras_must_have() -> None:
+    """coremltools 9.0 fails with NumPy 2.4 (arrays of one element as numbers); the tests run in parallel."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (oracles,) = re.findall(r"^oracles = .*$", project, re.MULTILINE)
+    (test,) = re.findall(r"^test = .*$", project, re.MULTILINE)
+    assert '"coremltools==9.0"' in oracles
+    assert '"numpy<2.4"' in oracles
+    assert "pytest-xdist" in test
+    assert any("pytest" in line and "-n auto" in line for line in commands(ROOT / "README.md"))
