@@ -128,7 +128,7 @@ def _saved(picture):
         (["-i", "a=1,2,3"], "b"),
         (["-i", "a=1,2", "-i", "b=1,2,3"], "input 'a'"),
         (["-i", "a=one", "-i", "b=1,2,3"], "neither a number, a list, JSON nor a file"),
-        (["-i", "a=missing.npy", "-i", "b=1,2,3"], "cannot be read"),
+        (["-i", "a=missing.npy", "-i", "b=1,2,3"], "missing.npy: cannot be read: No such file or directory\n"),
         (["-i", "1,2,3"], "which input is '1,2,3'"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.txt"], "must end in .npz, .png, .jpg or .jpeg"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "/nowhere/y.npz"], "no such folder"),
@@ -141,6 +141,13 @@ def test_wrong_inputs_say_why_and_exit_with_2(run, linear, given, message, monke
     assert code == 2
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_missing_picture_is_named_once(run, picture_model, tmp_path):
+    code, _, err = run("predict", picture_model, "-i", tmp_path / "none.png")
+    assert code == 2
+    assert err.count("none.png") == 1
+    assert err.endswith("cannot be read as a picture: No such file or directory\n")
 
 
 def test_a_file_that_is_no_picture(run, picture_model, tmp_path):

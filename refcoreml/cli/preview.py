@@ -109,7 +109,7 @@ def _photo(model: Model, inputs: dict[str, Any], options: argparse.Namespace) ->
     except UsageError:
         raise
     except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
-        raise UsageError(f"cannot be read as a picture: {values.reason(error)}", where=str(path)) from error
+        raise UsageError(f"cannot be read as a picture: {values.unread(error)}", where=str(path)) from error
 
 
 def _facts(name: str, preview: Preview) -> dict[str, Any]:

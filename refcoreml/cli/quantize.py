@@ -15,7 +15,7 @@ from refcoreml.quantization.quantize import Chooser
 from refcoreml.quantization.schemes import Fit
 from refcoreml.reporting.tables import Table
 from refcoreml.storage.reading import read_json
-from refcoreml.values import reason
+from refcoreml.values import unread
 
 _EPILOG = """\
 examples:
@@ -122,7 +122,7 @@ def _read_plan(path: str) -> dict[str, tuple[int, str]]:
     try:
         plan = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the plan: {reason(error)}", where=path) from error
+        raise UsageError(f"cannot read the plan: {unread(error)}", where=path) from error
     if not isinstance(plan, dict):
         raise UsageError('a plan is an object such as {"conv1": [8, "linear"]}', where=path)
     return plan

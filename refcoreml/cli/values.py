@@ -16,7 +16,7 @@ from refcoreml.model import Model
 from refcoreml.reporting.samples import read_image
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import read_json
-from refcoreml.values import quoted, reason
+from refcoreml.values import quoted, unread
 
 _HELP = """\
 an input of the model: NAME=PATH of a picture, a .npy, .npz or .json file, or NAME=VALUE with a number, a list such
@@ -83,7 +83,7 @@ def _read(path: str) -> Any:
     try:
         return readers[Path(path).suffix](path)
     except (OSError, ValueError, MemoryError) as error:
-        raise UsageError(f"cannot be read: {reason(error)}", where=path) from error
+        raise UsageError(f"cannot be read: {unread(error)}", where=path) from error
 
 
 def _value(feature: features.Feature, value: Any, resize: Any) -> Any:

@@ -151,7 +151,7 @@ class Source:
         try:
             files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         except OSError as error:
-            raise UsageError(f"cannot be read: {values.reason(error)}", where=str(folder)) from error
+            raise UsageError(f"cannot be read: {values.unread(error)}", where=str(folder)) from error
         pictures = [path for path in files if path.suffix.lower() in PICTURES]
         if not pictures:
             archives = [path for path in files if path.suffix.lower() == ".npz"]
@@ -193,7 +193,7 @@ class Source:
         try:
             arrays = read_npz(path)
         except (OSError, ValueError, MemoryError) as error:
-            raise _BrokenFileError(f"cannot be read: {values.reason(error)}", where=str(path)) from error
+            raise _BrokenFileError(f"cannot be read: {values.unread(error)}", where=str(path)) from error
         labels = None
         if values.is_a(self.labels, str):
             if self.labels not in arrays:
@@ -324,7 +324,7 @@ def read_image(feature: Feature, path: str | Path, resize: features.Resize | Non
     except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
         if isinstance(error, UsageError):
             raise
-        raise _BrokenFileError(f"cannot be read as a picture: {values.reason(error)}", where=str(path)) from error
+        raise _BrokenFileError(f"cannot be read as a picture: {values.unread(error)}", where=str(path)) from error
     try:
         features.check_inputs([feature], {feature.name: prepared})
     except InputError as error:
@@ -363,7 +363,7 @@ def read_labels(path: str | Path) -> list[Label] | dict[str, Label]:
     except (OSError, ValueError, MemoryError, csv.Error) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"cannot be read as labels: {values.reason(error)}", where=str(path)) from error
+        raise UsageError(f"cannot be read as labels: {values.unread(error)}", where=str(path)) from error
 
 
 def _checked(labels: Any, path: Path) -> list[Label] | dict[str, Label]:
