@@ -118,7 +118,7 @@ def reason(error: BaseException) -> str:
 
 def unread(error: BaseException) -> str:
     """Return why a file could not be read, in a line, without the file's path: the message names it in front."""
-    said = error.strerror if is_a(error, OSError) else None
+    said = error.strerror if isinstance(error, OSError) else None
     return short(said) if said else reason(error)
 
 

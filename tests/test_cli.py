@@ -129,7 +129,7 @@ def _saved(picture):
         (["-i", "a=1,2", "-i", "b=1,2,3"], "input 'a'"),
         (["-i", "a=one", "-i", "b=1,2,3"], "neither a number, a list, JSON nor a file"),
         (["-i", "a=missing.npy", "-i", "b=1,2,3"], "missing.npy: cannot be read: No such file or directory\n"),
-        (["-i", "1,2,3"], "which input is '1,2,3'"),
+        (["-i", "1,2,3"], "no input is named for '1,2,3'"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.txt"], "must end in .npz, .png, .jpg or .jpeg"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "/nowhere/y.npz"], "no such folder"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.png"], "0 image outputs"),
@@ -418,8 +418,9 @@ def weighted(tmp_path):
 
 
 def test_quantize_writes_a_smaller_model_and_shows_each_layer(run, weighted, tmp_path):
-    code, out, _ = run("quantize", weighted, "--bits", "3", "--mode", "kmeans", "-o", tmp_path / "small.mlmodel")
+    code, out, err = run("quantize", weighted, "--bits", "3", "--mode", "kmeans", "-o", tmp_path / "small.mlmodel")
     assert code == 0
+    assert err == ""  # no bar, nor a line for one, where no terminal shows it
     assert "lookup table 3" in out
     assert "20x30" in out
     small = refcoreml.load(tmp_path / "small.mlmodel")

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from refcoreml.cli.console import check_target, errors, out
+from refcoreml.cli.console import check_target, errors, out, progress
 from refcoreml.cli.exits import SMOKE_FAILED
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
@@ -108,8 +108,8 @@ def run(options: argparse.Namespace) -> int:
         errors.print(text, markup=False, soft_wrap=True)
         return SMOKE_FAILED
     results: list[Result] = []
-    with Progress(console=errors, transient=True) as progress:
-        task = progress.add_task("cases", total=len(folders))
+    with progress(*Progress.get_default_columns()) as bar:
+        task = bar.add_task("cases", total=len(folders))
         for result in run_cases(
             folders,
             make,
@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
             expectations=expectations,
         ):
             results.append(result)
-            progress.advance(task)
+            bar.advance(task)
     results.sort(key=lambda result: result.id)
     unused = report.unused_expectations(results, expectations) if not options.patterns else []
     complaints = [f"{pattern!r} in the list of known failures fits no case" for pattern in unused]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleDimensions
+from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
 from refcoreml.errors import UsageError, harmless
@@ -91,6 +92,17 @@ class SafeConsole(Console):
 
 out = SafeConsole()
 errors = SafeConsole(stderr=True)
+
+
+@contextmanager
+def progress(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Show progress on standard error while a block runs; nothing where that is no terminal."""
+    bar = Progress(*columns, console=errors, transient=True)
+    if errors.is_interactive:
+        with bar:
+            yield bar
+    else:  # Rich would end the bar with an empty line
+        yield bar
 
 
 def check_target(path: str | Path | None, *suffixes: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from refcoreml.cli.console import bytes_text, check_target, errors, out, print_json, shape_text
+from refcoreml.cli.console import bytes_text, check_target, out, print_json, progress, shape_text
 from refcoreml.errors import UsageError
 from refcoreml.model import load
 from refcoreml.quantization import MODES, WeightChange, dequantize_weights, quantize_weights, selectors, weight_changes
@@ -77,8 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if options.bits == 32 and plan is None and selector is None:
         made = dequantize_weights(model)
     else:
-        bar = Progress(TextColumn("quantizing"), BarColumn(), TimeRemainingColumn(), console=errors, transient=True)
-        with bar:
+        with progress(TextColumn("quantizing"), BarColumn(), TimeRemainingColumn()) as bar:
             task = bar.add_task("")
             made = quantize_weights(
                 model,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from refcoreml.cli.compare import add_data_arguments, source
-from refcoreml.cli.console import errors, out
+from refcoreml.cli.console import out, progress
 from refcoreml.cli.custom import add_custom_argument, register
 from refcoreml.comparison.tasks import processes
 from refcoreml.errors import UsageError
@@ -89,25 +89,17 @@ def _budget(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     require_matplotlib()
     if options.jobs < 1:
         raise UsageError(f"must be at least 1, got {options.jobs}", where="--jobs")
-    bar = Progress(
-        TextColumn("configurations"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    )
+    columns = TextColumn("configurations"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with ExitStack() as stack:
         executor: Executor | None = None
         if options.jobs > 1:
             executor = stack.enter_context(processes(options.jobs, partial(register, options.custom)))
-        stack.enter_context(bar)
+        bar = stack.enter_context(progress(*columns))
         task = bar.add_task("", total=None)
         found = study(
             options.model,

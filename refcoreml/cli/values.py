@@ -66,7 +66,9 @@ def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, An
         elif len(known) == 1:
             values[next(iter(known))] = _value(next(iter(known.values())), text, resize)
         else:
-            raise UsageError(f"which input is {text!r}", remedy=f"Write NAME=VALUE; the inputs are {', '.join(known)}")
+            raise UsageError(
+                f"no input is named for {text!r}", remedy=f"Write NAME=VALUE; the inputs are {', '.join(known)}"
+            )
     return values
 
 
