@@ -231,7 +231,9 @@ def sliding_windows(node: Node) -> ops.Op:
     params = node.params
     step = int(params.step)
     node.require(step >= 1, f"step is {step}, expected 1 or more")
-    return ops.SlidingWindows(int(params.axis), int(params.windowSize), step)
+    size = int(params.windowSize)
+    node.require(size >= 1, f"windowSize is {size}, expected 1 or more")
+    return ops.SlidingWindows(int(params.axis), size, step)
 
 
 @layer("reverse")
