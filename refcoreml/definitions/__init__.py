@@ -91,6 +91,7 @@ from refcoreml.definitions.normalization import (
 )
 from refcoreml.definitions.padding import pad
 from refcoreml.definitions.pooling import pooling
+from refcoreml.definitions.random import random_bernoulli, random_categorical, random_normal, random_uniform
 from refcoreml.definitions.recurrent import both_directions, gru, lstm, simple_recurrent
 from refcoreml.definitions.reduce import (
     arg_max,
@@ -212,6 +213,10 @@ __all__ = [
     "pixel_shuffle",
     "pooling",
     "power",
+    "random_bernoulli",
+    "random_categorical",
+    "random_normal",
+    "random_uniform",
     "read_bilinear",
     "reduce_l1",
     "reduce_l2",

@@ -5,11 +5,9 @@ Numbers are drawn in double precision and rounded, so that every type of arithme
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.random import PCG64, Generator
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.elementwise import affine
@@ -22,19 +20,19 @@ def generator(seed: int) -> Generator:
     return Generator(PCG64(seed if seed >= 0 else None))
 
 
-def normal(source: Generator, shape: Shape, mean: float, deviation: float, dtype: type[np.floating[Any]]) -> Array:
+def normal(source: Generator, shape: Shape, mean: float, deviation: float, dtype: DTypeLike) -> Array:
     """Y ~ N(mean, deviation^2), independent. Returns [*shape]."""
     y = source.standard_normal(shape)
     return affine(y, deviation, mean, out=y).astype(dtype, copy=False)
 
 
-def uniform(source: Generator, shape: Shape, low: float, high: float, dtype: type[np.floating[Any]]) -> Array:
+def uniform(source: Generator, shape: Shape, low: float, high: float, dtype: DTypeLike) -> Array:
     """Y ~ U[low, high), independent; rounding can give ``high`` itself. Returns [*shape]."""
     y = source.random(shape)
     return affine(y, high - low, low, out=y).astype(dtype, copy=False)
 
 
-def bernoulli(source: Generator, shape: Shape, probability: float, dtype: type[np.floating[Any]]) -> Array:
+def bernoulli(source: Generator, shape: Shape, probability: float, dtype: DTypeLike) -> Array:
     """Y = 1 with the given probability, else 0, independent. Returns [*shape]."""
     return (source.random(shape) < probability).astype(dtype)
 

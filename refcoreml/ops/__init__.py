@@ -98,6 +98,7 @@ from refcoreml.ops.normalization import (
 )
 from refcoreml.ops.padding import Crop, CropLike, Pad
 from refcoreml.ops.pooling import Pooling
+from refcoreml.ops.random import RandomBernoulli, RandomCategorical, RandomNormal, RandomUniform
 from refcoreml.ops.recurrent import GRU, LSTM, BidirectionalLSTM, SimpleRecurrent
 from refcoreml.ops.reduce import (
     ArgMax,
@@ -222,6 +223,10 @@ __all__ = [
     "PixelShuffle",
     "Pooling",
     "Power",
+    "RandomBernoulli",
+    "RandomCategorical",
+    "RandomNormal",
+    "RandomUniform",
     "Range",
     "ReLU",
     "ReduceL1",

@@ -13,7 +13,7 @@ from refcoreml.model import Model
 from refcoreml.neuralnetwork.network import Step
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
-from refcoreml.oracle.rules import CHECKS
+from refcoreml.oracle.rules import CHECKS, kind_of
 from refcoreml.testing.agreement import WIDEST, typical, without_ones
 from refcoreml.testing.defects import DEFECTS, all_layers
 from refcoreml.testing.rounding import UNIT64, Constants, Undetermined, trace_bounds
@@ -161,7 +161,7 @@ class _Search:
         """Whether some value of the reference, in place of the layer's output, makes the reader match another one."""
         step, shape = reader.step, layer.bound.value.shape
         others = [name for name in step.inputs if name != layer.blob]
-        if reader.bound.kind in MOVES or CHECKS.get(reader.bound.kind) in ("control", "random"):
+        if reader.bound.kind in MOVES or CHECKS.get(kind_of(step) or "") in ("control", "random"):
             return False
         if len(step.outputs) != 1 or any(name not in self.matches or name not in self.values for name in others):
             return False

@@ -1,4 +1,4 @@
-"""Layers that draw random numbers: adapters over `refcoreml.kernels.random`.
+"""Layers that draw random numbers.
 
 Three distributions, each in three forms. The shape of the output is
 
@@ -16,58 +16,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from refcoreml.kernels import random as kernels
-from refcoreml.kernels._types import Array, Shape
-from refcoreml.kernels.elementwise import log
-from refcoreml.kernels.normalization import softmax
-from refcoreml.neuralnetwork.layers._checks import dynamic_shape, input_error, static_shape
-from refcoreml.neuralnetwork.layers.gather import check_addressable
-from refcoreml.neuralnetwork.registry import Node, Op, layer, same_shape
-
-#: Draws a blob of the given shape.
-Draw: TypeAlias = Callable[[Shape], Array]
+from refcoreml import ops
+from refcoreml.neuralnetwork.layers._checks import static_shape
+from refcoreml.neuralnetwork.registry import Like, Node, layer
 
 
-def _like(draw: Draw) -> Op:
-    return Op(lambda x: draw(x.shape), same_shape, fresh=True)
+def _like(node: Node, distribution: Callable[..., ops.Op]) -> ops.Op:
+    return Like(_dynamic(node, distribution))
 
 
-def _static(node: Node, draw: Draw) -> Op:
-    shape = static_shape(node, "outputShape")
-    return Op(lambda: draw(shape), lambda: shape, fresh=True)
+def _static(node: Node, distribution: Callable[..., ops.Op]) -> ops.Op:
+    return distribution(shape=static_shape(node, "outputShape"), **_common(node))
 
 
-def _dynamic(node: Node, draw: Draw) -> Op:
-    return Op(lambda x: draw(dynamic_shape(node, 0, x)), None, fresh=True)
+def _dynamic(node: Node, distribution: Callable[..., ops.Op]) -> ops.Op:
+    return distribution(shape=None, **_common(node))
+
+
+def _common(node: Node) -> dict[str, Any]:
+    return {"seed": int(node.params.seed), "dtype": np.dtype(node.dtype)}
 
 
 # ---- Normal distribution ----
 
 
-def _normal(node: Node) -> Draw:
-    seed, mean, deviation = node.params.seed, node.params.mean, node.params.stdDev
+def _normal(node: Node) -> Callable[..., ops.Op]:
+    mean, deviation = node.params.mean, node.params.stdDev
     node.require(
         math.isfinite(mean) and 0 <= deviation < math.inf, f"mean is {mean}, stdDev {deviation}, expected stdDev >= 0"
     )
-    return lambda shape: kernels.normal(kernels.generator(seed), shape, mean, deviation, node.dtype)
+    return partial(ops.RandomNormal, mean=mean, deviation=deviation)
 
 
 @layer("randomNormalLike")
-def normal_like(node: Node) -> Op:
+def normal_like(node: Node) -> ops.Op:
     """y ~ N(mean, stdDev^2), in the shape of the input.
 
     Parameters: ``seed``; ``mean``, ``stdDev``, 0 if unset. Errors: a negative stdDev.
     Source: ``RandomNormalLikeLayerParams``.
     """
-    return _like(_normal(node))
+    return _like(node, _normal(node))
 
 
 @layer("randomNormalStatic", inputs=0)
-def normal_static(node: Node) -> Op:
+def normal_static(node: Node) -> ops.Op:
     """y ~ N(mean, stdDev^2), in the shape ``outputShape``.
 
     Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalStaticLayerParams``.
@@ -76,7 +73,7 @@ def normal_static(node: Node) -> Op:
 
 
 @layer("randomNormalDynamic")
-def normal_dynamic(node: Node) -> Op:
+def normal_dynamic(node: Node) -> ops.Op:
     """y ~ N(mean, stdDev^2), in the shape that the input holds.
 
     Otherwise as ``randomNormalLike``. Errors: an invalid shape. Source: ``RandomNormalDynamicLayerParams``.
@@ -87,26 +84,26 @@ def normal_dynamic(node: Node) -> Op:
 # ---- Uniform distribution ----
 
 
-def _uniform(node: Node) -> Draw:
-    seed, low, high = node.params.seed, node.params.minVal, node.params.maxVal
+def _uniform(node: Node) -> Callable[..., ops.Op]:
+    low, high = node.params.minVal, node.params.maxVal
     node.require(
         -math.inf < low <= high < math.inf, f"minVal is {low}, maxVal {high}, expected finite numbers, minVal <= maxVal"
     )
-    return lambda shape: kernels.uniform(kernels.generator(seed), shape, low, high, node.dtype)
+    return partial(ops.RandomUniform, low=low, high=high)
 
 
 @layer("randomUniformLike")
-def uniform_like(node: Node) -> Op:
+def uniform_like(node: Node) -> ops.Op:
     """y ~ U[minVal, maxVal), in the shape of the input.
 
     Parameters: ``seed``; ``minVal``, ``maxVal``, 0 if unset. Errors: minVal above maxVal.
     Source: ``RandomUniformLikeLayerParams``.
     """
-    return _like(_uniform(node))
+    return _like(node, _uniform(node))
 
 
 @layer("randomUniformStatic", inputs=0)
-def uniform_static(node: Node) -> Op:
+def uniform_static(node: Node) -> ops.Op:
     """y ~ U[minVal, maxVal), in the shape ``outputShape``.
 
     Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformStaticLayerParams``.
@@ -115,7 +112,7 @@ def uniform_static(node: Node) -> Op:
 
 
 @layer("randomUniformDynamic")
-def uniform_dynamic(node: Node) -> Op:
+def uniform_dynamic(node: Node) -> ops.Op:
     """y ~ U[minVal, maxVal), in the shape that the input holds.
 
     Otherwise as ``randomUniformLike``. Errors: an invalid shape. Source: ``RandomUniformDynamicLayerParams``.
@@ -126,24 +123,24 @@ def uniform_dynamic(node: Node) -> Op:
 # ---- Bernoulli distribution ----
 
 
-def _bernoulli(node: Node) -> Draw:
-    seed, probability = node.params.seed, node.params.prob
+def _bernoulli(node: Node) -> Callable[..., ops.Op]:
+    probability = node.params.prob
     node.require(0 <= probability <= 1, f"prob is {probability}, expected 0 to 1")
-    return lambda shape: kernels.bernoulli(kernels.generator(seed), shape, probability, node.dtype)
+    return partial(ops.RandomBernoulli, probability=probability)
 
 
 @layer("randomBernoulliLike")
-def bernoulli_like(node: Node) -> Op:
+def bernoulli_like(node: Node) -> ops.Op:
     """y = 1 with the probability ``prob``, else 0, in the shape of the input.
 
     Parameters: ``seed``; ``prob``, 0 if unset. Errors: a prob outside of 0 to 1.
     Source: ``RandomBernoulliLikeLayerParams``.
     """
-    return _like(_bernoulli(node))
+    return _like(node, _bernoulli(node))
 
 
 @layer("randomBernoulliStatic", inputs=0)
-def bernoulli_static(node: Node) -> Op:
+def bernoulli_static(node: Node) -> ops.Op:
     """y = 1 with the probability ``prob``, else 0, in the shape ``outputShape``.
 
     Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliStaticLayerParams``.
@@ -152,7 +149,7 @@ def bernoulli_static(node: Node) -> Op:
 
 
 @layer("randomBernoulliDynamic")
-def bernoulli_dynamic(node: Node) -> Op:
+def bernoulli_dynamic(node: Node) -> ops.Op:
     """y = 1 with the probability ``prob``, else 0, in the shape that the input holds.
 
     Otherwise as ``randomBernoulliLike``. Errors: an invalid shape. Source: ``RandomBernoulliDynamicLayerParams``.
@@ -164,7 +161,7 @@ def bernoulli_dynamic(node: Node) -> Op:
 
 
 @layer("categoricalDistribution")
-def categorical_distribution(node: Node) -> Op:
+def categorical_distribution(node: Node) -> ops.Op:
     """y[..., s] = a class c, drawn with the probability softmax(l / temperature)[..., c], independently for each s.
 
     Input: x [*D, C]. Output: [*D, numSamples], whole numbers of 0 to C - 1. The logits l are x if ``isLogits``, else
@@ -184,19 +181,4 @@ def categorical_distribution(node: Node) -> Op:
         f"temperature is {temperature}, eps {epsilon}, expected positive numbers",
     )
 
-    def shape(x: Shape) -> Shape:
-        check_addressable(node, x[-1])
-        return *x[:-1], samples
-
-    def run(x: Array) -> Array:
-        wide = x.astype(np.float64)
-        valid = np.isfinite(wide.max(-1)) if params.isLogits else ((wide >= 0) & np.isfinite(wide)).all(-1)
-        if not valid.all():
-            place = tuple(int(i) for i in np.unravel_index(valid.argmin(), valid.shape))
-            kind = "logits" if params.isLogits else "probabilities"
-            input_error(node, f"input {node.inputs[0]!r} holds no valid {kind} at {place}, such as NaN or Inf")
-        logits = wide if params.isLogits else log(wide + epsilon)
-        probabilities = softmax(logits / temperature, -1)
-        return kernels.categorical(kernels.generator(params.seed), probabilities, samples).astype(x.dtype)
-
-    return Op(run, shape, fresh=True)
+    return ops.RandomCategorical(samples, int(params.seed), params.isLogits, temperature, epsilon)

@@ -13,12 +13,7 @@ from refcoreml.oracle.balls import Ball, Doubles, farther, quantum
 from refcoreml.oracle.rules.table import Layer, bounded, unbounded
 
 unbounded("control", "branch", "loop", "loopBreak", "loopContinue")
-unbounded(
-    "random",
-    *("randomNormalLike", "randomNormalStatic", "randomNormalDynamic", "randomUniformLike", "randomUniformStatic"),
-    *("randomUniformDynamic", "randomBernoulliLike", "randomBernoulliStatic", "randomBernoulliDynamic"),
-    "categoricalDistribution",
-)
+unbounded("random", ops.RandomNormal, ops.RandomUniform, ops.RandomBernoulli, ops.RandomCategorical)
 
 
 def at_ends(layer: Layer, balls: Sequence[Ball], count: int) -> list[Doubles]:
