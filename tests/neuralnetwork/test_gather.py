@@ -572,7 +572,7 @@ def test_sliding_windows_agree_with_torch(axis, size, step):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((2, 5), {"window_size": 0, "step": 1}, "window size is 0, expected 1 to 2"),
+        ((2, 5), {"window_size": 0, "step": 1}, "windowSize is 0, expected 1 or more"),
         ((2, 5), {"axis": 1, "window_size": 6, "step": 1}, "window size is 6, expected 1 to 5, the length of axis 1"),
         ((2, 5), {"window_size": 2**64 - 1, "step": 1}, "window size is 18446744073709551615"),
         ((2, 5), {"window_size": 1}, "step is 0, expected 1 or more"),
