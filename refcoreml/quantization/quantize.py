@@ -178,14 +178,19 @@ def _planned(layer: str, entry: Any) -> tuple[int, str]:
 
 
 def _check_plan(named: Mapping[str, Scheme], tensors: Sequence[WeightTensor]) -> None:
-    layers = {tensor.layer for tensor in tensors}
+    layers = list(dict.fromkeys(tensor.layer for tensor in tensors))
     for layer in named:
         if layer not in layers:
             near = get_close_matches(layer, layers, 1)
             raise UsageError(
                 f"the plan names {layer!r}, but no layer of that name has weights",
-                remedy=f"Did you mean {near[0]!r}?" if near else "",
+                remedy=f"Did you mean {near[0]!r}?" if near else _listed(layers),
             )
+
+
+def _listed(layers: Sequence[str]) -> str:
+    more = f" and {len(layers) - 8} more" if len(layers) > 8 else ""
+    return f"Layers with weights: {', '.join(map(repr, layers[:8]))}{more}" if layers else ""
 
 
 def _chosen(selector: Chooser | None, tensor: WeightTensor) -> bool:

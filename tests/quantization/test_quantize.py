@@ -354,6 +354,13 @@ def test_a_plan_decides_by_layer():
     assert found["bias.bias"] == ("float16", 16)
 
 
+def test_a_plan_for_an_unknown_layer_gets_the_names_that_there_are():
+    with pytest.raises(UsageError, match=r"names 'conf', .*\. Did you mean 'conv'\?$"):
+        refcoreml.quantize_weights(pictures(), plan={"conf": (8, "linear")})
+    with pytest.raises(UsageError, match=r"names 'zzz', .*\. Layers with weights: 'conv', .*'dense'"):
+        refcoreml.quantize_weights(pictures(), plan={"zzz": (8, "linear")})
+
+
 def parsed(*terms):
     chosen = selectors.everything
     for term in terms:
