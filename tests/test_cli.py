@@ -130,6 +130,7 @@ def _saved(picture):
         (["-i", "a=one", "-i", "b=1,2,3"], "neither a number, a list, JSON nor a file"),
         (["-i", "a=missing.npy", "-i", "b=1,2,3"], "missing.npy: cannot be read: No such file or directory\n"),
         (["-i", "1,2,3"], "no input is named for '1,2,3'"),
+        (["-i", "a=1,2,3", "-i", "a=4,5,6", "-i", "b=1,2,3"], "input 'a': is given twice"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.txt"], "must end in .npz, .png, .jpg or .jpeg"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "/nowhere/y.npz"], "no such folder"),
         (["-i", "a=1,2,3", "-i", "b=1,2,3", "-o", "y.png"], "0 image outputs"),

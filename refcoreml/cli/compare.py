@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from contextlib import contextmanager
 from typing import Any
@@ -98,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     if options.min_agreement is not None:
         check_rate(options.min_agreement, "--min-agreement")
+    if options.min_snr is not None and not options.min_snr > -math.inf:
+        raise UsageError(f"must be a number of decibels, got {options.min_snr:g}", where="--min-snr")
     for path in filter(None, (options.csv, options.plot)):
         check_target(path)
     if options.plot:

@@ -48,28 +48,31 @@ def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, An
     """Reads every ``--input``.
 
     Raises:
-        UsageError: a file cannot be read, a name is not an input of the model, or a name is missing.
+        UsageError: a file cannot be read, a name is not an input of the model, is missing, or is given twice.
     """
-    known = {feature.name: feature for feature in model.inputs}
     values: dict[str, Any] = {}
     for text in given:
-        name, separator, value = text.partition("=")
-        if separator and name in known:
-            values[name] = _value(known[name], value, resize)
-        elif text.endswith(".npz") or (text.endswith(".json") and len(known) != 1):
-            loaded = _several(Path(text))
-            values.update(
-                {key: _value(known[key], item, resize) if key in known else item for key, item in loaded.items()}
-            )
-        elif separator and not os.path.exists(text):
-            raise UsageError(f"the model has no input {name!r}", remedy=f"Its inputs are {', '.join(known)}")
-        elif len(known) == 1:
-            values[next(iter(known))] = _value(next(iter(known.values())), text, resize)
-        else:
-            raise UsageError(
-                f"no input is named for {text!r}", remedy=f"Write NAME=VALUE; the inputs are {', '.join(known)}"
-            )
+        read = _read_input({feature.name: feature for feature in model.inputs}, text, resize)
+        twice = sorted(values.keys() & read.keys())
+        if twice:
+            raise UsageError("is given twice", where=f"input {quoted(twice[0])}")
+        values.update(read)
     return values
+
+
+def _read_input(known: dict[str, features.Feature], text: str, resize: Any) -> dict[str, Any]:
+    """What one ``--input`` gives, by name."""
+    name, separator, value = text.partition("=")
+    if separator and name in known:
+        return {name: _value(known[name], value, resize)}
+    if text.endswith(".npz") or (text.endswith(".json") and len(known) != 1):
+        loaded = _several(Path(text))
+        return {key: _value(known[key], item, resize) if key in known else item for key, item in loaded.items()}
+    if separator and not os.path.exists(text):
+        raise UsageError(f"the model has no input {name!r}", remedy=f"Its inputs are {', '.join(known)}")
+    if len(known) == 1:
+        return {next(iter(known)): _value(next(iter(known.values())), text, resize)}
+    raise UsageError(f"no input is named for {text!r}", remedy=f"Write NAME=VALUE; the inputs are {', '.join(known)}")
 
 
 def _several(path: Path) -> dict[str, Any]:

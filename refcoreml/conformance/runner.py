@@ -100,7 +100,10 @@ class Command:
     """
 
     def __init__(self, command: str) -> None:
-        self._parts = shlex.split(command, posix=os.name != "nt")
+        try:
+            self._parts = shlex.split(command, posix=os.name != "nt")
+        except ValueError as error:
+            raise UsageError(f"the command is {command!r}: {error}", remedy="Close what is quoted") from error
         if os.name == "nt":  # where quotes stay, as backslashes must
             self._parts = [part.strip('"') for part in self._parts]
         if not any(name in command for name in ("{case}", "{model}")):

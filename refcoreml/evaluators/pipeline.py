@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,9 +10,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from refcoreml.errors import InputError, InvalidModelError, RefCoreMLError, UnsupportedModelError, within
+from refcoreml.errors import (
+    InputError,
+    InvalidModelError,
+    RefCoreMLError,
+    RefCoreMLWarning,
+    UnsupportedModelError,
+    within,
+)
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
-from refcoreml.features import Feature, check_inputs, read_features
+from refcoreml.features import ArrayFeature, Feature, check_inputs, read_features
 from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer, Step
 from refcoreml.spec import schema
@@ -109,6 +117,7 @@ class Pipeline(Evaluator):
         for feature in self._outputs:
             with within(self._where):
                 self._check_source(feature, f"output {feature.name!r}", known)
+            self._check_shape(feature, known.get(feature.name))
         self.legacy_ranks = any(
             stage.evaluator.legacy_ranks and any(feature.name in self._inputs for feature in stage.inputs)
             for stage in self._stages
@@ -142,6 +151,22 @@ class Pipeline(Evaluator):
             raise InvalidModelError(f"{what} is neither an input of the pipeline nor an output of a model before")
         if source is not None and not feature.accepts(source):
             raise InvalidModelError(f"{what} is {feature.describe()}, but what comes is {source.describe()}")
+
+    def _check_shape(self, output: Feature, source: Feature | None) -> None:
+        """Warn of an output whose declared shape is not its model's, as `Interface.check_outputs` does for networks."""
+        if not isinstance(output, ArrayFeature) or not isinstance(source, ArrayFeature):
+            return
+        declared, made = (feature.shapes for feature in (output, source))
+        flexible = any(shapes.listed or shapes.ranges for shapes in (declared, made))
+        if flexible or declared.default is None or made.default is None:
+            return
+        if [n for n in declared.default if n != 1] != [n for n in made.default if n != 1]:
+            warnings.warn(
+                f"{self._where}: output {output.name!r} is declared as {output.describe()}, but the model that "
+                f"makes it declares {source.describe()}; the pipeline's shape is not insisted on",
+                RefCoreMLWarning,
+                stacklevel=4,
+            )
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Computes the outputs by feature name from checked inputs."""

@@ -18,6 +18,9 @@ __all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "typical"]
 #: the coarsest arithmetic that networks are meant to run in.
 WIDEST = 2.0**-10
 
+#: The least magnitude that masks have: that of networks for half precision is -1e4, with scores added.
+_LEAST_MASK = 2.0**13
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -59,11 +62,28 @@ def without_ones(shape: Sequence[int]) -> tuple[int, ...]:
 def typical(values: Any) -> float:
     """The magnitude of a typical number among values: the median of those that are finite and not 0; else 0.
 
-    Not the greatest: beside a masked score of -1e9 everything is small.
+    Not the greatest: beside a masked score of -1e9 everything is small. Where more than a quarter are such scores, all
+    equal but for what is left of the scores below them, they may be the median too; so they are left out.
     """
     size = np.abs(np.asarray(values, np.float64))
     size = size[np.isfinite(size) & (size > 0)]
-    return float(np.median(size)) if size.size else 0.0
+    if not size.size:
+        return 0.0
+    others = size[~_repeated(size)]
+    return float(min(np.median(part) for part in (size, others) if part.size))
+
+
+def _repeated(size: Doubles) -> NDArray[np.bool_]:
+    """Which positive numbers are equal, to the bits that half precision keeps, to the most frequent one.
+
+    None unless they are more than a quarter, and as great as masks are.
+    """
+    mantissas, exponents = np.frexp(size)
+    rounded = np.rint(mantissas * 2**11).astype(np.int64) + exponents.astype(np.int64) * 2**10  # in order of size
+    found, counts = np.unique(rounded, return_counts=True)
+    most = int(counts.argmax())
+    repeated: NDArray[np.bool_] = (np.abs(rounded - found[most]) <= 1) & (size >= _LEAST_MASK)
+    return repeated & bool(4 * counts[most] > size.size)
 
 
 @dataclass(frozen=True)

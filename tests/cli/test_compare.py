@@ -72,6 +72,14 @@ def test_a_threshold_that_means_nothing(run, files, tmp_path):
     assert "no labels that could agree" in err
 
 
+@pytest.mark.parametrize("value", ["nan", "-inf"])
+def test_a_threshold_of_the_snr_that_everything_or_nothing_meets(run, files, value):
+    a, b, data = files
+    code, _, err = run("compare", a, b, "--data", data, f"--min-snr={value}")
+    assert code == 2
+    assert f"--min-snr: must be a number of decibels, got {value}" in err
+
+
 @pytest.mark.parametrize("rate", ["99", "1.01", "-0.5", "nan"])
 def test_a_rate_is_from_zero_to_one(run, files, rate):
     code, _, err = run("compare", *files[:2], "--data", "no such file", f"--min-agreement={rate}")

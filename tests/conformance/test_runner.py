@@ -101,6 +101,8 @@ def test_a_command_that_does_not_exist():
     assert (result.status, "cannot be started" in result.message) == ("crash", True)
     with pytest.raises(UsageError, match="case"):
         Command("myimpl")
+    with pytest.raises(UsageError, match="No closing quotation"):
+        Command("'myimpl {case}")
 
 
 def session(folder, line, prepare=""):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from refcoreml.errors import (
     InputError,
     InvalidModelError,
     MalformedModelError,
+    RefCoreMLWarning,
     UnsupportedModelError,
 )
 from refcoreml.evaluators.pipeline import DEEPEST_NESTING
@@ -54,6 +56,19 @@ def reader(size=(6, 4), classes=("a", "b", "c"), color="RGB"):
     net.add("innerProduct", weights=weights, input_channels=weights.shape[1], output_channels=len(classes))
     net.add("softmax", outputs="scores")
     return net.spec()
+
+
+@pytest.mark.parametrize(
+    ("shape", "warns"), [((2, 3), False), ((1, 2, 3), False), ((), False), ((7,), True), ((3, 2), True)]
+)
+def test_an_output_of_another_shape_than_its_model_declares_causes_a_warning(shape, warns):
+    spec = pipeline({"x": build.array(2, 3)}, {"y": build.array(*shape)}, affine("x", "y", 2, 1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = refcoreml.load(spec)
+    assert [w.category for w in caught] == [RefCoreMLWarning] * warns
+    assert all("the pipeline's shape is not insisted on" in str(w.message) for w in caught)
+    assert model.predict({"x": np.zeros((2, 3))})["y"].shape == (2, 3)
 
 
 class Same:

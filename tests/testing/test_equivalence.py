@@ -238,6 +238,9 @@ def test_outputs_without_a_finite_number_show_nothing():
     [
         ([1.0, 2.0, 3.0], [0.1, 0.1, 0.1], 0.05),  # beside the typical 2, and 0.1 / 3 beside 3
         ([1.0, 2.0, -1e9], [0.0, 0.5, 100.0], 0.25),  # a masked score does not hide what is beside it
+        ([1.0, 2.0, -1e9, -1e9, -1e9 + 3], [0.0, 0.5, 100.0, 100.0, 100.0], 0.25),  # nor do most of them
+        ([1.0, 2.0, -1e4, -9999.0, 3 - 1e4], [0.0, 0.5, 0.0, 0.0, 0.0], 0.25),
+        ([1e-17, 1.0, 1.0, 1.0], [1e-15, 0.0, 0.0, 0.0], 1e-15),  # what is 0 but for rounding, beside ones
         ([0.0, 0.0, 0.0], [0.0, 1e-9, 0.0], np.inf),
         ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 0.0),
         ([1.0, 2.0, 3.0], [0.0, np.inf, 0.0], np.inf),
@@ -256,6 +259,20 @@ def test_the_least_sharp_of_several_outputs_counts():
     found, sharpness = compare_outputs(list("abc"), values, list(values.values()), radii)
     assert (found, sharpness.name, sharpness.width) == (None, "b", 0.25)
     assert typical([0.0, np.inf, -3.0, 5.0]) == 4
+
+
+def test_outputs_of_which_most_are_masked_are_undetermined_where_the_others_are():
+    """Scores that have lost most of their digits, so that 30 % more of them is within the bound."""
+    x, mask = np.linspace(0.5, 1, 8).astype(np.float32), np.float32([-1e9] * 6 + [0, 0])
+    net = build.Network({"x": (8,)}, ["y"], exact=True)
+    net.add("activation", outputs="scores", linear={"alpha": 1.3})
+    net.add("loadConstantND", inputs=[], outputs="large", shape=[8], data=np.full(8, 1e7, np.float32))
+    net.add("addBroadcastable", inputs=["scores", "large"], outputs="sum")
+    net.add("subtractBroadcastable", inputs=["sum", "large"], outputs="rounded")
+    net.add("loadConstantND", inputs=[], outputs="mask", shape=[8], data=mask)
+    net.add("addBroadcastable", inputs=["rounded", "mask"], outputs="y")
+    with pytest.raises(UndeterminedError, match="nothing differs"):
+        assert_equivalent(net.spec(), x + mask, {"x": x})
 
 
 def test_certain_infinities_are_compared():
