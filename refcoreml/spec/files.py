@@ -276,7 +276,7 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
         UsageError: the name has another ending, or the file cannot be written there.
         MalformedModelError: the model's own package holds links, or what is no regular file.
     """
-    path = Path(target)
+    path = values.path(target, values.argument("path"))
     if path.suffix not in (".mlmodel", ".mlpackage"):
         raise UsageError("the name must end in .mlmodel or .mlpackage", where=str(path))
     if path.suffix == ".mlmodel" and file.weights is not None:
@@ -290,6 +290,12 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
     if path.suffix == ".mlmodel":
         write_file(data, path)
         return
+    if path.is_dir() and not _may_be_replaced(path):
+        raise UsageError(
+            "a folder that is no model package is in the way",
+            where=str(path),
+            remedy="Remove it, or choose another name",
+        )
     for _ in range(_ATTEMPTS):
         with suppress(_ReplacedError), replacing_folder(path) as new:
             if file.package is not None:
@@ -299,6 +305,14 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
             break
     else:
         raise UsageError("was replaced again and again while it was copied", where=file.name)
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    """Whether a folder is a model package, if a damaged one, or empty: anything else in it would be lost."""
+    try:
+        return (folder / "Manifest.json").exists() or not any(folder.iterdir())
+    except OSError:  # who cannot look into it cannot say
+        return False
 
 
 class _ReplacedError(Exception):

@@ -711,3 +711,26 @@ def test_unknown_fields_survive_loading_and_saving(tmp_path: Path) -> None:
         assert b"a newer field of a layer" in saved
         assert unknown_field(90_002, b"a newer field of the model") in saved
         assert len(saved) == len(data)
+
+
+def test_a_folder_that_is_no_package_is_not_replaced(tmp_path: Path) -> None:
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("activation", outputs="y", ReLU={})
+    folder = tmp_path / "mine.mlpackage"
+    folder.mkdir()
+    net.model().save(folder)  # empty, so nothing is lost
+    (folder / "Manifest.json").write_text("")
+    net.model().save(folder)  # a damaged package is still one
+    (folder / "Manifest.json").unlink()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"mine.mlpackage: a folder that is no model package is in the way"):
+        net.model().save(folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", [None, 3, b"m.mlmodel"])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("activation", outputs="y", ReLU={})
+    with pytest.raises(UsageError, match="path: got"):
+        net.model().save(path)
