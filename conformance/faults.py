@@ -1546,7 +1546,11 @@ result(
 )
 result("oneHot: one more than the depth given as an input", "oneHot", lambda p, run, x, *d: run(x, *[v + 1 for v in d]))
 result("rangeDynamic: the end included", "rangeDynamic", lambda p, run, end, *o: run(end + 1, *o))
-result("rangeDynamic: start and step as inputs ignored", "rangeDynamic", lambda p, run, end, *o: run(end))
+result(
+    "rangeDynamic: start and step as inputs ignored",
+    "rangeDynamic",
+    lambda p, run, end, *o: run(end, *[np.full_like(given, usual) for usual, given in enumerate(o)]),
+)
 result(
     "gatherAlongAxis: the first line of indices for all",
     "gatherAlongAxis",

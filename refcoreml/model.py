@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, overload
 
 from refcoreml import custom, features, values
@@ -174,10 +175,16 @@ class Model:
 
     @property
     def models(self) -> dict[str, Model]:
-        """The models of a pipeline by name, in order, each as a model of its own; none for other types."""
-        return {
-            name: self._with_file(ModelFile(inner, name, self._file.weights)) for name, inner in inner_models(self.spec)
-        }
+        """The models of a pipeline by name, in order, each as a model of its own; none for other types.
+
+        What the pipeline has prepared for them is not prepared again.
+        """
+        found: dict[str, Model] = {}
+        prepared = self._evaluator.inner if self._evaluator is not None else ()
+        for (name, inner), evaluator in zip_longest(inner_models(self.spec), prepared):
+            found[name] = self._with_file(ModelFile(inner, name, self._file.weights))
+            found[name]._evaluator = evaluator
+        return found
 
     def custom_code(self, kind: str) -> dict[str, custom.Code]:
         """The code that the model may use by class name, for its custom layers (``layer``) or models (``model``)."""

@@ -118,7 +118,8 @@ def test_default_shapes_that_stand_for_sequences_are_no_problem_of_the_model(run
     assert "cannot run" not in out
 
 
-def test_the_command_marks_the_conflict(run, tmp_path):
+def test_the_command_marks_the_conflict(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     net = relus(2)
     net.add("reshapeStatic", name="bad", outputs="y", targetShape=[5, 7])
     (tmp_path / "net.mlmodel").write_bytes(net.spec().SerializeToString())

@@ -48,10 +48,12 @@ class Evaluator(ABC):
     Attributes:
         legacy_ranks: whether array inputs become static rank-5 blobs, see `features.check_inputs`.
         layered: the network, of a model that is a single one; None where nothing has layers, or several models do.
+        inner: what runs the models inside of this one, in order.
     """
 
     legacy_ranks: bool = False
     layered: Layered | None = None
+    inner: Sequence[Evaluator] = ()
 
     @abstractmethod
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:

@@ -118,6 +118,7 @@ class Pipeline(Evaluator):
             with within(self._where):
                 self._check_source(feature, f"output {feature.name!r}", known)
             self._check_shape(feature, known.get(feature.name))
+        self.inner = [stage.evaluator for stage in self._stages]
         self.legacy_ranks = any(
             stage.evaluator.legacy_ranks and any(feature.name in self._inputs for feature in stage.inputs)
             for stage in self._stages

@@ -20,6 +20,7 @@ from refcoreml.errors import (
     RefCoreMLWarning,
     UnsupportedModelError,
 )
+from refcoreml.evaluators import pipeline as pipeline_module
 from refcoreml.evaluators.pipeline import DEEPEST_NESTING
 from refcoreml.spec import schema
 
@@ -461,3 +462,20 @@ def test_a_network_may_give_back_its_input():
     model = refcoreml.load(pipeline({"x": A}, {"y": A, "x": A}, net.spec(), affine("u", "y", 1, 1)))
     assert [layer.name for layer in model.trace({"x": integers((2, 3))})] == ["first", "affine_y"]
     np.testing.assert_array_equal(model.predict({"x": integers((2, 3))})["x"], integers((2, 3)))
+
+
+def test_models_in_models_are_prepared_once_for_inspection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level prepared what lies within it again, so that deep pipelines took the square of their depth."""
+    made = []
+    make = pipeline_module.make_evaluator
+    monkeypatch.setattr(pipeline_module, "make_evaluator", lambda *given: made.append(given) or make(*given))
+    feature, spec = build.array(2, 3), affine("x", "y", 2, 1)
+    for _ in range(7):
+        spec = pipeline({"x": feature}, {"y": feature}, spec)
+    summary = refcoreml.inspection.inspect(spec)
+    depth = 0
+    while summary.models:
+        (summary,) = summary.models
+        assert not summary.problem
+        depth += 1
+    assert depth == len(made) == 7
