@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -127,15 +128,21 @@ def inspect(model: Any) -> Summary:
     Args:
         model: anything that `refcoreml.load` takes, or a loaded model; ``load(path, prepare=False)`` will do.
     """
-    model = as_model(model, prepare=False)
+    return _inspect(as_model(model, prepare=False))
+
+
+def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
+    """As `inspect`; ``failure`` is why a pipeline cannot be prepared, where that is known."""
     shapes: Mapping[str, Shape] = {}
     formulas: dict[str, list[str]] = {}
     problem, problems = "", dict[int, str]()
     try:
+        if failure is not None:
+            raise failure
         layered = model.prepare().layered
         formulas = layered.interface.preprocessing_formula() if layered is not None else {}
     except RefCoreMLError as error:
-        problem = f"{type(error).__name__}: {error}"
+        failure, problem = error, f"{type(error).__name__}: {error}"
         shapes, problems = _up_to(model, error)
     else:
         try:
@@ -169,8 +176,24 @@ def inspect(model: Any) -> Summary:
         storage=_storage(layers),
         updatable=model.spec.isUpdatable,
         problem=problem,
-        models=[replace(inspect(inner), name=name) for name, inner in model.models.items()],
+        models=[
+            replace(_inspect(inner, _failure_of(index, inner, failure)), name=name)
+            for index, (name, inner) in enumerate(model.models.items())
+        ],
     )
+
+
+def _failure_of(index: int, inner: Model, failure: RefCoreMLError | None) -> RefCoreMLError | None:
+    """The failure of a pipeline in a pipeline, if that is why the outer one cannot be prepared.
+
+    To prepare it again to find out would take the square of the depth.
+    """
+    place = re.match(rf"pipeline\w*(\.pipeline)?\.models\[{index}\] ", failure.where) if failure is not None else None
+    if failure is None or place is None or not inner.kind.startswith("pipeline"):
+        return None
+    own = copy(failure)
+    own.where = failure.where[place.end() :].removeprefix(f"{inner.name!r}").removeprefix(", ")
+    return own
 
 
 def _up_to(model: Model, error: RefCoreMLError) -> tuple[Mapping[str, Shape], dict[int, str]]:

@@ -464,6 +464,27 @@ def test_a_network_may_give_back_its_input():
     np.testing.assert_array_equal(model.predict({"x": integers((2, 3))})["x"], integers((2, 3)))
 
 
+def test_a_failure_deep_inside_is_not_looked_for_again_at_every_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    make = pipeline_module.make_evaluator
+    monkeypatch.setattr(pipeline_module, "make_evaluator", lambda *given: made.append(given) or make(*given))
+    feature, spec = build.array(2, 3), affine("x", "y", 2, 1)
+    spec.neuralNetwork.layers[0].input[0] = "nowhere"
+    for _ in range(7):
+        spec = pipeline({"x": feature}, {"y": feature}, spec)
+    summary = refcoreml.inspection.inspect(spec)
+    places = []
+    while True:
+        assert summary.problem.startswith("InvalidModelError: ")
+        assert "uses blob 'nowhere'" in summary.problem
+        places.append(summary.problem.count("models[0] 'model0'"))
+        if not summary.models:
+            break
+        (summary,) = summary.models
+    assert places == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert len(made) == 7
+
+
 def test_models_in_models_are_prepared_once_for_inspection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each level prepared what lies within it again, so that deep pipelines took the square of their depth."""
     made = []
