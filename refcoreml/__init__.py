@@ -13,7 +13,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from refcoreml.custom import CustomLayer, CustomModel, custom_layer, custom_model
 from refcoreml.errors import (
     CallbackError,
     InputError,
@@ -23,17 +22,18 @@ from refcoreml.errors import (
     MalformedModelError,
     ModelNotFoundError,
     RefCoreMLError,
+    RefCoreMLWarning,
     UnsupportedModelError,
     UsageError,
 )
-from refcoreml.features import RefCoreMLWarning
-from refcoreml.inspection import Summary, inspect
-from refcoreml.model import LayerTrace, Model, load
-from refcoreml.neuralnetwork.limits import Limits
 from refcoreml.version import VERSION
 
 if TYPE_CHECKING:
     from refcoreml.comparison import compare_layers, compare_models
+    from refcoreml.custom import CustomLayer, CustomModel, custom_layer, custom_model
+    from refcoreml.inspection import Summary, inspect
+    from refcoreml.model import LayerTrace, Model, load
+    from refcoreml.neuralnetwork.limits import Limits
     from refcoreml.quantization import dequantize_weights, quantize_weights
     from refcoreml.studies import Study, study
 
@@ -69,21 +69,34 @@ __all__ = [
     "study",
 ]
 
-#: Names that are imported when they are first used, and the rooms they come from: who only predicts need not wait.
+#: Names that are imported when they are first used, and the rooms they come from: who only predicts need not wait, and
+#: operations and kernels need not have protobuf.
 _LATER = {
+    "CustomLayer": "custom",
+    "CustomModel": "custom",
+    "LayerTrace": "model",
+    "Limits": "neuralnetwork.limits",
+    "Model": "model",
     "Study": "studies",
+    "Summary": "inspection",
     "compare_layers": "comparison",
     "compare_models": "comparison",
+    "custom_layer": "custom",
+    "custom_model": "custom",
     "dequantize_weights": "quantization",
+    "inspect": "inspection",
+    "load": "model",
     "quantize_weights": "quantization",
     "study": "studies",
 }
+#: Rooms that can be named without an import of their own.
+_ROOMS = {*(room.partition(".")[0] for room in _LATER.values()), "errors", "features", "spec"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(import_module(f"refcoreml.{_LATER[name]}"), name)
-    if name in _LATER.values():
+    if name in _ROOMS:
         return import_module(f"refcoreml.{name}")
     raise AttributeError(f"module 'refcoreml' has no attribute {name!r}")
 
