@@ -26,8 +26,8 @@ from typing import Any, TypeAlias, TypeVar
 from refcoreml import values as passed
 from refcoreml.errors import InvalidModelError, UsageError
 from refcoreml.features import Feature
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.spec import schema
+from refcoreml.types import Array, Shape
 
 __all__ = ["CustomLayer", "CustomModel", "ModelDescription", "custom_layer", "custom_model", "scope"]
 

@@ -14,7 +14,6 @@ from google.protobuf.message import Message
 
 from refcoreml.custom import parameter_values
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
-from refcoreml.kernels._types import Shape
 from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.graph import DEEPEST_NESTING, inner_networks
 from refcoreml.neuralnetwork.interface import Interface
@@ -22,6 +21,7 @@ from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.spec.weights import weight_encoding, weight_fields
+from refcoreml.types import Shape
 
 #: The first systems that run each specification version.
 OPERATING_SYSTEMS = {

@@ -16,12 +16,12 @@ from refcoreml.evaluators.linear import LinearRegressor
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.evaluators.pipeline import Pipeline, inner_models
 from refcoreml.features import Feature
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.arithmetic import arithmetic
 from refcoreml.neuralnetwork.limits import Budget, Limits
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 from refcoreml.spec.files import ModelFile, check_model, read_model, write_model
+from refcoreml.types import Array, Shape
 
 #: How each model type is run: from its message and settings to an evaluator.
 EVALUATORS: dict[str, MakeEvaluator] = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml.kernels import half
-from refcoreml.kernels._types import Array, Shape
+from refcoreml.types import Array, Shape
 
 
 @dataclass(frozen=True)

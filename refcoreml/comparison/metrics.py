@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml.errors import UsageError
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 __all__ = ["Difference", "DifferenceSums", "Rate", "RateCount", "among_best", "best_among_best"]
 

@@ -38,11 +38,11 @@ from refcoreml.features import (
     SequenceFeature,
     StringFeature,
 )
-from refcoreml.kernels._types import Array
 from refcoreml.model import Model, as_model
 from refcoreml.reporting.results import Result, flat
 from refcoreml.reporting.samples import Label, Sample, Source
 from refcoreml.reporting.tables import Text
+from refcoreml.types import Array
 
 __all__ = ["Comparer", "Comparison", "compare_models", "decode_image"]
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, TypeAlias
 from refcoreml.custom import Code
 from refcoreml.errors import UnsupportedModelError, within
 from refcoreml.kernels._threads import for_each
-from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Event, Network, Observer
 from refcoreml.spec import schema
+from refcoreml.types import Shape
 
 #: Layers as they run, each computed when it is asked for; in the end, what makes the outputs of them.
 Trace: TypeAlias = Generator[Event, None, Callable[[], dict[str, Any]]]

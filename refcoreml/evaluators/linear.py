@@ -11,10 +11,10 @@ from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.evaluators.base import Evaluator, Settings
 from refcoreml.features import Feature, read_features
 from refcoreml.kernels import activation, special
-from refcoreml.kernels._types import Array
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 from refcoreml.spec.enums import undefined_enum
+from refcoreml.types import Array
 
 
 class LinearRegressor(Evaluator):

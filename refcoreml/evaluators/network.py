@@ -9,10 +9,10 @@ from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, LimitError
 from refcoreml.evaluators.base import Evaluator, Layered, Settings, Trace
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network, Observer
 from refcoreml.spec import schema
+from refcoreml.types import Array, Shape
 
 
 class NeuralNetworkEvaluator(Evaluator):

@@ -20,10 +20,10 @@ from refcoreml.errors import (
 )
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
 from refcoreml.features import ArrayFeature, Feature, check_inputs, read_features
-from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.network import Observer, Step
 from refcoreml.spec import schema
 from refcoreml.spec.files import check_model
+from refcoreml.types import Shape
 
 #: How deep pipelines may lie within one another.
 DEEPEST_NESTING = 16

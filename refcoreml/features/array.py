@@ -16,8 +16,8 @@ from refcoreml.errors import InputError, InvalidModelError, RefCoreMLWarning
 from refcoreml.features.base import Feature
 from refcoreml.features.numbers import convert, to_floats, to_integers
 from refcoreml.features.shapes import Shapes, checked_shapes, rank5_shape, size_range, times
-from refcoreml.kernels._types import Shape
 from refcoreml.spec import schema
+from refcoreml.types import Shape
 
 __all__ = ["ArrayFeature", "TensorFeature", "array_type"]
 

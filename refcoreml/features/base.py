@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.features.shapes import Shapes, elements, times
-from refcoreml.kernels._types import Shape
 from refcoreml.spec import schema
+from refcoreml.types import Shape
 
 __all__ = ["ELEMENT_LIMIT", "Feature", "read_features"]
 

@@ -14,8 +14,8 @@ from refcoreml.errors import InvalidModelError, RefCoreMLError, UsageError
 from refcoreml.features.base import Feature
 from refcoreml.features.numbers import convert, to_bytes, to_floats
 from refcoreml.features.shapes import Shapes, checked_shapes, size_range, times
-from refcoreml.kernels._types import Shape
 from refcoreml.spec import schema
+from refcoreml.types import Shape
 
 if TYPE_CHECKING:
     from PIL import Image

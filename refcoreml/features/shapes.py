@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from refcoreml.errors import InvalidModelError
-from refcoreml.kernels._types import Shape
 from refcoreml.spec import schema
+from refcoreml.types import Shape
 
 __all__ = ["Shapes", "checked_shapes", "elements", "rank5_shape", "size_range", "span", "times"]
 

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 __all__ = ["for_each", "matmul", "thread_count"]
 

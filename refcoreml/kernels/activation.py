@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.elementwise import affine, by_blocks, exp, in_double, like
 from refcoreml.kernels.special import normal_cdf
+from refcoreml.types import Array
 
 
 def relu(x: Array, *, out: Array | None = None) -> Array:

@@ -30,7 +30,7 @@ import numpy as np
 
 from refcoreml.errors import UsageError
 from refcoreml.kernels._threads import matmul
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 __all__ = [
     "Convolution",

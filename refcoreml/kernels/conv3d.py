@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 
 from refcoreml.errors import UsageError
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.conv import Convolution, Deconvolution, convolution_output_size, deconvolution_output_size
+from refcoreml.types import Array
 
 __all__ = ["Convolution3d", "Deconvolution3d"]
 

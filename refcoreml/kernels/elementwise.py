@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.kernels._types import Array, Shape
+from refcoreml.types import Array, Shape
 
 #: Numbers in a block of `by_blocks`: a handful of such blocks stays in the second-level cache.
 _BLOCK = 1 << 13

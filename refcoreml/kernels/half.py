@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 #: The largest finite number.
 LARGEST = 65504.0

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.kernels._threads import matmul
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.reduce import l2, total
+from refcoreml.types import Array
 
 
 def inner_product(x: Array, weights: Array, bias: Array | None) -> Array:

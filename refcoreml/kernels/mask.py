@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 
 def select(condition: Array, a: Array, b: Array) -> Array:
@@ -46,4 +46,5 @@ def one_hot(x: Array, depth: int, axis: int, *, on: float, off: float, dtype: np
     places = np.arange(depth, dtype=x.dtype).reshape(-1, *(1,) * (x.ndim - axis))
     hit = np.expand_dims(np.trunc(x), axis) == places
     number = (dtype or x.dtype).type
-    return np.where(hit, number(on), number(off))
+    y: Array = np.where(hit, number(on), number(off))
+    return y

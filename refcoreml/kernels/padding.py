@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 #: (before, after), none negative, for each of the last axes.
 Edges: TypeAlias = tuple[tuple[int, int], ...]

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.conv import convolution_output_size, same_padding
+from refcoreml.types import Array
 
 __all__ = [
     "Windows",

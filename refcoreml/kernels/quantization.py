@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 #: Codes handled at a time: small enough that a block and its floats stay in the second-level cache.
 _BLOCK = 1 << 15

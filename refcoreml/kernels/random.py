@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import PCG64, Generator
 from numpy.typing import DTypeLike, NDArray
 
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.elementwise import affine
+from refcoreml.types import Array, Shape
 
 __all__ = ["bernoulli", "categorical", "generator", "normal", "uniform"]
 

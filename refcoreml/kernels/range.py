@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 
 def evenly_spaced_count(start: np.floating[Any], end: np.floating[Any], step: np.floating[Any]) -> int:

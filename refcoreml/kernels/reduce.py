@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.elementwise import like, log
+from refcoreml.types import Array
 
 
 def total(x: Array, axes: tuple[int, ...]) -> Array:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._types import Array
+from refcoreml.types import Array
 
 __all__ = ["Sampling", "box_corners", "crop_resize", "resize_bilinear", "upsample_nearest"]
 

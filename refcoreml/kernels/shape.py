@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from refcoreml.kernels._types import Array, Shape
+from refcoreml.types import Array, Shape
 
 
 def space_to_depth(x: Array, block: int) -> Array:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.elementwise import by_blocks
+from refcoreml.types import Array
 
 #: Beyond it erfc(x) is below the least double.
 _END = 28.0

@@ -10,8 +10,8 @@ import numpy as np
 
 from refcoreml import values
 from refcoreml.errors import UsageError
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.half import to_half
+from refcoreml.types import Array
 
 
 @dataclass(frozen=True)

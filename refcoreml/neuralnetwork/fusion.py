@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.registry import Op, channels_first
 from refcoreml.neuralnetwork.steps import Step
+from refcoreml.types import Array, Shape
 
 
 def fuse(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:

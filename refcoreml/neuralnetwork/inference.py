@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
-from refcoreml.kernels._types import Shape
 from refcoreml.neuralnetwork.limits import Meter
 from refcoreml.neuralnetwork.steps import Step, inner_steps, writes
+from refcoreml.types import Shape
 
 #: Shapes by blob, None where they are not known. Each branch and each loop has a map of its own for what it changes.
 _Shapes = ChainMap[str, Shape | None]

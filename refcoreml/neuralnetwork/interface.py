@@ -12,11 +12,11 @@ import numpy as np
 from refcoreml.errors import InputError, InvalidModelError, RefCoreMLWarning
 from refcoreml.features import ArrayFeature, Classifier, Feature, read_features
 from refcoreml.features.classifier import class_labels, predicted_feature
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.ports import ImagePort, Layout, input_port, output_port
 from refcoreml.neuralnetwork.preprocessing import Preprocessing, formula, read_preprocessing
 from refcoreml.spec import schema
 from refcoreml.spec.enums import undefined_enum
+from refcoreml.types import Array, Shape
 
 __all__ = ["Interface", "is_legacy_layer"]
 

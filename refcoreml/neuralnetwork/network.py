@@ -12,7 +12,6 @@ import numpy as np
 
 from refcoreml.errors import InputError, InternalError, InvalidModelError, RefCoreMLError
 from refcoreml.features import RefCoreMLWarning
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.half import listed, losses
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
@@ -22,6 +21,7 @@ from refcoreml.neuralnetwork.inference import Inference, infer
 from refcoreml.neuralnetwork.limits import Budget, Meter, size_of
 from refcoreml.neuralnetwork.steps import MOST_SHAPES, Forecast, Step, prepare, with_last_uses
 from refcoreml.spec import schema
+from refcoreml.types import Array, Shape
 
 __all__ = ["Event", "Network", "Observer", "Step"]
 

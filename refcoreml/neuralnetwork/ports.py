@@ -22,9 +22,9 @@ from refcoreml.features import (
     elements,
     rank5_shape,
 )
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.preprocessing import Preprocessing
 from refcoreml.neuralnetwork.registry import MAX_RANK
+from refcoreml.types import Array, Shape
 
 __all__ = ["ArrayPort", "ImagePort", "Layout", "NumberPort", "Port", "input_port", "output_port"]
 

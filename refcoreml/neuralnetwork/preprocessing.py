@@ -12,8 +12,8 @@ import numpy as np
 
 from refcoreml.errors import InvalidModelError, RefCoreMLWarning
 from refcoreml.features import ImageFeature
-from refcoreml.kernels._types import Array
 from refcoreml.spec import schema
+from refcoreml.types import Array
 
 __all__ = ["MeanImage", "Preprocessing", "Scaler", "formula", "read_preprocessing"]
 
@@ -134,7 +134,8 @@ class MeanImage:
                 f"got {width} x {height} (width x height), but the model's mean image is {wide} x {high}",
                 "Resize the image",
             )
-        return image - self.mean.astype(image.dtype)
+        centred: Array = image - self.mean.astype(image.dtype)
+        return centred
 
     def formula(self, term: str, _: int) -> str:
         """Return what becomes of a term."""

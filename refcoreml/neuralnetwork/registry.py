@@ -16,13 +16,12 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 import numpy as np
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.kernels.half import losses
 from refcoreml.neuralnetwork.limits import Budget, Limits, refuse_memory, size_of
 from refcoreml.ops import base
 from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights, weight_encoding
-from refcoreml.types import TensorType
+from refcoreml.types import Array, Shape, TensorType
 
 #: Overwrites a block of a blob (see `Op.inplace`).
 Inplace: TypeAlias = Callable[..., None]

@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._types import Array
 from refcoreml.quantization.tensors import WeightTensor
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_linear, encode_table
+from refcoreml.types import Array
 
 _COLLAPSE = 1e-6
 #: Layers whose parameters are flattened to a vector, whatever their shape.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.errors import UsageError
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.quantization import SCALE_BITS
+from refcoreml.types import Array
 
 __all__ = [
     "half_precision",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from refcoreml.errors import UsageError
-from refcoreml.kernels._types import Shape
 from refcoreml.model import Model, as_model
 from refcoreml.quantization.tensors import weight_tensors
+from refcoreml.types import Shape
 
 
 @dataclass(frozen=True)

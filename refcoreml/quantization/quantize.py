@@ -17,13 +17,13 @@ from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
 from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.kernels._threads import for_each
-from refcoreml.kernels._types import Array
 from refcoreml.kernels.half import listed
 from refcoreml.model import Model, load
 from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
 from refcoreml.quantization.tensors import WeightTensor, weight_tensors
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats
+from refcoreml.types import Array
 
 #: The specification versions that brought encodings.
 _VERSIONS = {"float16": 2, "linear": 3, "lookup table": 3, "int8": 4}

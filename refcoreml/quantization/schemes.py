@@ -13,11 +13,11 @@ from refcoreml import values as given
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
 from refcoreml.kernels import half, kmeans
 from refcoreml.kernels import quantization as kernels
-from refcoreml.kernels._types import Array
 from refcoreml.quantization import _coremltools
 from refcoreml.quantization.tensors import WeightTensor
 from refcoreml.spec import schema
 from refcoreml.spec.weights import encode_floats, encode_linear, encode_table
+from refcoreml.types import Array
 from refcoreml.values import argument, unmasked
 
 MODES = ("linear", "linear_symmetric", "linear_lut", "kmeans", "custom_lut")

@@ -13,13 +13,13 @@ from google.protobuf.message import Message
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.evaluators.pipeline import inner_models
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.model import as_model
 from refcoreml.neuralnetwork.graph import checked_nodes, flat
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.registry import LAYERS, Node, WeightField
 from refcoreml.spec import schema
 from refcoreml.spec.weights import WeightEncoding, check_weights, decode_weights, weight_encoding
+from refcoreml.types import Array, Shape
 
 _ALL = frozenset({"float32", "float16", "linear", "lookup table"})
 _FLOATS = frozenset({"float32", "float16"})

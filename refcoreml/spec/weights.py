@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from refcoreml.errors import InvalidModelError
 from refcoreml.kernels import quantization
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.spec import schema
+from refcoreml.types import Array, Shape
 
 _VALUE_FIELDS = ("floatValue", "float16Value", "rawValue", "int8RawValue")
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from refcoreml import build
 from refcoreml.errors import InputError, InvalidModelError
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.model import Model, load
 from refcoreml.spec import schema
 from refcoreml.testing.draws import Draws, HypothesisDraws, RandomDraws
 from refcoreml.testing.extras import hypothesis
 from refcoreml.testing.rounding import UNIT32, trace_bounds
+from refcoreml.types import Array, Shape
 
 __all__ = ["LAYERS_ND", "LAYERS_RANK5", "SpecNetwork", "check_network", "networks", "random_spec_network"]
 

@@ -8,14 +8,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from refcoreml.errors import InputError
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.limits import beyond, remedy, size_of
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted
 from refcoreml.ops import Op
 from refcoreml.ops.base import require
 from refcoreml.ops.gather import Indexing
 from refcoreml.spec.weights import weight_encoding
-from refcoreml.types import TensorType
+from refcoreml.types import Array, Shape, TensorType
 
 
 def input_error(node: Node, problem: str, remedy: str = "") -> NoReturn:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from refcoreml import ops
-from refcoreml.kernels._types import Array
 from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.base import ByType, Elementwise
 from refcoreml.spec.weights import weight_encoding
+from refcoreml.types import Array
 
 #: From a layer and the message of a function, such as ``ActivationELU``, to the operation.
 Parse: TypeAlias = Callable[[Node, Any], ops.Op]

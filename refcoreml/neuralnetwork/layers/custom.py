@@ -15,10 +15,10 @@ import numpy as np
 
 from refcoreml.custom import Code, parameter_values
 from refcoreml.errors import CallbackError
-from refcoreml.kernels._types import Array, Shape
 from refcoreml.neuralnetwork.limits import beyond, size_of
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 from refcoreml.spec.weights import weight_encoding
+from refcoreml.types import Array, Shape
 from refcoreml.values import argument, unmasked
 
 #: So many combinations of input shapes are remembered.

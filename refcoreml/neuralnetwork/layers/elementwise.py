@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from refcoreml import ops
-from refcoreml.kernels._types import Array
 from refcoreml.neuralnetwork.layers._checks import enum_name
 from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.ops.base import Combination, Elementwise
+from refcoreml.types import Array
 
 
 @layer("unary")
