@@ -388,6 +388,12 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = F
     return register
 
 
+def prepare_layer(node: Node) -> base.Op:
+    """Return the operation that a layer stands for; infinite weights, and what follows from them, cause no warning."""
+    with np.errstate(all="ignore"):
+        return LAYERS[node.kind].prepare(node)
+
+
 def _range(count: Count) -> tuple[int, int | None]:
     return (count, count) if isinstance(count, int) else count
 

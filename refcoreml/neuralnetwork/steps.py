@@ -12,7 +12,7 @@ import numpy as np
 
 from refcoreml.errors import InputError, RefCoreMLError, at
 from refcoreml.neuralnetwork.limits import LAYER_WORK, NUMBER_WORK, beyond, refuse_memory, remedy, size_of
-from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.neuralnetwork.registry import LAYERS, Node, prepare_layer
 from refcoreml.ops import Op
 from refcoreml.types import Array, Shape, TensorType
 
@@ -132,7 +132,7 @@ def prepare(nodes: Sequence[Node]) -> list[Step]:
         Step(
             index,
             node,
-            LAYERS[node.kind].prepare(node),
+            prepare_layer(node),
             tuple(node.inputs),
             tuple(node.outputs),
             bodies={field: prepare(body) for field, body in node.bodies.items()},

@@ -16,7 +16,7 @@ from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.model import as_model
 from refcoreml.neuralnetwork.graph import checked_nodes, flat
 from refcoreml.neuralnetwork.interface import Interface
-from refcoreml.neuralnetwork.registry import LAYERS, Node, WeightField
+from refcoreml.neuralnetwork.registry import LAYERS, Node, WeightField, prepare_layer
 from refcoreml.spec import schema
 from refcoreml.spec.weights import WeightEncoding, check_weights, decode_weights, weight_encoding
 from refcoreml.types import Array, Shape
@@ -144,7 +144,7 @@ def _of_network(description: schema.ModelDescription, network: Any, where: str) 
     recorder = _Recorder()
     for node in flat(nodes):
         if node.kind in LAYERS and node.kind != "custom":
-            LAYERS[node.kind].prepare(replace(node, source=recorder))
+            prepare_layer(replace(node, source=recorder))
     yield from recorder.found
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from support import integers, run_layer
+from support import integers, one_layer, run_layer
 
 from refcoreml.errors import InvalidModelError
 
@@ -221,3 +221,13 @@ def test_softmax(shape, axis):
     y = run_layer("softmax", x, rank5=len(shape) == 5, precision="float64")
     powers = np.exp(x)
     np.testing.assert_allclose(y, powers / powers.sum(axis, keepdims=True), rtol=20 * 2**-53)
+
+
+def test_infinite_parameters_are_prepared_in_silence():
+    """What follows from them is NaN, as in a prediction, and no warning of NumPy's."""
+    infinite = np.array([np.inf, 1.0], np.float32)
+    parameters = {"gamma": [0, 1], "beta": [2, 3], "mean": infinite, "variance": [4, 5]}
+    fields = {name: np.array(values, np.float32) for name, values in parameters.items()}
+    y = one_layer("batchnorm", channels=2, **fields).run({"x0": np.ones((1, 1, 2, 3, 4), np.float32)})["y0"]
+    assert np.isnan(y[0, 0, 0]).all()
+    assert np.isfinite(y[0, 0, 1]).all()

@@ -25,7 +25,7 @@ import numpy as np
 from refcoreml import ops as operations
 from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Step
-from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField
+from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField, prepare_layer
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
 from refcoreml.types import TensorType
 
@@ -100,7 +100,7 @@ class Layer:
 
     def _prepare(self, change: Change) -> operations.Op:
         node, source = self.step.node, _Changed(change, self.constants)
-        return LAYERS[node.kind].prepare(replace(node, budget=Budget(node.limits), source=source, lost=[]))
+        return prepare_layer(replace(node, budget=Budget(node.limits), source=source, lost=[]))
 
     def constant(self, name: str) -> Ball:
         """An attribute of the operation, as far as others know it: a plain number, or decoded weights.
