@@ -36,6 +36,8 @@ Item = TypeVar("Item")
 _WATCH = 10e-3
 #: What an idle machine may take away in that time.
 _TOLERATED = 1e-3
+#: So often it must see the machine busy, with pauses in between, in seconds.
+_WATCHES, _PAUSE = 3, 50e-3
 
 
 class _Blas:
@@ -171,17 +173,35 @@ class _ProductThreads:
         wanted = _wanted_threads()
         if wanted is not None or _blas.count <= 1:
             return wanted == 1 and _blas.count > 1
-        return _lost_time(_WATCH) > _TOLERATED
+        for watch in range(_WATCHES):
+            if watch:
+                time.sleep(_PAUSE)
+            if _lost_time(_WATCH) <= _TOLERATED:
+                return False
+        return True
 
 
 def _lost_time(seconds: float) -> float:
-    """Return how long this thread was kept from running, while it computed products on all threads of BLAS."""
+    """Return how long other programs kept this thread from running, while it computed products on all threads of BLAS.
+
+    0 where threads of this process filled all processors, such as those of another runtime that wait in a loop, and on
+    Windows, whose clocks of threads are too coarse.
+    """
+    if os.name == "nt":
+        return 0.0
     a, b = np.ones((64, 256), np.float32), np.ones((256, 512), np.float32)
     a @ b  # starts the threads of BLAS
-    wall, own = time.perf_counter(), time.thread_time()
+    wall, own, everyone = time.perf_counter(), time.thread_time(), time.process_time()
     while time.perf_counter() < wall + seconds:
         a @ b
-    return (time.perf_counter() - wall) - (time.thread_time() - own)
+    wall, own, everyone = time.perf_counter() - wall, time.thread_time() - own, time.process_time() - everyone
+    return 0.0 if everyone > 0.9 * wall * _processors() else wall - own
+
+
+def _processors() -> int:
+    """How many processors this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 _blas = _Blas()

@@ -128,18 +128,21 @@ class Step:
 
 def prepare(nodes: Sequence[Node]) -> list[Step]:
     """Prepare every layer, those within branches and loops included."""
-    return [
-        Step(
-            index,
-            node,
-            prepare_layer(node),
-            tuple(node.inputs),
-            tuple(node.outputs),
-            bodies={field: prepare(body) for field, body in node.bodies.items()},
-            scalars=node.rank5 or LAYERS[node.kind].scalars,
-        )
-        for index, node in enumerate(nodes)
-    ]
+    return [_prepared(index, node) for index, node in enumerate(nodes)]
+
+
+def _prepared(index: int, node: Node) -> Step:
+    op = prepare_layer(node)
+    op.prepare()
+    return Step(
+        index,
+        node,
+        op,
+        tuple(node.inputs),
+        tuple(node.outputs),
+        bodies={field: prepare(body) for field, body in node.bodies.items()},
+        scalars=node.rank5 or LAYERS[node.kind].scalars,
+    )
 
 
 def inner_steps(step: Step) -> Iterator[Step]:

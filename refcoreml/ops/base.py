@@ -83,6 +83,9 @@ class Op:
         """Return how many bytes a run needs for itself, if they can be many more than those of inputs and outputs."""
         return 0
 
+    def prepare(self) -> None:
+        """Lay out what a run needs, ahead of the first one; by default there is nothing to lay out."""
+
     def define(self, *inputs: Any) -> Any:
         """Compute the results as the definition words them: slowly, in double precision."""
         assert is_dataclass(self)

@@ -138,6 +138,11 @@ class _Kernel(Op):
         padded = [n + abs(begin) + abs(end) for n, (begin, end) in zip(x.shape[-space:], edges, strict=True)]
         return x.dtype.itemsize * x.shape[-space - 1] * math.prod(kernel[:-2]) * math.prod(padded[-2:])
 
+    def prepare(self) -> None:
+        """Lay out the weights as the kernel needs them, if they are no input."""
+        if self.weights is not None:
+            _ = self._prepared
+
     @cached_property
     def _prepared(self) -> _Prepared:
         assert self.weights is not None

@@ -87,11 +87,22 @@ def test_products_take_one_thread_where_processors_are_busy(
 ) -> None:
     monkeypatch.delenv("REFCOREML_THREADS", raising=False)
     monkeypatch.setattr(_threads._Blas, "count", 2)
+    monkeypatch.setattr(_threads, "_PAUSE", 0.0)
     monkeypatch.setattr(_threads, "_lost_time", lambda seconds: lost)
     choice = _threads._ProductThreads()
     assert choice.single == single
     monkeypatch.setattr(_threads, "_lost_time", lambda seconds: 1 - lost)
     assert choice.single == single, "a process chooses once, so that its products keep their last bits"
+
+
+def test_threads_that_go_to_sleep_are_no_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REFCOREML_THREADS", raising=False)
+    monkeypatch.setattr(_threads._Blas, "count", 2)
+    monkeypatch.setattr(_threads, "_PAUSE", 0.0)
+    lost = iter([5e-3, 4e-3, 0.0])
+    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: next(lost))
+    assert not _threads._ProductThreads().single
+    assert next(lost, None) is None
 
 
 @pytest.mark.parametrize(("wanted", "single"), [("1", True), ("2", False)])
