@@ -273,7 +273,8 @@ def test_time_grows_with_the_size_of_a_model_and_no_faster(many: str) -> None:
         return min(seconds(lambda: refcoreml.inspect(refcoreml.load(spec, prepare=False))) for _ in range(2))
 
     small, large = look(600), look(6000)
-    assert large < 40 * small, f"{small:.3f} s and {large:.3f} s"
+    # Walks that were quadratic took 42 s and more; within a few seconds a busy machine may spoil the ratio.
+    assert large < max(40 * small, 5), f"{small:.3f} s and {large:.3f} s"
 
 
 def test_a_declared_shape_of_many_dimensions_does_not_hang() -> None:
