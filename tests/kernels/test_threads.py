@@ -105,6 +105,27 @@ def test_threads_that_go_to_sleep_are_no_busy_machine(monkeypatch: pytest.Monkey
     assert next(lost, None) is None
 
 
+@pytest.mark.skipif(os.name == "nt", reason="clocks of threads are too coarse on Windows, nothing is measured there")
+@pytest.mark.parametrize(
+    ("own", "everyone", "lost"),
+    [(0.6, 1.2, 0.4), (1.0, 1.3, 0.0), (0.5, 2.0, 0.0)],
+    ids=["other programs take turns", "nobody else runs", "threads of this process fill both processors"],
+)
+def test_lost_time_is_what_other_programs_take(
+    own: float, everyone: float, lost: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = itertools.count()  # a second a look
+
+    class Clock:
+        perf_counter = staticmethod(lambda: float(next(wall)))
+        thread_time = staticmethod(iter([0.0, 3 * own]).__next__)
+        process_time = staticmethod(iter([0.0, 3 * everyone]).__next__)
+
+    monkeypatch.setattr(_threads, "time", Clock)
+    monkeypatch.setattr(_threads, "_processors", lambda: 2)
+    assert _threads._lost_time(1.5) == pytest.approx(3 * lost)
+
+
 @pytest.mark.parametrize(("wanted", "single"), [("1", True), ("2", False)])
 def test_the_environment_chooses_for_products(wanted: str, single: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFCOREML_THREADS", wanted)
