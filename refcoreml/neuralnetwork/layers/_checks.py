@@ -78,24 +78,6 @@ def static_shape(node: Node, field: str) -> Shape:
     return dims
 
 
-def dynamic_numbers(node: Node, which: int, blob: Array) -> Shape:
-    """The whole numbers, 1 to 5, in the input of the given number, a blob of rank 1."""
-    node.require(
-        blob.ndim == 1 and len(blob) <= MAX_RANK,
-        f"input {node.inputs[which]!r} has the shape {blob.shape}, expected a vector of 1 to {MAX_RANK} numbers",
-    )
-    return tuple(integers_of(node, which, blob, len(blob)))
-
-
-def dynamic_shape(node: Node, which: int, blob: Array) -> Shape:
-    """The shape that the input of the given number asks for; an error if it is too large."""
-    dims = dynamic_numbers(node, which, blob)
-    if min(dims) < 1:
-        input_error(node, f"input {node.inputs[which]!r} asks for the shape {dims}, expected numbers of at least 1")
-    check_size(node, dims)
-    return dims
-
-
 def of_rank(op: Op, least: int, most: int, expected: str) -> Op:
     """The operation, for a first input of certain ranks: ``expected`` is how the layer's documentation writes it."""
 
