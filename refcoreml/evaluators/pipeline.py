@@ -20,6 +20,7 @@ from refcoreml.errors import (
 )
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
 from refcoreml.features import ArrayFeature, Feature, check_inputs, read_features
+from refcoreml.features.classifier import named_output
 from refcoreml.neuralnetwork.network import Observer, Step
 from refcoreml.spec import schema
 from refcoreml.spec.files import check_model
@@ -114,6 +115,7 @@ class Pipeline(Evaluator):
             self._stages.append(_Stage(name, where, evaluator, inputs, outputs, handed))
             known.update({feature.name: feature for feature in outputs})
             made.update(feature.name for feature in outputs)
+        self._check_predicted(spec.description)
         for feature in self._outputs:
             with within(self._where):
                 self._check_source(feature, f"output {feature.name!r}", known)
@@ -144,6 +146,23 @@ class Pipeline(Evaluator):
                 f"{len(missing)} of {len(models)} models can be inspected, but not run yet: {', '.join(missing)}",
                 where=self._where,
                 remedy=what_to_do((kind for _, kind in kinds), settings),
+            )
+
+    def _check_predicted(self, description: schema.ModelDescription) -> None:
+        """Refuse a predicted feature that is no output, as Core ML does when it predicts; nothing else is insisted on.
+
+        Apple's validator leaves the interface of pipelines that classify or regress alone.
+        """
+        predicted, scores = description.predictedFeatureName, description.predictedProbabilitiesName
+        if self._where == "pipeline":
+            return
+        if predicted:
+            named_output(self._outputs, "predictedFeatureName", predicted, (), self._where)
+        if self._where == "pipelineClassifier" and scores and scores not in {output.name for output in self._outputs}:
+            warnings.warn(
+                f"{self._where}: predictedProbabilitiesName {scores!r} is not among the outputs",
+                RefCoreMLWarning,
+                stacklevel=4,
             )
 
     def _check_source(self, feature: Feature, what: str, known: Mapping[str, Feature]) -> None:

@@ -18,7 +18,7 @@ from refcoreml.features.dictionary import DictionaryFeature
 from refcoreml.features.scalars import Int64Feature, StringFeature
 from refcoreml.spec import schema
 
-__all__ = ["Classifier", "Label", "Role", "class_labels", "predicted_feature"]
+__all__ = ["Classifier", "Label", "Role", "class_labels", "named_output", "predicted_feature"]
 
 Label: TypeAlias = str | int
 #: What an output of a classifier holds: the predicted label, the scores, or something else.
@@ -55,12 +55,21 @@ def predicted_feature(
     Raises:
         InvalidModelError: there is none, or its kind is not one of these.
     """
-    name = description.predictedFeatureName
+    return named_output(outputs, "predictedFeatureName", description.predictedFeatureName, kinds, where)
+
+
+def named_output(outputs: Sequence[Feature], field: str, name: str, kinds: Sequence[str], where: str) -> Feature:
+    """Return the output that a field of the description names.
+
+    Raises:
+        InvalidModelError: there is none, or its kind is not one of these; without any, every kind will do.
+    """
     found = next((feature for feature in outputs if feature.name == name), None)
     if found is None:
-        raise InvalidModelError(f"predictedFeatureName {name!r} is not among the outputs", where=where)
-    if found.kind not in kinds:
-        problem = f"the predicted feature {name!r} is {found.describe()}, expected {' or '.join(kinds)}"
+        names = ", ".join(repr(feature.name) for feature in outputs) or "none"
+        raise InvalidModelError(f"{field} {name!r} is not among the outputs, which are {names}", where=where)
+    if kinds and found.kind not in kinds:
+        problem = f"{field} {name!r} is {found.describe()}, expected {' or '.join(kinds)}"
         raise InvalidModelError(problem, where=where)
     return found
 
@@ -91,10 +100,19 @@ class Classifier:
         """Read the declarations.
 
         Raises:
-            InvalidModelError: the predicted feature is missing or cannot hold the labels.
+            InvalidModelError: the predicted feature is missing or cannot hold the labels, or
+                ``predictedProbabilitiesName`` names no other output. It may be empty.
+
+        Source: validateClassifierInterface of coremltools.
         """
         texts = isinstance(labels[0], str)
         predicted_feature(outputs, description, (StringFeature.kind if texts else Int64Feature.kind,), where)
+        scores = description.predictedProbabilitiesName
+        if scores:
+            named_output(outputs, "predictedProbabilitiesName", scores, (), where)
+        if scores == description.predictedFeatureName:
+            problem = f"predictedProbabilitiesName {scores!r} is the output that holds the predicted label"
+            raise InvalidModelError(problem, where=where)
         label, count = Counter(labels).most_common(1)[0]
         if count > 1:
             warnings.warn(
@@ -102,7 +120,7 @@ class Classifier:
                 RefCoreMLWarning,
                 stacklevel=5,
             )
-        return cls(tuple(labels), description.predictedFeatureName, description.predictedProbabilitiesName, where)
+        return cls(tuple(labels), description.predictedFeatureName, scores, where)
 
     def role(self, feature: Feature) -> Role:
         """Return what an output holds."""

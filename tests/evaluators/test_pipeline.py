@@ -431,6 +431,25 @@ def test_scores_that_are_not_numbers_come_out_as_by_hand():
     assert found["scores"]["b"] == 1
 
 
+@pytest.mark.parametrize("kind", ["pipelineClassifier", "pipelineRegressor"])
+def test_a_predicted_feature_is_an_output_of_the_pipeline(kind):
+    spec = pipeline({"x": A}, {"y": A}, affine("x", "y", 2, 1), kind=kind)
+    spec.description.predictedFeatureName = "nothing"
+    with pytest.raises(
+        InvalidModelError, match=f"{kind}: predictedFeatureName 'nothing' is not among the outputs, which are 'y'"
+    ):
+        refcoreml.load(spec)
+    spec.description.predictedFeatureName = "y"
+    refcoreml.load(spec)
+
+
+def test_scores_that_a_pipeline_does_not_have_cause_a_warning():
+    spec = pipeline({"x": A}, {"y": A}, affine("x", "y", 2, 1), kind="pipelineClassifier")
+    spec.description.predictedProbabilitiesName = "nothing"
+    with pytest.warns(RefCoreMLWarning, match="predictedProbabilitiesName 'nothing' is not among the outputs"):
+        refcoreml.load(spec)
+
+
 def test_a_feature_may_become_one_of_another_kind():
     """x is an array, then a number, in which a custom model and a linear one deal."""
     count = schema.Model(specificationVersion=3)

@@ -55,7 +55,7 @@ def test_labels_are_read_from_the_message_of_any_classifier() -> None:
 
 
 def test_declarations_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InvalidModelError, match=r"place: the predicted feature 'label' is String, expected int64"):
+    with pytest.raises(InvalidModelError, match=r"place: predictedFeatureName 'label' is String, expected int64"):
         classifier([1, 2], description())
     made = description(keys="int64KeyType")
     outputs = read_features(made.output, "outputs", "place")
@@ -64,6 +64,22 @@ def test_declarations_that_do_not_fit_are_refused() -> None:
     made.predictedFeatureName = "nothing"
     with pytest.raises(InvalidModelError, match="predictedFeatureName 'nothing' is not among the outputs"):
         predicted_feature(outputs, made, ("string",), "place")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nothing", "is not among the outputs, which are 'label', 'scores', 'vector', 'other'"),
+        ("label", "is the output that holds the predicted label"),
+    ],
+)
+def test_the_scores_are_an_output_of_their_own(name: str, problem: str) -> None:
+    made = description()
+    made.predictedProbabilitiesName = name
+    with pytest.raises(InvalidModelError, match=f"place: predictedProbabilitiesName '{name}' {problem}"):
+        classifier(["a", "b"], made)
+    made.predictedProbabilitiesName = ""
+    assert classifier(["a", "b"], made).scores_output == ""
 
 
 def test_what_means_little_causes_a_warning() -> None:
