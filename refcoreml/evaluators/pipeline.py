@@ -56,6 +56,11 @@ class _Stage:
     outputs: list[Feature]
     handed: frozenset[str]
 
+    @property
+    def made(self) -> frozenset[str]:
+        """The names of what it makes."""
+        return frozenset(feature.name for feature in self.outputs)
+
     @contextmanager
     def blamed(self) -> Iterator[None]:
         """Shapes that do not fit are the pipeline's own fault where its models made all of them."""
@@ -114,12 +119,13 @@ class Pipeline(Evaluator):
             handed = frozenset(feature.name for feature in inputs if feature.name in made)
             self._stages.append(_Stage(name, where, evaluator, inputs, outputs, handed))
             known.update({feature.name: feature for feature in outputs})
-            made.update(feature.name for feature in outputs)
+            made.update(self._stages[-1].made)
         self._check_predicted(spec.description)
         for feature in self._outputs:
             with within(self._where):
                 self._check_source(feature, f"output {feature.name!r}", known)
             self._check_shape(feature, known.get(feature.name))
+        self._made = {feature.name: known[feature.name] for feature in self._outputs if feature.name in known}
         self.inner = [stage.evaluator for stage in self._stages]
         self.legacy_ranks = any(
             stage.evaluator.legacy_ranks and any(feature.name in self._inputs for feature in stage.inputs)
@@ -224,7 +230,7 @@ class Pipeline(Evaluator):
                 error.shapes = {**found, **error.shapes}
                 raise
             found.update(_in_model(stage.name, shapes))
-            made.update(feature.name for feature in stage.outputs)
+            made.update(stage.made)
         return found
 
     # --- features on their way, in the form in which people pass them ------------------------------------------------
@@ -252,17 +258,26 @@ class Pipeline(Evaluator):
                 values[feature.name] = feature.as_passed(computed[feature.name])
 
     def _results(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The pipeline's own outputs in their types; as with networks, shapes of arrays are not insisted on."""
-        results = {}
-        for feature in self._outputs:
-            if feature.name in values:
-                value = values[feature.name]
-                try:
-                    results[feature.name] = feature.converted(value)
-                except InputError as error:
-                    what = f"output {feature.name!r}, {feature.describe()}"
-                    raise InvalidModelError(f"the models made something else: {error.problem}", where=what) from error
-        return results
+        """The pipeline's own outputs in their types; as with networks, shapes of arrays are not insisted on.
+
+        A model's output already has the type that the model declares. So what does not fit is the fault of the
+        pipeline, which declares another one; Apple's validator refuses such pipelines altogether.
+        """
+        return {
+            output.name: self._own(output, values[output.name]) for output in self._outputs if output.name in values
+        }
+
+    def _own(self, output: Feature, value: Any) -> Any:
+        try:
+            return output.converted(value)
+        except InputError as error:
+            stage = next((stage for stage in reversed(self._stages) if output.name in stage.made), None)
+            maker = f"{stage.where}, which makes it," if stage else "the input that it is"
+            raise InvalidModelError(
+                f"{error.problem}; {maker} declares {self._made[output.name].describe()}",
+                where=f"{self._where}, output {output.name!r}, {output.describe()}",
+                remedy="Declare the pipeline's output as it is declared there",
+            ) from error
 
 
 @contextmanager

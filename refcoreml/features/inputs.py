@@ -118,12 +118,13 @@ def finish_output(feature: Feature, value: Any) -> Any:
     * arrays: a new array of the declared type; Float16 comes as float32 that holds half-precision values. The shape
       stays, but a number without dimensions gets the shape (1,). For integer types fractions are cut off; the
       specification does not say so, but it is what a conversion in C does. What does not fit saturates, or becomes
-      infinite in types of floats, and NaN becomes 0 in those of integers, with a `RefCoreMLWarning`.
+      infinite in types of floats, and NaN becomes 0 in those of integers. Each of these, but the rounding of floats,
+      causes a `RefCoreMLWarning`.
     * images, given as [C, H, W] with channels in the declared order: limited to 0..255 and rounded to the nearest
       integer, halves to even (no specification says how to round); NaN becomes 0 with a warning. Colour comes as PIL
       mode RGBA with alpha 255, gray as L, float16 gray as F, unlimited, rounded to half precision.
-    * int64, double, string, dictionaries and sequences: int, float, str, dict with float values, list. Keys and items
-      must have the declared type already.
+    * int64, double, string, dictionaries and sequences: int (as in arrays of integers), float, str, dict with float
+      values, list. Keys and items must have the declared type already.
 
     Source: FeatureTypes.proto; the types returned: the binding of coremltools.
 

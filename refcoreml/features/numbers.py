@@ -58,14 +58,17 @@ def to_floats(values: NDArray[Any], dtype: type[Any], where: str) -> NDArray[Any
 
 
 def to_integers(values: NDArray[Any], dtype: type[Any], where: str) -> NDArray[Any]:
-    """Cut fractions off; saturate, and make 0 of NaN, with a warning."""
+    """Cut fractions off, saturate, and make 0 of NaN, each with a warning."""
     if np.can_cast(values.dtype, dtype):
         return values.astype(dtype)
     limits = np.iinfo(dtype)
     # -2**63 and its likes are exact in float64, 2**63 - 1 is not: compare with the power of two itself.
     low, beyond = float(limits.min), -float(limits.min)
-    cut = np.trunc(values.astype(np.float64))
+    wide = values.astype(np.float64)
+    cut = np.trunc(wide)
     fits = (cut >= low) & (cut < beyond)
+    if (fits & (cut != wide)).any():
+        _warn_of_values(where, "holds numbers that are not integers, whose fractions are cut off")
     result = np.where(fits, cut, 0).astype(dtype)
     if not fits.all():
         _warn_of_values(where, f"holds NaN, now 0, or values beyond {np.dtype(dtype)}, now its nearest limit")

@@ -350,13 +350,30 @@ def test_the_pipelines_own_outputs_hold_what_the_models_made():
     result = loaded.predict({"x": whole})["y"]
     assert result.dtype == np.int32
     np.testing.assert_array_equal(result, whole)
-    with pytest.raises(InvalidModelError, match=r"output 'y'.*something else: the value 3.7 at \[1, 2\] is not an"):
+    with pytest.raises(InvalidModelError) as caught:
         loaded.predict({"x": [[1, 2, 3], [4, 5, 3.7]]})
+    assert caught.value.where == "pipeline, output 'y', MultiArray (Int32 2 x 3)"
+    assert caught.value.problem == (
+        "the value 3.7 at [1, 2] is not an integer; pipeline.models[0] 'model0', which makes it, declares "
+        "MultiArray (Double 2 x 3)"
+    )
+    assert caught.value.remedy == "Declare the pipeline's output as it is declared there"
+
+
+def test_a_number_beyond_the_pipelines_own_type_names_the_last_model_that_makes_it():
+    models = affine("x", "y", 1, 0), affine("x", "y", 2e6, 0)
+    spec = pipeline({"x": A}, {"y": build.array(2, 3, data_type="FLOAT16")}, *models, names=["first", "last"])
+    with pytest.raises(
+        InvalidModelError,
+        match=r"output 'y', MultiArray \(Float16 2 x 3\): the value .* is beyond the range of float16; "
+        r"pipeline\.models\[1\] 'last', which makes it, declares MultiArray \(Float32 2 x 3\)",
+    ):
+        refcoreml.load(spec).predict({"x": np.full((2, 3), 3)})
 
 
 def test_an_output_that_is_not_what_the_pipeline_declares_is_told():
     spec = pipeline({"photo": build.image(6, 4)}, {"image": build.image(5, 4)}, mixer())
-    with pytest.raises(InvalidModelError, match=r"output 'image', Image \(RGB 5 x 4\): the models made something else"):
+    with pytest.raises(InvalidModelError, match=r"pipeline, output 'image', Image \(RGB 5 x 4\): .*'model0', which"):
         refcoreml.load(spec).predict({"photo": Image.new("RGB", (6, 4))})
 
 

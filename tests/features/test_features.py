@@ -754,9 +754,18 @@ def test_gray_images_of_floats_warn_too():
         finish_output(image(color="GRAYSCALE_FLOAT16"), planes)
 
 
-def test_integer_outputs_cut_fractions_off() -> None:
+@pytest.mark.parametrize("declared", [array(4, data_type="INT32"), array(4, data_type="INT8")])
+def test_integer_outputs_cut_fractions_off_with_a_warning(declared: Any) -> None:
     blob = np.array([2.9, -2.9, 0.5, -0.5], np.float32)
-    assert finish_output(array(4, data_type="INT32"), blob).tolist() == [2, -2, 0, 0]
+    with pytest.warns(RefCoreMLWarning, match="output 'x' holds numbers that are not integers") as caught:
+        assert finish_output(declared, blob).tolist() == [2, -2, 0, 0]
+    assert len(caught) == 1
+
+
+def test_an_integer_cuts_a_fraction_off_with_a_warning() -> None:
+    with pytest.warns(RefCoreMLWarning, match="output 'x' holds numbers that are not integers") as caught:
+        assert finish_output(feature(int64Type={}), np.float32(-6.6)) == -6
+    assert len(caught) == 1
 
 
 def test_integer_outputs_saturate_with_a_warning() -> None:
