@@ -247,7 +247,9 @@ class Check:
         events: list[Any] = []
 
         def look(step: Any, arguments: Sequence[Any], results: Sequence[Any]) -> None:
-            events.append((step.node.where, [np.array(result) for result in results]))
+            events.append([np.array(result) for result in results])
+            if step.op.fresh and any(np.shares_memory(x, y) for x in arguments for y in results):
+                self.report("observe", f"{step.kind} returns a view of an input, though it says that it never does", "")
 
         seen = self.attempt("observe", lambda: model.observe(inputs, look))
         if not seen.failed:
@@ -262,7 +264,7 @@ class Check:
             walked = self.attempt("trace", walk)
             if seen.ok and not walked.failed and not walked.ok:
                 self.report("trace", "refuses what observe takes", str(walked.error))
-            elif walked.ok and not self._same([results for _, results in events], traced):
+            elif walked.ok and not self._same(events, traced):
                 self.report("trace", "numbers differ from observe's", f"{len(events)} and {len(traced)} layers")
 
     def _within(self, predicted: Outcome, judged: Outcome) -> None:

@@ -66,8 +66,9 @@ def gather_nd(x: Array, places: Positions) -> Array:
 
     x: [L_0, ..., L_K-1, *B]. places: [*I, K]. Returns [*I, *B].
     """
-    y: Array = x[tuple(np.moveaxis(places, -1, 0))]
-    return y
+    # With an axis more, places [K] are arrays of indices too, not integers, for which NumPy would return a view of x.
+    y: Array = x[tuple(np.moveaxis(places[np.newaxis], -1, 0))]
+    return y[0]
 
 
 def gather_along_axis(x: Array, places: Positions, axis: int) -> Array:

@@ -201,6 +201,17 @@ def test_random_layers_have_no_bounds():
     assert "randomNormalLike" in str(error.value)
 
 
+def test_a_sigmoid_below_the_range_of_floats_has_a_bound():
+    """Beyond -709 e^-x overflows in double precision, where the sigmoid is still above 0."""
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("activation", inputs="x", outputs="y", sigmoid={})
+    x = np.float32([-720.76, -709.9, -2.0])
+    answer = oracle(net.spec(), {"x": x})["y"]
+    assert (answer.value > 0).all()
+    assert (np.abs(net.model().predict({"x": x})["y"] - answer.value) <= answer.bound).all()
+    assert (answer.bound[:2] < 1e-36).all()
+
+
 def branching(offset):
     """1 + x if x > offset, else x - 1, with x a number."""
     net = build.Network({"x": (1,)}, ["y"], exact=True)

@@ -296,7 +296,7 @@ def _expm1(layer: Layer, x: Ball) -> Ball:
 #: Functions that rise everywhere, and their names in `FUNCTIONS`.
 _SMOOTH: dict[type[ops.Op], tuple[str, Callable[[Doubles], Doubles]]] = {
     ops.Tanh: ("tanh", np.tanh),
-    ops.Sigmoid: ("sigmoid", lambda v: 1 / (1 + np.exp(-v))),
+    ops.Sigmoid: ("sigmoid", lambda v: np.exp(-np.logaddexp(0, -v))),  # above 0 where e^-v overflows, too
     ops.Softsign: (
         "softsign",
         lambda v: np.where(np.isinf(v), np.sign(v), v / (1 + np.abs(np.where(np.isinf(v), 0, v)))),

@@ -20,6 +20,7 @@ EXAMPLES = [
     Example(ops.GatherND(), (X, np.array([[1, 2], [-1, 0]]))),
     Example(ops.GatherND(LENIENT), (X, np.array([[1, 9, -7]]))),
     Example(ops.GatherND(), (X, np.array([3, -1, 0]))),
+    Example(ops.GatherND(), (X, np.array([3, -1]))),
     Example(ops.GatherAlongAxis(0), (X, integers((2, 3, 5), 3, -4, 4))),
     Example(ops.GatherAlongAxis(-1), (X, integers((4, 3, 7), 4, -5, 5))),
     *(
