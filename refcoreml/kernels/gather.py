@@ -67,8 +67,8 @@ def gather_nd(x: Array, places: Positions) -> Array:
     x: [L_0, ..., L_K-1, *B]. places: [*I, K]. Returns [*I, *B].
     """
     # With an axis more, places [K] are arrays of indices too, not integers, for which NumPy would return a view of x.
-    y: Array = x[tuple(np.moveaxis(places[np.newaxis], -1, 0))]
-    return y[0]
+    y: Array = x[tuple(np.moveaxis(places[np.newaxis], -1, 0))][0]
+    return y
 
 
 def gather_along_axis(x: Array, places: Positions, axis: int) -> Array:
