@@ -31,9 +31,9 @@ from refcoreml.version import VERSION
 if TYPE_CHECKING:
     from refcoreml.comparison import compare_layers, compare_models
     from refcoreml.custom import CustomLayer, CustomModel, custom_layer, custom_model
+    from refcoreml.execution.limits import Limits
     from refcoreml.inspection import Summary, inspect
     from refcoreml.model import LayerTrace, Model, load
-    from refcoreml.neuralnetwork.limits import Limits
     from refcoreml.quantization import dequantize_weights, quantize_weights
     from refcoreml.studies import Study, study
 
@@ -75,7 +75,7 @@ _LATER = {
     "CustomLayer": "custom",
     "CustomModel": "custom",
     "LayerTrace": "model",
-    "Limits": "neuralnetwork.limits",
+    "Limits": "execution.limits",
     "Model": "model",
     "Study": "studies",
     "Summary": "inspection",

@@ -14,10 +14,10 @@ from google.protobuf.message import Message
 
 from refcoreml.custom import parameter_values
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
+from refcoreml.execution.limits import Budget
 from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.graph import DEEPEST_NESTING, inner_networks
 from refcoreml.neuralnetwork.interface import Interface
-from refcoreml.neuralnetwork.limits import Budget
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.spec.weights import weight_encoding, weight_fields

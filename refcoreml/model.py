@@ -15,9 +15,9 @@ from refcoreml.evaluators.custom import CustomModelEvaluator
 from refcoreml.evaluators.linear import LinearRegressor
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.evaluators.pipeline import Pipeline, inner_models
+from refcoreml.execution.arithmetic import arithmetic
+from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import Feature
-from refcoreml.neuralnetwork.arithmetic import arithmetic
-from refcoreml.neuralnetwork.limits import Budget, Limits
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 from refcoreml.spec.files import ModelFile, check_model, read_model, write_model

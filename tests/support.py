@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from refcoreml import build
-from refcoreml.neuralnetwork.arithmetic import arithmetic
+from refcoreml.execution.arithmetic import arithmetic
 from refcoreml.neuralnetwork.network import Network
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
-from refcoreml.neuralnetwork.limits import Meter
+from refcoreml.execution.limits import Meter
 from refcoreml.neuralnetwork.steps import Step, inner_steps, writes
 from refcoreml.types import Shape
 

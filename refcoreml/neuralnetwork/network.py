@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from refcoreml.errors import InputError, InternalError, InvalidModelError, RefCoreMLError
+from refcoreml.execution.arithmetic import ARITHMETICS, Arithmetic
+from refcoreml.execution.limits import Budget, Meter, size_of
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.kernels.half import listed, losses
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
-from refcoreml.neuralnetwork.arithmetic import ARITHMETICS, Arithmetic
 from refcoreml.neuralnetwork.fusion import fuse
 from refcoreml.neuralnetwork.graph import checked_nodes
 from refcoreml.neuralnetwork.inference import Inference, infer
-from refcoreml.neuralnetwork.limits import Budget, Meter, size_of
 from refcoreml.neuralnetwork.steps import MOST_SHAPES, Forecast, Step, prepare, with_last_uses
 from refcoreml.spec import schema
 from refcoreml.types import Array, Shape

@@ -16,8 +16,8 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 import numpy as np
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.execution.limits import Budget, Limits, refuse_memory, size_of
 from refcoreml.kernels.half import losses
-from refcoreml.neuralnetwork.limits import Budget, Limits, refuse_memory, size_of
 from refcoreml.ops import base
 from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights, weight_encoding

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refcoreml.errors import InputError, RefCoreMLError, at
-from refcoreml.neuralnetwork.limits import LAYER_WORK, NUMBER_WORK, beyond, refuse_memory, remedy, size_of
+from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, beyond, refuse_memory, remedy, size_of
 from refcoreml.neuralnetwork.registry import LAYERS, Node, prepare_layer
 from refcoreml.ops import Op
 from refcoreml.types import Array, Shape, TensorType

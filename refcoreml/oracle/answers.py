@@ -12,11 +12,11 @@ from refcoreml import features
 from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
+from refcoreml.execution.arithmetic import ARITHMETICS
+from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, NumberFeature
 from refcoreml.model import Model
-from refcoreml.neuralnetwork.arithmetic import ARITHMETICS
 from refcoreml.neuralnetwork.graph import flat, make_nodes
-from refcoreml.neuralnetwork.limits import Budget, Limits
 from refcoreml.neuralnetwork.network import existing
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
 from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds, trace_layers

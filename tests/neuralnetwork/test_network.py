@@ -12,8 +12,8 @@ from support import integers
 
 from refcoreml import build
 from refcoreml.errors import InternalError, InvalidModelError, UnsupportedModelError
-from refcoreml.neuralnetwork.arithmetic import arithmetic
-from refcoreml.neuralnetwork.limits import Limits
+from refcoreml.execution.arithmetic import arithmetic
+from refcoreml.execution.limits import Limits
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op, layer, same_shape
 from refcoreml.spec import schema

@@ -18,8 +18,8 @@ from profiles import examples
 
 from refcoreml import build
 from refcoreml.errors import InternalError, InvalidModelError, LimitError, RefCoreMLError
+from refcoreml.execution.limits import LAYER_WORK, Limits
 from refcoreml.model import Model
-from refcoreml.neuralnetwork.limits import LAYER_WORK, Limits
 from refcoreml.neuralnetwork.network import Network
 
 Blobs = Mapping[str, np.ndarray[Any, Any]]

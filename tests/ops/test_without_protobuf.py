@@ -1,4 +1,4 @@
-"""Operations, definitions and kernels work where protobuf is not installed."""
+"""Operations, execution, definitions and kernels work where protobuf is not installed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 import pkgutil
 import numpy as np
-import refcoreml.definitions, refcoreml.kernels, refcoreml.ops
+import refcoreml.definitions, refcoreml.execution, refcoreml.kernels, refcoreml.ops
 from refcoreml.ops import Softmax
 
-for room in (refcoreml.definitions, refcoreml.kernels, refcoreml.ops):
+for room in (refcoreml.definitions, refcoreml.execution, refcoreml.kernels, refcoreml.ops):
     for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
         __import__(module.name)
 y = Softmax(axis=0).run(np.log([1.0, 3.0]))

@@ -14,7 +14,7 @@ from refcoreml import build
 from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
-from refcoreml.neuralnetwork.arithmetic import Arithmetic
+from refcoreml.execution.arithmetic import Arithmetic
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.oracle import CHECKS, PROFILES, oracle
 from refcoreml.oracle.rules import kind_of

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from refcoreml.errors import InputError
-from refcoreml.neuralnetwork.limits import beyond, remedy, size_of
+from refcoreml.execution.limits import beyond, remedy, size_of
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted
 from refcoreml.ops import Op
 from refcoreml.ops.base import require

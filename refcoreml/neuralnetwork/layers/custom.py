@@ -15,7 +15,7 @@ import numpy as np
 
 from refcoreml.custom import Code, parameter_values
 from refcoreml.errors import CallbackError
-from refcoreml.neuralnetwork.limits import beyond, size_of
+from refcoreml.execution.limits import beyond, size_of
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 from refcoreml.spec.weights import weight_encoding
 from refcoreml.types import Array, Shape

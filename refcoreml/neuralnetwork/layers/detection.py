@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from refcoreml.execution.limits import NUMBER_WORK
 from refcoreml.kernels import nms as kernels
 from refcoreml.neuralnetwork.layers._checks import check_size, input_error, integers_of, numbers_of
 from refcoreml.neuralnetwork.layers.gather import check_addressable
-from refcoreml.neuralnetwork.limits import NUMBER_WORK
 from refcoreml.neuralnetwork.registry import Node, Op, layer
 from refcoreml.types import Array, Shape
 

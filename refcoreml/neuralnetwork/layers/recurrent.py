@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from refcoreml import ops
+from refcoreml.execution.limits import LAYER_WORK
 from refcoreml.kernels.recurrent import GateWeights
 from refcoreml.neuralnetwork.layers.activation import ACTIVATIONS
-from refcoreml.neuralnetwork.limits import LAYER_WORK
 from refcoreml.neuralnetwork.registry import Adapted, Node, layer
 from refcoreml.ops.base import Elementwise, require
 from refcoreml.ops.recurrent import Recurrent

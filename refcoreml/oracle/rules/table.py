@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from refcoreml import ops as operations
-from refcoreml.neuralnetwork.limits import Budget
+from refcoreml.execution.limits import Budget
 from refcoreml.neuralnetwork.network import Step
 from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField, prepare_layer
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum

@@ -13,7 +13,7 @@ import pytest
 import refcoreml
 from refcoreml import build
 from refcoreml.errors import InvalidModelError, LimitError, UsageError
-from refcoreml.neuralnetwork.limits import LAYER_WORK, NUMBER_WORK, Limits
+from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Limits
 from refcoreml.spec import schema
 
 MILLION = 10**6
