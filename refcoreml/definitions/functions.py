@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -137,6 +138,22 @@ def erf(x: Array) -> Array:
     y = np.empty(x.shape)
     for place in np.ndindex(*x.shape):
         y[place] = math.erf(x[place])
+    return y
+
+
+def cast(x: Array, dtype: np.dtype[Any]) -> Array:
+    """y = x as a number of another type: without its fraction and within range for integers, x != 0 for booleans."""
+    y = np.empty(x.shape, dtype)
+    for place in np.ndindex(*x.shape):
+        value = float(x[place])
+        if dtype.kind == "b":
+            y[place] = value != 0
+        elif dtype.kind == "f":
+            y[place] = value
+        else:
+            limits = np.iinfo(dtype)
+            value = 0 if math.isnan(value) else min(max(value, limits.min), limits.max)
+            y[place] = int(value)
     return y
 
 

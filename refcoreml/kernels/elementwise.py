@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml.kernels import integers
 from refcoreml.types import Array, Shape
 
 #: Numbers in a block of `by_blocks`: a handful of such blocks stays in the second-level cache.
@@ -56,6 +57,13 @@ def exp(x: Array, *, out: Array | None = None) -> Array:
     return in_double(np.exp, x, out=out)
 
 
+def exp2(x: Array, *, out: Array | None = None) -> Array:
+    """y = 2^x; of integers as `integers.power` has it."""
+    if x.dtype.kind == "f":
+        return in_double(np.exp2, x, out=out)
+    return integers.power(like(2, x), x, out=out)
+
+
 def log(x: Array, epsilon: float = 0.0, *, out: Array | None = None) -> Array:
     """y = ln(x + epsilon): -Inf at -epsilon, NaN below."""
     return by_blocks(lambda v: np.log(v + epsilon), x, out=out) if epsilon else in_double(np.log, x, out=out)
@@ -77,15 +85,48 @@ def inverse_sqrt(x: Array, epsilon: float, *, out: Array | None = None) -> Array
 def power(x: Array, alpha: float | Array, *, out: Array | None = None) -> Array:
     """y = x^alpha: NaN for a negative base with a fractional exponent; x^0 and 1^alpha are 1.
 
-    Where alpha is an array that makes x broadcast, ``out`` must be given.
+    Of integers as `integers.power` has it. Where alpha is an array that makes x broadcast, ``out`` must be given.
     """
     if np.ndim(alpha) == 0 and alpha == 2:
         return np.square(x, out=out)
+    if x.dtype.kind != "f":
+        return integers.power(x, like(alpha, x), out=out)
     return in_double(np.power, x, like(alpha, x), out=out)
+
+
+def divide(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """y = a / b; of integers as `integers.divide` has it."""
+    return np.divide(a, b, out=out) if a.dtype.kind == "f" else integers.divide(a, b, out=out)
+
+
+def floor_divide(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """y = the largest integer that is not above a / b; of integers 0 for b = 0."""
+    return np.floor_divide(a, b, out=out) if a.dtype.kind == "f" else integers.floor_divide(a, b, out=out)
+
+
+def remainder(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """y = a - b * floor(a / b); of integers 0 for b = 0."""
+    return np.remainder(a, b, out=out) if a.dtype.kind == "f" else integers.remainder(a, b, out=out)
+
+
+def cast(x: Array, dtype: np.dtype[Any]) -> Array:
+    """The numbers of x in another type, a view or x itself where they need no change.
+
+    To booleans whether they differ from 0 (NaN does); to integers as `integers.saturate` has it; to floats the nearest,
+    Inf and -Inf beyond the largest.
+    """
+    if x.dtype == dtype:
+        return x
+    if dtype.kind in "iu":
+        return integers.saturate(x, dtype)
+    with np.errstate(over="ignore"):
+        return x != 0 if dtype.kind == "b" else x.astype(dtype)
 
 
 def threshold(x: Array, alpha: float, *, out: Array | None = None) -> Array:
     """y = max(alpha, x). NaN stays NaN."""
+    if x.dtype.kind != "f":
+        return np.maximum(x, like(alpha, x), out=out)
     return np.clip(x, like(alpha, x), like(np.inf, x), out=out)
 
 

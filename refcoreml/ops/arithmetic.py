@@ -1,4 +1,8 @@
-"""Arithmetic of inputs that broadcast as in NumPy: aligned at the last axis, lengths are equal or 1."""
+"""Arithmetic of inputs that broadcast as in NumPy: aligned at the last axis, lengths are equal or 1.
+
+Integers stay in their type and wrap around where a result does not fit. Integers divided by 0 give 0, quotient and
+remainder, since no specification says what else.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +51,10 @@ class Multiply(Combination):
 
 @dataclass(frozen=True)
 class Divide(Combination):
-    """y = a / b: Inf or -Inf for b = 0, NaN for 0 / 0."""
+    """y = a / b: Inf or -Inf for b = 0, NaN for 0 / 0; of integers the quotient, cut off toward zero."""
 
-    function = np.divide
+    kinds = _NUMBERS
+    function = staticmethod(kernels.divide)
     definition = definitions.divide
 
 
@@ -58,7 +63,7 @@ class FloorDivide(Combination):
     """y = the largest integer that is not above a / b, as Python's ``a // b``, but Inf or NaN for b = 0."""
 
     kinds = _NUMBERS
-    function = np.floor_divide
+    function = staticmethod(kernels.floor_divide)
     definition = definitions.floor_divide
 
 
@@ -67,14 +72,18 @@ class Modulo(Combination):
     """y = a - b * floor(a / b), with the sign of b, as Python's ``a % b``; NaN for b = 0."""
 
     kinds = _NUMBERS
-    function = np.mod
+    function = staticmethod(kernels.remainder)
     definition = definitions.modulo
 
 
 @dataclass(frozen=True)
 class Power(Combination):
-    """y = a^b: NaN for a negative base with a fractional exponent; a^0 and 1^b are 1."""
+    """y = a^b: NaN for a negative base with a fractional exponent; a^0 and 1^b are 1.
 
+    Of integers with a negative exponent 1 / a^-b, cut off toward zero; 0 for a = 0.
+    """
+
+    kinds = _NUMBERS
     function = staticmethod(kernels.power)
     definition = definitions.power
 

@@ -175,6 +175,7 @@ class Elementwise(Op):
         check_kinds(x, self.kinds)
         for name, value in self.attributes.items():
             _check_fits(name, np.shape(value), x)
+            check_numbers(name, value, x.dtype)
         return x if self.result is None else x.with_dtype(self.result)
 
     def run(self, x: Array) -> Array:
@@ -278,6 +279,8 @@ class Combination(Broadcast):
     def infer(self, *inputs: TensorType) -> TensorType:
         count = len(inputs) + (self.other is not None)
         require(count == 2 or self.several, f"takes two inputs, or one and a number, got {len(inputs)}")
+        if self.other is not None:
+            check_numbers("the second operand", self.other, inputs[0].dtype)
         return super().infer(*inputs)
 
     def run(self, *inputs: Array) -> Array:
@@ -337,6 +340,18 @@ _KINDS = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "boolea
 def check_kinds(x: TensorType, kinds: str) -> None:
     """Refuse numbers of other kinds, given as in ``numpy.dtype.kind``."""
     require(x.dtype.kind in kinds, f"takes {' or '.join(_KINDS[kind] for kind in kinds)}, got {x.dtype}")
+
+
+def check_numbers(name: str, values: float | Array, dtype: np.dtype[Any]) -> None:
+    """Refuse numbers that an integer type cannot represent; floats are rounded instead."""
+    if dtype.kind not in "iub":
+        return
+    limits = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    for value in np.ravel(values).tolist():
+        require(
+            limits[0] <= value <= limits[1] and value == int(value),
+            f"{name} is {value}, which {dtype} cannot represent",
+        )
 
 
 def invalid(problem: str, remedy: str = "") -> NoReturn:

@@ -11,7 +11,7 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import elementwise as kernels
 from refcoreml.kernels import special
-from refcoreml.ops.base import Combination, Elementwise, Inplace
+from refcoreml.ops.base import Combination, Elementwise, Inplace, Op, bad_input, check_kinds
 from refcoreml.types import Array, TensorType
 
 _NUMBERS = "fiu"
@@ -77,6 +77,7 @@ class Threshold(Elementwise):
 
     alpha: float
 
+    kinds = _NUMBERS
     kernel = staticmethod(kernels.threshold)
     definition = definitions.threshold
 
@@ -119,9 +120,10 @@ class Exp(Elementwise):
 
 @dataclass(frozen=True)
 class Exp2(Elementwise):
-    """y = 2^x."""
+    """y = 2^x; of integers cut off toward zero, and wrapped around."""
 
-    kernel = staticmethod(partial(kernels.in_double, np.exp2))
+    kinds = _NUMBERS
+    kernel = staticmethod(kernels.exp2)
     definition = definitions.exp2
 
 
@@ -229,6 +231,43 @@ class Erf(Elementwise):
 
     kernel = staticmethod(special.erf)
     definition = definitions.erf
+
+
+@dataclass(frozen=True)
+class Cast(Op):
+    """y = x in another type of numbers.
+
+    x [*D] of floats, integers or booleans. To floats the nearest, Inf and -Inf beyond the largest; to integers without
+    the fraction, the nearest of the type beyond its range, 0 for NaN; to booleans whether x differs from 0, as NaN
+    does; true is 1 and false 0.
+
+    Attributes:
+        result: the type.
+        strict: whether integers that do not fit another integer type are an error. What Core ML makes of them is not
+            specified: some of its units keep the value, others lose it.
+    """
+
+    result: np.dtype[Any]
+    strict: bool = True
+
+    definition = definitions.cast
+
+    def infer(self, x: TensorType) -> TensorType:
+        check_kinds(x, "fiub")
+        return x.with_dtype(self.result)
+
+    def run(self, x: Array) -> Array:
+        y = kernels.cast(x, self.result)
+        if self.strict and x.dtype.kind in "iu" and self.result.kind in "iu" and (lost := y != x).any():
+            place = tuple(int(i) for i in np.unravel_index(lost.argmax(), lost.shape))
+            bad_input(
+                f"the value at {place} is {x[place]}, which {self.result} cannot represent",
+                f"{int(lost.sum())} of {x.size} values do not fit; Core ML's result would be undefined",
+            )
+        return y
+
+    def define(self, x: Array) -> Array:
+        return definitions.cast(np.asarray(x, np.float64), self.result)
 
 
 @dataclass(frozen=True)

@@ -41,5 +41,15 @@ EXAMPLES = [
     Example(ops.Chain((ops.Affine(2.0, 1.0), ops.Sqrt())), (np.array(4.0),)),
     Example(ops.Abs(), (np.arange(-4, 3, dtype=np.int32),)),
     Example(ops.Clip(-2, 1), (np.arange(-4, 3, dtype=np.int32),)),
+    Example(ops.Sign(), (np.arange(-4, 3, dtype=np.int16),)),
+    Example(ops.Threshold(-2), (np.arange(-4, 3, dtype=np.int32),)),
+    Example(ops.Exp2(), (np.arange(7, dtype=np.int32),)),
+    *(
+        Example(ops.Cast(np.dtype(kind)), (x,))
+        for kind in (np.float32, np.int32, np.int8, np.uint16, np.bool_)
+        for x in (X, np.array([np.nan, np.inf, -np.inf, -3.6, 300.7, 1e-30]), np.array(-2.5))
+    ),
+    *(Example(ops.Cast(np.dtype(kind)), (X > 0,)) for kind in (np.float64, np.uint8, np.bool_)),
+    Example(ops.Cast(np.dtype(np.int8), strict=False), (np.array([[200, -1], [-300, 127], [5, 0]], np.int32),)),
     Example(ops.Affine(3, -2), (np.arange(-4, 3, dtype=np.int64),)),
 ]
