@@ -119,15 +119,24 @@ from refcoreml.definitions.resize import (
     upsample_nearest,
 )
 from refcoreml.definitions.shape import (
+    batch_to_space,
     depth_to_space,
     flatten_image,
+    identity,
     pixel_shuffle,
+    pixel_unshuffle,
     reshape,
     reshape_sequence,
+    space_to_batch,
     space_to_depth,
     transpose,
 )
-from refcoreml.definitions.slices import reverse_sequence, sliding_windows, strided_slice
+from refcoreml.definitions.slices import (
+    reverse_sequence,
+    slice_update,
+    sliding_windows,
+    strided_slice,
+)
 from refcoreml.definitions.sort import arg_sort, top_k
 
 __all__ = [
@@ -146,6 +155,7 @@ __all__ = [
     "average",
     "band",
     "batch_normalization",
+    "batch_to_space",
     "both_directions",
     "box_corners",
     "broadcast_to",
@@ -185,6 +195,7 @@ __all__ = [
     "greater_equal",
     "gru",
     "hard_sigmoid",
+    "identity",
     "instance_normalization",
     "inverse",
     "l2_normalization",
@@ -213,6 +224,7 @@ __all__ = [
     "pad",
     "parametric_softplus",
     "pixel_shuffle",
+    "pixel_unshuffle",
     "pooling",
     "power",
     "random_bernoulli",
@@ -250,10 +262,12 @@ __all__ = [
     "simple_recurrent",
     "sin",
     "sinh",
+    "slice_update",
     "sliding_windows",
     "softmax",
     "softplus",
     "softsign",
+    "space_to_batch",
     "space_to_depth",
     "split",
     "sqrt",

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from refcoreml.types import Array, Shape
+
+
+def identity(x: Array) -> Array:
+    """y = x."""
+    return x
 
 
 def reshape(x: Array, target: Shape) -> Array:
@@ -88,4 +95,45 @@ def pixel_shuffle(x: Array, block: int) -> Array:
     for c, row, column in np.ndindex(*y.shape[-3:]):
         (h, i), (w, j) = divmod(row, block), divmod(column, block)
         y[..., c, row, column] = x[..., c * block**2 + i * block + j, h, w]
+    return y
+
+
+def pixel_unshuffle(x: Array, block: int) -> Array:
+    """y[c * b**2 + i * b + j, h, w] = x[c, h * b + i, w * b + j] for blocks of b * b pixels.
+
+    x [*, C, H, W].
+    """
+    *batch, channels, height, width = x.shape
+    y = np.empty((*batch, channels * block**2, height // block, width // block))
+    for c, row, column in np.ndindex(channels, height, width):
+        (h, i), (w, j) = divmod(row, block), divmod(column, block)
+        y[..., c * block**2 + i * block + j, h, w] = x[..., c, row, column]
+    return y
+
+
+def space_to_batch(x: Array, block: Sequence[int], margins: Sequence[Sequence[int]]) -> Array:
+    """y[(i * b_w + j) * N + n, c, h, w] = x[n, c, h * b_h + i - top, w * b_w + j - left], 0 outside of x.
+
+    x [N, C, H, W]; block (b_h, b_w); margins ((top, bottom), (left, right)).
+    """
+    (count, channels, height, width), (down, across), ((top, bottom), (left, right)) = x.shape, block, margins
+    rows, columns = (top + height + bottom) // down, (left + width + right) // across
+    y = np.zeros((down * across * count, channels, rows, columns))
+    for n, row, column in np.ndindex(count, height, width):
+        (h, i), (w, j) = divmod(row + top, down), divmod(column + left, across)
+        y[(i * across + j) * count + n, :, h, w] = x[n, :, row, column]
+    return y
+
+
+def batch_to_space(x: Array, block: Sequence[int], margins: Sequence[Sequence[int]]) -> Array:
+    """y[n, c, h * b_h + i - top, w * b_w + j - left] = x[(i * b_w + j) * N' + n, c, h, w] where y has such a place.
+
+    x [N, C, H, W]; block (b_h, b_w); margins ((top, bottom), (left, right)); N' = N / (b_h * b_w).
+    """
+    (batch, channels, rows, columns), (down, across), ((top, bottom), (left, right)) = x.shape, block, margins
+    count = batch // (down * across)
+    y = np.empty((count, channels, rows * down - top - bottom, columns * across - left - right))
+    for n, row, column in np.ndindex(count, *y.shape[2:]):
+        (h, i), (w, j) = divmod(row + top, down), divmod(column + left, across)
+        y[n, :, row, column] = x[(i * across + j) * count + n, :, h, w]
     return y

@@ -23,6 +23,19 @@ def strided_slice(x: Array, places: Sequence[range | int]) -> Array:
     return y
 
 
+def slice_update(x: Array, update: Array, places: Sequence[range | int]) -> Array:
+    """y[places[0][i_0], places[1][i_1], ...] = update[i_0, i_1, ...], and x itself everywhere else.
+
+    An axis of which one place is taken is none of the update.
+    """
+    y = np.array(x)
+    for i in np.ndindex(*np.shape(update)):
+        remaining = iter(i)
+        target = tuple(taken[next(remaining)] if isinstance(taken, range) else taken for taken in places)
+        y[target] = update[i]
+    return y
+
+
 def sliding_windows(x: Array, axis: int, size: int, step: int) -> Array:
     """y[a..., m, w, b...] = x[a..., m * step + w, b...]; the axis stands between a and b."""
     before: tuple[Any, ...] = (slice(None),) * axis

@@ -42,6 +42,48 @@ def pixel_shuffle(x: Array, block: int) -> Array:
     return blocks.reshape(*batch, kept, height * block, width * block)
 
 
+def pixel_unshuffle(x: Array, block: int) -> Array:
+    """The inverse of `pixel_shuffle`: y[c * block**2 + i * block + j, h, w] = x[c, h * block + i, w * block + j].
+
+    x: [*B, C, H, W], H and W multiples of block. Returns [*B, C * block**2, H / block, W / block].
+    """
+    *batch, channels, height, width = x.shape
+    rows, columns = height // block, width // block
+    blocks = _order(x.reshape(*batch, channels, rows, block, columns, block), (0, 2, 4, 1, 3))
+    return blocks.reshape(*batch, channels * block * block, rows, columns)
+
+
+def space_to_batch(x: Array, block: tuple[int, int], margins: Sequence[tuple[int, int]]) -> Array:
+    """y[(i * b_w + j) * N + n, c, h, w] = p[n, c, h * b_h + i, w * b_w + j], p = x with margins of zeros.
+
+    Args:
+        x: [N, C, H, W].
+        block: (b_h, b_w), which divide the lengths of p.
+        margins: ((top, bottom), (left, right)).
+
+    Returns:
+        [N * b_h * b_w, C, H' / b_h, W' / b_w] for p [N, C, H', W'], always a new array.
+    """
+    padded = np.pad(x, ((0, 0), (0, 0), *margins))
+    batch, channels, height, width = padded.shape
+    rows, columns = height // block[0], width // block[1]
+    blocks = padded.reshape(batch, channels, rows, block[0], columns, block[1]).transpose(3, 5, 0, 1, 2, 4)
+    return blocks.reshape(-1, channels, rows, columns)
+
+
+def batch_to_space(x: Array, block: tuple[int, int], margins: Sequence[tuple[int, int]]) -> Array:
+    """The inverse of `space_to_batch`, which cuts the margins off.
+
+    x: [N, C, H, W], N a multiple of b_h * b_w. Returns [N / (b_h * b_w), C, H * b_h - top - bottom, W * b_w - left -
+    right].
+    """
+    _, channels, rows, columns = x.shape
+    pixels = x.reshape(*block, -1, channels, rows, columns).transpose(2, 3, 4, 0, 5, 1)
+    height, width = rows * block[0], columns * block[1]
+    (top, bottom), (left, right) = margins
+    return pixels.reshape(-1, channels, height, width)[:, :, top : height - bottom, left : width - right]
+
+
 def _order(x: Array, axes: Shape) -> Array:
     """Permutes the last ``len(axes)`` axes, counted from the first of them."""
     leading = x.ndim - len(axes)

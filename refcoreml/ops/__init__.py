@@ -39,7 +39,15 @@ from refcoreml.ops.arithmetic import (
     Subtract,
 )
 from refcoreml.ops.base import Op
-from refcoreml.ops.constant import BroadcastLike, BroadcastTo, Constant, Fill, Range, ShapeOf
+from refcoreml.ops.constant import (
+    BroadcastLike,
+    BroadcastTo,
+    Constant,
+    Fill,
+    FillLike,
+    Range,
+    ShapeOf,
+)
 from refcoreml.ops.convolution import Convolution, Deconvolution
 from refcoreml.ops.functions import (
     Abs,
@@ -119,19 +127,32 @@ from refcoreml.ops.reduce import (
 )
 from refcoreml.ops.resize import CropResize, ResizeBilinear, UpsampleBilinear, UpsampleNearest
 from refcoreml.ops.shape import (
+    BatchToSpace,
     DepthToSpace,
     ExpandDims,
     Flatten2D,
     FlattenImage,
+    Identity,
     PixelShuffle,
+    PixelUnshuffle,
     Reshape,
     ReshapeLike,
     ReshapeSequence,
+    SpaceToBatch,
     SpaceToDepth,
     Squeeze,
     Transpose,
 )
-from refcoreml.ops.slices import Cut, Reverse, ReverseSequence, Slice, SliceBySize, SliceDynamic, SlidingWindows
+from refcoreml.ops.slices import (
+    Cut,
+    Reverse,
+    ReverseSequence,
+    Slice,
+    SliceBySize,
+    SliceDynamic,
+    SliceUpdate,
+    SlidingWindows,
+)
 from refcoreml.ops.sort import ArgSort, TopK
 
 __all__ = [
@@ -154,6 +175,7 @@ __all__ = [
     "Average",
     "Band",
     "BatchNormalization",
+    "BatchToSpace",
     "BidirectionalLSTM",
     "BroadcastLike",
     "BroadcastTo",
@@ -183,6 +205,7 @@ __all__ = [
     "Exp2",
     "ExpandDims",
     "Fill",
+    "FillLike",
     "Flatten2D",
     "FlattenImage",
     "Floor",
@@ -195,6 +218,7 @@ __all__ = [
     "Greater",
     "GreaterEqual",
     "HardSigmoid",
+    "Identity",
     "Indexing",
     "InstanceNormalization",
     "Inverse",
@@ -223,6 +247,7 @@ __all__ = [
     "Pad",
     "ParametricSoftplus",
     "PixelShuffle",
+    "PixelUnshuffle",
     "Pooling",
     "Power",
     "RandomBernoulli",
@@ -265,10 +290,12 @@ __all__ = [
     "Slice",
     "SliceBySize",
     "SliceDynamic",
+    "SliceUpdate",
     "SlidingWindows",
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpaceToBatch",
     "SpaceToDepth",
     "Split",
     "Sqrt",

@@ -71,6 +71,30 @@ class Fill(Op):
         return definitions.fill(self.value, self._shape(shape))
 
 
+@dataclass(frozen=True)
+class FillLike(Op):
+    """y = value, everywhere, in the shape of x, whose values are not read and whose type is any.
+
+    Attributes:
+        value: the number.
+        dtype: the type of y's numbers.
+    """
+
+    value: float
+    dtype: np.dtype[Any]
+
+    fresh = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x.with_dtype(self.dtype)
+
+    def run(self, x: Array) -> Array:
+        return np.full(x.shape, self.value, self.dtype)
+
+    def define(self, x: Array) -> Array:
+        return definitions.fill(self.value, x.shape)
+
+
 def _misfit(x: Shape, target: Shape) -> str:
     """Why x does not broadcast to a shape; empty if it does."""
     try:

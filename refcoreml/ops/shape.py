@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from refcoreml import definitions
 from refcoreml.kernels import shape as kernels
@@ -13,6 +13,19 @@ from refcoreml.ops.base import MAX_RANK, Op, axes_in, bad_input, check_rank, inv
 from refcoreml.types import Array, Shape, TensorType
 
 # ---- The same order, another shape ----
+
+
+@dataclass(frozen=True)
+class Identity(Op):
+    """y = x, of any type, which is handed on as it is."""
+
+    definition = definitions.identity
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def run(self, x: Array) -> Array:
+        return x
 
 
 @dataclass(frozen=True)
@@ -65,16 +78,34 @@ class Reshape(Op):
 
 @dataclass(frozen=True)
 class ReshapeLike(Op):
-    """y = the numbers of x, in row-major order, in the shape of another input, whose values are not read."""
+    """y = the numbers of x, in row-major order, in a shape put together from those of other inputs.
 
-    def infer(self, x: TensorType, like: TensorType) -> TensorType:
-        return Reshape(like.shape).infer(x) or x
+    Inputs: x, then at least one more, whose values are not read and whose type is any. Result: their shapes, or the
+    taken parts of these, one after another.
 
-    def run(self, x: Array, like: Array) -> Array:
-        return x.reshape(like.shape)
+    Attributes:
+        parts: for each further input the axes taken from its shape, (begin, end) as in Python, the end None for all
+            that follow; None for whole shapes.
+    """
 
-    def define(self, x: Array, like: Array) -> Array:
-        return definitions.reshape(x, like.shape)
+    parts: tuple[tuple[int, int | None], ...] | None = None
+
+    def _shape(self, *others: Shape) -> Shape:
+        parts = ((0, None),) * len(others) if self.parts is None else self.parts
+        require(
+            len(parts) == len(others) > 0,
+            f"takes parts of {len(parts)} shapes, but has {len(others)} inputs beside x that have one",
+        )
+        return tuple(length for shape, (begin, end) in zip(others, parts, strict=True) for length in shape[begin:end])
+
+    def infer(self, x: TensorType, *others: TensorType) -> TensorType:
+        return Reshape(self._shape(*(other.shape for other in others))).infer(x) or x
+
+    def run(self, x: Array, *others: Array) -> Array:
+        return x.reshape(self._shape(*(other.shape for other in others)))
+
+    def define(self, x: Array, *others: Array) -> Array:
+        return definitions.reshape(x, self._shape(*(other.shape for other in others)))
 
 
 class _Reshaping(Op):
@@ -243,15 +274,7 @@ class _Blocks(Op):
     block: int
 
 
-@dataclass(frozen=True)
-class SpaceToDepth(_Blocks):
-    """y[(i * b + j) * C + c, h, w] = x[c, h * b + i, w * b + j], 0 <= i, j < b, as TensorFlow.
-
-    Input: x [*, C, H, W], H and W multiples of b. Result [*, C * b**2, H / b, W / b].
-    """
-
-    definition = definitions.space_to_depth
-
+class _ToDepth(_Blocks):
     def infer(self, x: TensorType) -> TensorType:
         channels, height, width = _image(x)
         block = self.block
@@ -260,8 +283,31 @@ class SpaceToDepth(_Blocks):
         )
         return x.with_shape((*x.shape[:-3], channels * block**2, height // block, width // block))
 
+
+@dataclass(frozen=True)
+class SpaceToDepth(_ToDepth):
+    """y[(i * b + j) * C + c, h, w] = x[c, h * b + i, w * b + j], 0 <= i, j < b, as TensorFlow.
+
+    Input: x [*, C, H, W], H and W multiples of b. Result [*, C * b**2, H / b, W / b].
+    """
+
+    definition = definitions.space_to_depth
+
     def run(self, x: Array) -> Array:
         return kernels.space_to_depth(x, self.block)
+
+
+@dataclass(frozen=True)
+class PixelUnshuffle(_ToDepth):
+    """y[c * b**2 + i * b + j, h, w] = x[c, h * b + i, w * b + j], 0 <= i, j < b, as torch: `PixelShuffle` undone.
+
+    Input: x [*, C, H, W], H and W multiples of b. Result [*, C * b**2, H / b, W / b].
+    """
+
+    definition = definitions.pixel_unshuffle
+
+    def run(self, x: Array) -> Array:
+        return kernels.pixel_unshuffle(x, self.block)
 
 
 class _ToSpace(_Blocks):
@@ -296,3 +342,84 @@ class PixelShuffle(_ToSpace):
 
     def run(self, x: Array) -> Array:
         return kernels.pixel_shuffle(x, self.block)
+
+
+# ---- Blocks of pixels and the batch ----
+
+#: What is added or cut off along H and W: ((top, bottom), (left, right)).
+Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class _BatchBlocks(Op):
+    """What moves the pixels of blocks, one each, into the batch or back; the block's pixels are the slower index.
+
+    Attributes:
+        block: (b_h, b_w), 1 or more each.
+        margins: ((top, bottom), (left, right)), 0 or more each.
+    """
+
+    block: tuple[int, int]
+    margins: Margins = ((0, 0), (0, 0))
+
+    def _lengths(self, x: TensorType) -> Shape:
+        """x's shape; the attributes are checked."""
+        require(x.rank == 4, f"expected an input [N, C, H, W], got {x.shape}")
+        require(min(self.block) >= 1, f"the block is {self.block}, expected numbers of at least 1")
+        least = min(map(min, self.margins))
+        require(least >= 0, f"{self.margins} pixels are to be added or cut off, expected numbers of at least 0")
+        return x.shape
+
+    @property
+    def _margin(self) -> tuple[int, int]:
+        """How many pixels are added or cut off vertically and horizontally."""
+        (top, bottom), (left, right) = self.margins
+        return top + bottom, left + right
+
+
+@dataclass(frozen=True)
+class SpaceToBatch(_BatchBlocks):
+    """y[(i * b_w + j) * N + n, c, h, w] = p[n, c, h * b_h + i, w * b_w + j], p = x with zeros around it, as TensorFlow.
+
+    Input: x [N, C, H, W]; with the margins H and W are multiples of b_h and b_w. Result [N * b_h * b_w, C,
+    (H + top + bottom) / b_h, (W + left + right) / b_w].
+    """
+
+    fresh = True
+    definition = definitions.space_to_batch
+
+    def infer(self, x: TensorType) -> TensorType:
+        batch, channels, *sides = self._lengths(x)
+        (height, width), block = (side + more for side, more in zip(sides, self._margin, strict=True)), self.block
+        require(
+            height % block[0] == 0 and width % block[1] == 0,
+            f"blocks of {block} do not divide the {(height, width)} pixels of {x.shape} with its margins evenly",
+        )
+        return x.with_shape((batch * math.prod(block), channels, height // block[0], width // block[1]))
+
+    def run(self, x: Array) -> Array:
+        return kernels.space_to_batch(x, self.block, self.margins)
+
+
+@dataclass(frozen=True)
+class BatchToSpace(_BatchBlocks):
+    """y[n, c, h * b_h + i - top, w * b_w + j - left] = x[(i * b_w + j) * N' + n, c, h, w]: `SpaceToBatch` undone.
+
+    Input: x [N, C, H, W], N a multiple of b_h * b_w. Result [N', C, H * b_h - top - bottom, W * b_w - left - right], N'
+    = N / (b_h * b_w); at least one pixel is left.
+    """
+
+    definition = definitions.batch_to_space
+
+    def infer(self, x: TensorType) -> TensorType:
+        batch, channels, *sides = self._lengths(x)
+        pixels, height, width = (
+            math.prod(self.block),
+            *(side * b - less for side, b, less in zip(sides, self.block, self._margin, strict=True)),
+        )
+        require(batch % pixels == 0, f"a batch of {batch} cannot be divided into blocks of {self.block}")
+        require(height > 0 and width > 0, f"of {x.shape} in blocks of {self.block}, {self.margins} leaves no pixel")
+        return x.with_shape((batch // pixels, channels, height, width))
+
+    def run(self, x: Array) -> Array:
+        return kernels.batch_to_space(x, self.block, self.margins)

@@ -74,9 +74,13 @@ def _sliced(x: TensorType, taken: Sequence[slice | int]) -> TensorType:
     return x.with_shape(tuple(len(range(*s.indices(length))) for s, length in pairs if isinstance(s, slice)))
 
 
+def _places(x: Array, taken: Sequence[slice | int]) -> list[range | int]:
+    """The places along each axis as non-negative numbers."""
+    return [s % n if isinstance(s, int) else range(*s.indices(n)) for s, n in zip(taken, x.shape, strict=True)]
+
+
 def _defined(x: Array, taken: Sequence[slice | int]) -> Array:
-    places = [s if isinstance(s, int) else range(*s.indices(n)) for s, n in zip(taken, x.shape, strict=True)]
-    return definitions.strided_slice(x, places)
+    return definitions.strided_slice(x, _places(x, taken))
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,10 @@ class Slice(Op):
 
     def run(self, x: Array) -> Array:
         return kernels.slice_axes(x, self._taken(x.shape))
+
+    def places(self, x: Array) -> list[range | int]:
+        """Return which places are taken along each axis, or the one of an axis that vanishes."""
+        return _places(x, self._taken(x.shape))
 
     def define(self, x: Array) -> Array:
         return _defined(x, self._taken(x.shape))
@@ -129,7 +137,8 @@ class SliceDynamic(Op):
 
     def infer(self, x: TensorType, *settings: TensorType) -> None:
         for given in settings:
-            Indexing().check(given, *x.shape)
+            if given.dtype.kind == "f":  # integers too small for an axis can name a part of it
+                Indexing().check(given, *x.shape)
 
     def _taken(self, x: Array, settings: Sequence[Array]) -> list[slice | int]:
         rank = x.ndim
@@ -158,6 +167,10 @@ class SliceDynamic(Op):
 
     def run(self, x: Array, *settings: Array) -> Array:
         return kernels.slice_axes(x, self._taken(x, settings))
+
+    def places(self, x: Array, *settings: Array) -> list[range | int]:
+        """Return which places are taken along each axis, or the one of an axis that vanishes."""
+        return _places(x, self._taken(x, settings))
 
     def define(self, x: Array, *settings: Array) -> Array:
         return _defined(x, self._taken(x, settings))
@@ -194,6 +207,52 @@ class SliceBySize(Op):
 
     def define(self, x: Array, begin: Array) -> Array:
         return _defined(x, self._taken(x, begin))
+
+
+@dataclass(frozen=True)
+class SliceUpdate(Op):
+    """y = x, but for the places of a slice: there y[begin + i * stride...] = update[i...].
+
+    Inputs: x; update, of x's type and of the shape that the slice takes; then what a `SliceDynamic` takes beside x.
+    Result: the type of x.
+
+    Attributes:
+        taking: the slice.
+    """
+
+    taking: Slice | SliceDynamic
+
+    fresh = True
+
+    def infer(self, x: TensorType, update: TensorType, *settings: TensorType) -> TensorType | None:
+        taken = self.taking.infer(x, *settings)
+        if taken is None:
+            return None
+        self._check(update, taken, invalid)
+        return x
+
+    def infer_from(self, x: Array, update: Array, *settings: Array) -> TensorType:
+        self._check(TensorType.of(update), self._type(x, settings), bad_input)
+        return TensorType.of(x)
+
+    def _type(self, x: Array, settings: Sequence[Array]) -> TensorType:
+        if isinstance(self.taking, Slice):
+            return self.taking.infer(TensorType.of(x))
+        return self.taking.infer_from(x, *settings)
+
+    def _check(self, update: TensorType, taken: TensorType, fail: Callable[[str], NoReturn]) -> None:
+        if update != taken:
+            fail(f"the update is {update}, expected {taken}, which the slice takes")
+
+    def run(self, x: Array, update: Array, *settings: Array) -> Array:
+        y = x.copy()
+        region = self.taking.run(y, *settings)
+        self._check(TensorType.of(update), TensorType.of(region), bad_input)
+        region[...] = update
+        return y
+
+    def define(self, x: Array, update: Array, *settings: Array) -> Array:
+        return definitions.slice_update(x, update, self.taking.places(x, *settings))
 
 
 # ---- Windows, reversal ----

@@ -21,7 +21,9 @@ JOINS = ops.Concat | ops.Stack
 
 def cast(example: Example, dtype: type) -> list[np.ndarray[Any, Any]]:
     """The inputs with values that are moved in another type."""
-    count = len(example.inputs) if isinstance(example.op, JOINS) else 1
+    count = (
+        len(example.inputs) if isinstance(example.op, JOINS) else 2 if isinstance(example.op, ops.SliceUpdate) else 1
+    )
     return [x.astype(dtype) if i < count else x for i, x in enumerate(example.inputs)]
 
 
@@ -90,3 +92,64 @@ def test_values_of_inputs_are_checked(
 def test_fractions_of_values_are_cut_off() -> None:
     assert integers_in(np.array([[2.9], [-0.5], [-1.5]]), "end", 3) == [2, 0, -1]
     assert shape_in(np.array([2, 7]), "shape") == (2, 7)
+
+
+def _type(*shape: int, dtype: type = np.float32) -> TensorType:
+    return TensorType(np.dtype(dtype), shape)
+
+
+UPDATE = ops.SliceUpdate(ops.Slice((ops.Cut(0, 2), ops.Cut(1, squeeze=True))))
+
+
+@pytest.mark.parametrize(
+    ("op", "types", "words"),
+    [
+        (ops.ReshapeLike(((0, 1),)), [_type(2, 3), _type(2), _type(3)], "parts of 1 shapes, but has 2 inputs"),
+        (ops.ReshapeLike(), [_type(2, 3)], "has 0 inputs beside x"),
+        (ops.ReshapeLike(((0, 1),)), [_type(2, 3), _type(2, 3)], r"shape \(2,\) is asked for, which the 6 numbers"),
+        (ops.PixelUnshuffle(2), [_type(3, 4, 5)], r"blocks of 2 do not divide H and W of \(3, 4, 5\)"),
+        (ops.SpaceToBatch((2, 3)), [_type(3, 4, 6)], r"expected an input \[N, C, H, W\]"),
+        (ops.SpaceToBatch((2, 3), ((0, 1), (0, 0))), [_type(1, 2, 4, 6)], r"do not divide the \(5, 6\) pixels"),
+        (ops.SpaceToBatch((0, 3)), [_type(1, 2, 4, 6)], r"the block is \(0, 3\)"),
+        (ops.BatchToSpace((2, 3), ((0, -1), (0, 0))), [_type(6, 2, 4, 5)], "expected numbers of at least 0"),
+        (ops.BatchToSpace((2, 3)), [_type(4, 2, 3, 5)], "a batch of 4 cannot be divided"),
+        (ops.BatchToSpace((2, 3), ((3, 5), (0, 0))), [_type(6, 2, 4, 5)], "leaves no pixel"),
+        (UPDATE, [_type(3, 4), _type(3)], r"the update is float32 \(3,\), expected float32 \(2,\)"),
+        (UPDATE, [_type(3, 4), _type(2, dtype=np.int32)], r"the update is int32 \(2,\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(op: ops.Op, types: list[TensorType], words: str) -> None:
+    with pytest.raises(InvalidModelError, match=words):
+        op.infer(*types)
+
+
+def test_an_update_that_a_run_time_slice_does_not_fit() -> None:
+    op, x = ops.SliceUpdate(ops.SliceDynamic((2, 3), (1, 1))), integers((3, 4))
+    given = x, np.zeros((2, 2)), np.array([0, 2])
+    for found in op.infer_from, op.run:
+        with pytest.raises(InputError, match=r"the update is float64 \(2, 2\), expected float64 \(2, 1\)"):
+            found(*given)
+
+
+def test_a_slice_may_be_given_in_small_integers_and_booleans() -> None:
+    x = integers((300, 3))
+    settings = np.array([-5, 1], np.int8), np.array([0, 127], np.int8), np.ones(2, np.int8)
+    masks = np.array([False, True]), np.array([True, False])
+    op = ops.SliceDynamic()
+    assert op.infer(*map(TensorType.of, (x, *settings, *masks))) is None
+    np.testing.assert_array_equal(op.run(x, *settings, *masks), x[-5:, :127])
+
+
+def test_blocks_of_the_batch_as_tensorflow_documents_them() -> None:
+    x = np.arange(1, 17).reshape(1, 1, 4, 4)
+    y = ops.SpaceToBatch((2, 2)).run(x)
+    np.testing.assert_array_equal(
+        y[:, 0], [[[1, 3], [9, 11]], [[2, 4], [10, 12]], [[5, 7], [13, 15]], [[6, 8], [14, 16]]]
+    )
+    np.testing.assert_array_equal(ops.BatchToSpace((2, 2)).run(y), x)
+
+
+def test_pixels_are_unshuffled_as_by_torch() -> None:
+    torch = pytest.importorskip("torch", reason="torch is the third opinion")
+    x = integers((2, 3, 6, 9))
+    np.testing.assert_array_equal(ops.PixelUnshuffle(3).run(x), torch.pixel_unshuffle(torch.from_numpy(x), 3))

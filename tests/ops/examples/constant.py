@@ -21,6 +21,8 @@ EXAMPLES = [
     Example(ops.BroadcastTo(None), (integers((3, 1)), np.array([2, 3, 4.5]))),
     Example(ops.BroadcastTo((2, 3)), (np.array(7.0),)),
     Example(ops.BroadcastLike(), (integers((1, 5)), integers((4, 3, 5)))),
+    Example(ops.FillLike(-2.5, DOUBLE), (integers((3, 2, 5)),)),
+    Example(ops.FillLike(7, np.dtype(np.int32)), (np.array(1.5),)),
     Example(ops.Range(2.0, -1.0, 0.25, DOUBLE), ()),
     Example(ops.Range(None, 5.0, -2.0, DOUBLE), (np.array([-4.0]),)),
     Example(ops.Range(None, None, None, np.dtype(np.int32)), (np.array([9]), np.array([1]), np.array([3]))),

@@ -18,6 +18,8 @@ CUTS = [
     (ops.Cut(9, 1, -1, from_first=True), ops.Cut(2, -9, -1, to_last=True), ops.Cut(3, 0, 1, to_last=True)),
 ]
 
+RUN_TIME = ops.SliceDynamic((3, 2, 6, 9), (1, 2, 3, 9)), np.array([1.9, 0, -5])
+
 EXAMPLES = [
     *(Example(ops.Slice(cuts), (X,)) for cuts in CUTS),
     Example(ops.Slice((ops.Cut(9, squeeze=True), WHOLE, ops.Cut(-1, -9, -3)), strict=False), (X,)),
@@ -29,6 +31,12 @@ EXAMPLES = [
     Example(
         ops.SliceDynamic(),
         (X, *(np.array(v) for v in [[1, 2, 0], [0, 0, 5], [1, 1, 2], [0, 0, 1], [0.5, 0, 0], [0, 1, 0]])),
+    ),
+    *(Example(ops.SliceUpdate(ops.Slice(cuts)), (X, 10 + ops.Slice(cuts).run(X))) for cuts in CUTS),
+    Example(ops.SliceUpdate(RUN_TIME[0]), (X, 10 + RUN_TIME[0].run(X, RUN_TIME[1]), RUN_TIME[1])),
+    Example(
+        ops.SliceUpdate(ops.SliceDynamic()),
+        (X, integers((7,), 9), *(np.array(v) for v in [[1, 2, 0], [2, 3, 7], [1, 1, 1], [0] * 3, [0] * 3, [1, 1, 0]])),
     ),
     *(Example(ops.SliceBySize(axis, 2), (X, np.array(begin))) for axis, begin in [(0, 2), (1, [1.9]), (-1, [[5]])]),
     Example(ops.SliceBySize(2, 4, LENIENT), (X, np.array([9.0]))),
