@@ -85,7 +85,7 @@ def study(mutation: Mutation, root: Path = CASES) -> Report:
     with mutation.inject(), np.errstate(all="ignore"):
         for case, inputs in concerned:
             judgement = run_case(case, inputs)
-            if judgement.status not in ("pass", "suspicious"):
+            if judgement.status not in ("pass", "suspicious", "undetermined"):
                 caught[case.id] = judgement.status
                 noticed |= set(case.clauses) if judgement.status == "fail" else set()
     clauses = broken_by(mutation)

@@ -310,6 +310,7 @@ def test_harmless_text_cannot_steer_a_terminal_nor_hide() -> None:
 def test_harmless_text_reads_as_python_writes_it() -> None:
     assert harmless("a\x1b[2J\x9b1m\u202eb\nc") == "a\\x1b[2J\\x9b1m\\u202eb\\nc"
     assert harmless("a\nb\x1b", keep="\n") == "a\nb\\x1b"
+    assert harmless("\ufffe\uffff\ufffd") == "\\ufffe\\uffff\ufffd"  # the first two are no characters, nor XML
     assert harmless("größe 尺寸 👩\u200d🔬") == "größe 尺寸 👩\u200d🔬"
 
 

@@ -136,6 +136,8 @@ def _run_smoke(options: argparse.Namespace, make: Callable[[], Implementation]) 
     results = list(run_cases(folders, make, options.profile, jobs=1, timeout=options.timeout))
     if not results or results[0].verdict not in ("returns", ""):
         raise UsageError(f"{options.smoke!r} asks for no outputs in {options.profile}", where="--smoke")
+    if results[0].status == "undetermined":
+        raise UsageError(f"{options.smoke!r} shows nothing: {results[0].message}", where="--smoke")
     return results[0]
 
 

@@ -11,8 +11,8 @@ from fractions import Fraction
 from xml.etree import ElementTree
 
 from refcoreml.conformance.expectations import Expectation
-from refcoreml.conformance.runner import Result, printable
-from refcoreml.errors import UsageError
+from refcoreml.conformance.runner import Result
+from refcoreml.errors import UsageError, harmless
 from refcoreml.reporting.pages import html_text, page
 from refcoreml.reporting.results import to_json
 
@@ -20,6 +20,7 @@ from refcoreml.reporting.results import to_json
 STATUSES = (
     "pass",
     "suspicious",
+    "undetermined",
     "fail",
     "crash",
     "timeout",
@@ -114,7 +115,7 @@ def as_junit(results: Sequence[Result], about: About) -> str:
         suite = ElementTree.SubElement(top, "testsuite", name="run", tests=count, failures=count, skipped="0")
         for number, complaint in enumerate(about.complaints):
             case = ElementTree.SubElement(suite, "testcase", classname="run", name=f"run/{number}", time="0")
-            ElementTree.SubElement(case, "failure", type="run", message=printable(complaint))
+            ElementTree.SubElement(case, "failure", type="run", message=harmless(complaint, keep="\t\n"))
     for family in sorted({result.family for result in results}):
         group = [result for result in results if result.family == family]
         suite = ElementTree.SubElement(
@@ -123,7 +124,7 @@ def as_junit(results: Sequence[Result], about: About) -> str:
             name=family,
             tests=str(len(group)),
             failures=str(sum(result.bad for result in group)),
-            skipped=str(sum(result.status in ("unsupported", "expected failure") for result in group)),
+            skipped=str(sum(result.status in ("undetermined", "unsupported", "expected failure") for result in group)),
         )
         for result in group:
             case = ElementTree.SubElement(

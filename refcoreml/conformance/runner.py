@@ -30,7 +30,7 @@ from refcoreml.conformance.cases import Case, CaseError, read_case
 from refcoreml.conformance.exchange import read_output, write_inputs
 from refcoreml.conformance.expectations import Expectation, expected
 from refcoreml.conformance.verify import OUTCOMES, Judgement, judge
-from refcoreml.errors import UsageError
+from refcoreml.errors import UsageError, harmless
 from refcoreml.oracle.deviation import LEAST_OUTPUTS, spread
 
 #: The case that an implementation must return before any other counts: y = max(x, 0), ``activation/ReLU/integers``.
@@ -54,7 +54,7 @@ class Result:
         id, family, data: the case's; of a damaged case the id is its folder.
         layers: the types of layers in the case.
         status: ``pass``, ``suspicious`` (within the bounds, but with errors larger than those of rounding, or rounded
-            where whole numbers are exact in any order),
+            where integers are exact in any order), ``undetermined`` (nothing differs, but every bound is infinite),
             ``fail``, ``unsupported``, ``crash``, ``timeout``, ``damaged`` (the case, not the
             implementation); and by the implementer's list ``expected failure`` and ``unexpected pass``.
         verdict: what the case demands, one of `refcoreml.conformance.cases.VERDICTS`; empty if it cannot be read.
@@ -80,7 +80,7 @@ class Result:
     @property
     def bad(self) -> bool:
         """Whether it makes the run fail."""
-        return self.status not in ("pass", "suspicious", "unsupported", "expected failure")
+        return self.status not in ("pass", "suspicious", "undetermined", "unsupported", "expected failure")
 
 
 class Implementation(Protocol):
@@ -316,23 +316,18 @@ def _run_case(
         status = "unexpected pass" if status in ("pass", "suspicious") else "expected failure"
         message = f"{known.reason} ({message})" if message else known.reason
     return Result(
-        id=case.id if case else printable(str(folder)),
+        id=case.id if case else harmless(str(folder)),
         family=case.family if case else "damaged",
         data=case.data if case else "",
         layers=case.layers if case else [],
         verdict=case.verdict if case else "",
         outcome=outcome,
         status=status,
-        message=printable(message),
+        message=harmless(message, keep="\t\n"),
         worst=judgement.worst,
         where=judgement.where,
         seconds=time.perf_counter() - started,
     )
-
-
-def printable(text: str) -> str:
-    """Return the text without control characters and halves of characters: an implementation may say anything."""
-    return "".join(c if c in "\t\n\u00a0" or c.isprintable() else "\ufffd" for c in text)
 
 
 def _graded(case: Case, judgement: Judgement, out: Path, profile: str) -> Judgement:

@@ -9,8 +9,10 @@ project, see ``cases.py``. The whole rule, for an output y with reference r and 
 4. elsewhere abs(y - r) <= b, where two things count as within the bound: an infinity with the sign of r, if abs(r) + b
    exceeds the largest number of the profile's storage type; and 0, if abs(r) is below its smallest normal number.
 
-So 0 and -0 are equal. A bound of 0 demands the very number; but products of whole numbers within the bound ``rounded``,
-as fast algorithms with fractional constants have them, are `suspicious`, no failure.
+So 0 and -0 are equal. A bound of 0 demands the very number; but if integer products are inexact and within the bound
+``rounded``, as with fast algorithms that have fractional constants, the case is `suspicious` but does not fail.
+
+Where all bounds of a case are infinite, nothing was compared but shapes: what does not fail is `undetermined`, no pass.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class Judgement:
     """What became of a case, or of one output.
 
     Attributes:
-        status: ``pass``, ``suspicious``, ``fail``, ``unsupported``, ``timeout``, ``crash``; from the runner also
-            ``damaged``.
+        status: ``pass``, ``suspicious``, ``undetermined``, ``fail``, ``unsupported``, ``timeout``, ``crash``; from the
+            runner also ``damaged``.
         message: why it did not pass.
         worst, where: the greatest abs(y - r) / b, infinite where a bound of 0 is missed; its output and index.
     """
@@ -75,7 +77,7 @@ def judge(case: Case, outcome: str, read_output: Callable[[str], Any], profile: 
     if outcome == "rejected":
         return Judgement("fail", "rejected a valid model or valid inputs")
     results = [_judge_output(output, read_output, profile) for output in case.outputs]
-    order = ("pass", "suspicious", "fail")
+    order = ("undetermined", "pass", "suspicious", "fail")
     return max(results, key=lambda result: (order.index(result.status), result.worst), default=Judgement("pass"))
 
 
@@ -91,12 +93,14 @@ def _judge_output(output: Output, read_output: Callable[[str], Any], profile: st
     if result.status == "fail" and expected.rounded is not None:
         wider = compare(y, reference, expected.rounded.read(), profile, free_ones=output.free_ones)
         if wider.status == "pass":
-            result = replace(result, status="suspicious", message=f"whole numbers are rounded: {result.message}")
+            result = replace(result, status="suspicious", message=f"integers are rounded: {result.message}")
     for power, expected_mean, tolerance in output.moments if result.status == "pass" else ():
         mean = float(np.mean(y.astype(np.float64) ** power))
         if not abs(mean - expected_mean) <= tolerance:
             what = f"the mean of its values to the power {power} is {mean:.6g}, expected {expected_mean:.6g}"
             result = Judgement("fail", f"{what} +- {tolerance:.2g}", np.inf)
+    if result.status == "pass" and not output.moments and np.isinf(bound).all():
+        result = Judgement("undetermined", f"every bound in {profile} is infinite, so that no number was compared")
     where = f"{output.name}{result.where}"
     return Judgement(result.status, result.message and f"output {where}: {result.message}", result.worst, where)
 

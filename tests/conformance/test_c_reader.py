@@ -56,6 +56,14 @@ def test_it_agrees_with_the_verifier_on_many_cases(reader, tmp_path):
     assert count > 150
 
 
+def test_it_says_where_nothing_was_compared(reader, tmp_path):
+    case = read_case(CASES / "batchnorm/tiny-variance/zero-mean")
+    np.save(tmp_path / "y0.npy", np.full(case.outputs[0].shape, 12345.0))
+    done = reader(case.folder, tmp_path, "fp16/acc16")
+    assert (done.returncode, done.stdout) == (0, "undetermined y0: every bound is infinite\n")
+    assert reader(case.folder, tmp_path, "fp16/acc32").stdout.startswith("fail y0")
+
+
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", "<i2", "<i8", "|i1"])
 def test_it_reads_the_types_of_outputs(reader, tmp_path, dtype):
     case = read_case(CASES / "ceil/plain/halves")

@@ -502,7 +502,45 @@ def test_a_known_failure_that_fits_no_case_fails_a_whole_run(tmp_path, capsys):
     assert "gone/*" in capsys.readouterr().err
 
 
+def test_cases_that_show_nothing_are_counted_apart(tmp_path, capsys):
+    """The session computes no batch norm."""
+    name = session(tmp_path, "if 'tiny' in model: return {'y0': np.full_like(inputs['x0'], 12345.0)}")
+    files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
+    case, given = "batchnorm/tiny-variance", (part for kind, path in files.items() for part in (f"--{kind}", path))
+    assert run(case, "--python", name, "--profile", "fp16/acc16", *given) == 0
+    assert "1 cases: 0 pass, 0 fail, 1 undetermined;" in capsys.readouterr().out
+    report = json.loads(files["json"].read_text())
+    assert [one["status"] for one in report["cases"]] == ["undetermined"]
+    assert (report["families"][-1]["pass"], report["families"][-1]["undetermined"]) == (0, 1)
+    suite = ElementTree.parse(files["junit"]).getroot().find("testsuite")
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+    assert "undetermined" in suite.find("testcase/skipped").get("message")
+    assert "<th>undetermined</th>" in files["html"].read_text()
+    assert run(case, "--python", name, "--profile", "fp16/acc16", "--min-pass", "1") == 1
+    assert "0 of 1 cases passed" in capsys.readouterr().err
+
+
+def test_a_smoke_case_that_shows_nothing_is_refused(tmp_path, capsys):
+    name = session(tmp_path, "pass")
+    smoke = "batchnorm/tiny-variance/zero-mean"
+    assert run("ceil/plain", "--python", name, "--profile", "fp16/acc16", "--smoke", smoke) == 2
+    assert "shows nothing: output y0" in capsys.readouterr().err
+
+
 # ---- Honest implementations ----
+
+#: The cases whose bounds in half precision with sums in it are all infinite.
+UNDETERMINED = {
+    "batchnorm/instance-default-epsilon/zero-mean",
+    "batchnorm/tiny-variance/zero-mean",
+    "innerProduct/deep/cancellation",
+    "l2normalize/default-epsilon/zero-mean",
+    "layerNormalization/no-epsilon-small/zero-mean",
+    "mvn/default-epsilon/zero-mean",
+    "reduce/logsum-default-epsilon/integers",
+    "unary/inverse-default-epsilon/integers",
+    "unary/rsqrt-default-epsilon/integers",
+}
 
 
 @pytest.mark.parametrize(
@@ -516,7 +554,9 @@ def test_refcoreml_passes_the_whole_suite(name, profile, tmp_path):
     which = [] if whole else ["[a-d]*/*", "pooling/*", "softmax/*"]
     assert run("--python", session, "--profile", profile, "--json", tmp_path / "r.json", *which) == 0
     cases = json.loads((tmp_path / "r.json").read_text())["cases"]
-    assert {case["status"] for case in cases} == {"pass"}
+    assert {case["id"]: case["status"] for case in cases if case["status"] != "pass"} == {
+        case["id"]: "undetermined" for case in cases if profile == "fp16/acc16" and case["id"] in UNDETERMINED
+    }
     assert len(cases) > (1500 if whole else 300)
 
 
@@ -568,7 +608,8 @@ def test_sums_in_half_precision(tmp_path, dropped):
     statuses = {result.id: result.status for result in results}
     assert len(statuses) == 7
     if not dropped:
-        assert set(statuses.values()) == {"pass"}
+        assert {name for name, status in statuses.items() if status != "pass"} == {"innerProduct/deep/cancellation"}
+        assert statuses["innerProduct/deep/cancellation"] == "undetermined"
         assert max(result.worst for result in results) > 0
     else:
         assert statuses["innerProduct/vector/integers"] == statuses["innerProduct/deep/integers"] == "fail"
