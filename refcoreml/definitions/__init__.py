@@ -33,6 +33,7 @@ from refcoreml.definitions.arithmetic import (
     power,
     subtract,
 )
+from refcoreml.definitions.attention import attention
 from refcoreml.definitions.constant import broadcast_to, constant, evenly_spaced, fill, shape_of
 from refcoreml.definitions.convolution import convolution, deconvolution
 from refcoreml.definitions.functions import (
@@ -152,6 +153,7 @@ __all__ = [
     "asinh",
     "atan",
     "atanh",
+    "attention",
     "average",
     "band",
     "batch_normalization",

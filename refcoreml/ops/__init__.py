@@ -38,6 +38,7 @@ from refcoreml.ops.arithmetic import (
     Power,
     Subtract,
 )
+from refcoreml.ops.attention import ScaledDotProductAttention
 from refcoreml.ops.base import Op
 from refcoreml.ops.constant import (
     BroadcastLike,
@@ -276,6 +277,7 @@ __all__ = [
     "Round",
     "Rsqrt",
     "Scale",
+    "ScaledDotProductAttention",
     "ScaledTanh",
     "Scatter",
     "ScatterAlongAxis",
