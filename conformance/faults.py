@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.kernels import conv, pool, quantization, recurrent, resize
+from refcoreml.kernels.bits import unpack_codes
 from refcoreml.neuralnetwork.registry import LAYERS, Adapted, LayerType, Node
 from refcoreml.ops import Op
 from refcoreml.spec import schema
@@ -1680,12 +1681,12 @@ def _unpack_in_bytes(data: Any, bits: int, count: int) -> Array:
     return np.resize(codes, count)
 
 
-kernel("weights: the least significant bit first", _STORED, quantization.unpack_codes, lambda f: _unpack_reversed)
-kernel("weights: codes do not cross bytes", _STORED, quantization.unpack_codes, lambda f: _unpack_in_bytes)
+kernel("weights: the least significant bit first", _STORED, unpack_codes, lambda f: _unpack_reversed)
+kernel("weights: codes do not cross bytes", _STORED, unpack_codes, lambda f: _unpack_in_bytes)
 kernel(
     "weights: codes are signed",
     _STORED,
-    quantization.unpack_codes,
+    unpack_codes,
     lambda f: lambda data, bits, count: _signed(f(data, bits, count), bits),
 )
 kernel(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from conformance.catalogue.data import Source, draw
 from refcoreml import build
-from refcoreml.kernels.quantization import pack_codes
+from refcoreml.kernels.bits import pack_codes
 from refcoreml.neuralnetwork.interface import is_legacy_layer
 from refcoreml.spec import schema
 

@@ -13,6 +13,7 @@ from refcoreml import values as given
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
 from refcoreml.kernels import half, kmeans
 from refcoreml.kernels import quantization as kernels
+from refcoreml.kernels.bits import packed_size
 from refcoreml.quantization import _coremltools
 from refcoreml.quantization.tensors import WeightTensor
 from refcoreml.spec import schema
@@ -138,7 +139,7 @@ class Scheme:
         """About what the message of `encode` will take in a file: values, scales and tables."""
         if self.bits >= 16:
             return tensor.count * self.bits // 8
-        codes = kernels.packed_size(tensor.count, self.bits)
+        codes = packed_size(tensor.count, self.bits)
         if self.mode in ("linear", "linear_symmetric"):
             return codes + 8 * (tensor.channels if tensor.channel_scales else 1)
         return codes + (4 << self.bits)

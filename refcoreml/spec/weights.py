@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from refcoreml.errors import InvalidModelError
 from refcoreml.kernels import quantization
+from refcoreml.kernels.bits import pack_codes, packed_size, unpack_codes
 from refcoreml.spec import schema
 from refcoreml.types import Array, Shape
 
@@ -77,7 +78,7 @@ def check_weights(
             raise InvalidModelError(problem, where=where)
 
     if encoding.kind in ("linear", "lookup table"):
-        needed = quantization.packed_size(count, encoding.bits)
+        needed = packed_size(count, encoding.bits)
         expect(
             encoding.size >= needed,
             f"rawValue has {encoding.size} bytes, {count} codes of {encoding.bits} bits need {needed}",
@@ -139,7 +140,7 @@ def decode_weights(
         case "int8":
             codes: Any = np.frombuffer(weights.int8RawValue, np.int8)
         case _:
-            codes = quantization.unpack_codes(weights.rawValue, encoding.bits, math.prod(shape))
+            codes = unpack_codes(weights.rawValue, encoding.bits, math.prod(shape))
     if encoding.kind == "lookup table":
         table = _floats(weights.quantization.lookupTableQuantization, "floatValue")
         return quantization.dequantize_table(codes.reshape(shape), table.astype(dtype))
@@ -206,7 +207,7 @@ def encode_floats(values: Array) -> schema.WeightParams:
 
 def encode_linear(codes: NDArray[np.uint8], bits: int, scale: Array, bias: Array) -> schema.WeightParams:
     """Stores unsigned codes with their scale and bias, each [1] or [C] and of equal length."""
-    made = schema.WeightParams(rawValue=quantization.pack_codes(codes, bits))
+    made = schema.WeightParams(rawValue=pack_codes(codes, bits))
     made.quantization.numberOfBits = bits
     made.quantization.linearQuantization.scale.extend(np.asarray(scale, np.float32).tolist())
     made.quantization.linearQuantization.bias.extend(np.asarray(bias, np.float32).tolist())
@@ -215,7 +216,7 @@ def encode_linear(codes: NDArray[np.uint8], bits: int, scale: Array, bias: Array
 
 def encode_table(codes: NDArray[np.uint8], bits: int, table: Array) -> schema.WeightParams:
     """Stores codes into a lookup table of 2^bits numbers."""
-    made = schema.WeightParams(rawValue=quantization.pack_codes(codes, bits))
+    made = schema.WeightParams(rawValue=pack_codes(codes, bits))
     made.quantization.numberOfBits = bits
     made.quantization.lookupTableQuantization.floatValue.extend(np.asarray(table, np.float32).tolist())
     return made

@@ -1,4 +1,4 @@
-"""Bit streams and dequantization against transcriptions that handle one bit, or one number, at a time."""
+"""Linear codes and lookup tables against transcriptions that handle one number at a time."""
 
 from __future__ import annotations
 
@@ -10,96 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcoreml.kernels import quantization
-from refcoreml.kernels.quantization import dequantize_linear, dequantize_table, pack_codes, packed_size, unpack_codes
-
-widths = st.integers(1, 8)
+from refcoreml.kernels.quantization import dequantize_linear, dequantize_table
 
 
 def codes_of(bits, count, seed=0):
     return np.random.default_rng(seed).integers(0, 1 << bits, count).astype(np.uint8)
-
-
-def bits_of_bytes(data):
-    return [byte >> place & 1 for byte in data for place in range(7, -1, -1)]
-
-
-def unpack_one_by_one(data, bits, count):
-    stream = bits_of_bytes(data)
-    return [int("".join(map(str, stream[i * bits : (i + 1) * bits])), 2) for i in range(count)]
-
-
-def pack_one_by_one(codes, bits):
-    stream = [int(code) >> place & 1 for code in codes for place in range(bits - 1, -1, -1)]
-    stream += [0] * (-len(stream) % 8)
-    return bytes(int("".join(map(str, stream[i : i + 8])), 2) for i in range(0, len(stream), 8))
-
-
-def test_bit_order_is_most_significant_first():
-    assert unpack_codes(bytes([0b101_01110, 0b0_1111000]), 3, 5).tolist() == [0b101, 0b011, 0b100, 0b111, 0b100]
-    assert pack_codes(np.array([1]), 1) == b"\x80"
-
-
-@given(widths, st.integers(0, 300))
-def test_packed_size(bits, count):
-    assert packed_size(count, bits) == math.ceil(count * bits / 8)
-
-
-@given(widths, st.data())
-def test_unpack_equals_transcription(bits, data):
-    count = data.draw(st.integers(0, 90))
-    needed = packed_size(count, bits)
-    stream = data.draw(st.binary(min_size=needed, max_size=needed + 3))
-    codes = unpack_codes(stream, bits, count)
-    assert codes.dtype == np.uint8
-    assert codes.tolist() == unpack_one_by_one(stream, bits, count)
-
-
-@given(widths, st.data())
-def test_pack_equals_transcription(bits, data):
-    codes = data.draw(st.lists(st.integers(0, (1 << bits) - 1), max_size=90))
-    assert pack_codes(np.array(codes, np.int64), bits) == pack_one_by_one(codes, bits)
-
-
-@given(widths, st.integers(0, 2000), st.integers(0, 2**32 - 1))
-def test_unpack_inverts_pack(bits, count, seed):
-    codes = codes_of(bits, count, seed)
-    np.testing.assert_array_equal(unpack_codes(pack_codes(codes, bits), bits, count), codes)
-
-
-@given(widths, st.binary(max_size=100))
-def test_pack_inverts_unpack(bits, stream):
-    """On streams that hold whole codes up to the last byte's padding, which must be zero."""
-    count = len(stream) * 8 // bits
-    codes = unpack_codes(stream, bits, count)
-    kept = bits_of_bytes(stream)[: count * bits]
-    packed = pack_codes(codes, bits)
-    assert bits_of_bytes(packed)[: count * bits] == kept
-    assert not any(bits_of_bytes(packed)[count * bits :])
-
-
-@pytest.mark.parametrize("bits", range(1, 9))
-def test_streams_longer_than_a_block(bits):
-    """Blocks hold eight codes a row; the count is no multiple of anything in use."""
-    count = 8 * quantization._BLOCK * 2 + 8 * 3 + 5
-    codes = codes_of(bits, count)
-    stream = pack_codes(codes, bits)
-    assert len(stream) == packed_size(count, bits)
-    np.testing.assert_array_equal(unpack_codes(stream, bits, count), codes)
-    # Independent of pack_codes: NumPy's own notion of bits, most significant first.
-    places = np.unpackbits(np.frombuffer(stream, np.uint8))[: count * bits].reshape(count, bits)
-    np.testing.assert_array_equal(places @ (1 << np.arange(bits - 1, -1, -1)), codes)
-
-
-def test_pack_takes_any_shape_in_row_major_order():
-    codes = codes_of(3, 2 * 5).reshape(2, 5)
-    assert pack_codes(codes.T, 3) == pack_one_by_one(codes.T.reshape(-1), 3)
-
-
-@pytest.mark.parametrize("bits", range(1, 9))
-def test_pack_refuses_what_does_not_fit(bits):
-    for wrong in (-1, 1 << bits):
-        with pytest.raises(ValueError, match=rf"codes of {bits} bits lie in \[0, {(1 << bits) - 1}\]"):
-            pack_codes(np.array([0, wrong]), bits)
 
 
 def linear_one_by_one(codes, scale, bias, axis, dtype):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import one_layer, run_layer
 
 from refcoreml.errors import InvalidModelError
-from refcoreml.kernels.quantization import pack_codes
+from refcoreml.kernels.bits import pack_codes
 from refcoreml.spec import schema
 
 LENGTH, BATCH, INPUTS, HIDDEN = 4, 2, 5, 3

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcoreml.errors import InvalidModelError
-from refcoreml.kernels.quantization import pack_codes
+from refcoreml.kernels.bits import pack_codes
 from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights, encode_floats, weight_encoding
 
