@@ -36,9 +36,9 @@ def to_float8(values: Array, kind: str) -> NDArray[np.uint8]:
     # By their bits, which keeps the signs of zeros; all NaN are one.
     order = np.argsort(_bits(table), kind="stable")
     places = np.searchsorted(_bits(table)[order], _bits(wide)).clip(max=len(order) - 1)
-    codes = order[places].astype(np.uint8)
+    codes = order[places]
     _check_exact(wide, table[codes], kind)
-    return codes
+    return np.asarray(codes, np.uint8)
 
 
 @cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ __all__ = [
     "FileRefusedError",
     "Folder",
     "LinkError",
+    "map_file",
     "open_file",
     "read_file",
     "read_json",
@@ -93,6 +95,16 @@ def read_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> bytes:
     """Return the content of a regular file of at most ``limit`` bytes; raises what `open_file` raises."""
     with open_file(path, limit) as stream:
         return _content(stream, limit)
+
+
+def map_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> mmap.mmap:
+    """Map a regular file into memory, to be read only; raises what `open_file` raises.
+
+    Nothing is read before it is used. Where the system (Windows) keeps files that are mapped from being replaced, this
+    one is kept until the map is closed, or nothing refers to it any more.
+    """
+    with open_file(path, limit) as stream:
+        return _mapped(stream)
 
 
 def read_text(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> str:
@@ -174,6 +186,14 @@ class Folder:
         """Return the content of a file; raises what `open` raises."""
         with self.open(item, limit) as stream:
             return _content(stream, limit)
+
+    def map(self, item: str, limit: int = DATA_LIMIT) -> mmap.mmap:
+        """Map a file into memory, as `map_file` does; raises what `open` raises."""
+        with self.open(item, limit) as stream:
+            try:
+                return _mapped(stream)
+            except OSError as error:
+                raise _named(error, item) from error
 
     def is_folder(self, item: str) -> bool:
         """Whether a folder is at the item's path, reached without a link; raises `FileRefusedError` for a link."""
@@ -323,3 +343,12 @@ def _content(stream: BinaryIO, limit: int) -> bytes:
         if count > limit:
             raise FileRefusedError(f"has more than {limit:,} bytes, at most {limit:,} are allowed")
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _mapped(stream: BinaryIO) -> mmap.mmap:
+    try:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except ValueError as error:  # there is no map of nothing
+        raise FileRefusedError("is empty") from error
+    except OverflowError as error:
+        raise FileRefusedError("is too large for the memory of this system") from error
