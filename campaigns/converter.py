@@ -35,7 +35,7 @@ __all__ = ["REFUSALS", "Outcome", "check", "convert", "mended"]
 
 #: What the converter says no to, and what that means.
 REFUSALS: dict[str, str] = {
-    r"prelu op: rank 3 or rank 5 input": "PReLU with a slope a channel, on a matrix or sequence",
+    r"prelu op: rank 3 or rank 5 input": "PReLU with one slope per channel, on a matrix or sequence",
     r"Layer with name .* has already been added": "two operators derive the same name for a helper of the same input",
 }
 

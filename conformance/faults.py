@@ -521,7 +521,7 @@ result(
 )
 result("unary POWER: of the magnitude", "unary", lambda p, run, x: run(np.abs(x)) if p.type == 3 else run(x))
 result("unary: scale 0 for unset", "unary", lambda p, run, x: run(0 * x) if p.scale == 0 else run(x))
-_HALVES = "to which side halves go is not specified, and devices differ"
+_HALVES = "the rounding of ties is not specified, and devices differ"
 result(
     "round: halves away from zero",
     "round",
@@ -707,7 +707,7 @@ def _layer_norm(p: Any, x: Array, ddof: int = 0, outside: bool = False, last: bo
 
 # ---- Reductions and order ----
 
-_TIES = "which of equal elements comes first is not specified, and the oracle leaves it open"
+_TIES = "the order of equal elements is not specified, and the oracle leaves it open"
 
 parameters("reduce: H for W", "reduce", lambda p: setattr(p, "axis", {3: 4, 4: 3}.get(p.axis, p.axis)))
 parameters("reduce: CHW reduces HW only", "reduce", lambda p: p.axis == 0 and setattr(p, "axis", 1))

@@ -110,8 +110,8 @@ def markdown(reports: Sequence[Report]) -> str:
         f" ({100 * found / len(reports):.1f} %). Written by `python -m conformance.mutations --markdown FILE`.",
         "",
         f"They break {len(broken)} of the [clauses](conformance-clauses.md) that cases claim to check. "
-        + (f"Not noticed by a case that claims it: {', '.join(unnoticed)}." if unnoticed else "")
-        + ("" if unnoticed else "Wherever one breaks a clause, a case that claims the clause fails."),
+        + (f"Not caught by any case that claims it: {', '.join(unnoticed)}." if unnoticed else "")
+        + ("" if unnoticed else "For each broken clause, a case that claims it fails."),
         "",
         "Not caught:" if seen else "All are caught.",
         "",

@@ -44,7 +44,7 @@ INTRODUCTION = """\
 that their messages allow, the tests reach all but {gaps}, which are in {gappy} layers and are listed below the table.
 They include settings that a layer refuses, such as most functions of `activation` in recurrent layers.
 
-- **since**: the specification version that brought the layer.
+- **since**: the specification version that added the layer.
 - **ranks** of the first input (of the output, if there is none) with which our tests ran the layer; *static* stands
   for the blobs `[Seq, Batch, C, H, W]` of models without layers newer than version 3.
 - **kernels**: the functions of `refcoreml.kernels` and NumPy that compute it or its shapes.

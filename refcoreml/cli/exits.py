@@ -25,12 +25,12 @@ INTERNAL = 70
 INTERRUPTED = 130
 
 MEANINGS = {
-    0: "success, also when the reader of the output has gone, as in '| head'",
+    0: "success, also when the reader of the output closes the pipe, as in '| head'",
     CHECK_FAILED: "a check failed: a NaN in trace, a limit of compare, a conformance case, an oracle without bounds",
-    USAGE: "wrong arguments or inputs, a file that does not exist included",
+    USAGE: "wrong arguments or inputs, or a file that does not exist",
     BAD_MODEL: "no Core ML model, or a damaged or invalid one",
-    UNSUPPORTED: "a valid model that refcoreml cannot run, or not without code of yours (--custom)",
-    OTHER: "any other failure: the disk, the memory, code of your own",
+    UNSUPPORTED: "a valid model that refcoreml cannot run, or only with your code (--custom)",
+    OTHER: "any other failure: the disk, the memory, your code",
     SMOKE_FAILED: "conformance run: the implementation did not return the smoke case correctly",
     INTERNAL: "a fault of refcoreml (REFCOREML_TRACEBACK=1 shows where)",
     INTERRUPTED: "interrupted",

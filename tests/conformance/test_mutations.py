@@ -60,7 +60,7 @@ def test_a_claim_that_no_case_keeps_is_seen(monkeypatch):
     monkeypatch.setitem(BREAKS, mutation.name, "ceil.S1 ceil.S9")
     report = study(mutation)
     assert report.unnoticed == ["ceil.S9"]
-    assert "Not noticed by a case that claims it: ceil.S9." in markdown([report])
+    assert "Not caught by any case that claims it: ceil.S9." in markdown([report])
 
 
 def test_the_report():
