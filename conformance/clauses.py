@@ -91,7 +91,7 @@ def page(checked: Mapping[str, Sequence[str]], labels: Sequence[str]) -> str:
         "",
         "The clauses of [the specification](specification/README.md) that cases of [the suite](conformance.md) check:",
         "an implementation that breaks one fails the case. `case.json` lists them under `clauses`; they are defined in",
-        "`conformance/catalogue`. Cases claim no unspecified points (U), and depend on one only where Apple's own tests",
+        "`conformance/catalogue`. Cases claim no unspecified points (U) and depend on one only where Apple's own tests",
         "decide it.",
         "",
         "| | clauses | limits of refcoreml | with a case | share without limits |",

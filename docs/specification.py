@@ -93,10 +93,10 @@ models that run here but are [refused elsewhere](#refused-elsewhere).
   *High*: observed on the framework, or required by one of Apple's tests. *Medium*: one indirect source, such as a
   converter that relies on it. *Low*: no evidence; a choice.
 
-In shapes `*` stands for any leading axes, `[*D]` for any shape. In rank-5 networks blobs are `[Seq, Batch, C, H, W]`; in
-N-D networks they have 1 to 5 axes, see [ARCHITECTURE.md](../../ARCHITECTURE.md). An invalid model raises
-`InvalidModelError`, unless a clause names another error. *Since* is the specification version that added the layer. The
-limit of memory is 8 GiB for a blob.
+In shapes `*` stands for any leading axes, `[*D]` for any shape. In rank-5 networks blobs are `[Seq, Batch, C, H, W]`;
+in N-D networks they have 1 to 5 axes, see [ARCHITECTURE.md](../../ARCHITECTURE.md). An invalid model raises
+`InvalidModelError`, unless a clause names another error. *Since* is the specification version that added the layer.
+The limit of memory is 8 GiB for a blob.
 
 Weights (`WeightParams`) are in row-major order, in one of four fields: `floatValue`; `float16Value`, little-endian;
 `rawValue`, unsigned codes of `numberOfBits`, 1 to 8, as one stream of bits, the most significant bit first, which may
