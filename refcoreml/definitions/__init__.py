@@ -36,6 +36,7 @@ from refcoreml.definitions.arithmetic import (
 from refcoreml.definitions.attention import attention
 from refcoreml.definitions.constant import broadcast_to, constant, evenly_spaced, fill, shape_of
 from refcoreml.definitions.convolution import convolution, deconvolution
+from refcoreml.definitions.detection import non_maximum_suppression, overlap
 from refcoreml.definitions.functions import (
     absolute,
     acos,
@@ -220,9 +221,11 @@ __all__ = [
     "modulo",
     "multiply",
     "nearest",
+    "non_maximum_suppression",
     "non_zero",
     "not_equal",
     "one_hot",
+    "overlap",
     "pad",
     "parametric_softplus",
     "pixel_shuffle",

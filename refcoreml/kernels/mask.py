@@ -43,8 +43,9 @@ def one_hot(x: Array, depth: int, axis: int, *, on: float, off: float, dtype: np
 
     x: [*A, *B], A of rank axis. Returns [*A, depth, *B], in the type of x if none is given.
     """
-    places = np.arange(depth, dtype=x.dtype).reshape(-1, *(1,) * (x.ndim - axis))
-    hit = np.expand_dims(np.trunc(x), axis) == places
+    # The type of integers may name fewer places than there are.
+    places = np.arange(depth, dtype=x.dtype if x.dtype.kind == "f" else np.intp).reshape(-1, *(1,) * (x.ndim - axis))
+    hit = np.expand_dims(np.trunc(x) if x.dtype.kind == "f" else x, axis) == places
     number = (dtype or x.dtype).type
     y: Array = np.where(hit, number(on), number(off))
     return y

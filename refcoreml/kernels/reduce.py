@@ -1,13 +1,15 @@
 """Reductions along axes that stay, with length 1.
 
-x is [*D] float; ``axes`` counts from the end, such as (-2, -1); results are in the type of x. Sums run in that type.
+x is [*D] of floats or integers; ``axes`` counts from the end, such as (-2, -1); results are in the type of x. Sums run
+in that type, so that those of integers wrap around; fractions of integer results are cut off, toward zero.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from refcoreml.kernels.elementwise import like, log
+from refcoreml.kernels.elementwise import cast, like, log
+from refcoreml.kernels.integers import divide
 from refcoreml.types import Array
 
 
@@ -19,6 +21,9 @@ def total(x: Array, axes: tuple[int, ...]) -> Array:
 
 def mean(x: Array, axes: tuple[int, ...]) -> Array:
     """Y = (sum x) / n, n the number of values in the sum."""
+    if x.dtype.kind != "f":  # a mean fits where the sum may not
+        y = total(x.astype(np.int64), axes)
+        return cast(divide(y, like(x.size // y.size, y)), x.dtype)
     y = total(x, axes)
     y /= like(x.size // y.size, x)
     return y
@@ -48,6 +53,8 @@ def l1(x: Array, axes: tuple[int, ...]) -> Array:
 
 def l2(x: Array, axes: tuple[int, ...]) -> Array:
     """Y = sqrt(sum x^2)."""
+    if x.dtype.kind != "f":
+        return cast(l2(x.astype(np.float64), axes), x.dtype)
     y = sum_square(x, axes)
     return np.sqrt(y, out=y)
 
@@ -67,7 +74,10 @@ def minimum(x: Array, axes: tuple[int, ...]) -> Array:
 def log_of_sum(x: Array, axes: tuple[int, ...]) -> Array:
     """Y = ln(sum x): -Inf for a sum of 0, NaN for one below."""
     y = total(x, axes)
-    return log(y, out=y)
+    if x.dtype.kind == "f":
+        return log(y, out=y)
+    with np.errstate(all="ignore"):
+        return cast(log(y.astype(np.float64)), x.dtype)
 
 
 def log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
@@ -83,7 +93,7 @@ def log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
     y = y.sum(axes, keepdims=True)
     np.log(y, out=y)
     y += greatest
-    return y.astype(x.dtype, copy=False)
+    return cast(y, x.dtype)
 
 
 def running_total(x: Array, axis: int, *, exclusive: bool = False, reverse: bool = False) -> Array:

@@ -50,6 +50,7 @@ from refcoreml.ops.constant import (
     ShapeOf,
 )
 from refcoreml.ops.convolution import Convolution, Deconvolution
+from refcoreml.ops.detection import NonMaximumSuppression
 from refcoreml.ops.functions import (
     Abs,
     Acos,
@@ -241,6 +242,7 @@ __all__ = [
     "Minimum",
     "Modulo",
     "Multiply",
+    "NonMaximumSuppression",
     "NonZero",
     "NotEqual",
     "OneHot",

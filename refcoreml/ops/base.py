@@ -90,7 +90,7 @@ class Op:
         """Compute the results as the definition words them: slowly, in double precision."""
         assert is_dataclass(self)
         attributes = {item.name: getattr(self, item.name) for item in fields(self)}
-        return type(self).definition(*(np.asarray(x, np.float64) for x in inputs), **attributes)
+        return cut_off(type(self).definition(*(np.asarray(x, np.float64) for x in inputs), **attributes), *inputs)
 
 
 class ByType(Op):
@@ -205,7 +205,7 @@ class Elementwise(Op):
         return overwrite_by_channel if any(map(np.ndim, values)) else overwrite
 
     def define(self, x: Array) -> Any:
-        return type(self).definition(np.asarray(x, np.float64), *self._values)
+        return cut_off(type(self).definition(np.asarray(x, np.float64), *self._values), x)
 
 
 def _rank_1(x: Array) -> Array:
@@ -314,7 +314,13 @@ class Combination(Broadcast):
 
     def define(self, *inputs: Array) -> Any:
         operands = self._operands(*(np.asarray(x, np.float64) for x in inputs))
-        return type(self).definition(*operands)
+        return cut_off(type(self).definition(*operands), *inputs)
+
+
+def cut_off(y: Any, *inputs: Array) -> Any:
+    """Return what a definition gives, without fractions if the inputs are integers."""
+    from_integers = inputs and all(np.asarray(x).dtype.kind in "iu" for x in inputs)
+    return np.trunc(y) if from_integers and isinstance(y, np.ndarray) and y.dtype.kind == "f" else y
 
 
 def common_type(*inputs: TensorType) -> TensorType:

@@ -122,14 +122,16 @@ class OneHot(Op):
 
     def _type(self, x: TensorType, depth: int) -> TensorType:
         axis = self.axis % (x.rank + 1)
-        check_places(x.dtype, depth)
+        if x.dtype.kind == "f":
+            check_places(x.dtype, depth)
         return check_rank(TensorType(self.result or x.dtype, (*x.shape[:axis], depth, *x.shape[axis:])))
 
     def _depth(self, x: Array, given: Array | None) -> int:
         if self.depth is not None:
             return self.depth
         assert given is not None
-        depth, most = integers_in(given, "depth", 1)[0], most_places(x.dtype)
+        depth = integers_in(given, "depth", 1)[0]
+        most = most_places(x.dtype if x.dtype.kind == "f" else np.dtype(np.intp))
         if not 1 <= depth <= most:
             bad_input(f"depth is {depth}, expected 1 to {most}")
         return depth

@@ -26,7 +26,8 @@ def _without(x: Shape, axes: Shape, keepdims: bool) -> Shape:
 class Reduction(Op):
     """A number for each block of x along the axes.
 
-    x [*D]; y has the type of x, and its shape without the axes.
+    x [*D]; y has the type of x, and its shape without the axes. Sums and products of integers wrap around; of other
+    results that are no integers the fraction is cut off.
 
     Attributes:
         axes: -rank to rank - 1, none twice; None for all.

@@ -12,7 +12,7 @@ import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import sort as kernels
-from refcoreml.ops.base import Op, axis_in, bad_input, check_places, integers_in, require
+from refcoreml.ops.base import Op, Results, Types, axis_in, bad_input, check_places, integers_in, require
 from refcoreml.types import Array, TensorType
 
 
@@ -53,11 +53,12 @@ class TopK(Op):
     x [*A, L, *B] with L at the axis; optionally K, one element whose fraction is cut off. Both results [*A, K, *B].
 
     Attributes:
-        k: 1 to L; None if it is the second input.
+        k: 1 to L, or -1 for L; None if it is the second input.
         axis: -rank to rank - 1.
         smallest: whether the smallest are taken.
         strict: whether an input K out of range is an error; else it is the nearest in range.
         result: the type of indices; None for that of x.
+        indices: whether they are given, else the values are the only result.
     """
 
     k: int | None
@@ -65,41 +66,46 @@ class TopK(Op):
     smallest: bool = False
     strict: bool = True
     result: np.dtype[Any] | None = None
+    indices: bool = True
 
     fresh = True
 
-    def infer(self, x: TensorType, k: TensorType | None = None) -> tuple[TensorType, TensorType] | None:
+    def infer(self, x: TensorType, k: TensorType | None = None) -> Types | None:
         axis = axis_in(self.axis, x.rank)
-        check_places(self.result or x.dtype, x.shape[axis])
+        if self.indices:
+            check_places(self.result or x.dtype, x.shape[axis])
         if self.k is None:
             return None
-        require(1 <= self.k <= x.shape[axis], self._problem(self.k, x.shape[axis], axis))
-        return self._types(x, self.k)
+        length = x.shape[axis]
+        require(self.k == -1 or 1 <= self.k <= length, self._problem(self.k, length, axis))
+        return self._types(x, length if self.k == -1 else self.k)
 
-    def infer_from(self, x: Array, k: Array) -> tuple[TensorType, TensorType]:
+    def infer_from(self, x: Array, k: Array) -> Types:
         return self._types(TensorType.of(x), self._count(x, k))
 
-    def _types(self, x: TensorType, k: int) -> tuple[TensorType, TensorType]:
+    def _types(self, x: TensorType, k: int) -> Types:
         axis = self.axis % x.rank
         values = x.with_shape((*x.shape[:axis], k, *x.shape[axis + 1 :]))
-        return values, values.with_dtype(self.result or x.dtype)
+        return (values, values.with_dtype(self.result or x.dtype)) if self.indices else values
 
     def _problem(self, k: int, length: int, axis: int) -> str:
         return f"K is {k}, expected 1 to {length}, the length of axis {axis}"
 
     def _count(self, x: Array, given: Array | None) -> int:
-        if self.k is not None:
-            return self.k
-        assert given is not None
-        k, axis = integers_in(given, "K", 1)[0], self.axis % x.ndim
+        axis = self.axis % x.ndim
         length: int = x.shape[axis]
+        if self.k is not None:
+            return length if self.k == -1 else self.k
+        assert given is not None
+        k = integers_in(given, "K", 1)[0]
         if self.strict and not 1 <= k <= length:
             bad_input(self._problem(k, length, axis))
         return max(1, min(k, length))
 
-    def run(self, x: Array, k: Array | None = None) -> tuple[Array, Array]:
+    def run(self, x: Array, k: Array | None = None) -> Results:
         values, places = kernels.top_k(x, self._count(x, k), self.axis % x.ndim, smallest=self.smallest)
-        return values, places.astype(self.result or x.dtype)
+        return (values, places.astype(self.result or x.dtype)) if self.indices else values
 
-    def define(self, x: Array, k: Array | None = None) -> tuple[Array, Array]:
-        return definitions.top_k(x, self._count(x, k), self.axis, self.smallest)
+    def define(self, x: Array, k: Array | None = None) -> Results:
+        values, places = definitions.top_k(x, self._count(x, k), self.axis, self.smallest)
+        return (values, places) if self.indices else values

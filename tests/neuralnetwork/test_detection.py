@@ -143,7 +143,11 @@ def test_a_fraction_of_the_number_of_boxes_is_cut_off():
         ),
         ([(2, 5, 4), (2, 6, 3)], {"max_boxes": 3}, r"got \(2, 5, 4\) and \(2, 6, 3\)"),
         ([(2, 5, 5), (2, 5, 3)], {"max_boxes": 3}, r"got \(2, 5, 5\) and \(2, 5, 3\)"),
-        ([(2, 5, 4), (2, 5, 3), (2,)], {"max_boxes": 3}, r"input 'x2' has the shape \(2,\), expected one element"),
+        (
+            [(2, 5, 4), (2, 5, 3), (2,)],
+            {"max_boxes": 3},
+            r"the overlap threshold has the shape \(2,\), expected one element",
+        ),
         ([(2, 5, 4), (2, 5, 3)], {"max_boxes": 2**64 - 1}, r"output 'y0' would have the shape .* limit"),
         ([(1, 2**24 + 1, 4), (1, 2**24 + 1, 1)], {"max_boxes": 3}, "names only 16777216 exactly"),
     ],
@@ -161,14 +165,14 @@ def test_invalid_values():
             run_nms(boxes, scores, max_boxes=3, **{field: np.nan})
     run = partial(run_nms, boxes, scores, static=False)
     for blobs, message in (
-        (([np.nan], [0], [3]), r"input 'x2' holds \[nan\]"),
-        (([0.5], [np.nan], [3]), r"input 'x3' holds \[nan\]"),
-        (([0.5], [0], [np.inf]), r"input 'x4' holds \[inf\]"),
-        (([0.5], [0], [0]), "input 'x4' gives 0 as the number of boxes"),
-        (([0.5], [0], [-2]), "input 'x4' gives -2 as the number of boxes"),
+        (([np.nan], [0], [3]), r"the overlap threshold holds \[nan\]"),
+        (([0.5], [np.nan], [3]), r"the score threshold holds \[nan\]"),
+        (([0.5], [0], [np.inf]), r"the number of boxes holds \[inf\]"),
+        (([0.5], [0], [0]), "0 is given as the number of boxes"),
+        (([0.5], [0], [-2]), "-2 is given as the number of boxes"),
         (([0.5], [0], [2.0**40]), r"an output would have the shape \(2, 1099511627776, 4\), .* limit"),
     ):
         with pytest.raises(InputError, match=rf"layers\[0\] .* \({KIND}\): {message}"):
             run(*blobs)
-    with pytest.raises(InvalidModelError, match=r"input 'x4' has the shape \(2,\), expected 1 element"):
+    with pytest.raises(InvalidModelError, match=r"the number of boxes has the shape \(2,\), expected"):
         run([0.5], [0], [3, 3])

@@ -75,7 +75,7 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     return found[1:] if isinstance(op, ops.ArgSort) else found
 
 
-@bounded("either", "NonMaximumSuppression")
+@bounded("either", ops.NonMaximumSuppression)
 def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Boxes are moved: a place is exact, but for the radii of what stands there, if all decisions that lead to it are.
 
@@ -83,12 +83,13 @@ def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequ
     of boxes is off by no more than it may be.
     """
     boxes, scores = balls[:2]
-    names = ("iouThreshold", "scoreThreshold")
-    limits = [balls[2 + i] if len(balls) > 2 + i else layer.scalar(name) for i, name in enumerate(names)]
+    assert isinstance(layer.op, ops.NonMaximumSuppression)
+    names = ("iou_threshold", "score_threshold")
+    limits = [balls[2 + i] if len(balls) > 2 + i else layer.constant(name) for i, name in enumerate(names)]
     overlap_limit, score_limit = (ball.map(lambda v: v.reshape(-1)[0]) for ball in limits)
     if len(balls) > 4 and not whole(balls[4]):
         return [np.inf] * 4
-    per_class, places = bool(layer.params.perClassSuppression), results[2].shape[-1]
+    per_class, places = layer.op.per_class, results[2].shape[-1]
     radii = [np.zeros_like(result) for result in results]
     for item, count in enumerate(results[3]):
         box, score = _item(boxes, item), _item(scores, item)

@@ -24,5 +24,8 @@ EXAMPLES = [
     *(Example(ops.OneHot(depth, axis, 2.5, -1.0), (CLASSES,)) for depth, axis in [(5, -1), (3, 0), (6, 1), (1, -3)]),
     Example(ops.OneHot(None, 1, 3.0), (CLASSES, np.array([3.5]))),
     Example(ops.OneHot(6, 0, 7, 1, result=INDEX), (CLASSES,)),
+    Example(ops.NonZero(INDEX), (X > 0,)),
+    Example(ops.OneHot(200, 0, 1, 0, np.dtype(np.bool_)), (np.array([[3, -1, 127], [0, 5, 5]], np.int8),)),
+    Example(ops.OneHot(None, -1, result=np.dtype(np.float32)), (np.array([2, 0, 7], np.int32), np.array(4, np.int32))),
     Example(ops.OneHot(5, -1, result=np.dtype(np.float32)), (CLASSES.astype(np.int64),)),
 ]

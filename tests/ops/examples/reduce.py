@@ -32,7 +32,18 @@ EXAMPLES = [
     *(Example(ops.ReduceSumLog(*given, epsilon=0.5), (POSITIVE,), roundings=2 * (4 + 120)) for given in AXES),
     *(Example(kind(None), (SCALAR,)) for kind in (ops.ReduceSum, ops.ReduceMax, ops.ReduceProduct)),
     *(Example(kind(None, True), (SCALAR,)) for kind in (ops.ReduceMean, ops.ReduceL2)),
-    Example(ops.ReduceSum((1,)), (X.astype(np.int32),)),
+    # Of integers: the definitions round to double precision before the fraction is cut off, far from integers.
+    *(
+        Example(kind(axes, keepdims), (x.astype(np.int32),))
+        for kind, x in [
+            *((kind, X) for kind in (ops.ReduceSum, ops.ReduceMax, ops.ReduceMin, ops.ReduceL1, ops.ReduceSumSquare)),
+            *((kind, X) for kind in (ops.ReduceMean, ops.ReduceL2)),
+            *((kind, POSITIVE) for kind in (ops.ReduceLogSum, ops.ReduceLogSumExp)),
+        ]
+        for axes, keepdims in AXES
+    ),
+    *(Example(ops.ReduceProduct(axes), (X.astype(np.int32),)) for axes in [(0,), (1, -4)]),
+    *(Example(kind(None), (np.array(3, np.int32),)) for kind in (ops.ReduceSum, ops.ReduceMean, ops.ReduceProduct)),
     *(
         Example(kind(axis, keepdims, result), (X,))
         for kind in (ops.ArgMax, ops.ArgMin)
@@ -43,5 +54,7 @@ EXAMPLES = [
         Example(ops.CumulativeSum(axis, exclusive, reverse), (X,))
         for axis, exclusive, reverse in [(0, False, False), (-1, True, False), (2, False, True), (1, True, True)]
     ),
+    Example(ops.CumulativeSum(1, True, True), (X.astype(np.int16),)),
+    *(Example(kind(-2, True, np.dtype(np.uint16)), (X.astype(np.int32),)) for kind in (ops.ArgMax, ops.ArgMin)),
     Example(ops.CumulativeSum(None), (X, np.array([-1.5]))),
 ]
