@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
-
-from refcoreml.errors import InputError
-from refcoreml.execution.limits import beyond, remedy, size_of
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted
 from refcoreml.ops import Op
 from refcoreml.ops.base import require
-from refcoreml.ops.gather import Indexing
 from refcoreml.spec.weights import weight_encoding
-from refcoreml.types import Array, Shape, TensorType
-
-
-def input_error(node: Node, problem: str, remedy: str = "") -> NoReturn:
-    """Raises `InputError` at this layer, for values that a model cannot be blamed for."""
-    raise InputError(problem, where=node.where, remedy=remedy)
+from refcoreml.types import Shape
 
 
 def enum_name(node: Node, field: str, message: Any = None) -> str:
@@ -37,35 +26,6 @@ def borders(node: Node, message: Any, field: str) -> tuple[tuple[int, int], tupl
     node.require(len(edges) == 2, f"{field} has {len(edges)} entries, expected 2, for H and W")
     height, width = ((edge.startEdgeSize, edge.endEdgeSize) for edge in edges)
     return height, width
-
-
-def numbers_of(node: Node, which: int, values: Array, count: int) -> list[float]:
-    """The numbers in the input of the given number, a blob of ``count`` elements; NaN is an error."""
-    if values.size != count:
-        node.invalid(f"input {node.inputs[which]!r} has the shape {values.shape}, expected {count} element(s)")
-    if np.isnan(values).any():
-        input_error(node, f"input {node.inputs[which]!r} holds {values.reshape(-1)}, expected numbers")
-    return [float(value) for value in values.reshape(-1)]
-
-
-def integers_of(node: Node, which: int, values: Array, count: int) -> list[int]:
-    """As `numbers_of`, fractions cut off; infinity is an error, too."""
-    numbers = numbers_of(node, which, values, count)
-    if any(map(math.isinf, numbers)):
-        input_error(node, f"input {node.inputs[which]!r} holds {numbers}, expected whole numbers")
-    return [int(number) for number in numbers]
-
-
-def check_addressable(node: Node, *lengths: int) -> None:
-    """Refuse axes so long that the network's floats cannot name every place."""
-    Indexing().check(TensorType(np.dtype(node.dtype), ()), *lengths)
-
-
-def check_size(node: Node, shape: Shape) -> None:
-    """Refuses a result so large that the engine would refuse it, had its shape been known before the run."""
-    size = size_of(shape, np.dtype(node.dtype).itemsize)
-    if found := beyond(size, node.limits):
-        input_error(node, f"an output would have the shape {shape}, {found}", remedy("memory", size))
 
 
 def static_shape(node: Node, field: str) -> Shape:

@@ -14,9 +14,6 @@ Indices arrive as floats. What every layer of this family does with them:
 from __future__ import annotations
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.layers._checks import (
-    check_addressable as check_addressable,  # until random.py and detection.py import it from there
-)
 from refcoreml.neuralnetwork.layers._checks import enum_name
 from refcoreml.neuralnetwork.layers.linear import embedding_of
 from refcoreml.neuralnetwork.registry import MAX_RANK, Node, Restricted, Vector, layer
