@@ -34,6 +34,17 @@ from refcoreml.definitions.arithmetic import (
     subtract,
 )
 from refcoreml.definitions.attention import attention
+from refcoreml.definitions.compression import (
+    blockwise_shift_scale,
+    dense_to_sparse,
+    dequantize,
+    group_of,
+    lut_to_dense,
+    lut_to_sparse,
+    quantize,
+    sparse_blockwise_shift_scale,
+    sparse_to_dense,
+)
 from refcoreml.definitions.constant import broadcast_to, constant, evenly_spaced, fill, shape_of
 from refcoreml.definitions.convolution import convolution, deconvolution
 from refcoreml.definitions.detection import non_maximum_suppression, overlap
@@ -159,6 +170,7 @@ __all__ = [
     "band",
     "batch_normalization",
     "batch_to_space",
+    "blockwise_shift_scale",
     "both_directions",
     "box_corners",
     "broadcast_to",
@@ -174,7 +186,9 @@ __all__ = [
     "crop_resize",
     "cumulative_sum",
     "deconvolution",
+    "dense_to_sparse",
     "depth_to_space",
+    "dequantize",
     "divide",
     "dot_product",
     "elu",
@@ -196,6 +210,7 @@ __all__ = [
     "gelu_tanh",
     "greater",
     "greater_equal",
+    "group_of",
     "gru",
     "hard_sigmoid",
     "identity",
@@ -214,6 +229,8 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "lstm",
+    "lut_to_dense",
+    "lut_to_sparse",
     "matmul",
     "maximum",
     "mean_variance_normalization",
@@ -232,6 +249,7 @@ __all__ = [
     "pixel_unshuffle",
     "pooling",
     "power",
+    "quantize",
     "random_bernoulli",
     "random_categorical",
     "random_normal",
@@ -274,6 +292,8 @@ __all__ = [
     "softsign",
     "space_to_batch",
     "space_to_depth",
+    "sparse_blockwise_shift_scale",
+    "sparse_to_dense",
     "split",
     "sqrt",
     "stack",

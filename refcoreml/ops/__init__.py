@@ -40,6 +40,15 @@ from refcoreml.ops.arithmetic import (
 )
 from refcoreml.ops.attention import ScaledDotProductAttention
 from refcoreml.ops.base import Op
+from refcoreml.ops.compression import (
+    BlockwiseShiftScale,
+    Dequantize,
+    LutToDense,
+    LutToSparse,
+    Quantize,
+    SparseBlockwiseShiftScale,
+    SparseToDense,
+)
 from refcoreml.ops.constant import (
     BroadcastLike,
     BroadcastTo,
@@ -179,6 +188,7 @@ __all__ = [
     "BatchNormalization",
     "BatchToSpace",
     "BidirectionalLSTM",
+    "BlockwiseShiftScale",
     "BroadcastLike",
     "BroadcastTo",
     "Cast",
@@ -198,6 +208,7 @@ __all__ = [
     "Cut",
     "Deconvolution",
     "DepthToSpace",
+    "Dequantize",
     "Divide",
     "DotProduct",
     "Embedding",
@@ -236,6 +247,8 @@ __all__ = [
     "LogicalNot",
     "LogicalOr",
     "LogicalXor",
+    "LutToDense",
+    "LutToSparse",
     "MatMul",
     "Maximum",
     "MeanVarianceNormalization",
@@ -253,6 +266,7 @@ __all__ = [
     "PixelUnshuffle",
     "Pooling",
     "Power",
+    "Quantize",
     "RandomBernoulli",
     "RandomCategorical",
     "RandomNormal",
@@ -301,6 +315,8 @@ __all__ = [
     "Softsign",
     "SpaceToBatch",
     "SpaceToDepth",
+    "SparseBlockwiseShiftScale",
+    "SparseToDense",
     "Split",
     "Sqrt",
     "Squeeze",
