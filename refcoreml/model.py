@@ -170,6 +170,14 @@ class Model:
         copy.CopyFrom(spec)
         return self._with_file(replace(self._file, spec=check_model(copy, self.name)))
 
+    def with_precision(self, precision: str) -> Model:
+        """Return the same model in another arithmetic, with the same settings and code; not prepared yet.
+
+        Raises:
+            UsageError: there is no such arithmetic.
+        """
+        return Model(self._file, precision, self.strict, *self._custom, self.limits)
+
     def _with_file(self, file: ModelFile) -> Model:
         return Model(file, self.precision, self.strict, *self._custom, self.limits)
 

@@ -233,6 +233,20 @@ def test_with_spec_keeps_source_settings_and_code(tmp_path):
     np.testing.assert_array_equal(again.predict({"x": X})["y"], other.predict({"x": X})["y"])
 
 
+def test_with_precision_keeps_source_settings_and_code(tmp_path):
+    network().model().save(tmp_path / "one.mlpackage")
+    limits = refcoreml.Limits(memory=1 << 28)
+    code = {"Mine": lambda x: x}
+    model = refcoreml.load(tmp_path / "one.mlpackage", strict=False, limits=limits, custom_layers=code)
+    other = model.with_precision("float64")
+    assert (model.precision, other.precision) == ("float32", "float64")
+    assert (other.name, other.strict, other.limits) == (model.name, False, limits)
+    assert other.custom_code("layer")["Mine"] is code["Mine"]
+    np.testing.assert_allclose(other.predict({"x": X})["y"], softmax(W.astype(float) @ X + B), rtol=0, atol=TOLERANCE)
+    with pytest.raises(refcoreml.UsageError, match="float8"):
+        model.with_precision("float8")
+
+
 @pytest.mark.parametrize("spec", [None, "file.mlmodel", b"", schema.NeuralNetwork()])
 def test_with_spec_refuses_what_is_no_model(spec):
     with pytest.raises(refcoreml.UsageError, match=r"spec: got .*, expected a message of type Model"):

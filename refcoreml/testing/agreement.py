@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,17 @@ __all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "typical"]
 #: the coarsest arithmetic that networks are meant to run in.
 WIDEST = 2.0**-10
 
-#: The least magnitude that masks have: that of networks for half precision is -1e4, with scores added.
+#: What the greatest score is multiplied by: masks are greater, and those of one constant no farther apart. They are
+#: apart by twice the greatest score, of which masked ones may be twice as great.
+_APART = 4.0
+
+#: The most constants that mask numbers of one output.
+_MOST_MASKS = 3
+
+#: What is smaller, beside other numbers, is 0 but for rounding in single precision: of 16 terms.
+_ROUNDING = 2.0**-20
+
+#: What is as large is a mask whatever is beside it: that of networks for half precision is -1e4, with scores added.
 _LEAST_MASK = 2.0**13
 
 
@@ -60,30 +70,40 @@ def without_ones(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def typical(values: Any) -> float:
-    """The magnitude of a typical number among values: the median of those that are finite and not 0; else 0.
+    """Return the magnitude of a typical number among values: the median of those that are finite and not 0; else 0.
 
-    Not the greatest: beside a masked score of -1e9 everything is small. Where more than a quarter are such scores, all
-    equal but for what is left of the scores below them, they may be the median too; so they are left out.
+    Not the greatest: beside a masked score of -1e9 everything is small. Where most are masked, so is the median; then
+    it counts no more than that of the numbers below the masks, see `_below_masks`.
     """
     size = np.abs(np.asarray(values, np.float64))
-    size = size[np.isfinite(size) & (size > 0)]
-    if not size.size:
-        return 0.0
-    others = size[~_repeated(size)]
-    return float(min(np.median(part) for part in (size, others) if part.size))
+    size = np.sort(size[np.isfinite(size) & (size > 0)])
+    return float(min(map(np.median, (size, *_below_masks(size))))) if size.size else 0.0
 
 
-def _repeated(size: Doubles) -> NDArray[np.bool_]:
-    """Which positive numbers are equal, to the bits that half precision keeps, to the most frequent one.
+def _below_masks(size: Doubles) -> Iterator[Doubles]:
+    """Yield the numbers below what may be masks, of any size, among positive numbers in ascending order.
 
-    None unless they are more than a quarter, and as great as masks are.
+    A mask is a constant in the place of a score, or added to it. So masks are much greater than scores, and equal but
+    for the scores: c - s to c + s where no score is greater than s, and in half precision for rounding. What is left of
+    a sum that should be 0 is no score, except beside numbers that are as large as masks alone are.
     """
-    mantissas, exponents = np.frexp(size)
-    rounded = np.rint(mantissas * 2**11).astype(np.int64) + exponents.astype(np.int64) * 2**10  # in order of size
-    found, counts = np.unique(rounded, return_counts=True)
-    most = int(counts.argmax())
-    repeated: NDArray[np.bool_] = (np.abs(rounded - found[most]) <= 1) & (size >= _LEAST_MASK)
-    return repeated & bool(4 * counts[most] > size.size)
+    with np.errstate(over="ignore"):
+        gaps = np.flatnonzero(size[1:] >= _APART * size[:-1]) + 1
+    for first in gaps:
+        scores, above = size[:first], size[first:]
+        zeros = scores[-1] < _ROUNDING * above[0] and above[0] < _LEAST_MASK
+        if not zeros and _few(above, _APART * scores[-1]):
+            yield scores
+
+
+def _few(above: Doubles, spread: float) -> bool:
+    """Whether numbers in ascending order are few masks, each of which is there more than once on average."""
+    start = 0
+    for count in range(1, _MOST_MASKS + 1):
+        start = int(np.searchsorted(above, above[start] + max(spread, above[start] * WIDEST), "right"))
+        if start == above.size:
+            return above.size >= 2 * count
+    return False
 
 
 @dataclass(frozen=True)
@@ -92,9 +112,10 @@ class Sharpness:
 
     Attributes:
         width: the bound there, relative to the greater of the number and a typical one of its output (see `typical`);
-            infinite where nothing finite was compared.
+            infinite where hardly anything was compared: no finite number, or NaN for most.
         used: the greatest part of a bound that was used.
         name, place, bound, value: the output, where in it, the bound and the number there.
+        nothing: why hardly anything was compared, if so.
     """
 
     width: float = 0.0
@@ -103,12 +124,13 @@ class Sharpness:
     place: tuple[int, ...] = ()
     bound: float = 0.0
     value: float = 0.0
+    nothing: str = ""
 
     @property
     def message(self) -> str:
         """Where the bound is widest, in a line."""
-        if not self.place and np.isinf(self.width) and not self.bound:
-            return f"output {self.name!r} has no finite number"
+        if self.nothing:
+            return f"output {self.name!r} {self.nothing}"
         if np.isinf(self.bound):
             return f"rounding may make any number of output {self.name!r} at {list(self.place)}"
         return f"output {self.name!r} at {list(self.place)} is {self.value:.6g} within {self.bound:.3g}"
@@ -118,7 +140,10 @@ def _sharpness(name: str, wanted: Doubles, off: Doubles, radius: Doubles) -> Sha
     """Of one output that agrees."""
     finite = np.isfinite(wanted)
     if not finite.any():
-        return Sharpness(np.inf, 0.0, name)
+        return Sharpness(np.inf, name=name, nothing="has no finite number")
+    missing = np.count_nonzero(np.isnan(wanted))
+    if 2 * missing > wanted.size:
+        return Sharpness(np.inf, name=name, nothing=f"is NaN in {missing} of {wanted.size} places")
     with np.errstate(invalid="ignore", divide="ignore"):
         size = np.maximum(np.abs(np.where(finite, wanted, 0.0)), typical(wanted))
         width = np.where(np.isnan(radius), np.inf, np.where(radius == 0, 0.0, radius / size))

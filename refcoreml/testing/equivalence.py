@@ -12,6 +12,7 @@ import numpy as np
 from refcoreml import values as passed
 from refcoreml.errors import CallbackError, InputError, UsageError
 from refcoreml.features import ArrayFeature, DictionaryFeature, ImageFeature
+from refcoreml.features.classifier import Label
 from refcoreml.model import Model, load
 from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.agreement import WIDEST, Sharpness, compare_outputs
@@ -113,7 +114,8 @@ def assert_equivalent(
         raise UsageError(f"must be a positive number, got {widest}", where="widest")
     if folded is not None:
         folded = passed.number(folded, passed.argument("folded"))
-    double, single = _loaded(model, "float64"), _loaded(model, "float32")
+    double = model.with_precision("float64") if passed.is_a(model, Model) else load(model, precision="float64")
+    single = double.with_precision("float32")
     if double.kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
         raise UsageError(f"bounds can be derived for neural networks, this model is a {double.kind}")
     # Wrong inputs are told before the reference runs, and it may be given the same ones.
@@ -166,12 +168,6 @@ def _require_sharp(found: Mapping[str, Sharpness], widest: float) -> None:
     )
 
 
-def _loaded(model: Any, precision: str) -> Model:
-    if passed.is_a(model, Model):
-        return load(model.spec, precision=precision, limits=model.limits)
-    return load(model, precision=precision)
-
-
 def _is_module(reference: Any) -> bool:
     return any(kind.__module__.startswith("torch.") and kind.__name__ == "Module" for kind in type(reference).__mro__)
 
@@ -216,18 +212,19 @@ def _called(reference: Callable[..., Any], given: Sequence[Any]) -> Any:
 
 
 def _tensor(value: Any) -> Any:
-    """As the model sees it: numbers in single precision, whole numbers as they are."""
+    """As the model sees it: numbers in single precision, integers as they are."""
     array = np.array(value)
     return torch.from_numpy(array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int64))
 
 
 def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
     """The reference's outputs as arrays by the model's names."""
-    names = [
-        feature.name
-        for feature in model.outputs
-        if isinstance(feature, (ArrayFeature, ImageFeature, DictionaryFeature))
+    outputs_of_numbers = [
+        feature for feature in model.outputs if isinstance(feature, (ArrayFeature, ImageFeature, DictionaryFeature))
     ]
+    names = [feature.name for feature in outputs_of_numbers]
+    layered = model.prepare().layered
+    labels = {feature.name: layered.interface.source_of(feature)[1] for feature in outputs_of_numbers if layered}
     if not names or (passed.is_a(outputs, Mapping) and not passed.mapping(outputs, passed.argument("reference"))):
         lacks = "the reference has no outputs" if names else "the model has no outputs that are arrays"
         raise UsageError(f"{lacks}, so that there is nothing to compare")
@@ -237,20 +234,27 @@ def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
             if not passed.is_a(name, str) or name not in names:
                 remedy = f"Its outputs are {', '.join(names)}"
                 raise UsageError(f"the model has no output {passed.quoted(name)}", remedy=remedy)
-        return {name: _array(value, name) for name, value in given.items()}
+        return {name: _array(value, name, labels.get(name, ())) for name, value in given.items()}
     listed = passed.items(outputs, passed.argument("reference")) if passed.is_a(outputs, (tuple, list)) else [outputs]
     if len(listed) != len(names):
         raise EquivalenceError(
             f"the reference has {len(listed)} outputs, the model {len(names)}: {', '.join(names)}; give a dictionary "
             "by name to compare some of them"
         )
-    return {name: _array(value, name) for name, value in zip(names, listed, strict=True)}
+    return {name: _array(value, name, labels.get(name, ())) for name, value in zip(names, listed, strict=True)}
 
 
-def _array(value: Any, name: str) -> Any:
+def _array(value: Any, name: str, labels: Sequence[Label]) -> Any:
+    """An output of the reference as an array; scores by label in the order of the model's classes."""
     refuse = passed.argument(f"reference output {name!r}")
-    if passed.is_a(value, Mapping):  # probabilities by label, in the order of the classes
-        value = list(passed.mapping(value, refuse).values())
+    if passed.is_a(value, Mapping):
+        scores = passed.mapping(value, refuse)
+        if not labels:
+            raise refuse(f"got {passed.shown(value)}, expected an array: it is no output by label")
+        if len(scores) != len(labels) or any(label not in scores for label in labels):
+            given, known = (", ".join(map(passed.quoted, group)) for group in (scores, labels))
+            raise EquivalenceError(f"output {name!r} of the reference has the labels {given}, the model {known}", name)
+        value = [scores[label] for label in labels]
     if type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach"):
         value = value.detach().cpu()
     array = passed.array(value, refuse)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refcoreml import InputError, LimitError, Limits, UsageError, build
+from refcoreml import InputError, LimitError, Limits, UnsupportedModelError, UsageError, build
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
 from refcoreml.testing.agreement import WIDEST, compare_outputs, typical
 
@@ -241,11 +241,20 @@ def test_outputs_without_a_finite_number_show_nothing():
         ([1.0, 2.0, -1e9, -1e9, -1e9 + 3], [0.0, 0.5, 100.0, 100.0, 100.0], 0.25),  # nor do most of them
         ([1.0, 2.0, -1e4, -9999.0, 3 - 1e4], [0.0, 0.5, 0.0, 0.0, 0.0], 0.25),
         ([1e-17, 1.0, 1.0, 1.0], [1e-15, 0.0, 0.0, 0.0], 1e-15),  # what is 0 but for rounding, beside ones
+        # masks of any size, with scores added or in their place, and several of them
+        ([0.5, 1.0, -100.0, -100.0, -99.5], [0.0, 0.25, 0.25, 0.25, 0.25], 0.25),
+        ([0.5, 1.0, -9.0, -9.0, -9.0, -9.0], [0.0, 0.25, 0.0, 0.0, 0.0, 0.0], 0.25),
+        ([0.5, 1.0, *[-100.0] * 4, *[-1e4] * 4], [0.0, 0.25, *[0.0] * 8], 0.25),
+        # but not what is only far greater, nor a sum that should be 0
+        ([0.01, 5.0, 7.0, 9.0], [0.006, 0.0, 0.0, 0.0], 0.001),
+        ([1e-6, 40.0, 40.0, 40.0], [4e-6, 0.0, 0.0, 0.0], 1e-7),
         ([0.0, 0.0, 0.0], [0.0, 1e-9, 0.0], np.inf),
         ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 0.0),
         ([1.0, 2.0, 3.0], [0.0, np.inf, 0.0], np.inf),
         ([1.0, np.inf, 3.0], [0.0, 0.0, 0.0], 0.0),
         ([], [], np.inf),
+        ([np.nan, np.nan, 3.0], [0.0, 0.0, 0.0], np.inf),
+        ([np.nan, 2.0, 3.0], [0.0, 0.0, 0.0], 0.0),
     ],
 )
 def test_the_width_of_a_comparison(values, radius, width):
@@ -261,18 +270,60 @@ def test_the_least_sharp_of_several_outputs_counts():
     assert typical([0.0, np.inf, -3.0, 5.0]) == 4
 
 
-def test_outputs_of_which_most_are_masked_are_undetermined_where_the_others_are():
-    """Scores that have lost most of their digits, so that 30 % more of them is within the bound."""
-    x, mask = np.linspace(0.5, 1, 8).astype(np.float32), np.float32([-1e9] * 6 + [0, 0])
+@pytest.mark.parametrize(("masked", "large", "alpha"), [(-1e9, 1e7, 1.3), (-8000, 1e7, 1.3), (-100, 5e5, 1.01)])
+def test_outputs_of_which_most_are_masked_are_undetermined_where_the_others_are(masked, large, alpha):
+    """Scores that have lost most of their digits, so that 30 % more of them is within the bound, or 1 %."""
+    x, mask = np.linspace(0.5, 1, 8).astype(np.float32), np.float32([masked] * 6 + [0, 0])
     net = build.Network({"x": (8,)}, ["y"], exact=True)
-    net.add("activation", outputs="scores", linear={"alpha": 1.3})
-    net.add("loadConstantND", inputs=[], outputs="large", shape=[8], data=np.full(8, 1e7, np.float32))
+    net.add("activation", outputs="scores", linear={"alpha": alpha})
+    net.add("loadConstantND", inputs=[], outputs="large", shape=[8], data=np.full(8, large, np.float32))
     net.add("addBroadcastable", inputs=["scores", "large"], outputs="sum")
     net.add("subtractBroadcastable", inputs=["sum", "large"], outputs="rounded")
     net.add("loadConstantND", inputs=[], outputs="mask", shape=[8], data=mask)
     net.add("addBroadcastable", inputs=["rounded", "mask"], outputs="y")
     with pytest.raises(UndeterminedError, match="nothing differs"):
         assert_equivalent(net.spec(), x + mask, {"x": x})
+
+
+def test_an_output_that_is_nan_for_the_most_part_is_undetermined():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("loadConstantND", inputs=[], outputs="m", shape=(3,), data=np.float32([0, np.nan, np.nan]))
+    net.add("addBroadcastable", inputs=["x", "m"], outputs="y")
+    y = X.astype(np.float64) + np.array([0, np.nan, np.nan])
+    with pytest.raises(UndeterminedError, match="output 'y' is NaN in 2 of 3 places"):
+        assert_equivalent(net.spec(), y, {"x": X})
+
+
+def test_scores_by_label_are_compared_by_label():
+    net = build.Network({"x": (3,)}, ["p"], classes=["a", "b"])
+    net.add("innerProduct", inputs="x", outputs="t", inputChannels=3, outputChannels=2, weights=W)
+    net.add("softmax", inputs="t", outputs="p")
+    e = np.exp(W.astype(np.float64) @ X.astype(np.float64))
+    a, b = (e / e.sum()).tolist()
+    for scores in ({"a": a, "b": b}, {"b": b, "a": a}):
+        assert assert_equivalent(net.spec(), {"p": scores}, {"x": X}).double < 1e-12
+    with pytest.raises(EquivalenceError, match="expected"):
+        assert_equivalent(net.spec(), {"p": {"a": b, "b": a}}, {"x": X})
+    with pytest.raises(
+        EquivalenceError, match=r"output 'p' of the reference has the labels 'a', 'c', the model 'a', 'b'"
+    ):
+        assert_equivalent(net.spec(), {"p": {"a": a, "c": b}}, {"x": X})
+    with pytest.raises(UsageError, match="reference output 'y': got dict"):
+        assert_equivalent(network().spec(), {"y": {"a": a, "b": b}}, {"x": X})
+
+
+def test_a_loaded_model_keeps_its_settings_and_code():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("loadConstantND", inputs=[], outputs="i", shape=(2,), data=np.float32([2, 7]))
+    net.add("gather", inputs=["x", "i"], outputs="y", axis=0)
+    with pytest.raises(InputError):
+        assert_equivalent(net.model(), X[[2, 2]].astype(np.float64), {"x": X})
+    assert assert_equivalent(net.model(strict=False), X[[2, 2]].astype(np.float64), {"x": X}).double == 0
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("custom", outputs="y", className="Twice")
+    model = net.model(custom_layers={"Twice": lambda x: 2 * x})
+    with pytest.raises(UnsupportedModelError, match="rounding"):
+        assert_equivalent(model, 2 * X.astype(np.float64), {"x": X})
 
 
 def test_certain_infinities_are_compared():
