@@ -16,21 +16,28 @@ from refcoreml.types import Array
 Combine = Callable[[Any, Any], Any]
 
 
-def gather(x: Array, places: Array, axis: int) -> Array:
-    """y[a..., i..., b...] = x[a..., places[i...], b...]; the axis stands between a and b."""
-    before, after = x.shape[:axis], x.shape[axis + 1 :]
-    y = np.empty((*before, *places.shape, *after))
-    for a in np.ndindex(*before):
-        for i in np.ndindex(*places.shape):
-            y[a + i] = x[(*a, places[i])]
+def gather(x: Array, places: Array, axis: int, batch: int) -> Array:
+    """y[n..., a..., i..., b...] = x[n..., a..., places[n..., i...], b...]; the axis stands between a and b.
+
+    batch: how many axes n are.
+    """
+    first, before, after = x.shape[:batch], x.shape[batch:axis], x.shape[axis + 1 :]
+    y = np.empty((*first, *before, *places.shape[batch:], *after))
+    for n in np.ndindex(*first):
+        for a in np.ndindex(*before):
+            for i in np.ndindex(*places.shape[batch:]):
+                y[n + a + i] = x[(*n, *a, places[n + i])]
     return y
 
 
-def gather_nd(x: Array, places: Array) -> Array:
-    """y[i..., b...] = x[places[i..., 0], ..., places[i..., K-1], b...]."""
-    y = np.empty((*places.shape[:-1], *x.shape[places.shape[-1] :]))
+def gather_nd(x: Array, places: Array, batch: int) -> Array:
+    """y[n..., i..., b...] = x[n..., places[n..., i..., 0], ..., places[n..., i..., K-1], b...].
+
+    batch: how many axes n are.
+    """
+    y = np.empty((*places.shape[:-1], *x.shape[batch + places.shape[-1] :]))
     for i in np.ndindex(*places.shape[:-1]):
-        y[i] = x[tuple(places[i])]
+        y[i] = x[(*i[:batch], *places[i])]
     return y
 
 

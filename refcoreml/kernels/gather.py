@@ -5,7 +5,8 @@ Kernels of this file take *positions*: integers that already lie within their ax
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ Positions: TypeAlias = NDArray[np.intp]
 Mask: TypeAlias = NDArray[np.bool_]
 
 #: How an old value o and an update u become one: ``combine(o, u)``; None puts u in the place of o.
-Combine: TypeAlias = np.ufunc | None
+Combine: TypeAlias = np.ufunc | Callable[[Array, Array], Array] | None
 
 
 # ---- Indices ----
@@ -31,10 +32,10 @@ def longest_axis(dtype: np.dtype[Any] | type[np.floating[Any]]) -> int:
 def out_of_range(indices: Array, lengths: int | Positions, *, wrap: bool = True) -> Mask:
     """Where an index, truncated toward zero, names no element of an axis of the given length; NaN never does.
 
-    indices: [*D] float. lengths: one for all, or an array that broadcasts to [*D]. wrap: whether -length..-1 count
-    from the end, else they are out of range as well. Returns [*D].
+    indices: [*D] of floats or integers. lengths: one for all, or an array that broadcasts to [*D]. wrap: whether
+    -length..-1 count from the end, else they are out of range as well. Returns [*D].
     """
-    whole, limits = np.trunc(indices), np.asarray(lengths, indices.dtype)
+    whole, limits = _comparable(np.trunc(indices) if indices.dtype.kind == "f" else indices, lengths)
     lowest = -limits if wrap else np.zeros_like(limits)
     return ~((whole >= lowest) & (whole < limits))
 
@@ -44,10 +45,16 @@ def positions(indices: Array, lengths: int | Positions, *, wrap: bool = True) ->
 
     What `out_of_range` reports becomes the nearest index that is in range, and NaN becomes 0. Arguments as there.
     """
-    limits = np.asarray(lengths, indices.dtype)
+    numbers, limits = _comparable(np.where(np.isnan(indices), 0, indices), lengths)
     lowest = -limits if wrap else np.zeros_like(limits)
-    places = np.clip(np.where(np.isnan(indices), 0, indices), lowest, limits - 1).astype(np.intp)
+    places = np.clip(numbers, lowest, limits - 1).astype(np.intp)
     return np.where(places < 0, places + limits.astype(np.intp), places)
+
+
+def _comparable(indices: Array, lengths: int | Positions) -> tuple[Array, Array]:
+    """Indices and lengths of one type: of indices that are integers a wide one, which holds lengths and negatives."""
+    wide = indices if indices.dtype.kind == "f" else indices.astype(np.intp)
+    return wide, np.asarray(lengths, wide.dtype)
 
 
 # ---- Gathering ----
@@ -58,16 +65,29 @@ def gather(x: Array, places: Positions, axis: int) -> Array:
 
     x: [*A, L, *B]. places: [*I]. Returns [*A, *I, *B].
     """
-    return np.take(x, places, axis=axis)
+    return np.asarray(np.take(x, places, axis=axis))
 
 
-def gather_nd(x: Array, places: Positions) -> Array:
-    """y[i..., b...] = x[places[i..., 0], ..., places[i..., K-1], b...].
+def gather_batches(x: Array, places: Positions, axis: int, batch: int) -> Array:
+    """As `gather` for each place n of the first ``batch`` axes, which x and places share: places[n..., i...].
 
-    x: [L_0, ..., L_K-1, *B]. places: [*I, K]. Returns [*I, *B].
+    x: [*N, *A, L, *B]. places: [*N, *I]. Returns [*N, *A, *I, *B].
+    """
+    first, before, after = x.shape[:batch], x.shape[batch:axis], x.shape[axis + 1 :]
+    rows = x.reshape(math.prod(first), math.prod(before), x.shape[axis], math.prod(after)).swapaxes(1, 2)
+    each = places.reshape(math.prod(first), -1)
+    y: Array = rows[np.arange(len(rows))[:, None], each].swapaxes(1, 2)
+    return y.reshape(*first, *before, *places.shape[batch:], *after)
+
+
+def gather_nd(x: Array, places: Positions, batch: int = 0) -> Array:
+    """y[n..., i..., b...] = x[n..., places[n..., i..., 0], ..., places[n..., i..., K-1], b...].
+
+    x: [*N, L_0, ..., L_K-1, *B], N of ``batch`` axes. places: [*N, *I, K]. Returns [*N, *I, *B].
     """
     # With an axis more, places [K] are arrays of indices too, not integers, for which NumPy would return a view of x.
-    y: Array = x[tuple(np.moveaxis(places[np.newaxis], -1, 0))][0]
+    first = np.indices((1, *places.shape[:-1]), sparse=True)[1 : 1 + batch] if batch else ()
+    y: Array = x[(*first, *np.moveaxis(places[np.newaxis], -1, 0))][0]
     return y
 
 
@@ -140,6 +160,12 @@ def _scatter_rows(rows: Array, places: Positions, updates: Array, combine: Combi
         rows[places[last]] = updates[order[last]]
         return
     updates = updates[order]
+    if not isinstance(combine, np.ufunc):
+        counts = np.diff(first, append=len(places))
+        for turn in range(counts.max()):
+            now = first[counts > turn]
+            rows[places[now]] = combine(rows[places[now]], updates[now + turn])
+        return
     if combine is np.add:
         # Reductions by np.add sum in pairs; o - (-u) is o + u in every bit, and they subtract from left to right.
         combine, updates = np.subtract, -updates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,8 +11,9 @@ import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import gather as kernels
-from refcoreml.kernels.gather import Positions
-from refcoreml.ops.base import Op, axis_in, bad_input, check_places, check_rank, require
+from refcoreml.kernels.gather import Combine, Positions
+from refcoreml.kernels.integers import divide
+from refcoreml.ops.base import Op, axis_in, bad_input, check_kinds, check_places, check_rank, require
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -19,16 +21,19 @@ from refcoreml.types import Array, Shape, TensorType
 class Indexing:
     """What indices mean.
 
-    Fractions are cut off toward zero, where indices are floats. -L..-1 count from the end of an axis of length L, if
-    they `wrap`. Others, and NaN, are errors if `strict`; else the nearest index in range is taken, and 0 for NaN.
+    Indices are integers, or floats whose fractions are cut off toward zero. -L..-1 count from the end of an axis of
+    length L, if they `wrap`. Others, and NaN, are errors if `strict`; else the nearest index in range is taken, and 0
+    for NaN.
     """
 
     wrap: bool = True
     strict: bool = True
 
     def check(self, indices: TensorType, *lengths: int) -> None:
-        """Refuse axes so long that the type of the indices cannot name every place."""
-        check_places(indices.dtype, *lengths)
+        """Refuse axes so long that the type of the indices cannot name every place; integers need not be able to."""
+        check_kinds(indices, "fiu")
+        if indices.dtype.kind == "f":
+            check_places(indices.dtype, *lengths)
 
     def places(self, indices: Array, lengths: int | Sequence[int], name: str = "indices") -> Positions:
         """Return the places that indices name along axes of the given lengths.
@@ -38,6 +43,8 @@ class Indexing:
             lengths: of the axis, or of K axes.
             name: what errors call the indices.
         """
+        if _surely_within(indices, lengths):
+            return indices.astype(np.intp, copy=False)
         limits = lengths if isinstance(lengths, int) else np.array(lengths, np.intp)
         wrong = kernels.out_of_range(indices, limits, wrap=self.wrap)
         if self.strict and wrong.any():
@@ -52,68 +59,98 @@ class Indexing:
         return kernels.positions(indices, limits, wrap=self.wrap)
 
 
+def _surely_within(indices: Array, lengths: int | Sequence[int]) -> bool:
+    """Whether all are integers from 0 on within one axis, as nearly always: there is nothing to do then."""
+    if indices.dtype.kind == "f" or not isinstance(lengths, int) or not indices.size:
+        return False
+    return bool(indices.min() >= 0) and bool(indices.max() < lengths)
+
+
 #: Of what cannot be counted from the end: numbers of elements, or where a slice of some length begins.
 COUNTING = Indexing(wrap=False)
 
 
+def _check_batch(x: TensorType, indices: TensorType, batch: int, most: int) -> None:
+    """Refuse first axes that x and indices do not share."""
+    require(0 <= batch <= most, f"shares {batch} axes, expected 0 to {most} for {x.shape} and {indices.shape}")
+    require(
+        x.shape[:batch] == indices.shape[:batch],
+        f"x {x.shape} and indices {indices.shape} differ in their first {batch} axes, which they share",
+    )
+
+
 @dataclass(frozen=True)
 class Gather(Op):
-    """y[a..., i..., b...] = x[a..., indices[i...], b...], as numpy.take.
+    """y[n..., a..., i..., b...] = x[n..., a..., indices[n..., i...], b...], without n as numpy.take.
 
-    x [*A, L, *B] with L at the axis; indices [*I]. Result [*A, *I, *B].
+    x [*N, *A, L, *B] with L at the axis; indices [*N, *I]. Result [*N, *A, *I, *B].
+
+    Attributes:
+        axis: -rank to rank - 1.
+        indexing: what indices mean.
+        batch: how many axes N has.
     """
 
     axis: int
     indexing: Indexing = Indexing()
+    batch: int = 0
 
     fresh = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         axis = axis_in(self.axis, x.rank)
+        _check_batch(x, indices, self.batch, min(axis, indices.rank))
         self.indexing.check(indices, x.shape[axis])
-        return check_rank(x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])))
+        return check_rank(x.with_shape((*x.shape[:axis], *indices.shape[self.batch :], *x.shape[axis + 1 :])))
 
     def run(self, x: Array, indices: Array) -> Array:
         axis = axis_in(self.axis, x.ndim)
-        return kernels.gather(x, self.indexing.places(indices, x.shape[axis]), axis)
+        places = self.indexing.places(indices, x.shape[axis])
+        return kernels.gather_batches(x, places, axis, self.batch) if self.batch else kernels.gather(x, places, axis)
 
     def define(self, x: Array, indices: Array) -> Array:
         axis = axis_in(self.axis, x.ndim)
-        return definitions.gather(x, self.indexing.places(indices, x.shape[axis]), axis)
+        return definitions.gather(x, self.indexing.places(indices, x.shape[axis]), axis, self.batch)
 
 
-def _addressed(x: TensorType, indices: TensorType, indexing: Indexing) -> Shape:
-    """The first axes of x, which the last axis of indices addresses."""
+def _addressed(x: TensorType, indices: TensorType, indexing: Indexing, batch: int = 0) -> Shape:
+    """The axes of x after the first ones, which the last axis of indices addresses."""
     require(indices.rank >= 1, f"expected indices [*I, K], got {indices.shape}")
-    count = indices.shape[-1]
-    require(count <= x.rank, f"indices {indices.shape} address {count} axes, but x {x.shape} has only {x.rank}")
-    indexing.check(indices, *x.shape[:count])
-    return x.shape[:count]
+    count, left = indices.shape[-1], x.rank - batch
+    require(count <= left, f"indices {indices.shape} address {count} axes, but x {x.shape} has only {left}")
+    indexing.check(indices, *x.shape[batch : batch + count])
+    return x.shape[batch : batch + count]
 
 
 @dataclass(frozen=True)
 class GatherND(Op):
-    """y[i..., b...] = x[indices[i..., 0], ..., indices[i..., K-1], b...].
+    """y[n..., i..., b...] = x[n..., indices[n..., i..., 0], ..., indices[n..., i..., K-1], b...].
 
-    x [L_0, ..., L_K-1, *B]; indices [*I, K]. Result [*I, *B].
+    x [*N, L_0, ..., L_K-1, *B]; indices [*N, *I, K]. Result [*N, *I, *B].
+
+    Attributes:
+        indexing: what indices mean.
+        batch: how many axes N has.
     """
 
     indexing: Indexing = Indexing()
+    batch: int = 0
 
     fresh = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
-        addressed = _addressed(x, indices, self.indexing)
-        return check_rank(x.with_shape((*indices.shape[:-1], *x.shape[len(addressed) :])))
+        _check_batch(x, indices, self.batch, min(x.rank, max(indices.rank - 1, 0)))
+        addressed = _addressed(x, indices, self.indexing, self.batch)
+        return check_rank(x.with_shape((*indices.shape[:-1], *x.shape[self.batch + len(addressed) :])))
 
     def run(self, x: Array, indices: Array) -> Array:
-        return np.asarray(kernels.gather_nd(x, self._places(x, indices)))
+        return np.asarray(kernels.gather_nd(x, self._places(x, indices), self.batch))
 
     def _places(self, x: Array, indices: Array) -> Positions:
-        return self.indexing.places(indices, x.shape[: indices.shape[-1]])
+        return self.indexing.places(indices, x.shape[self.batch : self.batch + indices.shape[-1]])
 
     def define(self, x: Array, indices: Array) -> Array:
-        return definitions.gather_nd(x, self._places(x, indices))
+        return definitions.gather_nd(x, self._places(x, indices), self.batch)
 
 
 def _along(axis: int, x: TensorType, indices: TensorType, indexing: Indexing) -> int:
@@ -154,7 +191,7 @@ class GatherAlongAxis(Op):
 
 
 #: How an old value o and an update u become one: the kernel's function, None for u itself.
-_COMBINATIONS: dict[str, np.ufunc | None] = {
+_COMBINATIONS: dict[str, Combine] = {
     "update": None,
     "add": np.add,
     "sub": np.subtract,
@@ -171,7 +208,8 @@ class _Scatter(Op):
 
     Attributes:
         mode: ``update``, ``add``, ``sub``, ``mul``, ``div``, ``max`` or ``min`` of the value before and the update.
-            Repeated indices apply in row-major order, so that the last one wins for ``update``.
+            Repeated indices apply in row-major order, so that the last one wins for ``update``. Of integers ``div``
+            is as in `refcoreml.ops.Divide`: each quotient is cut off, and 0 for a divisor of 0.
     """
 
     mode: str = "update"
@@ -180,16 +218,19 @@ class _Scatter(Op):
     fresh = True
     modes: ClassVar[tuple[str, ...]] = tuple(_COMBINATIONS)
 
-    @property
-    def _combine(self) -> np.ufunc | None:
-        return _COMBINATIONS[self.mode]
+    def _combine(self, x: Array) -> Combine:
+        whole = self.mode == "div" and x.dtype.kind in "iu"
+        return divide if whole else _COMBINATIONS[self.mode]
 
-    @property
-    def _combine_numbers(self) -> Callable[[float, float], Any]:
-        return self._combine or (lambda old, new: new)
+    def _combine_numbers(self, x: Array) -> Callable[[float, float], Any]:
+        if self.mode == "div" and x.dtype.kind in "iu":
+            return lambda old, new: math.trunc(old / new) if new else 0
+        combine: Callable[[Any, Any], Any] | None = _COMBINATIONS[self.mode]
+        return combine or (lambda old, new: new)
 
 
-def _check_updates(updates: TensorType, *expected: Shape) -> None:
+def _check_updates(x: TensorType, updates: TensorType, *expected: Shape) -> None:
+    require(x.dtype == updates.dtype, f"x holds {x.dtype}, but the updates {updates.dtype}", "Convert them to one type")
     require(
         updates.shape in expected,
         f"updates have the shape {updates.shape}, expected {' or '.join(map(str, expected))}",
@@ -208,17 +249,17 @@ class Scatter(_Scatter):
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
         axis = axis_in(self.axis, x.rank)
         self.indexing.check(indices, x.shape[axis])
-        _check_updates(updates, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+        _check_updates(x, updates, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
         return x
 
     def run(self, x: Array, indices: Array, updates: Array) -> Array:
         axis = axis_in(self.axis, x.ndim)
-        return kernels.scatter(x, self.indexing.places(indices, x.shape[axis]), updates, axis, self._combine)
+        return kernels.scatter(x, self.indexing.places(indices, x.shape[axis]), updates, axis, self._combine(x))
 
     def define(self, x: Array, indices: Array, updates: Array) -> Array:
         axis = axis_in(self.axis, x.ndim)
         places = self.indexing.places(indices, x.shape[axis])
-        return definitions.scatter(x, places, updates, axis, self._combine_numbers)
+        return definitions.scatter(x, places, updates, axis, self._combine_numbers(x))
 
 
 @dataclass(frozen=True)
@@ -231,11 +272,11 @@ class ScatterND(_Scatter):
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
         addressed = _addressed(x, indices, self.indexing)
         expected = (*indices.shape[:-1], *x.shape[len(addressed) :])
-        _check_updates(updates, expected, *([] if expected else [(1,)]))
+        _check_updates(x, updates, expected, *([] if expected else [(1,)]))
         return x
 
     def run(self, x: Array, indices: Array, updates: Array) -> Array:
-        return kernels.scatter_nd(x, self._places(x, indices), updates, self._combine)
+        return kernels.scatter_nd(x, self._places(x, indices), updates, self._combine(x))
 
     def _places(self, x: Array, indices: Array) -> Positions:
         return self.indexing.places(indices, x.shape[: indices.shape[-1]])
@@ -243,7 +284,7 @@ class ScatterND(_Scatter):
     def define(self, x: Array, indices: Array, updates: Array) -> Array:
         places = self._places(x, indices)
         shaped = np.reshape(updates, (*indices.shape[:-1], *x.shape[indices.shape[-1] :]))
-        return definitions.scatter_nd(x, places, shaped, self._combine_numbers)
+        return definitions.scatter_nd(x, places, shaped, self._combine_numbers(x))
 
 
 @dataclass(frozen=True)
@@ -257,15 +298,15 @@ class ScatterAlongAxis(_Scatter):
 
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
         _along(self.axis, x, indices, self.indexing)
-        _check_updates(updates, indices.shape)
+        _check_updates(x, updates, indices.shape)
         return x
 
     def run(self, x: Array, indices: Array, updates: Array) -> Array:
         axis = axis_in(self.axis, x.ndim)
         places = self.indexing.places(indices, x.shape[axis])
-        return kernels.scatter_along_axis(x, places, updates, axis, self._combine)
+        return kernels.scatter_along_axis(x, places, updates, axis, self._combine(x))
 
     def define(self, x: Array, indices: Array, updates: Array) -> Array:
         axis = axis_in(self.axis, x.ndim)
         places = self.indexing.places(indices, x.shape[axis])
-        return definitions.scatter_along_axis(x, places, updates, axis, self._combine_numbers)
+        return definitions.scatter_along_axis(x, places, updates, axis, self._combine_numbers(x))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+import numpy as np
+
 from refcoreml import definitions
 from refcoreml.kernels import gather as kernels
 from refcoreml.ops.base import Op, axis_in, bad_input, check_rank, integers_in, invalid, numbers_in, require
@@ -178,35 +180,75 @@ class SliceDynamic(Op):
 
 @dataclass(frozen=True)
 class SliceBySize(Op):
-    """y = x[begin : begin + size] along one axis.
+    """y[i...] = x[begin + i...], of a given size along one axis or along all.
 
-    Inputs: x [*A, L, *B] with L at the axis; begin, one element, 0 to L - size. Result [*A, size, *B].
+    Inputs: x; begin, one element, or along all axes [r] for x of rank r, 0 to length - size each; then the sizes [r],
+    if they are no attribute. Result: size in place of the length.
+
+    Attributes:
+        axis: along which; None for all axes.
+        size: 1 or more; along all axes r such numbers, or -1 for what is left after begin; None if they are an input.
+        indexing: what begin means.
     """
 
-    axis: int
-    size: int
+    axis: int | None
+    size: int | tuple[int, ...] | None
     indexing: Indexing = COUNTING
 
-    def infer(self, x: TensorType, begin: TensorType) -> TensorType:
-        axis = axis_in(self.axis, x.rank)
-        length = x.shape[axis]
-        self.indexing.check(begin, length)
-        require(1 <= self.size <= length, f"size is {self.size}, expected 1 to {length}, the length of axis {axis}")
-        require(math.prod(begin.shape) == 1, f"begin has the shape {begin.shape}, expected one element")
-        return x.with_shape((*x.shape[:axis], self.size, *x.shape[axis + 1 :]))
+    def infer(self, x: TensorType, begin: TensorType, size: TensorType | None = None) -> TensorType | None:
+        self.indexing.check(begin, *x.shape)
+        if self.axis is None:
+            for name, given in (("begin", begin), ("size", size)):
+                fits = given is None or given.shape == (x.rank,)
+                require(fits, f"{name} has the shape {given and given.shape}, expected {(x.rank,)} for {x.shape}")
+        else:
+            require(math.prod(begin.shape) == 1, f"begin has the shape {begin.shape}, expected one element")
+        if self.size is None:
+            return None
+        sizes = self._sizes(x.shape, None)
+        if self.axis is None and -1 in sizes:
+            return None
+        return x.with_shape(self._checked(x.shape, sizes, invalid))
 
-    def _taken(self, x: Array, begin: Array) -> list[slice | int]:
-        axis = axis_in(self.axis, x.ndim)
-        start = int(self.indexing.places(begin, x.shape[axis] - self.size + 1, "begin").reshape(()))
+    def _sizes(self, x: Shape, given: Array | None) -> Shape:
+        """One size per axis, -1 for what is left."""
+        if self.size is None:
+            assert given is not None
+            return tuple(integers_in(given, "size", len(x)))
+        if isinstance(self.size, int):
+            assert self.axis is not None
+            axis = axis_in(self.axis, len(x))
+            return (*x[:axis], self.size, *x[axis + 1 :])
+        require(len(self.size) == len(x), f"size is {self.size}, expected {len(x)} numbers for {x}")
+        return self.size
+
+    def _checked(self, x: Shape, sizes: Shape, fail: Callable[[str], NoReturn]) -> Shape:
+        for axis, (size, length) in enumerate(zip(sizes, x, strict=True)):
+            if not 1 <= size <= length:
+                fail(f"size is {size}, expected 1 to {length}, the length of axis {axis}")
+        return sizes
+
+    def infer_from(self, x: Array, begin: Array, size: Array | None = None) -> TensorType:
+        return _sliced(TensorType.of(x), self._taken(x, begin, size))
+
+    def _taken(self, x: Array, begin: Array, size: Array | None) -> list[slice | int]:
+        sizes = self._sizes(x.shape, size)
+        rests = tuple(1 if size == -1 else size for size in sizes)
+        self._checked(x.shape, rests, invalid if size is None else bad_input)
+        room = [length - rest + 1 for length, rest in zip(x.shape, rests, strict=True)]
         taken: list[slice | int] = [slice(None)] * x.ndim
-        taken[axis] = slice(start, start + self.size)
+        axes = range(x.ndim) if self.axis is None else [axis_in(self.axis, x.ndim)]
+        if axes:
+            starts = self.indexing.places(np.reshape(begin, -1), [room[axis] for axis in axes], "begin").tolist()
+            for axis, start in zip(axes, starts, strict=True):
+                taken[axis] = slice(start, None if sizes[axis] == -1 else start + sizes[axis])
         return taken
 
-    def run(self, x: Array, begin: Array) -> Array:
-        return kernels.slice_axes(x, self._taken(x, begin))
+    def run(self, x: Array, begin: Array, size: Array | None = None) -> Array:
+        return kernels.slice_axes(x, self._taken(x, begin, size))
 
-    def define(self, x: Array, begin: Array) -> Array:
-        return _defined(x, self._taken(x, begin))
+    def define(self, x: Array, begin: Array, size: Array | None = None) -> Array:
+        return _defined(x, self._taken(x, begin, size))
 
 
 @dataclass(frozen=True)
@@ -288,18 +330,20 @@ class Reverse(Op):
     """y = x with the order along some axes reversed: y[..., i, ...] = x[..., L - 1 - i, ...].
 
     Attributes:
-        axes: -rank to rank - 1 each; there may be none.
+        axes: -rank to rank - 1 each; there may be none. None for all.
     """
 
-    axes: tuple[int, ...]
+    axes: tuple[int, ...] | None
+
+    def _along(self, rank: int) -> set[int]:
+        return set(range(rank)) if self.axes is None else {axis_in(axis, rank) for axis in self.axes}
 
     def infer(self, x: TensorType) -> TensorType:
-        for axis in self.axes:
-            axis_in(axis, x.rank)
+        self._along(x.rank)
         return x
 
     def _taken(self, x: Array) -> list[slice | int]:
-        axes = {axis_in(axis, x.ndim) for axis in self.axes}
+        axes = self._along(x.ndim)
         return [slice(None, None, -1 if axis in axes else 1) for axis in range(x.ndim)]
 
     def run(self, x: Array) -> Array:

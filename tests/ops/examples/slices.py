@@ -39,12 +39,16 @@ EXAMPLES = [
         (X, integers((7,), 9), *(np.array(v) for v in [[1, 2, 0], [2, 3, 7], [1, 1, 1], [0] * 3, [0] * 3, [1, 1, 0]])),
     ),
     *(Example(ops.SliceBySize(axis, 2), (X, np.array(begin))) for axis, begin in [(0, 2), (1, [1.9]), (-1, [[5]])]),
+    Example(ops.SliceBySize(None, (2, -1, 3)), (X, np.array([1, 2, 4], np.int32))),
+    Example(ops.SliceBySize(None, (4, 3, 7)), (X, np.zeros(3, np.int8))),
+    Example(ops.SliceBySize(None, None), (X, np.array([0, 1, 2]), np.array([1, -1, 5]))),
+    Example(ops.SliceBySize(None, ()), (np.array(3.0), np.zeros(0, np.int32))),
     Example(ops.SliceBySize(2, 4, LENIENT), (X, np.array([9.0]))),
     *(
         Example(ops.SlidingWindows(axis, size, step), (X,))
         for axis, size, step in [(0, 4, 1), (1, 2, 1), (-1, 3, 2), (2, 1, 9)]
     ),
-    *(Example(ops.Reverse(axes), (X,)) for axes in [(), (1,), (0, -1)]),
+    *(Example(ops.Reverse(axes), (X,)) for axes in [(), (1,), (0, -1), None]),
     Example(ops.ReverseSequence(0, 2), (X, np.array([0, 7, 3.9, 1]))),
     Example(ops.ReverseSequence(-1, 0), (X, np.array([4, 0, 2, 1, 3, 4, 2]))),
     Example(ops.ReverseSequence(1, 2, LENIENT), (X, np.array([9.0, -1.0, 3.0]))),
