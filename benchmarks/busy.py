@@ -26,7 +26,7 @@ PROMISED = 2.0
 
 
 def random_inputs(model: Any) -> dict[str, Any]:
-    """A random value for each input that must be there."""
+    """Return a random value for each input that must be there."""
     from PIL import Image
 
     random = np.random.default_rng(0)
@@ -46,7 +46,7 @@ def random_inputs(model: Any) -> dict[str, Any]:
 
 
 def time_here(path: str, seconds: float) -> None:
-    """Prints the seconds of each of several predictions."""
+    """Print the seconds of each of several predictions."""
     from refcoreml import load
 
     warnings.simplefilter("ignore")
@@ -63,7 +63,7 @@ def time_here(path: str, seconds: float) -> None:
 
 
 def time_in_process(path: str, threads: str, seconds: float) -> list[float]:
-    """The same in a process of its own; ``threads`` is a number, or empty for refcoreml's own choice."""
+    """Return the same in a process of its own; ``threads`` is a number, or empty for refcoreml's own choice."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "REFCOREML_THREADS": threads}
     command = [sys.executable, __file__, "--child", str(seconds), path]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

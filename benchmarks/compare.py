@@ -38,7 +38,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 def runtimes(description: networks.Description) -> dict[str, Run]:
-    """The network in each runtime, as a function from [1, 3, 224, 224] to [1, 1000]."""
+    """Return the network in each runtime, as a function from [1, 3, 224, 224] to [1, 1000]."""
     import onnxruntime
     import torch
 
@@ -55,7 +55,7 @@ def runtimes(description: networks.Description) -> dict[str, Run]:
 
 
 def reference_evaluator(description: networks.Description) -> Run:
-    """The network in ONNX's own interpreter, which is written in NumPy as well."""
+    """Return the network in ONNX's own interpreter, which is written in NumPy as well."""
     from onnx import load_from_string
     from onnx.reference import ReferenceEvaluator
 
@@ -64,7 +64,7 @@ def reference_evaluator(description: networks.Description) -> Run:
 
 
 def compare(name: str, rounds: int, slow: bool) -> dict[str, Any]:
-    """Runs all runtimes in turns; returns medians in milliseconds, ratios, and the largest difference of outputs."""
+    """Run all runtimes in turns; returns medians in milliseconds, ratios, and the largest difference of outputs."""
     description = networks.NETWORKS[name]()
     image = np.random.default_rng(1).normal(size=(1, *networks.SHAPE)).astype(np.float32)
     runs = runtimes(description)
@@ -182,7 +182,7 @@ def in_new_process(name: str) -> dict[str, float]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Prints the report for people."""
+    """Print the report for people."""
     columns = ["refcoreml", "onnxruntime", "torch", "ReferenceEvaluator"]
     rows = [["milliseconds (median)", *columns, "difference"]]
     ratios = [["refcoreml takes", *(f"/ {column}" for column in columns[1:]), "allowed", "MB", "MB allowed"]]
@@ -204,7 +204,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", help=f"any of {', '.join(networks.NETWORKS)}; all by default")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each runtime, 3 timed runs each (default 15)")

@@ -47,7 +47,7 @@ def network(layers: int, shape: tuple[int, ...], code: Any) -> refcoreml.Model:
 
 
 def microseconds(*calls: Callable[[], Any]) -> list[float]:
-    """The least of many runs, the calls in turns: what others do on the machine cannot make a run shorter."""
+    """Return the least of many runs, the calls in turns: what others do on the machine cannot make a run shorter."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(REPEATS):
         for call, taken in zip(calls, times, strict=True):

@@ -42,12 +42,12 @@ class Case:
     memory_allowed: float | None = None
 
     def run(self) -> np.ndarray:
-        """The layer's first output."""
+        """Return the layer's first output."""
         return self.network.run(self.blobs)[self.network.outputs[0]]
 
 
 def one_layer(kind: str, inputs: int, outputs: int = 1, *, rank5: bool = False, **fields: Any) -> Network:
-    """A network of one layer, from x0, x1, ... to y0, y1, ..."""
+    """Return a network of one layer, from x0, x1, ... to y0, y1, ..."""
     given, made = [f"x{i}" for i in range(inputs)], [f"y{i}" for i in range(outputs)]
     net = build.Network({name: () for name in given}, made)
     net.add(kind, inputs=given, outputs=made, **fields)
@@ -264,7 +264,7 @@ def exponentials(count: int = 4 * 12 * 256 * 256) -> dict[str, float]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Prints the report for people."""
+    """Print the report for people."""
     rows = [["layer", "ms", "against", "ms", "ratio", "of fastest", "allowed", "difference", "MB", "MB allowed"]]
     for name, result in report["layers"].items():
         memory = [f"{result[key]:.1f}" if key in result else "" for key in ("megabytes", "megabytes_allowed")]
@@ -279,7 +279,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("layers", nargs="*", metavar="layer", help=f"any of: {', '.join(CASES)}; all by default")
     parser.add_argument("--rounds", type=int, default=10, help="turns of each program, 3 timed runs each (default 10)")

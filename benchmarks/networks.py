@@ -134,7 +134,7 @@ NETWORKS: dict[str, Callable[[], Description]] = {
 
 
 def coreml(net: Description) -> schema.Model:
-    """The network as a Core ML model, from an array [3, 224, 224] to an array of 1000 probabilities."""
+    """Return the network as a Core ML model, from an array [3, 224, 224] to an array of 1000 probabilities."""
     model = build.Network({INPUT: SHAPE}, [OUTPUT])
     for layer in net.layers:
         o, kind, fields = layer.options, layer.kind, {}
@@ -161,7 +161,7 @@ def coreml(net: Description) -> schema.Model:
 
 
 def onnx(net: Description) -> bytes:
-    """The network as an ONNX model, from [1, 3, 224, 224] to [1, 1000]."""
+    """Return the network as an ONNX model, from [1, 3, 224, 224] to [1, 1000]."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -200,7 +200,7 @@ def onnx(net: Description) -> bytes:
 
 
 def torch(net: Description) -> Callable[[np.ndarray], np.ndarray]:
-    """The network as a function over a torch module, from [1, 3, 224, 224] to [1, 1000]."""
+    """Return the network as a function over a torch module, from [1, 3, 224, 224] to [1, 1000]."""
     import torch
     from torch.nn import functional
 

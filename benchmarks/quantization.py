@@ -37,13 +37,13 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def ours(values: np.ndarray, bits: int) -> np.ndarray:
-    """What the weights decode to after k-means here."""
+    """Return what the weights decode to after k-means here."""
     table = kmeans.cluster(values, 1 << bits).centres.astype(np.float32)
     return table[kmeans.assign(values, table)]
 
 
 def theirs(values: np.ndarray, bits: int) -> np.ndarray:
-    """What the weights decode to after coremltools' k-means, its table rounded to the float32 of the format."""
+    """Return what the weights decode to after coremltools' k-means, its table rounded to the float32 of the format."""
     from coremltools.models.neural_network import quantization_utils
 
     warnings.simplefilter("ignore")  # of scikit-learn, about tables that it cannot fill

@@ -60,7 +60,7 @@ class Doubler:
         self.description, self.factor = description, parameters.get("factor", 1)
 
     def predict(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns each output as a multiple of the only input."""
+        """Return each output as a multiple of the only input."""
         (value,) = inputs.values()
         return {feature.name: value * self.factor for feature in self.description.outputs}
 
@@ -91,7 +91,7 @@ class Tally:
     predicted: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
-        """Adds what another worker counted."""
+        """Add what another worker counted."""
         self.models += other.models
         for name in ("outcomes", "touched", "loaded", "predicted"):
             getattr(self, name).update(getattr(other, name))
@@ -99,7 +99,7 @@ class Tally:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises `TimeUp` inside when the process has computed for so long."""
+    """Raise `TimeUp` inside when the process has computed for so long."""
 
     def expire(*_: Any) -> None:
         raise TimeUp
@@ -140,7 +140,7 @@ class Check:
         self.loaded = self.predicted = False
 
     def attempt(self, operation: str, function: Callable[[], Any]) -> Outcome:
-        """Runs an operation under the limit of time, and notes what it came to."""
+        """Run an operation under the limit of time, and notes what it came to."""
         started = time.process_time()
         try:
             with time_limit(SECONDS):
@@ -169,17 +169,17 @@ class Check:
         return Outcome(failed=True)
 
     def share(self, part: float) -> bool:
-        """True for this part of all models; always, if the checks are to be thorough."""
+        """Return true for this share of all models; always, if the checks are to be thorough."""
         return self.rng.random() < part or self.thorough
 
     def report(self, operation: str, signature: str, detail: str) -> None:
-        """Notes a finding."""
+        """Record a finding."""
         self.findings.append(Finding(operation, f"{operation}: {signature}", detail[-8000:]))
 
     # --- the operations --------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Everything cheap always, the rest for a share."""
+        """Run everything cheap always, the rest for a share of the models."""
         rng, options = self.rng, {"custom_layers": CUSTOM_LAYERS, "custom_models": {"Doubler": Doubler}}
         data = self.message.SerializeToString()
         raw = self.attempt("read", lambda: refcoreml.load(data, prepare=False, **options))
@@ -241,7 +241,7 @@ class Check:
         return found if isinstance(found, dict) else None
 
     def _observed(self, model: refcoreml.Model, inputs: Mapping[str, Any], predicted: Outcome) -> None:
-        """Holds a prediction against one with an observer, which runs every layer alone, and at times a trace."""
+        """Compare a prediction with one with an observer, which runs every layer alone, and at times a trace."""
         if predicted.failed:
             return
         events: list[Any] = []
@@ -268,7 +268,7 @@ class Check:
                 self.report("trace", "numbers differ from observe's", f"{len(events)} and {len(traced)} layers")
 
     def _within(self, predicted: Outcome, judged: Outcome) -> None:
-        """Holds a prediction in single precision against the oracle's bounds."""
+        """Compare a prediction in single precision with the oracle's bounds."""
         if not predicted.ok:
             if not predicted.failed:
                 self.report("oracle fp32", "takes what predict refuses", str(predicted.error))
@@ -323,7 +323,7 @@ class Check:
 
 
 def _command(data: bytes, *arguments: str) -> None:
-    """Runs a command on the model, without the handler that makes an exit code of every exception."""
+    """Run a command on the model, without the handler that makes an exit code of every exception."""
     with tempfile.NamedTemporaryFile(suffix=".mlmodel") as file, contextlib.redirect_stdout(io.StringIO()):
         file.write(data)
         file.flush()
@@ -332,7 +332,7 @@ def _command(data: bytes, *arguments: str) -> None:
 
 
 def make_inputs(features: Sequence[Feature], given: Mapping[str, Any], rng: random.Random) -> dict[str, Any] | None:
-    """Values for all inputs: the seed's own where they fit, small ones elsewhere; None if they would be too large."""
+    """Return values for all inputs: the seed's own where they fit, else small ones; None if they would be too large."""
     values = {}
     for feature in features:
         if feature.optional and rng.random() < 0.5:
@@ -371,7 +371,7 @@ def _value(feature: Feature, rng: random.Random) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two results are equal in type, shape and every bit, any NaN counting as the other."""
+    """Return whether two results are equal in type, shape and every bit, any NaN counting as the other."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Mapping):
@@ -395,7 +395,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def prepare_process() -> None:
-    """Limits what models may ask for, and makes findings of NumPy's warnings inside the package.
+    """Limit the memory and work of models, and turn NumPy's warnings inside the package into findings.
 
     Warnings of the package itself, about models, are expected.
     """

@@ -51,7 +51,7 @@ class Summary:
     used: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, network: TorchNetwork, outcome: Outcome) -> None:
-        """Counts a network."""
+        """Count a network."""
         self.kinds[outcome.kind] += 1
         self.shapes.setdefault(network.shape, Counter())[outcome.kind] += 1
         for name in set(network.operators):
@@ -65,7 +65,7 @@ class Summary:
             self.used.append(outcome.used)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """Return everything as plain values."""
         figures = {}
         for name, values in ("tightness", self.tightness), ("used", self.used):
             if values:
@@ -89,7 +89,7 @@ def run(
     shapes: Sequence[str] = (),
     advance: Callable[[TorchNetwork, Outcome], None] = lambda network, outcome: None,
 ) -> Summary:
-    """Draws networks with Hypothesis and checks each that is new.
+    """Draw networks with Hypothesis and checks each that is new.
 
     Args:
         networks: how many, all different.

@@ -42,7 +42,7 @@ REFUSALS: dict[str, str] = {
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the converter's progress bars, warnings and log lines to itself."""
+    """Keep the converter's progress bars, warnings and log lines to itself."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         level = logging.root.manager.disable
@@ -54,7 +54,7 @@ def _quiet() -> Iterator[None]:
 
 
 def convert(module: Any, inputs: Sequence[Any], *, scripted: bool = False, without: Sequence[str] = ()) -> Any:
-    """The specification that coremltools' converter writes for a torch module: a neural network, version 4 or later.
+    """Return the neural network, version 4 or later, that coremltools' converter writes for a torch module.
 
     Args:
         module: the network, in evaluation mode.
@@ -110,7 +110,7 @@ class Outcome:
 
 
 def check(network: TorchNetwork, spec: Any = None) -> Outcome:
-    """Converts a network and compares.
+    """Convert a network and compares.
 
     Args:
         network: the network.
@@ -139,7 +139,7 @@ def check(network: TorchNetwork, spec: Any = None) -> Outcome:
 
 
 def mended(network: TorchNetwork, defects: Sequence[str]) -> Any:
-    """What the converter would write without some of its `DEFECTS`."""
+    """Return what the converter would write without some of its `DEFECTS`."""
     entries = [DEFECTS[name] for name in defects]
     passes = [entry.converter_pass for entry in entries if entry.converter_pass]
     spec = convert(network.module, network.inputs, scripted=network.scripted, without=passes)
@@ -203,5 +203,5 @@ def _compare(
 
 
 def refusal(message: str) -> str:
-    """The reason that belongs to an error of the converter, or nothing."""
+    """Return the reason that belongs to an error of the converter, or nothing."""
     return next((reason for pattern, reason in REFUSALS.items() if re.search(pattern, message)), "")

@@ -74,12 +74,12 @@ class Doubler:
         pass
 
     def predict(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the length of the dictionary."""
+        """Return the length of the dictionary."""
         return {"y": float(len(inputs.get("dictionary", ())))}
 
 
 def _models() -> dict[str, Any]:
-    """A model for each way in which inputs are read."""
+    """Return a model for each way in which inputs are read."""
     made = {}
     net = build.Network({"x": (2, 3)}, ["y"], exact=True)
     net.add("activation", outputs="y", ReLU={})
@@ -156,7 +156,7 @@ def _custom() -> Any:
 
 
 def good_inputs(name: str, rng: random.Random) -> dict[str, Any]:
-    """Inputs that a model takes."""
+    """Return inputs that a model takes."""
     numbers = np.array([rng.randint(-9, 9) for _ in range(72)], np.float32)
     if name in ("array", "flexible", "open", "INT32", "DOUBLE", "FLOAT16"):
         return {"x": numbers[:6].reshape(2, 3)}
@@ -193,12 +193,12 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
 
     def note(self, index: int, finding: Finding) -> None:
-        """Adds a finding."""
+        """Add a finding."""
         self.counts[finding.signature] += 1
         self.found.setdefault(finding.signature, (index, finding))
 
     def add(self, other: Tally) -> None:
-        """Adds what another worker counted."""
+        """Add what another worker counted."""
         self.calls += other.calls
         self.outcomes.update(other.outcomes)
         for signature, found in other.found.items():
@@ -246,7 +246,7 @@ class Inputs:
         self._rng, self._odd, self._function = random.Random(), OddValues(random.Random()), ""
 
     def check(self, index: int, tally: Tally) -> None:
-        """Makes the call of a number and judges what it comes to."""
+        """Make the call of a number and judges what it comes to."""
         self._rng = random.Random(f"{self._seed}:{index}")
         self._odd = OddValues(self._rng, ["x", "y", "a", "dictionary", "fc"])
         self._function = self._rng.choice(self._functions)
@@ -306,11 +306,11 @@ class Inputs:
         return self._odd.any()
 
     def _sometimes(self, good: Any, share: float = 0.4) -> Any:
-        """A good argument, or an odd one in its place."""
+        """Return a good argument, or an odd one in its place."""
         return self._any() if self._rng.random() < share else good
 
     def _inputs(self, name: str) -> Any:
-        """Inputs of a model, some of them odd, or in another form."""
+        """Return inputs of a model, some of them odd, or in another form."""
         rng, inputs = self._rng, good_inputs(name, self._rng)
         if rng.random() < 0.05:
             return self._any()
@@ -331,7 +331,7 @@ class Inputs:
         return name, self._models[name]
 
     def _options(self, **good: Any) -> dict[str, Any]:
-        """Some of the options of a function, one or two of them odd."""
+        """Return some of the options of a function, one or two of them odd."""
         rng = self._rng
         chosen = {name: value for name, value in good.items() if rng.random() < 0.4}
         for name in rng.sample(list(good), rng.choice([0, 1, 1, 2])):
@@ -339,7 +339,7 @@ class Inputs:
         return chosen
 
     def _make(self) -> tuple[Callable[[], Any], tuple[type[Exception], ...]]:
-        """A call of the chosen function, and what it may raise besides what is the user's fault."""
+        """Return a call of the chosen function, and what it may raise besides what is the user's fault."""
         while True:
             try:
                 made = getattr(self, "_" + self._function.replace(" ", "_"))()
@@ -568,7 +568,7 @@ class Inputs:
         return path
 
     def _file(self, ending: str) -> Path:
-        """A file of data, most of them cut or patched."""
+        """Return a file of data, most of them cut or patched."""
         rng, file = self._rng, io.BytesIO()
         good = rng.choice(
             [np.ones(3, np.float32)] * 3 + [np.ones((2, 3)), np.arange(3), np.array(["a", "b"]), np.ones(())]
@@ -650,7 +650,7 @@ def _words(rng: random.Random) -> str:
 
 
 def _bounded(data: Any) -> Any:
-    """The data, but not what truly never ends: nobody can tell such an iterator from a long one."""
+    """Return the data, but not what truly never ends: nobody can tell such an iterator from a long one."""
     return itertools.islice(data, 100) if isinstance(type(data), type) and type(data) is itertools.count else data
 
 
@@ -667,7 +667,7 @@ def _command(arguments: Sequence[str]) -> None:
 
 
 def _shown(made: list[Any]) -> str:
-    """The arguments of a call, as far as they can be shown."""
+    """Return the arguments of a call, as far as they can be shown."""
     with io.StringIO() as text:
         for call in made:
             for part in [*getattr(call, "args", ()), *getattr(call, "keywords", {}).items(), *_closed_over(call)]:
@@ -684,7 +684,7 @@ def _closed_over(call: Any) -> Iterator[Any]:
 
 
 def make_work(seed: str) -> workers.Work:
-    """What a worker does: the calls of a range."""
+    """Return what a worker does: the calls of a range."""
     warnings.simplefilter("ignore")
     Image.MAX_IMAGE_PIXELS = 1 << 27
     folder = Path(tempfile.mkdtemp(prefix="campaign-inputs-"))
@@ -705,7 +705,7 @@ def make_work(seed: str) -> workers.Work:
 
 
 def run(count: int, seed: str, jobs: int, say: Callable[[str], None] = print) -> Tally:
-    """Runs a campaign."""
+    """Run a campaign."""
     tally, started = Tally(), time.monotonic()
     said = started
     for part in workers.run(partial(make_work, seed), count, jobs):
@@ -730,7 +730,7 @@ def _progress(tally: Tally, count: int, seconds: float) -> str:
 
 
 def table(tally: Tally) -> str:
-    """What happened, by function."""
+    """Return what happened, by function."""
     words = sorted({word for _, word in tally.outcomes}, key=lambda word: (word != "returned", word == "finding", word))
     lines = ["".join([f"{'function':20}", *(f"{word:>{max(len(word) + 2, 10)}}" for word in words)])]
     for function in Inputs.SHARES:
@@ -740,7 +740,7 @@ def table(tally: Tally) -> str:
 
 
 def shortcomings(tally: Tally) -> list[str]:
-    """Why a run without findings would say nothing."""
+    """Return why a run without findings would say nothing."""
     found = []
     for function in [None, *Inputs.SHARES]:
         outcomes = [(word, n) for (name, word), n in tally.outcomes.items() if function in (None, name)]
@@ -754,7 +754,7 @@ def shortcomings(tally: Tally) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a campaign; 0 only if there was no finding and enough was tried."""
+    """Run a campaign; 0 only if there was no finding and enough was tried."""
     parser = argparse.ArgumentParser(prog="python -m campaigns.fuzz_inputs", description=__doc__)
     parser.add_argument("--count", type=int, default=5000, help="how many calls (default 5000)")
     parser.add_argument("--seed", default="1", help="which ones (default 1)")

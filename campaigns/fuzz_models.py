@@ -57,27 +57,27 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
 
     def note(self, found: Found, times: int = 1) -> None:
-        """Adds a finding; of several of one kind the smallest model is kept."""
+        """Add a finding; of several of one kind the smallest model is kept."""
         signature = found.finding.signature
         self.counts[signature] += times
         if signature not in self.found or len(found.data) < len(self.found[signature].data):
             self.found[signature] = found
 
     def add(self, other: Report) -> None:
-        """Adds what a chunk came to."""
+        """Add what a chunk came to."""
         self.tally.add(other.tally)
         for signature, found in other.found.items():
             self.note(found, other.counts[signature])
 
 
 def make_model(seeds: Seeds, seed: str, index: int) -> tuple[schema.Model, Mutator]:
-    """The model of a number; the same in every process."""
+    """Return the model of a number; the same in every process."""
     mutator = Mutator(seeds, random.Random(f"{seed}:{index}"))
     return mutator.make(), mutator
 
 
 def make_work(seed: str, models: Path | None) -> workers.Work:
-    """What a worker does: the models of a range."""
+    """Return what a worker does: the models of a range."""
     prepare_process()
     seeds = collect(models)
     memory = workers.Memory()
@@ -113,7 +113,7 @@ def _count(tally: Tally, check: Check, mutator: Mutator) -> None:
 
 
 def run(count: int, seed: str, jobs: int, models: Path | None, say: Callable[[str], None] = print) -> Report:
-    """Runs a campaign; Ctrl-C ends it early, with what was found until then."""
+    """Run a campaign; Ctrl-C ends it early, with what was found until then."""
     report, seeds = Report(), collect(models)
     started = time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):
@@ -150,7 +150,7 @@ def _progress(report: Report, count: int, seconds: float) -> str:
 
 
 def shown(found: Found, model: schema.Model, seeds: Seeds) -> list[Finding]:
-    """What a model shows when everything is tried on it that its checks may draw."""
+    """Return what a model shows when everything is tried on it that its checks may draw."""
     inputs = next((seed.inputs for seed in (*seeds.small, *seeds.real) if seed.name == found.seed), {})
     check = Check(model, inputs, random.Random(found.rng), thorough=True)
     check.run()
@@ -158,7 +158,7 @@ def shown(found: Found, model: schema.Model, seeds: Seeds) -> list[Finding]:
 
 
 def smaller(found: Found, seeds: Seeds) -> Found:
-    """The finding with a smaller model; as it is, if it does not show again, takes long or would end this process."""
+    """Return the finding with a smaller model; unchanged if it does not recur, takes long or would end this process."""
     if found.finding.operation in ("worker", "memory") or "TimeUp" in found.finding.signature:
         return found
     signature = found.finding.signature
@@ -176,7 +176,7 @@ def smaller(found: Found, seeds: Seeds) -> Found:
 
 
 def save(report: Report, folder: Path, seeds: Seeds, say: Callable[[str], None] = print) -> None:
-    """Writes each kind of finding, minimized, as a model to replay and a text."""
+    """Write each kind of finding, minimized, as a model to replay and a text."""
     folder.mkdir(parents=True, exist_ok=True)
     for signature in report.found:
         found = smaller(report.found[signature], seeds)
@@ -188,7 +188,7 @@ def save(report: Report, folder: Path, seeds: Seeds, say: Callable[[str], None] 
 
 
 def replay(path: Path, seeds: Seeds, say: Callable[[str], None] = print) -> bool:
-    """Tries everything on a saved model, and tells; whether it still shows a finding."""
+    """Try everything on a saved model, and tells; whether it still shows a finding."""
     about: Mapping[str, Any] = {}
     if path.with_suffix(".json").exists():
         about = json.loads(path.with_suffix(".json").read_text())
@@ -202,7 +202,7 @@ def replay(path: Path, seeds: Seeds, say: Callable[[str], None] = print) -> bool
 
 
 def table(report: Report) -> str:
-    """What happened, by operation and by what was mutated."""
+    """Return what happened, by operation and by what was mutated."""
     tally = report.tally
     lines = [f"{'operation':28}{'outcome':32}{'models':>9}"]
     lines += [f"{name:28}{word:32}{times:9,}" for (name, word), times in sorted(tally.outcomes.items())]
@@ -222,7 +222,7 @@ def _by(group: Counter[tuple[str, str]], place: int) -> Counter[str]:
 
 
 def shortcomings(tally: Tally) -> list[str]:
-    """Why a run without findings would say nothing."""
+    """Return why a run without findings would say nothing."""
     count = max(1, tally.models)
     found = []
     for name, group, least in ("load", tally.loaded, LEAST_LOADED), ("predict", tally.predicted, LEAST_PREDICTED):
@@ -235,7 +235,7 @@ def shortcomings(tally: Tally) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a campaign, or replays files; 0 only if there was no finding and enough was tried."""
+    """Run a campaign, or replays files; 0 only if there was no finding and enough was tried."""
     parser = argparse.ArgumentParser(prog="python -m campaigns.fuzz_models", description=__doc__)
     parser.add_argument("--count", type=int, default=5000, help="how many models (default 5000)")
     parser.add_argument("--seed", default="1", help="which ones (default 1)")

@@ -162,7 +162,7 @@ def _in_child(command: Command, pipe: int, at: int, act: Callable[[str], None], 
 
 
 def _state(folder: Path) -> dict[str, Any]:
-    """The content of each target: bytes of a file, of a package its model's label and its weights."""
+    """Return the content of each target: bytes of a file, of a package its model's label and its weights."""
     found: dict[str, Any] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
@@ -343,7 +343,7 @@ def _package(path: Path, label: str) -> Path:
 
 
 def commands(work: Path) -> list[Command]:
-    """The commands, with what they need, in a folder."""
+    """Return the commands, with what they need, in a folder."""
     data = work / "data"
     data.mkdir()
     package, old_package = _package(data / "new.mlpackage", "new"), _package(data / "old.mlpackage", "old")
@@ -405,7 +405,7 @@ def commands(work: Path) -> list[Command]:
 
 
 def _saved_again(out: Path, old: Path) -> Command:
-    """A package that is loaded, changed and saved in its own place."""
+    """Return a package that is loaded, changed and saved in its own place."""
     path = out / "own.mlpackage"
 
     def work() -> int:

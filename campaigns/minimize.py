@@ -17,7 +17,7 @@ SECONDS = 20.0
 
 
 def minimize(model: schema.Model, shows: Callable[[schema.Model], bool], seconds: float = SECONDS) -> schema.Model:
-    """The smallest model found that still shows it: no further element or field can be left out, if time allows."""
+    """Return the smallest model found that still shows it: if time allows, no element or field can be removed."""
     end = time.monotonic() + seconds
     best = schema.Model.FromString(model.SerializeToString())
     shrunk = True
@@ -38,7 +38,7 @@ def minimize(model: schema.Model, shows: Callable[[schema.Model], bool], seconds
 
 
 def _cuts(model: Message) -> Iterator[Callable[[], None]]:
-    """Ways to leave something out, the largest parts first."""
+    """Yield ways to leave something out, the largest parts first."""
     for message in messages(model):
         for item, value in message.ListFields():
             if not is_repeated(item) or is_map(item):

@@ -62,12 +62,12 @@ _DEPTHS = [1, 2, 3, 6, 12, 22, 26]
 
 
 def is_repeated(item: FieldDescriptor) -> bool:
-    """Protobuf 6 brought is_repeated, and 7 took label away."""
+    """Return whether a field is repeated: protobuf 6 added is_repeated, and 7 removed label."""
     return bool(item.is_repeated) if hasattr(item, "is_repeated") else item.label == FieldDescriptor.LABEL_REPEATED
 
 
 def is_map(item: FieldDescriptor) -> bool:
-    """Whether the field is a map."""
+    """Return whether the field is a map."""
     return item.message_type is not None and bool(item.message_type.GetOptions().map_entry)
 
 
@@ -85,7 +85,7 @@ class Mutator:
         self.seed = ""
 
     def make(self) -> schema.Model:
-        """A seed, mutated one to four times."""
+        """Return a seed, mutated one to four times."""
         rng = self.rng
         pool = self.seeds.real if self.seeds.real and rng.random() < 0.01 else self.seeds.small
         seed = rng.choice(pool)
@@ -108,7 +108,7 @@ class Mutator:
     # --- where ---------------------------------------------------------------------------------------------------
 
     def target(self, model: schema.Model) -> Message:
-        """A message anywhere in the model, those of layers preferred."""
+        """Return a message anywhere in the model, those of layers preferred."""
         rng = self.rng
         kind = model.WhichOneof("Type")
         root: Message = model
@@ -125,7 +125,7 @@ class Mutator:
     # --- fields --------------------------------------------------------------------------------------------------
 
     def number(self, model: schema.Model) -> str:
-        """A number, truth or enum, alone or in a list, becomes another."""
+        """Replace a number, truth value or enum, alone or in a list."""
         holder = self.target(model)
         fields = [f for f in holder.DESCRIPTOR.fields if f.message_type is None and f.cpp_type in _NUMERIC]
         if not fields:
@@ -149,7 +149,7 @@ class Mutator:
         return self.rng.choice(_HOSTILE[item.cpp_type])
 
     def text(self, model: schema.Model) -> str:
-        """A name becomes another one of the model, or a hostile one."""
+        """Replace a name by another one of the model, or by a hostile one."""
         holder = self.target(model)
         fields = [f for f in holder.DESCRIPTOR.fields if f.type == FieldDescriptor.TYPE_STRING]
         if not fields:
@@ -168,7 +168,7 @@ class Mutator:
         return holder.DESCRIPTOR.name
 
     def weights(self, model: schema.Model) -> str:
-        """Weights lose their end, get a longer one, change their encoding or hold what is no number."""
+        """Truncate weights, extend them, change their encoding, or insert NaN and infinities."""
         rng = self.rng
         found = [m for m in messages(model) if m.DESCRIPTOR.name == "WeightParams"]
         if not found:
@@ -205,7 +205,7 @@ class Mutator:
         return "WeightParams"
 
     def repeated(self, model: schema.Model) -> str:
-        """A list loses, doubles or shuffles its elements, or grows."""
+        """Drop, double or shuffle the elements of a list, or extend it."""
         rng, holder = self.rng, self.target(model)
         fields = [f for f in holder.DESCRIPTOR.fields if is_repeated(f) and not is_map(f)]
         filled = [f for f in fields if len(getattr(holder, f.name))]
@@ -244,7 +244,7 @@ class Mutator:
             message.MergeFromString(self.rng.choice(donors))
 
     def transplant(self, model: schema.Model) -> str:
-        """A message is replaced by one of its type from another seed, or merged with it."""
+        """Replace a message by one of its type from another seed, or merge the two."""
         holder = self.target(model)
         donors = self.seeds.donors.get(holder.DESCRIPTOR.full_name)
         if not donors or holder is model:
@@ -255,7 +255,7 @@ class Mutator:
         return holder.DESCRIPTOR.name
 
     def swap(self, model: schema.Model) -> str:
-        """Two messages of one type change places."""
+        """Return two messages of one type change places."""
         holder = self.target(model)
         others = [m for m in messages(model) if m.DESCRIPTOR is holder.DESCRIPTOR and m is not holder]
         if not others:
@@ -267,7 +267,7 @@ class Mutator:
         return holder.DESCRIPTOR.name
 
     def clear(self, model: schema.Model) -> str:
-        """A field is unset."""
+        """Unset a field."""
         holder = self.target(model)
         fields = [item for item, _ in holder.ListFields()]
         if not fields:
@@ -276,7 +276,7 @@ class Mutator:
         return holder.DESCRIPTOR.name
 
     def switch(self, model: schema.Model) -> str:
-        """Another member of a oneof is set, or a message that was not."""
+        """Return another member of a oneof is set, or a message that was not."""
         rng, holder = self.rng, self.target(model)
         members = [f for one in holder.DESCRIPTOR.oneofs for f in one.fields]
         members += [f for f in holder.DESCRIPTOR.fields if f.message_type is not None and not is_repeated(f)]
@@ -292,7 +292,7 @@ class Mutator:
         return holder.DESCRIPTOR.name
 
     def shape(self, model: schema.Model) -> str:
-        """The declared shape of a feature changes, or becomes flexible."""
+        """Change the declared shape of a feature, or make it flexible."""
         rng = self.rng
         features = [*model.description.input, *model.description.output]
         if not features:
@@ -325,7 +325,7 @@ class Mutator:
         return "ArrayFeatureType"
 
     def entry(self, model: schema.Model) -> str:
-        """An entry of a map: preview metadata of a model, parameters of its custom layers."""
+        """Change an entry of a map: preview metadata of a model, parameters of its custom layers."""
         rng = self.rng
         customs = [m for m in messages(model) if m.DESCRIPTOR.name in ("CustomLayerParams", "CustomModel")]
         if customs and rng.random() < 0.8:
@@ -343,7 +343,7 @@ class Mutator:
         return "Metadata"
 
     def version(self, model: schema.Model) -> str:
-        """Another specification version or shape mapping: the network is read in the other of the two worlds."""
+        """Return another specification version or shape mapping: the network is read in the other of the two worlds."""
         rng = self.rng
         model.specificationVersion = rng.choice([0, 1, 2, 3, 4, 5, 6, 10, 11, 99, -1])
         kind = str(model.WhichOneof("Type"))
@@ -356,7 +356,7 @@ class Mutator:
     # --- compositions --------------------------------------------------------------------------------------------
 
     def graft(self, model: schema.Model) -> str:
-        """Layers of another seed follow those of this one, on blobs that exist."""
+        """Append layers of another seed, on blobs that exist."""
         rng, layers = self.rng, layers_of(model)
         if not layers:
             return ""
@@ -381,7 +381,7 @@ class Mutator:
         return _LAYER
 
     def chain(self, model: schema.Model) -> str:
-        """An elementwise layer follows the last one, which then may run fused with it."""
+        """Append an elementwise layer to the last one, which may then run fused with it."""
         rng, layers = self.rng, layers_of(model)
         if not layers or not layers[-1].output:
             return ""
@@ -402,7 +402,7 @@ class Mutator:
         return _LAYER
 
     def veil(self, model: schema.Model) -> str:
-        """A blob goes through a reshape by a shape that only the run knows, so that all after it is checked then."""
+        """Pass a blob through a reshape to a shape that only the run knows, so that all after it is checked then."""
         rng = self.rng
         if not layers_of(model):
             return ""
@@ -425,7 +425,7 @@ class Mutator:
         return _LAYER
 
     def wrap(self, model: schema.Model) -> str:
-        """Layers go into a branch or loop, perhaps a deep one."""
+        """Move layers into a branch or loop, perhaps a deep one."""
         rng, layers = self.rng, layers_of(model)
         if not layers:
             return ""
@@ -459,7 +459,7 @@ class Mutator:
         return _LAYER
 
     def _growing(self, name: str, level: int) -> tuple[list[bytes], list[bytes]]:
-        """A layer that makes a blob, and layers that give it another shape each time they run."""
+        """Return a layer that makes a blob, and layers that give it another shape each time they run."""
         blob, made = f"grown{level}", f"more{level}"
         grow = self.rng.choice([{"expandDims": {"axes": [0]}}, {"flattenTo2D": {"axis": 1}}])
         first = schema.NeuralNetworkLayer(name="first", input=[name], output=[blob], copy={})
@@ -470,7 +470,7 @@ class Mutator:
         return [first.SerializeToString()], [layer.SerializeToString() for layer in layers]
 
     def many(self, model: schema.Model) -> str:
-        """Thousands of copies of a layer, an input or an output, each with names of its own."""
+        """Add thousands of copies of a layer, an input or an output, each with its own names."""
         rng = self.rng
         groups = [model.description.input, model.description.output]
         groups += [top_layers(model)] * 4 if layers_of(model) else []
@@ -491,7 +491,7 @@ class Mutator:
         return str(sample.DESCRIPTOR.name)
 
     def enclose(self, model: schema.Model) -> str:
-        """The model becomes one of a pipeline, perhaps of another one in it."""
+        """Wrap the model in a pipeline, perhaps in another one inside it."""
         if model.ByteSize() > 20_000:
             return ""
         for _ in range(self.rng.choice([1, 1, 1, 2, 18])):
@@ -507,7 +507,7 @@ class Mutator:
         return "Pipeline"
 
     def classify(self, model: schema.Model) -> str:
-        """A network becomes a classifier or regressor of the same layers."""
+        """Turn a network into a classifier or regressor of the same layers."""
         kind = str(model.WhichOneof("Type"))
         if not kind.startswith("neuralNetwork"):
             return ""
@@ -556,13 +556,13 @@ _COMPOSITION_SHARES = [5, 6, 4, 2, 1, 1, 0.03]
 
 
 def layers_of(model: schema.Model) -> list[Any]:
-    """The layers of a network of any of the three types, those within branches and loops included."""
+    """Return the layers of a network of any of the three types, those within branches and loops included."""
     kind = str(model.WhichOneof("Type"))
     return list(nested(getattr(model, kind).layers)) if kind.startswith("neuralNetwork") else []
 
 
 def nested(layers: Any) -> Iterator[Any]:
-    """Layers, and those within them."""
+    """Yield layers, and those within them."""
     for layer in layers:
         yield layer
         kind = layer.WhichOneof("layer")
@@ -573,12 +573,12 @@ def nested(layers: Any) -> Iterator[Any]:
 
 
 def top_layers(model: schema.Model) -> Any:
-    """The field of a network's layers."""
+    """Return the field of a network's layers."""
     return getattr(model, str(model.WhichOneof("Type"))).layers
 
 
 def is_random(model: schema.Model) -> bool:
-    """Whether a prediction draws numbers, so that two of them need not agree."""
+    """Return whether a prediction draws numbers, so that two of them need not agree."""
     if any("andom" in str(kind) or kind == "categoricalDistribution" for kind in map(_kind, layers_of(model))):
         return True
     inner: Any = getattr(model, str(model.WhichOneof("Type") or "description"))
@@ -591,7 +591,7 @@ def _kind(layer: Any) -> str:
 
 
 def hostile_array(rng: random.Random, shape: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Small integers as a rule, halves at times, seldom what is no number."""
+    """Return small integers mostly, sometimes multiples of 1/2, rarely NaN and infinities."""
     draw = np.random.default_rng(rng.getrandbits(32))
     values = draw.integers(-2, 4, shape).astype(np.float64)
     way = rng.random()

@@ -42,7 +42,7 @@ class Number(enum.IntEnum):
 
 
 def raising(rng: random.Random) -> Any:
-    """An object of a class some of whose methods raise."""
+    """Return an object of a class some of whose methods raise."""
 
     def method(error: Exception) -> Callable[..., Any]:
         def call(*_: Any, **__: Any) -> Any:
@@ -116,7 +116,7 @@ class Wrapped(np.ndarray[Any, Any]):
 
 
 def disguised(rng: random.Random, value: np.ndarray[Any, Any]) -> Any:
-    """The same array in another form, which has to be taken as it is."""
+    """Return the same array in another form, which has to be taken as it is."""
     ways: list[Callable[[], Any]] = [
         lambda: value.tolist(),
         lambda: np.asfortranarray(value),
@@ -152,11 +152,11 @@ class OddValues:
         self._groups = [self.scalar, self.text, self.array, self.container, self.mapping, self.hostile, self.picture]
 
     def any(self, depth: int = 0) -> Any:
-        """A value of any kind."""
+        """Return a value of any kind."""
         return self.rng.choice(self._groups if depth < 3 else self._groups[:3])(depth)
 
     def scalar(self, _: int = 0) -> Any:
-        """A single thing, mostly a number."""
+        """Return a single thing, mostly a number."""
         rng = self.rng
         numbers: list[Any] = [None, True, False, 0, 1, -1, 7, 255, 2**31, 2**63, -(2**63) - 1, 2**64, 10**400, 10**5000]
         numbers += [-0.0, 0.5, 1e-320, 1e308, float("nan"), float("inf"), -float("inf"), 1j, complex("nan")]
@@ -168,7 +168,7 @@ class OddValues:
         return rng.choice(numbers)
 
     def text(self, _: int = 0) -> Any:
-        """A string, or something like one."""
+        """Return a string, or something like one."""
         rng = self.rng
         texts: list[Any] = [
             "",
@@ -194,7 +194,7 @@ class OddValues:
         return rng.choice(texts)
 
     def shape(self) -> tuple[int, ...]:
-        """A small shape, which may hold zeros."""
+        """Return a small shape, which may hold zeros."""
         rng = self.rng
         known = [
             (),
@@ -213,7 +213,7 @@ class OddValues:
         return rng.choice(known) if rng.random() < 0.7 else tuple(rng.randrange(5) for _ in range(rng.randrange(7)))
 
     def array(self, depth: int = 0) -> Any:
-        """An array, of any type and form."""
+        """Return an array, of any type and form."""
         rng, shape = self.rng, self.shape()
         size = int(np.prod(shape, dtype=np.int64))
         dtype = np.dtype(rng.choice(_DTYPES))
@@ -251,7 +251,7 @@ class OddValues:
         return rng.choice(forms)()
 
     def container(self, depth: int = 0) -> Any:
-        """A list, or something like one, of odd things."""
+        """Return a list, or something like one, of odd things."""
         rng = self.rng
         items = [self.any(depth + 1) for _ in range(rng.randrange(4))]
         wide: list[Any] = [1.0, 2.0]
@@ -284,7 +284,7 @@ class OddValues:
         return rng.choice(forms)()
 
     def mapping(self, depth: int = 0) -> Any:
-        """A dictionary, or something like one."""
+        """Return a dictionary, or something like one."""
         rng = self.rng
         made: dict[Any, Any] = {}
         for _ in range(rng.randrange(4)):
@@ -309,12 +309,12 @@ class OddValues:
         return rng.choice(forms)()
 
     def hostile(self, depth: int = 0) -> Any:
-        """An object that raises, or something that holds one."""
+        """Return an object that raises, or something that holds one."""
         made = raising(self.rng)
         return self.rng.choice([made, made, [made], (made, 1), {"x": made}, Convertible(made), [[1, made]]])
 
     def picture(self, _: int = 0) -> Any:
-        """A picture, whole or damaged, or the path of one."""
+        """Return a picture, whole or damaged, or the path of one."""
         rng = self.rng
         size = rng.choice([(6, 4), (6, 4), (1, 1), (4, 6), (300, 200), (0, 0), (5000, 1)])
         mode = rng.choice(
@@ -350,7 +350,7 @@ class OddValues:
         return made
 
     def _bomb(self) -> Image.Image:
-        """A small file that says it holds many pixels."""
+        """Return a small file that says it holds many pixels."""
 
         def chunk(kind: bytes, content: bytes) -> bytes:
             return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -46,7 +46,7 @@ class Seeds:
 
 
 def collect(models: Path | None = None) -> Seeds:
-    """Reads all seeds; the order is the same in every process."""
+    """Read all seeds; the order is the same in every process."""
     small = [*_cases(), *_written()]
     real = list(_real(models)) if models is not None else []
     donors: dict[str, list[bytes]] = {}
@@ -59,7 +59,7 @@ def collect(models: Path | None = None) -> Seeds:
 
 
 def _cases() -> Iterator[Seed]:
-    """One case of each model; its data sets differ in numbers only."""
+    """Yield one case of each model; its data sets differ in numbers only."""
     seen: set[tuple[str, ...]] = set()
     for folder in find_cases(CASES):
         case = read_case(folder)
@@ -103,7 +103,7 @@ def _classifier() -> schema.Model:
 
 
 def _flexible() -> schema.Model:
-    """A network whose input has a flexible shape, and one step that runs with shapes known only as it runs."""
+    """Return a network whose input has a flexible shape, and one step that runs with shapes known only as it runs."""
     flexible = build.array(4, 6, 10)
     for least, most in ((4, 4), (2, 12), (10, -1)):
         flexible.multiArrayType.shapeRange.sizeRanges.add(lowerBound=least, upperBound=most)
@@ -158,7 +158,7 @@ def _real(folder: Path) -> Iterator[Seed]:
 
 
 def messages(message: Message) -> Iterator[Message]:
-    """The message, and all that are set within it, those in maps left out."""
+    """Yield the message, and all that are set within it, those in maps left out."""
     yield message
     for item, value in message.ListFields():
         if item.message_type is None or item.message_type.GetOptions().map_entry:

@@ -45,7 +45,7 @@ OPERATORS: dict[str, Operator] = {}
 def operator(
     name: str, ranks: Sequence[int] = (2, 3, 4), *, keeps: bool = True, when: Callable[..., bool] = lambda shape: True
 ) -> Callable[[Any], Any]:
-    """Registers ``(draws, x) -> (text, function)`` under a name."""
+    """Register ``(draws, x) -> (text, function)`` under a name."""
 
     def register(make: Any) -> Any:
         assert name not in OPERATORS, name
@@ -56,12 +56,12 @@ def operator(
 
 
 def _function(name: str, function: Callable[[Tensor], Tensor], **options: Any) -> None:
-    """Registers a function without parameters."""
+    """Register a function without parameters."""
     operator(name, **options)(lambda draws, x: ("", function))
 
 
 def _families() -> None:
-    """Elementwise functions, each on its domain."""
+    """Register elementwise functions, each on its domain."""
     for name in (
         *("relu", "sigmoid", "tanh", "abs", "neg", "exp", "sin", "cos", "atan", "erf", "floor", "ceil", "round"),
         *("square", "sign", "sinh", "cosh"),
@@ -229,7 +229,7 @@ def _normalize(draws: Draws, x: Tensor) -> tuple[str, Any]:
 
 
 def _stirred(module: Any) -> Any:
-    """A module with parameters and statistics that are no longer 0 and 1, but within [-1, 1] and [0.5, 1.5]."""
+    """Return a module with parameters and statistics that are no longer 0 and 1, but within [-1, 1] and [0.5, 1.5]."""
     with torch.no_grad():
         for name, values in (*module.named_parameters(), *module.named_buffers()):
             if name in ("weight", "running_var"):
@@ -720,7 +720,7 @@ class Program(torch.nn.Module):  # type: ignore[misc]
         return results[0] if len(results) == 1 else results
 
     def text(self, indent: str = "") -> str:
-        """The program, a line a step."""
+        """Return the program, a line a step."""
         lines = [
             f"{indent}v{self.inputs + i} = {step.text}({', '.join(f'v{a}' for a in step.arguments)})"
             for i, step in enumerate(self.steps)
@@ -738,16 +738,16 @@ class Builder:
     used: list[str] = field(default_factory=list)
 
     def input(self, *shape: int) -> int:
-        """A further input of random numbers."""
+        """Add an input of random numbers."""
         self.values.append(torch.randn(*shape))
         return len(self.values) - 1
 
     def shape(self, value: int) -> tuple[int, ...]:
-        """The shape of a value."""
+        """Return the shape of a value."""
         return tuple(self.values[value].shape)
 
     def call(self, text: str, function: Any, *arguments: int) -> int:
-        """Adds a step with a function of one's own."""
+        """Add a step with a function of one's own."""
         module = function.eval() if isinstance(function, torch.nn.Module) else function
         with torch.no_grad():
             result = module(*(self.values[i] for i in arguments))
@@ -756,7 +756,7 @@ class Builder:
         return len(self.values) - 1
 
     def apply(self, name: str, value: int) -> int:
-        """Adds an operator of the grammar; where its result is empty or goes out of bounds, tanh instead."""
+        """Add an operator of the grammar; where its result is empty or goes out of bounds, tanh instead."""
         entry = OPERATORS[name]
         text, function = entry.make(self.draws, self.values[value])
         module = function.eval() if isinstance(function, torch.nn.Module) else function
@@ -774,7 +774,7 @@ class Builder:
         return len(self.values) - 1
 
     def some(self, value: int, most: int, *, keeps: bool = False, least: int = 0) -> int:
-        """A few random operators in a row; with ``keeps`` only such that keep the shape."""
+        """Add a few random operators in a row; with ``keeps`` only such that keep the shape."""
         for _ in range(self.draws.integer(least, most)):
             shape = self.shape(value)
             fitting = [op.name for op in OPERATORS.values() if op.takes(shape) and (op.keeps or not keeps)]
@@ -784,30 +784,30 @@ class Builder:
         return value
 
     def activation(self, value: int) -> int:
-        """One of the usual activations."""
+        """Return one of the usual activations."""
         shape = self.shape(value)
         return self.apply(self.draws.choice([name for name in _ACTIVATIONS if OPERATORS[name].takes(shape)]), value)
 
     def module(self, text: str, module: Any, value: int) -> int:
-        """A layer with weights, stirred."""
+        """Add a layer with weights, stirred."""
         return self.call(text, _stirred(module), value)
 
     def convolution(self, value: int, size: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> int:
-        """A padded convolution."""
+        """Add a padded convolution."""
         channels = self.shape(value)[1]
         module = torch.nn.Conv2d(channels, size, kernel, stride, kernel // 2, groups=groups)
         return self.call(f"conv2d[{size}, kernel {kernel}, stride {stride}, groups {groups}]", module, value)
 
     def add(self, a: int, b: int) -> int:
-        """A + b."""
+        """Add a + b."""
         return self.call("add", torch.add, a, b)
 
     def cat(self, *values: int) -> int:
-        """Joins along the channels."""
+        """Join along the channels."""
         return self.call("cat", lambda *xs: torch.cat(xs, 1), *values)
 
     def finish(self, *outputs: int) -> Program:
-        """The program."""
+        """Return the program."""
         inputs = len(self.values) - len(self.steps)
         program = Program(self.steps, inputs, outputs)
         program.eval()
@@ -845,7 +845,7 @@ SHAPES: dict[str, Shape] = {}
 
 
 def shape(name: str) -> Callable[[Callable[[Builder], Any]], Callable[[Builder], Any]]:
-    """Registers a network shape: a function from a builder to the numbers of its outputs, or to a scripted module."""
+    """Register a network shape: a function from a builder to the numbers of its outputs, or to a scripted module."""
 
     def register(write: Callable[[Builder], Any]) -> Callable[[Builder], Any]:
         def build(builder: Builder) -> tuple[Any, bool]:
@@ -1019,7 +1019,7 @@ def _embedding(b: Builder) -> int:
 
 
 def _body(b: Builder) -> tuple[Builder, Program]:
-    """A program that keeps the shape of a vector [1, N]."""
+    """Return a program that keeps the shape of a vector [1, N]."""
     inner = Builder(b.draws)
     size = b.shape(0)[1]
     inner.values.append(b.values[0])
@@ -1061,7 +1061,7 @@ def _branch_in_loop(b: Builder) -> Any:
 
 
 def build(draws: Draws, shapes: Sequence[str] = ()) -> TorchNetwork:
-    """A network from choices."""
+    """Return a network from choices."""
     # Most operators occur in these three shapes only, so that they are drawn more often.
     mixed = [name for name in SHAPES if name.startswith("operators on")]
     name = draws.choice(list(shapes) or [*SHAPES, *mixed * 4])
@@ -1075,14 +1075,14 @@ def build(draws: Draws, shapes: Sequence[str] = ()) -> TorchNetwork:
 
 
 def random_network(seed: int, shapes: Sequence[str] = ()) -> TorchNetwork:
-    """The network that belongs to a number."""
+    """Return the network that belongs to a number."""
     import random
 
     return build(RandomDraws(random.Random(seed)), shapes)
 
 
 def torch_networks(shapes: Sequence[str] = ()) -> Any:
-    """A Hypothesis strategy for `TorchNetwork`.
+    """Return a Hypothesis strategy for `TorchNetwork`.
 
     Args:
         shapes: names of `SHAPES`; all by default.

@@ -47,7 +47,7 @@ class _Worker:
 
 
 def run(make_work: Callable[[], Work], count: int, jobs: int, patience: float = PATIENCE) -> Iterator[Any]:
-    """Yields what the work returns for each chunk, in any order, and an `Ended` for each piece that ended a worker.
+    """Yield what the work returns for each chunk, in any order, and an `Ended` for each piece that ended a worker.
 
     Args:
         make_work: called once in each process; must be importable there.
@@ -107,7 +107,7 @@ def _give(worker: _Worker, chunk: range) -> None:
 
 
 def _look_after(worker: _Worker, patience: float) -> Any:
-    """What a worker has done or come to; None if it is still at work."""
+    """Return what a worker has done, or how it ended; None while it is working."""
     assert worker.chunk is not None
     try:
         if worker.pipe.poll():
@@ -134,7 +134,7 @@ def _ended(worker: _Worker, how: str) -> Ended:
 
 
 def _serve(make_work: Callable[[], Work], pipe: Any, current: Any, errors: str) -> None:
-    """The process of a worker."""
+    """Run the process of a worker."""
     import resource
 
     stream = open(errors, "w")  # noqa: SIM115 (as long as the process)
@@ -162,7 +162,7 @@ class Memory:
     BUDGET = 1 << 30
 
     def grown(self) -> int:
-        """Bytes above the budget since the last call; 0 if it was kept."""
+        """Return the bytes above the budget since the last call; 0 if it was kept."""
         try:
             with open("/proc/self/status") as status:
                 peak, now = (int(line.split()[1]) << 10 for line in status if line.startswith(("VmHWM", "VmRSS")))

@@ -395,7 +395,7 @@ BREAKS = {
 
 
 def broken_by(mutation: Mutation) -> list[str]:
-    """The labels of the clauses that a fault breaks."""
+    """Return the labels of the clauses that a fault breaks."""
     tokens = BREAKS[mutation.name].split()
     return sorted(
         label

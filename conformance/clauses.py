@@ -36,7 +36,7 @@ LIMITS = {
 
 
 def known() -> list[str]:
-    """The labels of docs/clauses."""
+    """Return the labels of docs/clauses."""
     found = []
     for path in sorted((DOCS / "clauses").glob("*.toml")):
         for kind, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
@@ -45,7 +45,7 @@ def known() -> list[str]:
 
 
 def by_clause(plans: Sequence[Plan]) -> dict[str, list[str]]:
-    """The ids of the cases that check each clause."""
+    """Return the ids of the cases that check each clause."""
     found: dict[str, list[str]] = defaultdict(list)
     for plan in plans:
         for label in plan.clauses:
@@ -74,7 +74,7 @@ def _any(plans: Sequence[Plan], pattern: str, verdict: str) -> bool:
 
 
 def _limit(label: str) -> str:
-    """Which limit of refcoreml's own a clause is, if it is one."""
+    """Return which limit of refcoreml's own a clause is, if it is one."""
     return next((why for form, why in LIMITS.items() if re.fullmatch(form, label)), "")
 
 
@@ -83,7 +83,7 @@ def _listed(labels: Iterable[str]) -> str:
 
 
 def page(checked: Mapping[str, Sequence[str]], labels: Sequence[str]) -> str:
-    """The text of the page."""
+    """Return the text of the page."""
     lines = [
         "# Clauses and cases",
         "",

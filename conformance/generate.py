@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def plans(sets: int = 1) -> Iterator[Plan]:
-    """The catalogue, with further sets of numbers under names that end in -2, -3, ..."""
+    """Yield the catalogue, with further sets of numbers under names that end in -2, -3, ..."""
     for number in range(1, sets + 1):
         with data.salted("" if number == 1 else f"#{number}"):
             for plan in catalogue.plans():
@@ -241,7 +241,7 @@ def described(plan: Plan) -> tuple[dict[str, Any], bytes]:
 
 
 def write(plan: Plan, folder: Path) -> None:
-    """Writes a case."""
+    """Write a case."""
     description, content = described(plan)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.mlmodel").write_bytes(plan.model)
@@ -251,7 +251,7 @@ def write(plan: Plan, folder: Path) -> None:
 
 
 def _json(description: dict[str, Any]) -> str:
-    """One line a field, so that changes can be read."""
+    """Return one line a field, so that changes can be read."""
     lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in description.items()]
     return "{\n" + ",\n".join(lines) + "\n}"
 
@@ -270,7 +270,7 @@ def _rounded_up(radius: Array) -> Array:
 
 
 def differences(plan: Plan, folder: Path) -> Iterator[str]:
-    """How a case on disk differs from what the catalogue and the oracle say, beyond float64 rounding.
+    """Yield how a case on disk differs from what the catalogue and the oracle say, beyond float64 rounding.
 
     A bound of single precision is at least K 2^-24 M for sums of K terms of the magnitude M in all, whatever the order;
     in double precision the order changes less than K 2^-52 M, which is 2^-28 of it. Four times that are allowed. Bounds

@@ -65,7 +65,7 @@ def _suite(root: Path) -> list[tuple[Case, dict[str, Array]]]:
 
 
 def run_case(case: Case, inputs: dict[str, Array]) -> Judgement:
-    """A case in this process, with refcoreml in single precision."""
+    """Return a case in this process, with refcoreml in single precision."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -79,7 +79,7 @@ def run_case(case: Case, inputs: dict[str, Array]) -> Judgement:
 
 
 def study(mutation: Mutation, root: Path = CASES) -> Report:
-    """Runs all cases that have one of the fault's layers."""
+    """Run all cases that have one of the fault's layers."""
     concerned = [(case, inputs) for case, inputs in _suite(root) if set(case.layers) & set(mutation.kinds)]
     caught, noticed = {}, set()
     with mutation.inject(), np.errstate(all="ignore"):
@@ -93,13 +93,13 @@ def study(mutation: Mutation, root: Path = CASES) -> Report:
 
 
 def honest(mutation: Mutation, root: Path = CASES) -> list[str]:
-    """The cases that fail without any fault; there should be none."""
+    """Return the cases that fail without any fault; there should be none."""
     suite = [(case, inputs) for case, inputs in _suite(root) if set(case.layers) & set(mutation.kinds)]
     return [case.id for case, inputs in suite if run_case(case, inputs).status != "pass"]
 
 
 def markdown(reports: Sequence[Report]) -> str:
-    """A table: each fault, how many cases caught it, and the first of them."""
+    """Return a table: each fault, how many cases caught it, and the first of them."""
     found, seen = sum(r.found for r in reports), [r for r in reports if not r.found]
     broken = {label for r in reports for label in r.clauses}
     unnoticed = sorted({label for r in reports for label in r.unnoticed})

@@ -69,7 +69,7 @@ HEADER = (
 
 
 def kernels(found: Iterable[Any]) -> str:
-    """What computes, by module."""
+    """Return what computes, by module."""
     modules: dict[str, set[str]] = {}
     for item in found:
         module = "numpy" if isinstance(item, np.ufunc) else item.__module__
@@ -82,7 +82,7 @@ def kernels(found: Iterable[Any]) -> str:
 
 
 def choices(prepare: Any, found: Iterable[Any]) -> list[str]:
-    """The parts "Chosen:" of the docstrings of a layer, of its helpers, and of its module."""
+    """Return the parts "Chosen:" of the docstrings of a layer, of its helpers, and of its module."""
     texts = []
     for item in (*found, sys.modules[prepare.__module__]):
         text = " ".join((inspect.getdoc(item) or "").split())
@@ -92,7 +92,7 @@ def choices(prepare: Any, found: Iterable[Any]) -> list[str]:
 
 
 def settings(message: Any, prefix: str = "") -> Iterator[tuple[str, Sequence[str]]]:
-    """Every field of a message and of those inside it, with the values that it may take."""
+    """Yield every field of a message and of those inside it, with the values that it may take."""
     for field in message.fields:
         path, inner = f"{prefix}{field.name}", field.message_type
         if inner is not None:
@@ -106,7 +106,7 @@ def settings(message: Any, prefix: str = "") -> Iterator[tuple[str, Sequence[str
 
 
 def unreached(message: Any, seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """The settings that no test gave: fields never set (but not what is inside of them), values never seen."""
+    """Return the settings that no test gave: fields never set (but not what is inside of them), values never seen."""
     gaps = []
     for path, values in settings(message):
         above = path.rpartition(".")[0]
@@ -119,7 +119,7 @@ def unreached(message: Any, seen: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def weights(message: Any, seen: Mapping[str, Sequence[str]], found: Iterable[Any]) -> str:
-    """The encodings of weights that a layer accepts, those that tests gave it in bold."""
+    """Return the encodings of weights that a layer accepts, those that tests gave it in bold."""
     fields = [path for path, values in settings(message) if values is ENCODINGS]
     reached_here = {encoding for path in fields for encoding in seen.get(path, ())}
     refuses = any(getattr(item, "__name__", "") == "require_unquantized" for item in found)
@@ -128,7 +128,7 @@ def weights(message: Any, seen: Mapping[str, Sequence[str]], found: Iterable[Any
 
 
 def page(recorded: Mapping[str, Any], apple: Mapping[str, int] | None) -> str:
-    """The whole page."""
+    """Return the whole page."""
     rows, sections, gap_counts, versions = [HEADER, ("---",) * len(HEADER)], [], [], since()
     specified = layers()
     for field in FIELDS:
@@ -157,13 +157,13 @@ def page(recorded: Mapping[str, Any], apple: Mapping[str, int] | None) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text so that Markdown takes it literally, but for the code in it."""
+    """Escape text for Markdown, except the code in it."""
     parts = re.split(r"(`+[^`]+`+)", text)
     return "".join(part if i % 2 else re.sub(r"[*_<|]", r"\\\g<0>", part) for i, part in enumerate(parts))
 
 
 def lost(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What was recorded before and is not now."""
+    """Return what was recorded before and is not now."""
     losses = []
     for kind, old in before.items():
         new = now.get(kind, {"tests": 0, "ranks": [], "fields": {}})
@@ -176,7 +176,7 @@ def lost(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Writes docs/coverage.md from docs/coverage.json and the layers.")
     parser.add_argument("--check", action="store_true", help="only say whether the page is current")
     parser.add_argument("--check-recorded", type=Path, metavar="FILE", help="fail if it lacks what is recorded")
@@ -195,7 +195,7 @@ def main() -> int:
 
 
 def read(path: Path) -> Any:
-    """The content of a file of JSON."""
+    """Return the content of a file of JSON."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parent / "equivalence.md"
 
 
 def lists() -> str:
-    """What the grammar has, and what is known to go wrong."""
+    """Return what the grammar has, and what is known to go wrong."""
     from campaigns.converter import REFUSALS
     from campaigns.torch_grammar import OPERATORS, SHAPES
     from refcoreml.testing.defects import DEFECTS
@@ -26,7 +26,7 @@ def lists() -> str:
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Return the page as it should be."""
     text = PAGE.read_text(encoding="utf-8")
     return re.sub(r"(<!-- lists -->\n).*(\n<!-- end -->)", lambda m: m[1] + lists() + m[2], text, flags=re.DOTALL)
 

@@ -24,30 +24,30 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def text(x: float, y: float, words: str, *, size: int = 13, anchor: str = "middle", color: str = INK) -> str:
-    """Words around a point."""
+    """Return words around a point."""
     return f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" fill="{color}">{words}</text>'
 
 
 def box(x: float, y: float, width: float, height: float, fill: str = PALE, stroke: str = INK) -> str:
-    """A rectangle."""
+    """Return a rectangle."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}" stroke="{stroke}"/>'
 
 
 def line(points: Sequence[tuple[float, float]], *, color: str = INK, dashed: bool = False, arrow: bool = False) -> str:
-    """A path through points."""
+    """Return a path through points."""
     path = " ".join(f"{x:g},{y:g}" for x, y in points)
     more = ' stroke-dasharray="5 4"' * dashed + ' marker-end="url(#tip)"' * arrow
     return f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"{more}/>'
 
 
 def dot(x: float, y: float, words: str = "", radius: float = 4, fill: str = RED) -> str:
-    """A disc, with a sign in it."""
+    """Return a disc, with a sign in it."""
     disc = f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{fill}" stroke="{INK if words else fill}"/>'
     return disc + (text(x, y + 5, words, size=15) if words else "")
 
 
 def picture(width: float, height: float, parts: Sequence[str]) -> str:
-    """The whole file."""
+    """Return the whole file."""
     tip = f'<path d="M0,0 L8,4 L0,8 z" fill="{INK}"/>'
     size = f'width="{width:g}" height="{height:g}"'
     return "\n".join(
@@ -62,14 +62,14 @@ def picture(width: float, height: float, parts: Sequence[str]) -> str:
 
 
 def computed(kind: str, values: Sequence[float], **fields: Any) -> list[float]:
-    """What a layer makes of one row of pixels."""
+    """Return what a layer makes of one row of pixels."""
     net = build.Network({"x": (1, 1, len(values))}, ["y"], exact=True)
     net.add(kind, outputs="y", **fields)
     return [float(value) for value in net.model().predict({"x": np.reshape(values, (1, 1, -1))})["y"].ravel()]
 
 
 def padding() -> str:
-    """A row for each kind of padding."""
+    """Return a row for each kind of padding."""
     amounts = {"border_amounts": [{}, {"start_edge_size": 3, "end_edge_size": 3}]}
     parts: list[str] = []
     for row, kind in enumerate(("constant", "reflection", "replication")):
@@ -82,7 +82,7 @@ def padding() -> str:
 
 
 def pooling() -> str:
-    """A row of pixels and its windows for each kind of padding."""
+    """Return a row of pixels and its windows for each kind of padding."""
     kinds = {
         "valid, no padding": valid_windows(6, 3, 2),
         "same, BOTTOM_RIGHT_HEAVY": same_windows(6, 3, 2),
@@ -108,7 +108,7 @@ def pooling() -> str:
 
 
 def grid(rows: dict[str, list[float]], pixels: int) -> str:
-    """Positions on a line of pixels, a line for each way to choose them."""
+    """Return positions on a line of pixels, one line for each way to choose them."""
     step, left = 90, 250
     parts = [text(left + i * step, 24, f"x[{i}]") for i in range(pixels)]
     y = 50.0
@@ -141,24 +141,24 @@ def resizing() -> str:
 
 
 def places(values: Sequence[float]) -> list[float]:
-    """Positions without their last digits, which differ between machines."""
+    """Return positions without their last digits, which differ between machines."""
     return [round(value, 4) for value in values]
 
 
 def gate(x: float, y: float, name: str, function: str) -> Iterator[str]:
-    """A box for a gate, fed from the line of x and h below."""
+    """Yield a box for a gate, fed from the line of x and h below."""
     yield box(x - 26, y - 18, 52, 36)
     yield text(x, y - 1, name, size=14)
     yield text(x, y + 13, function, size=11, color=BLUE)
 
 
 def sub(letter: str, index: str) -> str:
-    """A letter with an index."""
+    """Return a letter with an index."""
     return f'{letter}<tspan dy="4" font-size="9">{index}</tspan><tspan dy="-4">&#8203;</tspan>'
 
 
 def lstm() -> str:
-    """One step of an LSTM."""
+    """Return one step of an LSTM."""
     cell, middle, gates, feed = 50, 120, 200, 262
     parts = [
         text(14, cell + 5, sub("c", "t-1"), anchor="start"),
@@ -190,7 +190,7 @@ def lstm() -> str:
 
 
 def gru() -> str:
-    """One step of a GRU."""
+    """Return one step of a GRU."""
     state, middle, gates, feed = 50, 120, 200, 262
     parts = [
         text(14, state + 5, sub("h", "t-1"), anchor="start"),
@@ -224,7 +224,7 @@ FIGURES = {figure.__name__: figure for figure in (padding, pooling, upsampling, 
 
 
 def stale() -> list[str]:
-    """The figures that are not what is on disk."""
+    """Return the figures that are not what is on disk."""
     paths = {name: FOLDER / f"{name}.svg" for name in FIGURES}
     return [
         f"specification/figures/{name}.svg is stale: run python docs/figures.py"
@@ -234,7 +234,7 @@ def stale() -> list[str]:
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Draws docs/specification/figures/*.svg.")
     parser.add_argument("--check", action="store_true", help="only say which are not current")
     if not parser.parse_args().check:

@@ -28,7 +28,7 @@ SCALE = float(np.float32(1 / 255))
 
 
 def digits_split() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Counts [N, 8, 8] for training and for the test, then the labels of both."""
+    """Count [N, 8, 8] for training and for the test, then the labels of both."""
     data = load_digits()
     counts, labels = data.images.astype(np.uint8), data.target
     parts = train_test_split(counts, labels, test_size=HELD_OUT, stratify=labels, random_state=SPLIT_SEED)
@@ -36,7 +36,7 @@ def digits_split() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[An
 
 
 def parameter(values: Tensor | None) -> NDArray[Any]:
-    """The values of a parameter that the layer is known to have."""
+    """Return the values of a parameter that the layer is known to have."""
     assert values is not None
     return np.asarray(values.detach().numpy())
 
@@ -61,7 +61,7 @@ def describe(description: schema.ModelDescription, image: str, summary: str) -> 
 
 
 def carried(layers: nn.Sequential, x: Tensor, error: Tensor, roundoff: float) -> tuple[Tensor, Tensor]:
-    """What layers make of numbers and of their errors."""
+    """Return what layers make of numbers and of their errors."""
     for layer in layers:
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             terms = layer.weight[0].numel() + 1
@@ -78,7 +78,7 @@ def carried(layers: nn.Sequential, x: Tensor, error: Tensor, roundoff: float) ->
 
 
 def softmax_error(logits: Tensor, error: Tensor, roundoff: float) -> Tensor:
-    """How far the softmax of logits that have an error is off.
+    """Return how far the softmax of logits that have an error is off.
 
     An error d of the logits is a factor of exp(2 d), to which the subtraction of the maximum, two exponentials (4 units
     in the last place each), the sum of ten and the division add theirs.

@@ -36,7 +36,7 @@ SCALARS = {
 
 
 def sources() -> list[Path]:
-    """The schema's files in a fixed order."""
+    """Return the schema's files in a fixed order."""
     return sorted(HERE.glob("*.proto"))
 
 
@@ -49,7 +49,7 @@ def fingerprint() -> str:
 
 
 def descriptor_set() -> bytes:
-    """The serialized ``FileDescriptorSet`` of the sources, dependencies first, without source comments."""
+    """Return the serialized ``FileDescriptorSet`` of the sources, dependencies first, without source comments."""
     from grpc_tools import protoc
 
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +62,7 @@ def descriptor_set() -> bytes:
 
 
 def stubs(data: bytes) -> str:
-    """A ``.pyi`` in which every package below ``CoreML.Specification`` is a class that holds its messages."""
+    """Return a ``.pyi`` in which every package below ``CoreML.Specification`` is a class that holds its messages."""
     lines = [
         '"""Type stubs of the Core ML schema. Written by proto/compile.py; do not edit."""',
         "",
@@ -142,7 +142,7 @@ def _message(message: Message, indent: str, scope: str) -> list[str]:
 
 
 def _types(field: Field, maps: dict[str, Message]) -> tuple[str, str]:
-    """The type that reading a field gives, and the type that the constructor takes."""
+    """Return the type that reading a field gives, and the type that the constructor takes."""
     if field.type_name in maps:
         key, value = maps[field.type_name].field
         kinds = f"{_single(key)}, {_single(value)}"
@@ -162,7 +162,7 @@ def _single(field: Field) -> str:
 
 
 def main() -> None:
-    """Writes the three files."""
+    """Write the three files."""
     data = descriptor_set()
     (SPEC / "schema.binpb").write_bytes(data)
     (SPEC / "schema.sha256").write_text(fingerprint() + "\n", encoding="ascii", newline="\n")

@@ -43,14 +43,14 @@ _FIRST_VERSION_5_LAYER = 1450
 
 
 def image(width: int, height: int, color_space: str = "RGB") -> schema.FeatureType:
-    """An image feature; ``color_space`` is RGB, BGR, GRAYSCALE or GRAYSCALE_FLOAT16."""
+    """Return an image feature; ``color_space`` is RGB, BGR, GRAYSCALE or GRAYSCALE_FLOAT16."""
     feature = schema.FeatureType()
     fill(feature.imageType, {"width": width, "height": height, "colorSpace": color_space}, "image")
     return feature
 
 
 def array(*shape: int, data_type: str = "FLOAT32") -> schema.FeatureType:
-    """A multi-array feature; ``data_type`` is FLOAT32, DOUBLE, INT32, FLOAT16 or INT8."""
+    """Return a multi-array feature; ``data_type`` is FLOAT32, DOUBLE, INT32, FLOAT16 or INT8."""
     feature = schema.FeatureType()
     fill(feature.multiArrayType, {"shape": shape, "dataType": data_type}, "array")
     return feature
@@ -111,7 +111,7 @@ class Network:
         outputs: str | Sequence[str] | None = None,
         **fields: Any,
     ) -> Any:
-        """Adds a layer and returns the name of its output (a tuple of names if ``outputs`` is a sequence).
+        """Add a layer and returns the name of its output (a tuple of names if ``outputs`` is a sequence).
 
         Args:
             kind: the layer's name in the schema, such as ``innerProduct``.
@@ -141,7 +141,7 @@ class Network:
         return ends["output"][0] if values.is_a(made, str) else tuple(ends["output"])
 
     def preprocess(self, feature: str = "", *, mean_image: Any = None, **scaler: float) -> None:
-        """Adds image preprocessing: a mean image, or ``channel_scale`` and ``red_bias``, ``green_bias`` and so on."""
+        """Add image preprocessing: a mean image, or ``channel_scale`` and ``red_bias``, ``green_bias`` and so on."""
         if mean_image is not None and scaler:
             raise UsageError("a preprocessing step is a mean image or a scaler, not both", remedy="Add two steps")
         fields: dict[str, Any] = {"scaler": scaler}
@@ -153,7 +153,7 @@ class Network:
         self._preprocessing.append(message)
 
     def spec(self) -> schema.Model:
-        """The model as a message."""
+        """Return the model as a message."""
         model = schema.Model(specificationVersion=self._version())
         for group, features in ((model.description.input, self._inputs), (model.description.output, self._outputs)):
             for name, feature in features.items():
@@ -174,11 +174,11 @@ class Network:
         return model
 
     def model(self, **options: Any) -> Model:
-        """The model, loaded: ``refcoreml.load(self.spec(), **options)``."""
+        """Return the model, loaded: ``refcoreml.load(self.spec(), **options)``."""
         return load(self.spec(), **options)
 
     def _version(self) -> int:
-        """The least specification version that has all layers as they are parameterised."""
+        """Return the least specification version that has all layers as they are parameterised."""
         fields = schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name
         if any(fields[str(layer.WhichOneof("layer"))].number >= _FIRST_VERSION_5_LAYER for layer in self.layers):
             return 5
@@ -216,14 +216,14 @@ def _labels(classes: Any) -> list[str | int]:
 
 
 def _names(value: Any, where: str) -> list[str]:
-    """One name or several as a list."""
+    """Return one name or several as a list."""
     refuse = values.argument(where)
     listed = [value] if values.is_a(value, str) else values.each(value, refuse, "a name or a list of names")
     return [values.text(name, refuse) for name in listed]
 
 
 def fill(message: Any, fields: Mapping[str, Any], where: str) -> Any:
-    """Sets fields of a message from plain Python values, names checked against the schema, and returns the message."""
+    """Set fields of a message from plain Python values, names checked against the schema, and returns the message."""
     known = message.DESCRIPTOR.fields_by_name
     refuse = values.argument(where)
     for key, value in values.mapping(fields, refuse, f"a dict with fields of {message.DESCRIPTOR.name}").items():
@@ -283,7 +283,7 @@ def _weights(value: Any, where: str) -> Message:
 
 
 def _written(value: Any) -> str:
-    """A value as it is written in Python, if that is short and harmless."""
+    """Return a value as it is written in Python, if that is short and harmless."""
     try:
         return values.short(_SHORT.repr(value)) if type(value) in _WRITTEN else values.quoted(value)
     except Exception:  # of an item
@@ -291,7 +291,7 @@ def _written(value: Any) -> str:
 
 
 def _variant(value: Any) -> dict[str, Any]:
-    """The member that a value is stored in, of messages that hold one value of any type."""
+    """Return the member that a value is stored in, of messages that hold one value of any type."""
     value = value.item() if values.is_a(value, np.generic) else value
     if values.is_a(value, int) and not isinstance(value, bool):
         return {"intValue" if -(2**31) <= value < 2**31 else "longValue": value}

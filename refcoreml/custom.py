@@ -51,12 +51,12 @@ class CustomLayer:
     thread_safe: bool = False
 
     def __init__(self, parameters: dict[str, Any]) -> None:
-        """Takes the layer's parameters: strings, ints, floats and booleans by name."""
+        """Take the layer's parameters: strings, ints, floats and booleans by name."""
         self.parameters = parameters
         self.weights: list[Array] = []
 
     def weight_shapes(self) -> Sequence[Shape] | None:
-        """The shapes of the weights, which the file does not hold; None: unknown, they come flat.
+        """Return the shapes of the weights, which the file does not hold; None: unknown, they come flat.
 
         With shapes, each array is checked and decoded exactly. Flat ones are in the order of the file; then codes of
         less than a byte may be followed by the rest of the last byte, and such codes with a scale for each channel are
@@ -65,21 +65,21 @@ class CustomLayer:
         return None
 
     def set_raw_weights(self, weights: Sequence[schema.WeightParams]) -> None:
-        """Takes the weights as they are stored, for code that wants to see how they are quantized."""
+        """Take the weights as they are stored, for code that wants to see how they are quantized."""
 
     def set_weights(self, weights: list[Array]) -> None:
-        """Takes the decoded weights: arrays in the type of the arithmetic (``float16``: rounded, stored as float32)."""
+        """Take the decoded weights: arrays in the type of the arithmetic (``float16``: rounded, stored as float32)."""
         self.weights = weights
 
     def output_shapes(self, input_shapes: list[Shape]) -> Sequence[Shape] | None:
-        """The shapes of the outputs, from those of the inputs alone; None: known after `evaluate` only.
+        """Return the shapes of the outputs, from those of the inputs alone; None: known after `evaluate` only.
 
         What is told here is known to `Model.shapes`, and `evaluate` is held to it.
         """
         return None
 
     def evaluate(self, inputs: list[Array]) -> Any:
-        """Computes the outputs: a list of arrays, or for one output an array.
+        """Compute the outputs: a list of arrays, or for one output an array.
 
         Inputs are read-only, ``[Seq, Batch, C, H, W]`` in the world of rank 5, and float32, or float64 under that
         precision; under ``float16`` they are float32 arrays of half-precision numbers. Outputs may be views of the
@@ -117,11 +117,11 @@ class CustomModel:
     thread_safe: bool = False
 
     def __init__(self, description: ModelDescription, parameters: dict[str, Any]) -> None:
-        """Takes the model's features and its parameters: strings, ints, floats, booleans and bytes by name."""
+        """Take the model's features and its parameters: strings, ints, floats, booleans and bytes by name."""
         self.description, self.parameters = description, parameters
 
     def predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Computes all outputs from checked inputs, both by name: arrays, PIL images, numbers, strings, dicts, lists.
+        """Compute all outputs from checked inputs, both by name: arrays, PIL images, numbers, strings, dicts, lists.
 
         A class may also have ``predict_batch``, from a list of such dicts to a list of such dicts, which then serves
         `Model.predict` for a list (but not inside a pipeline).
@@ -172,7 +172,7 @@ class _Table:
         return add
 
     def given(self, codes: Mapping[str, Code] | None) -> dict[str, Code]:
-        """A checked copy of what a caller has given."""
+        """Return a checked copy of what a caller has given."""
         refuse = passed.argument(f"custom_{self.noun}s")
         copied = {} if codes is None else dict(passed.mapping(codes, refuse, "a dict by class name"))
         for name, code in copied.items():
@@ -189,7 +189,7 @@ MODELS = _Table("model", "predict", functions=False)
 
 
 def custom_layer(name: str, *, replace: bool = False) -> Callable[[Registered], Registered]:
-    """Registers a class or function, for this process, under the class name that models have for it.
+    """Register a class or function, for this process, under the class name that models have for it.
 
     A function is called with the inputs, and with the parameters as keyword arguments; also with ``weights``, a list of
     flat arrays, if the layer holds some.
@@ -205,13 +205,13 @@ def custom_layer(name: str, *, replace: bool = False) -> Callable[[Registered], 
 
 
 def custom_model(name: str, *, replace: bool = False) -> Callable[[Registered], Registered]:
-    """Registers a class, for this process, under the class name that custom models have for it; see `custom_layer`."""
+    """Register a class, for this process, under the class name that custom models have for it; see `custom_layer`."""
     return MODELS.register(name, replace)
 
 
 @contextmanager
 def scope() -> Iterator[None]:
-    """What is registered inside is forgotten at the end."""
+    """Forget at the end what is registered inside."""
     before = dict(LAYERS.entries), dict(MODELS.entries)
     try:
         yield
@@ -223,7 +223,7 @@ def scope() -> Iterator[None]:
 
 
 def parameter_values(parameters: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The parameters of a custom layer or model as Python values: str, int, float, bool or bytes.
+    """Return the parameters of a custom layer or model as Python values: str, int, float, bool or bytes.
 
     Raises:
         InvalidModelError: one of them has no value.
@@ -246,7 +246,7 @@ _MOST_NAMES = 8
 
 
 def what_to_write(blocks: Iterable[str], count: int = 1) -> str:
-    """The remedy for code that nobody has written yet: lines that run as they are.
+    """Return the remedy for code that nobody has written yet: lines that run as they are.
 
     Args:
         blocks: `layer_lines` or `model_lines` of each missing class; only the first ones are asked for.
@@ -264,7 +264,7 @@ def what_to_write(blocks: Iterable[str], count: int = 1) -> str:
 
 
 def layer_lines(message: schema.CustomLayerParams, inputs: Sequence[str], outputs: Sequence[str]) -> str:
-    """The lines of Python to start from for a custom layer that nobody has written yet."""
+    """Return the lines of Python to start from for a custom layer that nobody has written yet."""
     names = [f"x{index}" for index in range(len(inputs))]
     taken, made = _comment(", ".join(map(repr, inputs))), _comment(", ".join(map(repr, outputs)))
     lines = [
@@ -289,7 +289,7 @@ def layer_lines(message: schema.CustomLayerParams, inputs: Sequence[str], output
 
 
 def model_lines(message: schema.CustomModel, description: ModelDescription) -> str:
-    """The lines of Python to start from for a custom model that nobody has written yet."""
+    """Return the lines of Python to start from for a custom model that nobody has written yet."""
     groups = description.inputs, description.outputs
     taken, made = (_comment(", ".join(repr(feature.name) for feature in group)) for group in groups)
     return "\n".join(
@@ -306,7 +306,7 @@ def model_lines(message: schema.CustomModel, description: ModelDescription) -> s
 
 
 def _about(message: Any) -> list[str]:
-    """Comments that quote the model; repr keeps hostile text inside of them."""
+    """Return comments that quote the model; repr keeps hostile text inside of them."""
     lines = [f"    # {_comment(repr(message.description))}"] if message.description else []
     values = parameter_values(message.parameters, "")
     return lines + ([f"    # parameters: {_comment(repr(values))}"] if values else [])
@@ -317,6 +317,6 @@ def _comment(text: str) -> str:
 
 
 def _identifier(name: str) -> str:
-    """A name for the class in Python that hides neither a keyword nor the package."""
+    """Return a name for the class in Python that hides neither a keyword nor the package."""
     made = re.sub(r"\W", "_", name, flags=re.ASCII)[:80]
     return f"_{made}" if not made.isidentifier() or keyword.iskeyword(made) or made == "refcoreml" else made

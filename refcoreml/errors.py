@@ -39,7 +39,7 @@ def _escape(character: str) -> str:
 
 @contextmanager
 def within(place: str) -> Iterator[None]:
-    """Errors raised inside say that their place is in another one, such as a model in a pipeline."""
+    """Prefix the place of errors raised inside with another one, such as a model in a pipeline."""
     try:
         yield
     except RefCoreMLError as error:
@@ -49,7 +49,7 @@ def within(place: str) -> Iterator[None]:
 
 @contextmanager
 def at(place: str) -> Iterator[None]:
-    """Errors raised inside that have no place yet get this one."""
+    """Set the place of errors raised inside that have none yet."""
     try:
         yield
     except RefCoreMLError as error:

@@ -115,12 +115,12 @@ class Summary:
     models: list[Summary] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """The summary as dicts, lists, strings and numbers."""
+        """Return the summary as dicts, lists, strings and numbers."""
         return asdict(self)
 
 
 def inspect(model: Any) -> Summary:
-    """Describes a model: features, metadata, layers with shapes and parameters, storage, what it depends on.
+    """Describe a model: features, metadata, layers with shapes and parameters, storage, what it depends on.
 
     Works for every model that can be read, also for those that refcoreml cannot run; ``problem`` then says why, and so
     does the layer where it shows.
@@ -132,7 +132,7 @@ def inspect(model: Any) -> Summary:
 
 
 def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
-    """As `inspect`; ``failure`` is why a pipeline cannot be prepared, where that is known."""
+    """Inspect, as `inspect` does; ``failure`` is why a pipeline cannot be prepared, where that is known."""
     shapes: Mapping[str, Shape] = {}
     formulas: dict[str, list[str]] = {}
     problem, problems = "", dict[int, str]()
@@ -184,7 +184,7 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
 
 
 def _failure_of(index: int, inner: Model, failure: RefCoreMLError | None) -> RefCoreMLError | None:
-    """The failure of a pipeline in a pipeline, if that is why the outer one cannot be prepared.
+    """Return the failure of a pipeline in a pipeline, if that is why the outer one cannot be prepared.
 
     To prepare it again to find out would take the square of the depth.
     """
@@ -197,7 +197,7 @@ def _failure_of(index: int, inner: Model, failure: RefCoreMLError | None) -> Ref
 
 
 def _up_to(model: Model, error: RefCoreMLError) -> tuple[Mapping[str, Shape], dict[int, str]]:
-    """What is known of the blobs before the first layer that keeps a network from being prepared, and its problem."""
+    """Return what is known of the blobs before the first layer that cannot be prepared, and its problem."""
     index = _layer_of(error, model.kind)
     if index is None or error.shapes:
         return error.shapes, {} if index is None else {index: error.problem}
@@ -233,7 +233,7 @@ def _shapes_of(model: Model, layers: Sequence[schema.NeuralNetworkLayer]) -> Map
 
 
 def _layer_of(error: RefCoreMLError, kind: str) -> int | None:
-    """The layer at the top of a network that an error is about."""
+    """Return the layer at the top of a network that an error is about."""
     found = re.match(rf"{re.escape(kind)}\.layers\[(\d+)\]", error.where, re.DOTALL)
     return int(found[1]) if found else None
 
@@ -254,7 +254,7 @@ def _layers(spec: schema.Model) -> Iterator[schema.NeuralNetworkLayer]:
 
 
 def _needs(model: Model) -> list[CustomNeed]:
-    """What a model needs itself; the models in it tell for themselves."""
+    """Return what a model itself needs, without the models in it."""
     found: dict[str, CustomNeed] = {}
     code = {kind: model.custom_code(kind) for kind in ("layer", "model")}
     messages: list[tuple[str, Any]] = [("layer", layer.custom) for layer in _custom_layers(_layers(model.spec))]
@@ -280,7 +280,7 @@ def _needs(model: Model) -> list[CustomNeed]:
 
 
 def _custom_layers(layers: Iterable[schema.NeuralNetworkLayer], depth: int = 0) -> Iterator[schema.NeuralNetworkLayer]:
-    """The custom layers, those inside branches and loops included."""
+    """Yield the custom layers, those inside branches and loops included."""
     for layer in layers:
         if layer.WhichOneof("layer") == "custom":
             yield layer
@@ -306,7 +306,7 @@ def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: Mapping[str, Sh
 
 
 def parameters(message: Message) -> dict[str, Any]:
-    """The fields of a layer's message that are set, without weights and inner networks, as plain values."""
+    """Return the fields of a layer's message that are set, without weights and inner networks, as plain values."""
     return {
         item.name: _plain(item, value)
         for item, value in message.ListFields()
@@ -333,7 +333,7 @@ def _plain(item: FieldDescriptor, value: Any) -> Any:
 
 
 def weight_summaries(message: Message) -> Iterator[WeightSummary]:
-    """Every ``WeightParams`` that holds something, at any depth of a layer's message."""
+    """Yield every ``WeightParams`` that holds something, at any depth of a layer's message."""
     for name, weights in weight_fields(message):
         try:
             encoding = weight_encoding(weights)
@@ -345,7 +345,7 @@ def weight_summaries(message: Message) -> Iterator[WeightSummary]:
 
 
 def _storage(layers: list[LayerSummary]) -> dict[str, int]:
-    """Numbers of weights by the way they are stored."""
+    """Return the number of weights by their encoding."""
     counts: Counter[str] = Counter()
     for layer in layers:
         for weights in layer.weights:

@@ -85,7 +85,7 @@ class Model:
         return harmless(f"<refcoreml.Model {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})>")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Models can be pickled, to be sent to other processes; what `prepare` made is made anew there."""
+        """Return the state for pickling, without what `prepare` made: other processes make it again."""
         made = ("_inputs", "_outputs", "_evaluator")
         state = {name: value for name, value in vars(self).items() if name not in made}
         file = self._file
@@ -144,7 +144,7 @@ class Model:
         return self._file.name
 
     def prepare(self) -> Evaluator:
-        """Checks the model and decodes its weights, once; `load` does it unless told otherwise.
+        """Check the model and decodes its weights, once; `load` does it unless told otherwise.
 
         Raises:
             UnsupportedModelError: refcoreml cannot run this type of model, or some of its layers.
@@ -195,7 +195,7 @@ class Model:
         return found
 
     def custom_code(self, kind: str) -> dict[str, custom.Code]:
-        """The code that the model may use by class name, for its custom layers (``layer``) or models (``model``)."""
+        """Return the code for the model's custom layers (``layer``) or models (``model``), by class name."""
         layers, models = self._custom
         if kind == "layer":
             return {**custom.LAYERS.entries, **layers}
@@ -208,7 +208,7 @@ class Model:
     def predict(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: ...
 
     def predict(self, inputs: Any) -> Any:
-        """Computes the outputs for one set of inputs, or for each of a list of them.
+        """Compute the outputs for one set of inputs, or for each of a list of them.
 
         Args:
             inputs: values by feature name: PIL images, arrays, numbers, strings, dictionaries; or a list of such dicts,
@@ -249,7 +249,7 @@ class Model:
         return self._predict_one(inputs, observer)
 
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[LayerTrace]:
-        """Yields every layer with its inputs and outputs, each computed when it is asked for."""
+        """Yield every layer with its inputs and outputs, each computed when it is asked for."""
         for step, arguments, results, computed in self.prepare().trace(self.check_inputs(inputs)):
             yield LayerTrace(
                 step.index,
@@ -262,7 +262,7 @@ class Model:
             )
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
-        """The shape of every blob, without running a layer.
+        """Return the shape of every blob, without running a layer.
 
         Args:
             inputs: shapes of input blobs; by default those that the model declares.
@@ -312,7 +312,7 @@ def load(
     custom_models: Mapping[str, custom.Code] | None = None,
     limits: Limits | None = None,
 ) -> Model:
-    """Loads a Core ML model.
+    """Load a Core ML model.
 
     Args:
         source: a path to ``.mlmodel`` or ``.mlpackage``, bytes, a binary file object, a ``Model`` message, or anything

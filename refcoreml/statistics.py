@@ -40,7 +40,7 @@ class BlobStatistics:
         return bool(self.nans or self.infinities)
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures as plain values."""
+        """Return the figures as plain values."""
         return asdict(self)
 
 

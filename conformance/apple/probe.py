@@ -98,7 +98,7 @@ def _last_line(report: pytest.TestReport) -> str:
 
 
 def _zeros(value: Any) -> Any:
-    """Zeros in the types and shapes of the true outputs."""
+    """Return zeros in the types and shapes of the true outputs."""
     if isinstance(value, list):
         return [_zeros(item) for item in value]
     if isinstance(value, dict):

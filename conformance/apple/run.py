@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def run(suite: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """One suite, in a process of its own; a record per test."""
+    """Return one suite, in a process of its own; a record per test."""
     package = importlib.util.find_spec("coremltools")
     if package is None or package.origin is None:
         raise SystemExit("coremltools is not installed here; see README.md")
@@ -111,7 +111,7 @@ def reason(test: str, expected: dict[str, str]) -> str:
 
 
 def surprises(tests: list[dict[str, Any]], expected: dict[str, str], folders: list[str]) -> list[str]:
-    """What is not as listed. Folders: where all tests have run, so that no entry may be left over."""
+    """Return what is not as listed. Folders: where all tests have run, so that no entry may be left over."""
     found = []
     for test in tests:
         if test["outcome"] == "failed" and not test["expected"]:
@@ -124,7 +124,7 @@ def surprises(tests: list[dict[str, Any]], expected: dict[str, str], folders: li
 
 
 def by_file(tests: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Counts by test file; passed and failed are of the tests that reached a prediction, unreached passed without."""
+    """Count by test file; passed and failed are of the tests that reached a prediction, unreached passed without."""
     files: dict[str, Counter[str]] = {}
     for test in tests:
         counts = files.setdefault(test["id"].partition("::")[0], Counter())
@@ -140,7 +140,7 @@ def by_file(tests: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def by_layer(tests: list[dict[str, Any]]) -> Counter[str]:
-    """How many tests that passed with a prediction ran each layer."""
+    """Return how many tests that passed with a prediction ran each layer."""
     reached = [test for test in tests if test["predictions"] > 0 and test["outcome"] == "passed"]
     return Counter(kind for test in reached for kind in test["layers"])
 

@@ -48,7 +48,7 @@ _MODULES = (
 
 
 def plans() -> Iterator[Plan]:
-    """All cases, in a fixed order."""
+    """Yield all cases, in a fixed order."""
     for module in _MODULES:
         for plan in module.plans():
             plan.clauses = sorted({*plan.clauses, *checked_by(plan)})

@@ -310,7 +310,7 @@ for _kinds, _clause, _patterns in _MORE:
 
 
 def claims() -> Iterator[tuple[str, str, str]]:
-    """Every (label, pattern of ids, verdict) of the table."""
+    """Yield every (label, pattern of ids, verdict) of the table."""
     for kind, clauses in CHECKED.items():
         for clause, patterns in clauses.items():
             for pattern in patterns.split():
@@ -319,14 +319,14 @@ def claims() -> Iterator[tuple[str, str, str]]:
 
 
 def fits(plan: Plan, pattern: str, verdict: str) -> bool:
-    """Whether a claim is about a case."""
+    """Return whether a claim is about a case."""
     with_data = plan.family == "files" or pattern.count("/") == 2
     name = plan.id if with_data else plan.id.rpartition("/")[0]
     return plan.verdict == verdict and fnmatchcase(name, pattern)
 
 
 def checked_by(plan: Plan) -> list[str]:
-    """The labels of the clauses that a case checks."""
+    """Return the labels of the clauses that a case checks."""
     found = {label for label, pattern, verdict in _claims_of(plan) if fits(plan, pattern, verdict)}
     return sorted(found)
 

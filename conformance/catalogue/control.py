@@ -120,7 +120,7 @@ def _loops() -> Iterator[Plan]:
     counting = [_number("one", 1), _add("i", "one", "next"), _copy("next", "i")]
 
     def conditional(kind: str, inputs: list[str], variable: str, *more: str, **fields: Any) -> build.Network:
-        """A loop while a layer gives a number that is not 0."""
+        """Return a loop while a layer gives a number that is not 0."""
         net = started("n", outputs=("y", *more))
         net.add("fillStatic", inputs=[], outputs=["i"], value=0, target_shape=[1])
         condition = _layers((kind, inputs, [variable], {}))

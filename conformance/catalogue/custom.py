@@ -66,7 +66,7 @@ def _cases(
     weights: W | None = None,
     exact: bool = True,
 ) -> Iterator[Plan]:
-    """A case for each kind of data, of a network and its twin."""
+    """Yield a case for each kind of data, of a network and its twin."""
     for kind in data.split():
         source = Source(f"custom/{label}/{kind}")
         inputs = {name: draw(source, kind, shape) for name, shape in shapes.items()}
@@ -82,7 +82,7 @@ def _cases(
 
 
 def _definitions(net: build.Network) -> dict[str, str]:
-    """Those that the network's file names, at whatever depth."""
+    """Return those that the network's file names, at whatever depth."""
     content = net.spec().SerializeToString()
     return {name: text for name, text in DEFINITIONS.items() if name.encode() in content}
 

@@ -17,7 +17,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def fnv1a(text: str) -> int:
-    """The 64-bit FNV-1a hash of the text in UTF-8."""
+    """Return the 64-bit FNV-1a hash of the text in UTF-8."""
     value = 0xCBF29CE484222325
     for byte in text.encode():
         value = (value ^ byte) * 0x100000001B3 % 2**64
@@ -30,7 +30,7 @@ _salt = ""
 
 @contextmanager
 def salted(salt: str) -> Iterator[None]:
-    """Draws other numbers for the same cases."""
+    """Draw other numbers for the same cases."""
     global _salt
     before, _salt = _salt, salt
     try:
@@ -46,7 +46,7 @@ class Source:
         self._state = np.uint64(fnv1a(name + _salt))
 
     def bits(self, count: int) -> NDArray[np.uint64]:
-        """The next ``count`` 64-bit numbers."""
+        """Return the next ``count`` 64-bit numbers."""
         with np.errstate(over="ignore"):
             z = self._state + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64)
             self._state = z[-1] if count else self._state
@@ -69,7 +69,7 @@ SPECIAL = [0.0, -0.0, 1e-40, -1e-40, 2.0**-126, 6e-8, -3e-5, 2.0**-14, 65504.0, 
 
 
 def draw(source: Source, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """A float32 array of one kind of data.
+    """Return a float32 array of one kind of data.
 
     - ``integers``: -4 to 4. Sums of products of them are exact in every order, as long as they stay below 2048.
     - ``zero-mean``: uniform in [-2, 2), with all bits of the mantissa in use.

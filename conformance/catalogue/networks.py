@@ -24,7 +24,7 @@ def plans() -> Iterator[Plan]:
 
 
 def _layer_by_layer(name: str, net: build.Network, inputs: dict[str, Array]) -> Iterator[Plan]:
-    """Every layer as a network of its own, fed with what it gets in the whole, rounded to half precision."""
+    """Yield every layer as a network of its own, fed with what it gets in the whole, rounded to half precision."""
     trace = load(net.spec(), precision="float64").trace(inputs)
     for step in trace:
         message = net.layers[step.index]

@@ -87,7 +87,7 @@ class W:
     long: int = 0
 
     def make(self, source: Source, kind: str) -> Any:
-        """A ``WeightParams`` message."""
+        """Return a ``WeightParams`` message."""
         kind = self.kind or ("zero-mean" if kind in ("special", "nan", "halves", "ties", "bits") else kind)
         if self.encoding in ("float32", "float16"):
             values = draw(source, kind, self.shape)
@@ -138,7 +138,7 @@ def _resolved(value: Any, source: Source, kind: str) -> Any:
 
 
 def features_of(value: Any) -> Iterator[str]:
-    """The features of all weights in fields of a layer."""
+    """Yield the features of all weights in fields of a layer."""
     if isinstance(value, W) and value.encoding != "float32":
         name = value.encoding.rstrip("c")
         if name in ("float16", "int8"):
@@ -184,7 +184,7 @@ def layer(
     expected: Callable[[], dict[str, Any]] | None = None,
     **fields: Any,
 ) -> Iterator[Plan]:
-    """A case of one layer for each kind of data.
+    """Yield a case of one layer for each kind of data.
 
     Args:
         kind: the layer.
@@ -252,7 +252,7 @@ def network(
     free_ones: bool = False,
     features: Sequence[str] = (),
 ) -> Plan:
-    """A case of a network written by hand."""
+    """Return a case of a network written by hand."""
     model = net.spec()
     return Plan(
         f"{identity}/{data}",
@@ -281,7 +281,7 @@ def _kinds(layers: Any) -> Iterator[str]:
 def invalid(
     kind: str, label: str, rule: str, *given: Given, outputs: int = 1, clause: str = "", **options: Any
 ) -> Iterator[Plan]:
-    """A model that breaks a rule, which every implementation must refuse, at the latest when it gets the inputs."""
+    """Yield a model that breaks a rule, which every implementation must refuse, at the latest with the inputs."""
     for plan in layer(
         kind, f"invalid-{label}", *given, data="integers", outputs=outputs, verdict="invalid", rule=rule, **options
     ):
@@ -294,5 +294,5 @@ FAMILIES: dict[str, str] = {}
 
 
 def family(name: str, kinds: str) -> None:
-    """Puts layers under a heading of the reports."""
+    """Put layers under a heading of the reports."""
     FAMILIES.update(dict.fromkeys(kinds.split(), name))

@@ -41,7 +41,7 @@ def _per_channel(gates: list[str]) -> dict[str, W]:
 
 
 def _labelled(count: int, unset: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Each run of ``count`` functions by their names, and some whose numbers are unset."""
+    """Return each run of ``count`` functions by their names, and some whose numbers are unset."""
     runs = [_FUNCTIONS[i : i + count] for i in range(len(_FUNCTIONS) - count + 1)]
     return {"-".join(next(iter(function)) for function in run): run for run in runs} | {"unset": unset}
 

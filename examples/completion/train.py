@@ -49,7 +49,7 @@ def encode(text: str) -> list[int]:
 
 
 def padded(tokens: list[int]) -> np.ndarray:
-    """The last tokens, behind padding: [1, WINDOW]."""
+    """Return the last tokens, behind padding: [1, WINDOW]."""
     tokens = tokens[-WINDOW:]
     return np.array([[0] * (WINDOW - len(tokens)) + tokens], np.float32)
 
@@ -136,7 +136,7 @@ def train(steps: int, seed: int = 0) -> Transformer:
 
 
 def convert(network: Transformer) -> schema.Model:
-    """One neural network with the loop inside."""
+    """Return one neural network with the loop inside."""
     import coremltools as ct
 
     sample = torch.from_numpy(padded(encode("the cat")))

@@ -43,7 +43,7 @@ EPOCHS, BATCH = 40, 64
 
 
 def pixels(counts: NDArray[Any]) -> Tensor:
-    """The images of digits as float32 [N, 1, 32, 32], from 0 to 255."""
+    """Return the images of digits as float32 [N, 1, 32, 32], from 0 to 255."""
     return torch.from_numpy(np.stack([np.array(digit_image(digit), np.float32) for digit in counts]))[:, None]
 
 
@@ -62,7 +62,7 @@ def make_network() -> nn.Sequential:
 
 
 def moved(images: Tensor) -> Tensor:
-    """The images, each rotated by up to 12 degrees, scaled by up to 10 % and shifted by up to three pixels."""
+    """Return the images, each rotated by up to 12 degrees, scaled by up to 10 % and shifted by up to three pixels."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape) * 2 - 1
@@ -97,7 +97,7 @@ def train(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
 
 
 def to_core_ml(network: nn.Sequential) -> schema.Model:
-    """The network with image input, preprocessing and softmax as a Core ML classifier."""
+    """Return the network with image input, preprocessing and softmax as a Core ML classifier."""
     net = build.Network(
         {"image": build.image(IMAGE_SIZE, IMAGE_SIZE, "GRAYSCALE")}, ["probabilities"], classes=list(range(10))
     )
@@ -140,13 +140,13 @@ def to_core_ml(network: nn.Sequential) -> schema.Model:
 
 
 def probabilities(network: nn.Sequential, images: Tensor) -> NDArray[Any]:
-    """What PyTorch computes, in the type of the images."""
+    """Return what PyTorch computes, in the type of the images."""
     with torch.no_grad():
         return np.asarray(network.to(images.dtype)(images * SCALE).softmax(1).numpy())
 
 
 def rounding_bound(network: nn.Sequential, images: Tensor, roundoff: float) -> NDArray[Any]:
-    """How far two computations of the probabilities may differ, both with that unit roundoff, summing in any order.
+    """Return the largest difference of two computations of the probabilities with that unit roundoff, in any order.
 
     A sum of n terms is off by at most g(n) * (sum(|w| * |x|) + |b|), g(n) = n u / (1 - n u); errors of x pass through
     |w|; ReLU and maximum add none; for softmax see `softmax_error`.
@@ -158,7 +158,7 @@ def rounding_bound(network: nn.Sequential, images: Tensor, roundoff: float) -> N
 
 
 def write_samples(folder: Path, counts: NDArray[Any], labels: NDArray[Any], confidence: NDArray[Any]) -> None:
-    """Writes the held-out digits, the first of each class as an image, and the two least certain ones."""
+    """Write the held-out digits, the first of each class as an image, and the two least certain ones."""
     np.savez_compressed(folder / "held_out.npz", counts=counts, labels=labels.astype(np.uint8))
     chosen = {f"{digit}.png": int(np.flatnonzero(labels == digit)[0]) for digit in range(10)}
     chosen |= {f"hard-{rank}.png": int(index) for rank, index in enumerate(confidence.argsort()[:2], 1)}

@@ -27,7 +27,7 @@ PHOTOS = ("dog.jpg", "person.jpg", "eagle.jpg", "horses.jpg")
 
 
 def digits(folder: Path, name: str, scale: Any = None) -> Iterator[tuple[dict[str, Any], int]]:
-    """A thousand digits of MNIST's test set, with their labels."""
+    """Yield a thousand digits of MNIST's test set, with their labels."""
     with np.load(folder / "recorded/mnist/mnist_t10k_first1000.npz") as archive:
         for image, label in zip(archive["images"], archive["labels"].tolist(), strict=True):
             yield {name: Image.fromarray(image) if scale is None else image.reshape(-1) * scale}, label
@@ -55,13 +55,13 @@ def photos(
 
 
 def portrait(x: Any) -> Any:
-    """The input of the portrait network: blue first, less the mean of its training data, and scaled."""
+    """Return the input of the portrait network: blue first, less the mean of its training data, and scaled."""
     mean, deviation = np.array([102.890434, 111.25247, 126.91212]), np.array([62.93292, 62.82138, 66.355705])
     return ((255 * x[::-1] - mean[:, None, None]) / deviation[:, None, None] / 255)[None]
 
 
 def unlabelled(samples: Iterator[tuple[dict[str, Any], int]]) -> Iterator[dict[str, Any]]:
-    """The inputs alone."""
+    """Return the inputs alone."""
     return (inputs for inputs, _ in samples)
 
 
@@ -86,7 +86,7 @@ STUDIES: list[tuple[str, Any, dict[str, Any]]] = [
 
 
 def main() -> None:
-    """Runs the studies and prints the table."""
+    """Run the studies and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("study"))
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def cells(record: refcoreml.studies.Record) -> list[str]:
-    """A record as cells of the table."""
+    """Return a record as cells of the table."""
     c = record.configuration
 
     def decibels(value: float | None) -> str:

@@ -30,7 +30,7 @@ COLORS = ["#000000", "#e8590c", "#1971c2", "#2f9e44"]
 
 
 def scene(rng: np.random.Generator, size: int = SIZE) -> tuple[Image.Image, np.ndarray]:
-    """A picture of one to three shapes of any colour on a blurred, noisy ground, and the class of every pixel."""
+    """Return a picture of one to three shapes on a blurred, noisy background, and the class of every pixel."""
     low = rng.integers(60, 200, (4, 4, 3)).astype(np.uint8)
     picture = Image.fromarray(low).resize((size, size), Image.Resampling.BICUBIC)
     mask = Image.new("L", (size, size), 0)
@@ -87,7 +87,7 @@ class Scores(nn.Module):
 
 
 def prepared(picture: Image.Image) -> torch.Tensor:
-    """What the network sees of a picture, [1, 3, H, W] in [-1, 1]; the model does the same inside."""
+    """Return what the network sees of a picture, [1, 3, H, W] in [-1, 1]; the model does the same inside."""
     return torch.from_numpy(np.asarray(picture, np.float64).transpose(2, 0, 1)[None] / 127.5 - 1)
 
 
@@ -112,7 +112,7 @@ def train(steps: int, seed: int = 0) -> Segmenter:
 
 
 def convert(network: Segmenter, fold: bool = True) -> schema.Model:
-    """The network as Core ML, with the preprocessing of pictures and what a preview wants to know.
+    """Return the network as Core ML, with the preprocessing of pictures and what a preview wants to know.
 
     With batch norms folded into the convolutions before them, as the converter does, or as layers of their own.
     """

@@ -21,7 +21,7 @@ RIGHT, WRONG, FRAME = (120, 220, 120), (255, 110, 110), (255, 200, 0)
 
 
 def corners(grid: NDArray[Any], size: int) -> list[tuple[float, float]]:
-    """The outermost places of the grid [H', W', 2], in pixels of the picture."""
+    """Return the outermost places of the grid [H', W', 2], in pixels of the picture."""
     places = ((grid + 1) * size - 1) / 2
     return [(float(x), float(y)) for x, y in places[[0, 0, -1, -1], [0, -1, -1, 0]]]
 

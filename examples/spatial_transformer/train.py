@@ -81,7 +81,7 @@ class SpatialTransformer(nn.Module):
         return places.reshape(-1, 2, LOOK, LOOK).permute(0, 2, 3, 1)
 
     def look(self, x: Tensor) -> Tensor:
-        """What it sees there: [N, 1, 20, 20]."""
+        """Return what it sees there: [N, 1, 20, 20]."""
         return functional.grid_sample(x, self.grid(x), align_corners=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def make_classifier(size: int) -> nn.Sequential:
 
 
 def base_grid() -> Tensor:
-    """The middles of the pixels of the look: [3, 400], x, y and 1, from -1 to 1."""
+    """Return the middles of the pixels of the look: [3, 400], x, y and 1, from -1 to 1."""
     middles = (torch.arange(LOOK) * 2 + 1) / LOOK - 1
     y, x = torch.meshgrid(middles, middles, indexing="ij")
     return torch.stack([x.reshape(-1), y.reshape(-1), torch.ones(LOOK * LOOK)])
@@ -128,7 +128,7 @@ def distorted(digits: Tensor, generator: torch.Generator) -> Tensor:
         return torch.rand(*shape, generator=generator) * 2 - 1
 
     def placed(images: Tensor, side: Tensor, angle: Tensor) -> Tensor:
-        """The images, in squares of a given side in pixels, turned, anywhere in the picture."""
+        """Return the images, in squares of a given side in pixels, turned, anywhere in the picture."""
         zoom = SIZE / side
         shift = uniform(len(images), 2) * (1 - side / SIZE)[:, None]
         rows = torch.stack(
@@ -153,7 +153,7 @@ def distorted(digits: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def held_out() -> tuple[Tensor, Tensor]:
-    """The test: distorted pictures of digits that training never saw, and their labels."""
+    """Return the test: distorted pictures of digits that training never saw, and their labels."""
     _, digits, _, labels = digit_tensors()
     return distorted(digits, torch.Generator().manual_seed(TEST_SEED)), labels
 
@@ -183,7 +183,7 @@ def train(network: nn.Module, digits: Tensor, labels: Tensor) -> None:
 
 
 def accuracy(network: nn.Module, pictures: Tensor, labels: Tensor) -> float:
-    """Which part of the pictures PyTorch gets right."""
+    """Return which part of the pictures PyTorch gets right."""
     with torch.no_grad():
         return float((network(pictures * SCALE).argmax(1) == labels).float().mean())
 
@@ -192,7 +192,7 @@ def accuracy(network: nn.Module, pictures: Tensor, labels: Tensor) -> float:
 
 
 def to_core_ml(network: SpatialTransformer) -> schema.Model:
-    """The network as a Core ML classifier of grayscale images; the sampler is a custom layer."""
+    """Return the network as a Core ML classifier of grayscale images; the sampler is a custom layer."""
     net = build.Network(
         {"image": build.image(SIZE, SIZE, "GRAYSCALE")}, ["probabilities"], classes=list(range(10)), exact=True
     )
@@ -224,7 +224,7 @@ def to_core_ml(network: SpatialTransformer) -> schema.Model:
 
 
 def add_layers(net: build.Network, layers: nn.Sequential, prefix: str, blob: str) -> str:
-    """Adds the layers of a torch.nn.Sequential; returns the name of their output."""
+    """Add the layers of a torch.nn.Sequential; returns the name of their output."""
     for index, layer in enumerate(layers):
         name = f"{prefix}{index}"
         if isinstance(layer, nn.Conv2d):
@@ -264,7 +264,7 @@ def add_layers(net: build.Network, layers: nn.Sequential, prefix: str, blob: str
 
 
 def from_core_ml(spec: schema.Model) -> SpatialTransformer:
-    """The network with the weights of a model that `to_core_ml` wrote."""
+    """Return the network with the weights of a model that `to_core_ml` wrote."""
     network = SpatialTransformer()
     layers = {layer.name: layer for layer in spec.neuralNetworkClassifier.layers}
     for prefix, part in (("find", network.find), ("tell", network.tell)):
@@ -282,7 +282,7 @@ def from_core_ml(spec: schema.Model) -> SpatialTransformer:
 
 
 def probabilities(network: SpatialTransformer, pictures: Tensor) -> NDArray[Any]:
-    """What PyTorch computes, in the type of the pictures."""
+    """Return what PyTorch computes, in the type of the pictures."""
     with torch.no_grad():
         return np.asarray(copy.deepcopy(network).to(pictures.dtype)(pictures * SCALE).softmax(1).numpy())
 
@@ -290,7 +290,7 @@ def probabilities(network: SpatialTransformer, pictures: Tensor) -> NDArray[Any]
 def rounding_bounds(
     network: SpatialTransformer, pictures: Tensor, roundoff: float
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """How far two computations may differ, both with that unit roundoff, summing in any order.
+    """Return how far two computations may differ, both with that unit roundoff, summing in any order.
 
     Of the places of the grid [N], of what is seen there [N], and of the probabilities [N, 10].
 
@@ -334,7 +334,7 @@ def judge(network: SpatialTransformer, model: Path, pictures: Tensor) -> None:
 
 
 def expected(network: SpatialTransformer, pictures: Tensor, labels: Tensor) -> dict[str, NDArray[Any]]:
-    """What PyTorch computes in double precision, and how far another computation in it may be from that."""
+    """Return what PyTorch computes in double precision, and how far another computation in it may be from that."""
     double, roundoff = copy.deepcopy(network).double(), float(np.finfo(np.float64).eps) / 2
     with torch.no_grad():
         grid, seen = (f(pictures[:KEPT_LOOKS].double() * SCALE).numpy() for f in (double.grid, double.look))

@@ -31,7 +31,7 @@ asked for.
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "compare",
         help="compare two models on data: agreement of labels, SNR, layer by layer",
@@ -57,7 +57,7 @@ def add_parser(commands: Any) -> None:
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say what data there is."""
+    """Add the arguments that say what data there is."""
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--images", metavar="FOLDER", help="a folder of pictures")
     data.add_argument("--data", metavar="PATH", help="an .npz, or a folder of them")
@@ -78,7 +78,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def source(options: argparse.Namespace) -> Source:
-    """The data that the arguments describe."""
+    """Return the data that the arguments describe."""
     labels: Any = options.labels
     if labels is not None and os.path.isfile(labels):
         labels = read_labels(labels)
@@ -87,7 +87,7 @@ def source(options: argparse.Namespace) -> Source:
 
 @contextmanager
 def counting(what: str, quiet: bool = False) -> Any:
-    """Shows on standard error how many are done; gives the function to call with their number."""
+    """Show on standard error how many are done; gives the function to call with their number."""
     if quiet or not errors.is_terminal:
         yield None
         return
@@ -96,7 +96,7 @@ def counting(what: str, quiet: bool = False) -> Any:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     if options.min_agreement is not None:
         check_rate(options.min_agreement, "--min-agreement")
     if options.min_snr is not None and not options.min_snr > -math.inf:

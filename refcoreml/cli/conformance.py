@@ -185,6 +185,6 @@ def _show(results: list[Result], profile: str, complaints: list[str]) -> None:
 
 
 def _others(counts: Mapping[str, int]) -> str:
-    """The counts of what neither passed nor failed, as text, which may take several lines in a narrow table."""
+    """Return the counts of what neither passed nor failed, as text, which may take several lines in a narrow table."""
     others = (status for status in report.STATUSES if status not in ("pass", "fail"))
     return ", ".join(f"{counts[status]} {status}" for status in others if counts[status])

@@ -106,7 +106,7 @@ def progress(*columns: ProgressColumn) -> Iterator[Progress]:
 
 
 def check_target(path: str | Path | None, *suffixes: str) -> None:
-    """Refuses a file to write to before any work is done for it.
+    """Refuse a file to write to before any work is done for it.
 
     Raises:
         UsageError: its name ends in none of the suffixes, if there are any, or its folder does not exist.
@@ -134,24 +134,24 @@ def check_target(path: str | Path | None, *suffixes: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as JSON, see `plain`."""
+    """Print a value as JSON, see `plain`."""
     out.write(to_json(value))
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:
-    """A shape in little room: ``1x3x224``."""
+    """Return a shape in little room: ``1x3x224``."""
     return "x".join(map(str, shape)) if shape is not None else "?"
 
 
 def shapes_text(shapes: Sequence[tuple[int, ...] | None]) -> str:
-    """Shapes of the outputs of a layer, which may be thousands."""
+    """Return the shapes of a layer's outputs, of which there may be thousands."""
     most = 3 if len(shapes) <= 3 else 2
     more = [f"and {len(shapes) - most} more"] if len(shapes) > most else []
     return ", ".join([*map(shape_text, shapes[:most]), *more])
 
 
 def bytes_text(size: int) -> str:
-    """A size in the largest unit that leaves at least one."""
+    """Return a size in the largest unit that leaves at least one."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -16,7 +16,7 @@ from refcoreml.errors import CallbackError, UsageError, within
 
 
 def add_custom_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds the argument that names files with code; the main program runs them."""
+    """Add the argument that names files with code; the main program runs them."""
     parser.add_argument(
         "--custom",
         action="append",
@@ -28,7 +28,7 @@ def add_custom_argument(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def custom_code(files: Sequence[str]) -> Iterator[None]:
-    """Runs the files; what they register lasts until the end of the block.
+    """Run the files; what they register lasts until the end of the block.
 
     Raises:
         UsageError: a file does not exist, registers nothing, or a name that is taken.
@@ -40,7 +40,7 @@ def custom_code(files: Sequence[str]) -> Iterator[None]:
 
 
 def register(files: Sequence[str]) -> None:
-    """Runs the files; what they register stays, as other processes of a command need it."""
+    """Run the files; what they register stays, as other processes of a command need it."""
     for index, file in enumerate(files):
         with within(f"--custom {file}"):
             _run(Path(file), f"_refcoreml_custom_{index}")

@@ -28,7 +28,7 @@ _MOST_ENTRIES = 20
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "inspect",
         help="show what a model is: features, metadata, layers, storage, dependencies",
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     summary = inspect(load(options.model, prepare=False))
     if options.json:
         print_json(summary.as_dict())
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(summary: Summary, *, layers: bool) -> None:
-    """Prints a summary."""
+    """Print a summary."""
     facts = {
         "type": summary.kind + (" (updatable)" if summary.updatable else ""),
         "specification": f"version {summary.specification_version}",
@@ -146,7 +146,7 @@ def _parameters(values: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """What follows the name of a parameter."""
+    """Return what follows the name of a parameter."""
     if isinstance(value, dict):
         inner = _parameters(value)
         return f"({inner})" if inner else ""

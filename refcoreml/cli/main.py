@@ -24,7 +24,7 @@ _TRACEBACK = "REFCOREML_TRACEBACK"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser with all commands."""
+    """Return the parser with all commands."""
     top = argparse.ArgumentParser(
         prog="refcoreml",
         description="Run, look into, trace and compare Core ML models on any operating system.",
@@ -44,7 +44,7 @@ def _warn(message: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code."""
+    """Run the command line and returns the exit code."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names have more letters than many a terminal
@@ -92,7 +92,7 @@ def _tell(problem: str) -> None:
 
 
 def _blame_ourselves(error: Exception) -> int:
-    """Reports an error that no part of refcoreml expected."""
+    """Report an error that no part of refcoreml expected."""
     hint = f"Set {_TRACEBACK}=1 to see where, and please report it"
     if os.environ.get(_TRACEBACK, "") not in ("", "0"):
         errors.write("".join(traceback.format_exception(error)))

@@ -27,7 +27,7 @@ means undetermined: rounding may make any number. Exit code 1 if this is so for 
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "oracle",
         help="compute golden outputs with a bound for every number",
@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     check_target(options.output, ".npz")
     model = load(options.model, precision="float64", prepare=False)
     answers = oracle(model, read_inputs(model, options.input, options.resize), options.profile)
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _open_places(answer: Answer) -> int:
-    """How many numbers are undetermined."""
+    """Return how many numbers are undetermined."""
     return int(np.isinf(answer.bound).sum())
 
 

@@ -28,7 +28,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "predict",
         help="run a model once and show its outputs",
@@ -53,7 +53,7 @@ def _positive(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     check_target(options.output, ".npz", ".png", ".jpg", ".jpeg")
     model = load(options.model, precision=options.precision)
     outputs = model.predict(read_inputs(model, options.input, options.resize))

@@ -28,7 +28,7 @@ com.apple.coreml.model.preview.type and com.apple.coreml.model.preview.parameter
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "preview",
         help="draw what a model says over the picture that it was asked about",
@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     target = Path(options.output)
     check_target(target, ".png", ".jpg", ".jpeg")
     model = load(options.model, precision=options.precision)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _in_order(model: Model, outputs: dict[str, Any]) -> list[str]:
-    """Output names, the probabilities of a classifier before its label: they say more."""
+    """Return output names, with the probabilities of a classifier before its label."""
     probabilities = model.spec.description.predictedProbabilitiesName
     return sorted(outputs, key=lambda name: name != probabilities)
 
@@ -89,7 +89,7 @@ def _first(
 
 
 def _photo(model: Model, inputs: dict[str, Any], options: argparse.Namespace) -> Any:
-    """The picture below: --photo, or the file of the only image input, or what the model was given.
+    """Return the picture below: --photo, or the file of the only image input, or what the model was given.
 
     Stretched outputs fit the whole file; where a part was cut out or borders were added, only the model's own input
     fits.

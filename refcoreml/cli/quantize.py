@@ -38,7 +38,7 @@ _NUMBERS = ("weights", "bytes before", "after", "SNR dB", "max error")
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "quantize",
         help="store the weights in fewer bits, and show what that does to each",
@@ -67,7 +67,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     check_target(options.output, ".mlmodel", ".mlpackage")
     plan = _read_plan(options.plan) if options.plan else None
     if options.bits is None and plan is None:

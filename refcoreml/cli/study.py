@@ -30,7 +30,7 @@ that was interrupted goes on.
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "study",
         help="measure what quantization does: size, error, agreement; sensitivity of layers; a report",
@@ -88,7 +88,7 @@ def _budget(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     require_matplotlib()

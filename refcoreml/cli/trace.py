@@ -26,7 +26,7 @@ Exit code 1 if some layer makes a NaN or an infinity.
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the command to the parser."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "trace",
         help="show every layer's output as it runs: range, mean, NaN and infinities",
@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     model = load(options.model, precision=options.precision)
     inputs = read_inputs(model, options.input, options.resize)
     rows: list[dict[str, Any]] = []

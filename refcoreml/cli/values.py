@@ -25,7 +25,7 @@ as 1,2,3 or JSON; NAME= may be left out if the model has one input; a .npz or .j
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:
-    """Adds the arguments that say on what to run which model, and if ``precision`` in which arithmetic."""
+    """Add the arguments that say on what to run which model, and if ``precision`` in which arithmetic."""
     parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
     parser.add_argument("-i", "--input", action="append", default=[], metavar="NAME=VALUE", help=_HELP)
     parser.add_argument(
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) ->
 
 
 def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, Any]:
-    """Reads every ``--input``.
+    """Read every ``--input``.
 
     Raises:
         UsageError: a file cannot be read, a name is not an input of the model, is missing, or is given twice.
@@ -61,7 +61,7 @@ def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, An
 
 
 def _read_input(known: dict[str, features.Feature], text: str, resize: Any) -> dict[str, Any]:
-    """What one ``--input`` gives, by name."""
+    """Return what one ``--input`` gives, by name."""
     name, separator, value = text.partition("=")
     if separator and name in known:
         return {name: _value(known[name], value, resize)}
@@ -83,7 +83,7 @@ def _several(path: Path) -> dict[str, Any]:
 
 
 def _read(path: str) -> Any:
-    """What a file of data holds: an array, a dict of arrays, or what JSON says."""
+    """Return the content of a file of data: an array, a dict of arrays, or a JSON value."""
     readers: dict[str, Callable[[str], Any]] = {".npy": read_npy, ".npz": read_npz, ".json": read_json}
     try:
         return readers[Path(path).suffix](path)
@@ -122,7 +122,7 @@ def _literal(feature: features.Feature, text: str) -> Any:
 
 
 def _typed(feature: features.Feature, value: Any) -> Any:
-    """A value from JSON: a number is an array of one, and the keys of a dictionary may be integers."""
+    """Return a value from JSON: a number is an array of one, and the keys of a dictionary may be integers."""
     if isinstance(feature, features.ArrayFeature) and isinstance(value, (int, float)):
         return [value]
     if isinstance(feature, features.DictionaryFeature) and feature.element == "Int64" and isinstance(value, dict):

@@ -15,7 +15,7 @@ __all__ = ["layers_figure", "outputs_figure"]
 
 
 def outputs_figure(outputs: Sequence[OutputComparison], path: str | Path | None) -> Any:
-    """Agreement (and accuracy) by k, and SNR and PSNR by output."""
+    """Plot agreement (and accuracy) by k, and SNR and PSNR by output."""
     with styled():
         rated = [output for output in outputs if output.agreement]
         rated = [output for output in rated if output.difference is not None] or rated
@@ -76,7 +76,7 @@ def _draw_noise(axis: Any, outputs: Sequence[OutputComparison]) -> None:
 
 
 def layers_figure(rows: Sequence[LayerDifference], path: str | Path | None) -> Any:
-    """Noise relative to the signal, own and accumulated, layer by layer."""
+    """Plot noise relative to the signal, own and accumulated, layer by layer."""
     with styled():
         figure, axes = new_figure(min(max(4.5, 0.12 * len(rows)), 11), 3.2)
         axis = axes[0, 0]

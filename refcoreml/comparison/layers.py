@@ -54,12 +54,12 @@ class LayerComparison(Result):
     skipped: list[str]
 
     def worst(self, count: int = 5) -> list[LayerDifference]:
-        """The layers with the least own SNR, those that add the most error first; layers without any are left out."""
+        """Return the layers with the lowest own SNR, the lowest first; layers without an SNR are left out."""
         noisy = [layer for layer in self.layers if layer.own is not None and layer.own.snr < np.inf]
         return sorted(noisy, key=lambda layer: layer.own.snr if layer.own is not None else np.inf)[:count]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A flat row for each layer, for CSV."""
+        """Return a flat row for each layer, for CSV."""
         return [
             {
                 **{name: getattr(row, name) for name in ("index", "layer", "kind", "blob", "changed")},
@@ -70,7 +70,7 @@ class LayerComparison(Result):
         ]
 
     def table(self, width: int = sys.maxsize) -> str:
-        """The result as text for people, in tables of at most ``width``."""
+        """Return the result as text for people, in tables of at most ``width``."""
         text = Text()
         for row in self.layers:
             text.add(
@@ -98,7 +98,7 @@ class LayerComparison(Result):
         return text.render(width) + "\n\n" + "\n".join(map(harmless, notes))
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """A figure of own and accumulated SNR by layer; needs the extra ``plot``.
+        """Return a figure of own and accumulated SNR by layer; needs the extra ``plot``.
 
         Returns:
             The matplotlib figure, also written to a file if asked (.png, .svg, .pdf).
@@ -222,7 +222,7 @@ class _Pair:
             sums.unmatched.update((name, None) for key, waiting in events.items() if waiting for name in key)
 
     def _events(self, model: Model, sample: Sample) -> Iterator[Event]:
-        """The steps that both networks have, as they run."""
+        """Return the steps that both networks have, as they run."""
         events = model.prepare().trace(model.check_inputs(sample.inputs))
         return (event for event in events if event.step.outputs in self._steps)
 
@@ -241,7 +241,7 @@ class _Pair:
                 found.own.add(s, own[position], sample.name)
 
     def _own(self, step: Step, other: Step, arguments: Sequence[Any], expected: Sequence[Any]) -> Sequence[Any] | None:
-        """What the candidate's layer makes of the reference's blobs."""
+        """Return the outputs of the candidate's layer for the reference's blobs."""
         if not self._changed[step.outputs]:
             return expected
         if step.kind != other.kind or step.inputs != other.inputs:
@@ -251,7 +251,7 @@ class _Pair:
         return network.stored(network.run_alone(other, given))
 
     def result(self, sums: _Sums, skipped: Sequence[str]) -> LayerComparison:
-        """The figures of what was gathered."""
+        """Return the figures of what was gathered."""
         rows = []
         for key, step in self._steps.items():
             for name in key:
@@ -279,7 +279,7 @@ def _network(model: Model) -> Network:
 
 
 def _flat(steps: Sequence[Step]) -> Iterator[Step]:
-    """The steps that compute, those inside branches and loops included."""
+    """Yield the steps that compute, those inside branches and loops included."""
     for step in steps:
         if step.outputs:
             yield step

@@ -120,7 +120,7 @@ class DifferenceSums:
             self.worst_snr, self.worst_sample = later.worst_snr, later.worst_sample
 
     def result(self) -> Difference:
-        """The figures so far; NaN where there is no element."""
+        """Return the figures so far; NaN where there is no element."""
         count = self.count or math.nan
         peak = self.peak if self.peak is not None else self.greatest
         norms = math.sqrt(self.signal) * math.sqrt(self.other)
@@ -194,12 +194,12 @@ class RateCount:
         self.counts = [mine + other for mine, other in zip(self.counts, later.counts, strict=True)]
 
     def result(self) -> Rate:
-        """The rate so far."""
+        """Return the rate so far."""
         return Rate(*self.counts)
 
 
 def among_best(scores: Array, label: int, k: int) -> bool | None:
-    """Whether a label's score is among the k best; None if that depends on how ties are broken."""
+    """Return whether a label's score is among the k best; None if that depends on how ties are broken."""
     score = scores[label]
     if np.isnan(scores).any():
         return False
@@ -208,7 +208,7 @@ def among_best(scores: Array, label: int, k: int) -> bool | None:
 
 
 def best_among_best(reference: Array, scores: Array, k: int) -> bool | None:
-    """Whether the best label of ``reference`` is among the k best of ``scores``; None for a tie."""
+    """Return whether the best label of ``reference`` is among the k best of ``scores``; None for a tie."""
     if np.isnan(reference).any():
         return False
     best: Sequence[int] = np.flatnonzero(reference == reference.max()).tolist()

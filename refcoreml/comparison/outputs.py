@@ -78,7 +78,7 @@ class Comparison(Result):
         return min(found, key=badness).snr if found else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """A flat row for each output, for CSV."""
+        """Return a flat row for each output, for CSV."""
         return [
             {
                 "output": output.name,
@@ -93,7 +93,7 @@ class Comparison(Result):
         ]
 
     def table(self, width: int = sys.maxsize) -> str:
-        """The result as text for people, in tables of at most ``width``."""
+        """Return the result as text for people, in tables of at most ``width``."""
         numbers, rates = Text(), Text()
         for output in self.outputs:
             if output.difference is not None:
@@ -116,7 +116,7 @@ class Comparison(Result):
         return "\n\n".join(filter(None, [rates.render(width), numbers.render(width), "\n".join(map(harmless, notes))]))
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """A figure of agreement and SNR by output; needs the extra ``plot``.
+        """Return a figure of agreement and SNR by output; needs the extra ``plot``.
 
         Returns:
             The matplotlib figure, also written to a file if asked (.png, .svg, .pdf).
@@ -125,7 +125,7 @@ class Comparison(Result):
 
 
 def badness(difference: Difference) -> float:
-    """What to sort differences by, the worst first: the SNR, or if there is none, as no number is finite, the least."""
+    """Return the key to sort differences by, the worst first: the SNR, the lowest if no number is finite."""
     return -math.inf if math.isnan(difference.snr) else difference.snr
 
 
@@ -328,7 +328,7 @@ class Comparer:
         return sums
 
     def result(self, sums: Sums, skipped: Sequence[str] = ()) -> Comparison:
-        """The figures of what was gathered."""
+        """Return the figures of what was gathered."""
         shared = {feature.name for feature in self.outputs}
         return Comparison(
             samples=sums.samples,
@@ -428,6 +428,6 @@ def _some(labels: Sequence[Any]) -> str:
 
 
 def decode_image(image: Any) -> Array:
-    """An image as numbers: float64 [H, W] or [H, W, 3], without alpha."""
+    """Return an image as numbers: float64 [H, W] or [H, W, 3], without alpha."""
     pixels: Array = np.asarray(image).astype(np.float64)
     return pixels[..., :3] if pixels.ndim == 3 else pixels

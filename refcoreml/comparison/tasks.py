@@ -85,7 +85,7 @@ def _end_with_parent() -> None:
 
 
 def pack(model: Model) -> bytes:
-    """The model as bytes to send to another process."""
+    """Return the model as bytes to send to another process."""
     try:
         return pickle.dumps(model)
     except Exception as error:  # pickle raises all sorts of things
@@ -97,7 +97,7 @@ def pack(model: Model) -> bytes:
 
 @lru_cache(maxsize=4)
 def unpack(packed: bytes) -> Model:
-    """The model of `pack`; a process that gets the same bytes again keeps the model that it has prepared."""
+    """Return the model of `pack`; a process that gets the same bytes again keeps the model that it has prepared."""
     model = pickle.loads(packed)
     assert isinstance(model, Model)
     return model

@@ -57,7 +57,7 @@ class Stored:
     shape: tuple[int, ...]
 
     def read(self) -> NDArray[Any]:
-        """The array; raises `CaseError` if the file is not the one that was written."""
+        """Return the array; raises `CaseError` if the file is not the one that was written."""
         content = io.BytesIO(checked_file(self.path, self.sha256, ARRAYS_LIMIT))
         try:
             content.seek(self.offset)
@@ -146,21 +146,21 @@ class Case:
     repeat: int = 1
 
     def supports(self, profile: str) -> bool:
-        """Whether the case says something about the profile."""
+        """Return whether the case says something about the profile."""
         return all(profile in output.profiles for output in self.outputs)
 
     def read_inputs(self) -> dict[str, NDArray[Any]]:
-        """The inputs by name, in the types that the model declares."""
+        """Return the inputs by name, in the types that the model declares."""
         return {item.name: item.values.read().astype(item.dtype) for item in self.inputs}
 
     def check_model(self) -> Path:
-        """The model's path; raises `CaseError` if the file is not the one that was written."""
+        """Return the model's path; raises `CaseError` if the file is not the one that was written."""
         checked_file(self.model, self.model_sha256, MODEL_LIMIT)
         return self.model
 
 
 def find_cases(root: Path, patterns: Sequence[str] = ()) -> list[Path]:
-    """The folders of all cases below ``root`` whose path from there fits one of the patterns, sorted.
+    """Return the folders of all cases below ``root`` whose path from there fits one of the patterns, sorted.
 
     Args:
         root: a folder.
@@ -173,7 +173,7 @@ def find_cases(root: Path, patterns: Sequence[str] = ()) -> list[Path]:
 
 
 def read_case(folder: Path) -> Case:
-    """Reads ``case.json``; files are read when they are asked for.
+    """Read ``case.json``; files are read when they are asked for.
 
     Raises:
         CaseError: the file is missing, is no JSON, lacks something, or is of another format.
@@ -250,7 +250,7 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
 
 
 def _text(value: Any, kind: tuple[str, str] = _ANY) -> str:
-    """A text that can be shown and written anywhere."""
+    """Return a text that can be shown and written anywhere."""
     what, pattern = kind
     if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(pattern, value):
         raise CaseError(f"expected {what}, got {ascii(value)[:200]}")
@@ -265,7 +265,7 @@ def _shape(lengths: Any) -> tuple[int, ...]:
 
 
 def checked_file(path: Path, sha256: str, limit: int) -> bytes:
-    """The content of a regular file; raises `CaseError` unless it exists, is not too large, and has the checksum."""
+    """Return the content of a regular file; raise `CaseError` if it is missing, too large, or has another checksum."""
     try:
         with Folder(path.parent) as folder:
             content = folder.read(path.name, limit)

@@ -29,7 +29,7 @@ class Expectation:
 
 
 def read_expectations(path: Path) -> list[Expectation]:
-    """Reads the list; raises `UsageError` where a line is not of the form."""
+    """Read the list; raises `UsageError` where a line is not of the form."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -50,5 +50,5 @@ def read_expectations(path: Path) -> list[Expectation]:
 
 
 def expected(case_id: str, expectations: Iterable[Expectation]) -> Expectation | None:
-    """The first line that fits a case."""
+    """Return the first line that fits a case."""
     return next((item for item in expectations if fnmatch.fnmatchcase(case_id, item.pattern)), None)

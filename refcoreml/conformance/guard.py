@@ -55,7 +55,7 @@ def main(mode: str, command: list[str]) -> int:
 
 
 def _die_with_guard() -> None:
-    """Before the command runs, in its process: ask for its death if the guard is killed."""
+    """Request, in the process of the command before it runs, that it is killed with the guard."""
     assert _control is not None
     _control(_DIE_WITH_PARENT, int(signal.SIGKILL), 0, 0, 0)
 

@@ -58,7 +58,7 @@ def by_family(results: Sequence[Result]) -> Iterator[tuple[str, Counter[str], fl
 
 
 def unused_expectations(results: Sequence[Result], expectations: Sequence[Expectation]) -> list[str]:
-    """Patterns of the implementer's list that fit no case."""
+    """Return patterns of the implementer's list that fit no case."""
     return [item.pattern for item in expectations if not any(fnmatch.fnmatchcase(r.id, item.pattern) for r in results)]
 
 
@@ -98,7 +98,7 @@ class Least:
 
 
 def as_json(results: Sequence[Result], about: About) -> str:
-    """The whole run."""
+    """Return the whole run."""
     families = [
         {"family": name, "worst": worst, **{status: counts[status] for status in STATUSES}}
         for name, counts, worst in by_family(results)
@@ -108,7 +108,7 @@ def as_json(results: Sequence[Result], about: About) -> str:
 
 
 def as_junit(results: Sequence[Result], about: About) -> str:
-    """JUnit's XML, as continuous integration reads it: a suite a family, and one for complaints about the whole run."""
+    """Return the run in JUnit's XML: one suite per family, and one for complaints about the whole run."""
     top = ElementTree.Element("testsuites", name=f"refcoreml conformance, {about.profile}")
     if about.complaints:
         count = str(len(about.complaints))
@@ -148,7 +148,7 @@ tr:last-child.sum td { border-top: 1px solid #999; font-weight: 600 }
 
 
 def as_html(results: Sequence[Result], about: About) -> str:
-    """A page of its own: counts by family, what failed, and the cases that came nearest to their bounds."""
+    """Return a page of its own: counts by family, what failed, and the cases that came nearest to their bounds."""
     e = html_text
     shown = [status for status in STATUSES if any(result.status == status for result in results)]
     rows = []

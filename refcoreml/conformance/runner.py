@@ -87,10 +87,10 @@ class Implementation(Protocol):
     """What runs cases, one at a time."""
 
     def run(self, folder: Path, out: Path, timeout: float) -> tuple[str, str]:
-        """Runs a case; returns the outcome and what was said about it. Raises `CaseError` for a damaged case only."""
+        """Run a case; returns the outcome and what was said about it. Raises `CaseError` for a damaged case only."""
 
     def close(self) -> None:
-        """Ends what is still running."""
+        """End what is still running."""
 
 
 class Command:
@@ -133,7 +133,7 @@ class Command:
         return outcome, text if outcome != "crash" else f"exit code {code}: {text}".rstrip(": ")
 
     def close(self) -> None:
-        """Nothing is left running."""
+        """End all that still runs."""
 
 
 class PythonSession:
@@ -239,7 +239,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end_of(said: IO[bytes]) -> str:
-    """The last of what was printed, of which there may be any amount."""
+    """Return the last of what was printed, of which there may be any amount."""
     said.seek(max(0, said.seek(0, os.SEEK_END) - _MESSAGE))
     return said.read().decode("utf-8", "replace").strip()
 
@@ -253,7 +253,7 @@ def run_cases(
     timeout: float = 30.0,
     expectations: Sequence[Expectation] = (),
 ) -> Iterator[Result]:
-    """Runs cases and yields their results as they come.
+    """Run cases and yields their results as they come.
 
     Args:
         folders: the cases.

@@ -52,7 +52,7 @@ class Judgement:
 
 
 def judge(case: Case, outcome: str, read_output: Callable[[str], Any], profile: str) -> Judgement:
-    """Judges a case by what the implementation did and, if it returned, by its outputs.
+    """Judge a case by what the implementation did and, if it returned, by its outputs.
 
     Args:
         case: the case.
@@ -108,7 +108,7 @@ def _judge_output(output: Output, read_output: Callable[[str], Any], profile: st
 def compare(
     y: NDArray[Any], reference: NDArray[Any], bound: NDArray[Any] | float, profile: str, *, free_ones: bool = False
 ) -> Judgement:
-    """Holds an array against its reference; see the head of this file for the rule.
+    """Compare an array with its reference; see the head of this file for the rule.
 
     Args:
         y: any real type, any byte order.

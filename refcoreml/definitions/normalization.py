@@ -59,7 +59,7 @@ def layer_normalization(x: Array, gamma: Array, beta: Array, axes: Sequence[int]
 
 
 def _standardized(values: Array, epsilon: float) -> Array:
-    """The variance is the mean square of the differences: divided by n, not n - 1."""
+    """Return the variance is the mean square of the differences: divided by n, not n - 1."""
     differences = values - sum(values.flat) / values.size
     variance = sum(d * d for d in differences.flat) / values.size
     return np.asarray(differences / math.sqrt(variance + epsilon))

@@ -23,7 +23,7 @@ def pad(x: Array, edges: Sequence[tuple[int, int]], mode: str, value: float) -> 
 
 
 def _source(i: int, n: int, mode: str) -> int:
-    """Which of n elements stands at the place i: itself, -1 for the value, the nearest edge, or the mirror image."""
+    """Return the index of the element at position i: i itself, -1 for the value, the nearest edge, or the mirror."""
     if 0 <= i < n:
         return i
     if mode == "constant":

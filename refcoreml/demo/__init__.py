@@ -30,12 +30,12 @@ _FOLDER = Path(__file__).parent
 
 
 def digits_model_path() -> Path:
-    """The model: takes ``image`` (32 x 32, gray, light ink on black), gives ``classLabel`` and ``probabilities``."""
+    """Return the model: from ``image`` (32 x 32, gray, light ink on black) to ``classLabel`` and ``probabilities``."""
     return _FOLDER / "digits.mlmodel"
 
 
 def samples() -> list[tuple[Image.Image, int]]:
-    """One digit of each class and the two hardest ones, all from the held-out part, with their labels."""
+    """Return one digit of each class and the two hardest ones, all from the held-out part, with their labels."""
     return [
         (_opened(_FOLDER / "samples" / entry["file"]), entry["label"])
         for entry in json.loads(read_text(_FOLDER / "samples.json"))
@@ -43,13 +43,13 @@ def samples() -> list[tuple[Image.Image, int]]:
 
 
 def held_out() -> tuple[list[Image.Image], list[int]]:
-    """The 360 digits that training never saw, ready for the model, and their labels."""
+    """Return the 360 digits that training never saw, ready for the model, and their labels."""
     data = read_npz(_FOLDER / "held_out.npz")
     return [digit_image(counts) for counts in data["counts"]], data["labels"].tolist()
 
 
 def digit_image(counts: ArrayLike) -> Image.Image:
-    """The image that the model takes for a digit of the data set.
+    """Return the image that the model takes for a digit of the data set.
 
     Grays are round(counts * 255 / 16), ink is light; then bicubic interpolation from 8 x 8 to 32 x 32.
 

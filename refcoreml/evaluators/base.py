@@ -121,7 +121,7 @@ MakeEvaluator: TypeAlias = Callable[[schema.Model, Settings], Evaluator]
 
 
 def make_evaluator(spec: schema.Model, settings: Settings, where: str = "") -> Evaluator:
-    """Prepares a model of any type that has an evaluator.
+    """Prepare a model of any type that has an evaluator.
 
     Raises:
         UnsupportedModelError: its type has none, or refcoreml cannot run some of its layers.

@@ -66,7 +66,7 @@ class CustomModelEvaluator(Evaluator):
         return CallbackError(problem, where=self._where, remedy=remedy)
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        """Computes the outputs by feature name from checked inputs."""
+        """Compute the outputs by feature name from checked inputs."""
         with self._turns:
             results = self._call("predict", self._made.predict, self._given(inputs))
         return self._checked("predict", results)

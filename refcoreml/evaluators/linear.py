@@ -64,7 +64,7 @@ class LinearRegressor(Evaluator):
             self._require(weights == features, f"has {weights} weights for {features} features")
 
     def _predicted(self, description: schema.ModelDescription) -> Feature:
-        """The only output, which must be able to hold what is computed: as many fractions as rows of weights."""
+        """Return the only output, which must be able to hold what is computed: as many fractions as rows of weights."""
         outputs = read_features(description.output, "outputs", self._where)
         name, rows = description.predictedFeatureName, len(self._weights)
         names = [feature.name for feature in outputs]
@@ -80,7 +80,7 @@ class LinearRegressor(Evaluator):
         return output
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        """Computes the predicted feature: a number for one row of weights, else an array."""
+        """Compute the predicted feature: a number for one row of weights, else an array."""
         x = np.concatenate([np.ravel(np.asarray(inputs[feature.name], np.float64)) for feature in self._inputs])
         weights = self._weights.shape[1]
         if x.size != weights:  # shapes that the model does not fix; others were checked when it was loaded

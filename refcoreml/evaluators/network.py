@@ -40,7 +40,7 @@ class NeuralNetworkEvaluator(Evaluator):
             self.interface.check_outputs(self.shapes())
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        """Computes the outputs by feature name from checked inputs."""
+        """Compute the outputs by feature name from checked inputs."""
         given = self.interface.to_blobs(inputs)
         with self._blaming_inputs(given):
             blobs = self.network.run(given, observe)
@@ -49,7 +49,7 @@ class NeuralNetworkEvaluator(Evaluator):
         return self.interface.from_blobs(blobs)
 
     def trace(self, inputs: Mapping[str, Any]) -> Trace:
-        """Computes layer by layer."""
+        """Compute layer by layer."""
         blobs = self.interface.to_blobs(inputs)
         kept = {name: blobs[name] for name in self.network.outputs if name in blobs}
         with self._blaming_inputs(blobs):
@@ -61,7 +61,7 @@ class NeuralNetworkEvaluator(Evaluator):
         return partial(self.interface.from_blobs, kept)
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
-        """The shapes of the blobs, from those of the input blobs or else the declared ones; empty if these are open."""
+        """Return the shapes of the blobs for those of the inputs, by default the declared ones; {} if any is open."""
         known = {**self.interface.default_shapes(), **(inputs or {})}
         if any(known.get(name) is None for name in self.network.inputs):
             return {}
@@ -74,7 +74,7 @@ class NeuralNetworkEvaluator(Evaluator):
 
     @contextmanager
     def _blaming_inputs(self, blobs: Mapping[str, Array]) -> Iterator[None]:
-        """Shapes that do not fit are the inputs' fault where the model declares no single shape; load checks others."""
+        """Blame the inputs for shapes that do not fit where the model declares no single shape; load checks others."""
         try:
             yield
         except InvalidModelError as error:
@@ -84,7 +84,7 @@ class NeuralNetworkEvaluator(Evaluator):
 
 
 def _of_inputs(error: InvalidModelError) -> InputError:
-    """The same conflict, as one of the inputs."""
+    """Return the same conflict, as one of the inputs."""
     made = InputError(f"{error.problem} (with inputs of these shapes)", where=error.where, remedy=error.remedy)
     made.shapes = error.shapes
     return made

@@ -152,7 +152,7 @@ class ArrayFeature(TensorFeature, member="multiArrayType"):
 
 
 def _shape_hint(shapes: Shapes, shape: Shape) -> str:
-    """What to do about a shape that is nearly right."""
+    """Return what to do about a shape that is nearly right."""
     if shapes.default is None or len(shape) == len(shapes.default):
         return ""
     if not shapes.problem((1, *shape)):

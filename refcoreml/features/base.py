@@ -126,7 +126,7 @@ class Feature:
         return shape
 
     def accepts(self, source: Feature) -> bool:
-        """Whether values of another feature can become values of this one, see `converted`."""
+        """Return whether values of another feature can become values of this one, see `converted`."""
         return self.kind == source.kind
 
     def refuse(self, problem: str, remedy: str = "") -> InputError:

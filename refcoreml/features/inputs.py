@@ -69,7 +69,7 @@ def check_inputs(
 
 
 def _by_name(features: Sequence[Feature], values: Any) -> dict[str, Any]:
-    """The values as a dict whose keys are all names of inputs."""
+    """Return the values as a dict whose keys are all names of inputs."""
     known = {feature.name for feature in features}
     passed = {}
     for key, value in given.mapping(values, given.argument(kind=InputError), "inputs as a dict by name").items():
@@ -95,7 +95,7 @@ def _declared(features: Sequence[Feature]) -> str:
 
 
 def _warn_of_mixed_enumerations(features: Sequence[Feature], result: Mapping[str, Any]) -> None:
-    """Core ML pairs the enumerated shapes of several inputs by position (apple/coremltools#2271)."""
+    """Warn if enumerated shapes differ in position: Core ML pairs them by position (apple/coremltools#2271)."""
     positions: dict[str, set[int]] = {}
     for feature in features:
         listed = feature.shapes.listed

@@ -100,12 +100,12 @@ class ModelProxy:
         self._compiled_path = path if asset is None and _is_compiled(path) else ""
 
     def predict(self, values: Mapping[str, Any], state: StateProxy | None = None) -> dict[str, Any]:
-        """The outputs for one set of inputs. The state is of no account: models with states cannot be loaded."""
+        """Return the outputs for one set of inputs. The state is of no account: models with states cannot be loaded."""
         result: dict[str, Any] = self._run(self._taken(values))
         return result
 
     def batchPredict(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:  # noqa: N802
-        """The outputs for each set of inputs."""
+        """Return the outputs for each set of inputs."""
         result: list[dict[str, Any]] = self._run([self._taken(values) for values in batch])
         return result
 
@@ -120,11 +120,11 @@ class ModelProxy:
         return {name: _taken(name, value, self._features.get(name)) for name, value in values.items()}
 
     def newState(self) -> StateProxy:  # noqa: N802
-        """The state of a model that has none."""
+        """Return the state of a model that has none."""
         return StateProxy()
 
     def get_compiled_model_path(self) -> str:
-        """A folder with the compiled model, which lives as long as this object."""
+        """Return a folder with the compiled model, which lives as long as this object."""
         if not self._compiled_path:
             with _runtime_errors():
                 self._compiled_path = _compile(self._model)
@@ -132,55 +132,55 @@ class ModelProxy:
         return self._compiled_path
 
     def get_load_duration_in_nano_seconds(self) -> int:
-        """How long loading took."""
+        """Return how long loading took."""
         return self._load_duration
 
     def get_last_predict_duration_in_nano_seconds(self) -> int | None:
-        """How long the last prediction took; None before the first."""
+        """Return how long the last prediction took; None before the first."""
         return self._predict_duration
 
     @staticmethod
     def maximum_supported_specification_version() -> int:
-        """The newest specification version that refcoreml reads."""
+        """Return the newest specification version that refcoreml reads."""
         return NEWEST_SPECIFICATION
 
     @staticmethod
     def compileModel(path: str) -> str:  # noqa: N802
-        """Compiles a model, which here means to check and copy it; gives the new folder."""
+        """Compile a model, which here means to check and copy it; gives the new folder."""
         with _runtime_errors():
             return _compile(load(path))
 
     @staticmethod
     def create_model_asset_from_path(path: str) -> Any:
-        """An ``MLModelAsset`` for a compiled model."""
+        """Return an ``MLModelAsset`` for a compiled model."""
         with _runtime_errors(), Folder(path) as folder:
             return _asset(folder.read(_COMPILED_ITEM, MODEL_LIMIT))
 
     @staticmethod
     def create_model_asset_from_memory(data: bytes, blobs: Mapping[str, bytes]) -> Any:
-        """An ``MLModelAsset`` for the bytes of a ``.mlmodel`` file."""
+        """Return an ``MLModelAsset`` for the bytes of a ``.mlmodel`` file."""
         if blobs:
             raise RuntimeError("refcoreml does not load models with weight files from memory")
         return _asset(data)
 
     @staticmethod
     def get_model_structure(path: str) -> Any:
-        """Refuses: only Apple's framework knows the structure of a compiled model."""
+        """Refuse: only Apple's framework knows the structure of a compiled model."""
         raise RuntimeError("refcoreml does not read the structure of compiled models")
 
     @staticmethod
     def get_compute_plan(path: str, compute_units: str) -> Any:
-        """Refuses: there is no plan of Apple's hardware here."""
+        """Refuse: there is no plan of Apple's hardware here."""
         raise RuntimeError("refcoreml has no compute plans")
 
     @staticmethod
     def get_available_compute_devices() -> list[Any]:
-        """None of Apple's devices are here."""
+        """Return an empty list: none of Apple's devices is here."""
         return []
 
     @staticmethod
     def get_all_compute_devices() -> list[Any]:
-        """None of Apple's devices are here."""
+        """Return an empty list: none of Apple's devices is here."""
         return []
 
 
@@ -195,17 +195,17 @@ class StateProxy:
     """Stands for the binding's state object, of a model without states."""
 
     def read_state(self, name: str) -> Any:
-        """Refuses: there is no state of any name."""
+        """Refuse: there is no state of any name."""
         raise RuntimeError(f"the model has no state {name!r}")
 
     def write_state(self, name: str, value: Any) -> None:
-        """Refuses: there is no state of any name."""
+        """Refuse: there is no state of any name."""
         raise RuntimeError(f"the model has no state {name!r}")
 
 
 @contextmanager
 def _runtime_errors(message: str = "{}") -> Iterator[None]:
-    """The binding knows no other class of error."""
+    """Raise every error as a `RuntimeError`, the only class of error that the binding has."""
     try:
         yield
     except Exception as error:
@@ -237,7 +237,7 @@ _ARRAY_TYPES = ("float32", "float64", "int32", "int8")
 
 
 def _taken(name: str, value: Any, feature: Feature | None) -> Any:
-    """The value of one input as the binding hands it to Core ML.
+    """Return the value of one input as the binding hands it to Core ML.
 
     Raises:
         RuntimeError: the binding refuses the value, or its kind is not the one declared.
@@ -256,7 +256,7 @@ def _taken(name: str, value: Any, feature: Feature | None) -> Any:
 
 
 def _kind(value: Any) -> tuple[str, Any]:
-    """The kind of feature that a Python value stands for, and the value; an empty kind if none."""
+    """Return the kind of feature that a Python value stands for, and the value; an empty kind if none."""
     from PIL import Image
 
     if isinstance(value, (int, np.integer)):
@@ -279,7 +279,7 @@ def _kind(value: Any) -> tuple[str, Any]:
 
 
 def _is_dictionary(value: dict[Any, Any]) -> bool:
-    """Whether keys are all integers or all strings, and values all integers, or floats and integers, a float first."""
+    """Return whether all keys are integers or all strings, and all values integers, or numbers, a float first."""
     integers = (int, np.integer)
     keys = integers if isinstance(next(iter(value), 0), integers) else (str, bytes)
     numbers = (float, *integers) if isinstance(next(iter(value.values()), 0), float) else integers
@@ -300,7 +300,7 @@ _originals: tuple[dict[str, Any], ModuleType | None] | None = None
 
 
 def enable() -> None:
-    """Lets coremltools predict with refcoreml, in this process.
+    """Let coremltools predict with refcoreml, in this process.
 
     coremltools then believes to run on macOS `MACOS`: it asks before it compiles models, makes states or tells why a
     model was not loaded, and most of its tests ask before they predict. It does not matter whether it has been imported
@@ -330,7 +330,7 @@ def enable() -> None:
 
 
 def disable() -> None:
-    """Gives coremltools back what `enable` replaced. Models loaded in between go on to predict with refcoreml."""
+    """Restore what `enable` replaced in coremltools. Models loaded in between go on to predict with refcoreml."""
     global _originals
     if _originals is not None:
         _put(*_originals)
@@ -338,7 +338,7 @@ def disable() -> None:
 
 
 def _put(values: Mapping[str, Any], binding: ModuleType | None) -> None:
-    """Sets names wherever coremltools holds them, as its modules import them from each other, and its binding."""
+    """Set names wherever coremltools holds them, as its modules import them from each other, and its binding."""
     package, name = _BINDING.split(".")
     if binding is None:
         sys.modules.pop(_BINDING, None)

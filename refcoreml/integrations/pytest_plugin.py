@@ -15,7 +15,7 @@ from refcoreml.version import VERSION
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option."""
+    """Add the option."""
     parser.getgroup("refcoreml", "Core ML models in tests").addoption(
         "--coreml-runtime",
         choices=["refcoreml"],
@@ -26,18 +26,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Switches on before any conftest or test module can ask coremltools about the system."""
+    """Switch on before any conftest or test module can ask coremltools about the system."""
     _switch_on(early_config.known_args_namespace)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """The same for a plugin that a conftest loads."""
+    """Enable the runtime also where a conftest loads the plugin."""
     _switch_on(config.option)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Switches off."""
+    """Switch off."""
     if config.option.coreml_runtime:
         from refcoreml.integrations import coremltools
 
@@ -45,7 +45,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Tells whose numbers the tests see."""
+    """Return the line that names the runtime."""
     if not config.option.coreml_runtime:
         return None
     from refcoreml.integrations.coremltools import MACOS

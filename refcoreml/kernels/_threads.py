@@ -56,7 +56,7 @@ class _Blas:
 
     @contextmanager
     def single(self) -> Iterator[None]:
-        """Products run on one thread inside; the last of several users to leave restores what was before."""
+        """Run products on one thread inside; the last of several users to leave restores the number before."""
         with self._lock:
             if not self._users:
                 self._before = int(self._get())
@@ -72,7 +72,7 @@ class _Blas:
 
 
 def _openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    """OpenBLAS's functions that read and set its number of threads, if NumPy uses it and it has threads of its own."""
+    """Return OpenBLAS's functions that read and set its number of threads, if NumPy uses it and it has threads."""
     core: Any = getattr(np, "_core", None) or np.core
     try:
         # Symbols of a library are looked up in those that it is linked to, too. PyDLL keeps the interpreter's lock.
@@ -102,7 +102,7 @@ class _Job:
         self._arithmetic_errors = np.geterr()
 
     def help(self) -> None:
-        """Works on items until none is left to begin."""
+        """Work on items until none is left to begin."""
         with np.errstate(**self._arithmetic_errors):
             while True:
                 with self._lock:
@@ -121,7 +121,7 @@ class _Job:
                         self._finished.set()
 
     def finish(self) -> None:
-        """Helps, waits for the others, raises what went wrong."""
+        """Help, wait for the others, and raise what went wrong."""
         self.help()
         self._finished.wait()
         if self._error is not None:
@@ -136,7 +136,7 @@ class _Helpers:
         self._count, self._lock = 0, threading.Lock()
 
     def call(self, job: _Job, count: int) -> None:
-        """Lets up to ``count`` helpers work on a job."""
+        """Let up to ``count`` helpers work on a job."""
         with self._lock:
             while self._count < count:
                 threading.Thread(target=self._serve, name=f"refcoreml-{self._count}", daemon=True).start()
@@ -199,7 +199,7 @@ def _lost_time(seconds: float) -> float:
 
 
 def _processors() -> int:
-    """How many processors this process may run on."""
+    """Return how many processors this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
@@ -211,7 +211,7 @@ _product_threads = _ProductThreads()
 
 
 def _start_anew() -> None:
-    """Threads do not survive a fork."""
+    """Start without helpers after a fork, which threads do not survive."""
     global _blas, _helpers
     _blas, _helpers = _Blas(), _Helpers()
 
@@ -232,7 +232,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def thread_count() -> int:
-    """On how many threads `for_each` works here: REFCOREML_THREADS, or as many as BLAS is set to use.
+    """Return the number of threads of `for_each`: REFCOREML_THREADS, or as many as BLAS is set to use.
 
     1 where BLAS cannot be told to stay on one thread, and inside the function of a `for_each`.
     """
@@ -243,13 +243,13 @@ def thread_count() -> int:
 
 
 def _wanted_threads() -> int | None:
-    """The number in the environment variable REFCOREML_THREADS; None if it holds no number above 0."""
+    """Return the number in the environment variable REFCOREML_THREADS; None if it holds no number above 0."""
     text = os.environ.get("REFCOREML_THREADS", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 and int(text) else None
 
 
 def for_each(function: Callable[[Item], None], items: Sequence[Item]) -> None:
-    """Calls the function with every item, on `thread_count` threads, and returns when all calls have.
+    """Call the function with every item, on `thread_count` threads, and returns when all calls have.
 
     Calls inside such a call run one after another. An error that a call raises is raised here, and no call begins after
     it.

@@ -55,7 +55,7 @@ def attention(query: Array, key: Array, value: Array, mask: Array | None = None)
 
 
 def _apply(mask: Array, scores: Array) -> None:
-    """Changes scores by a mask of the same shape."""
+    """Change scores by a mask of the same shape."""
     if mask.dtype == bool:
         np.copyto(scores, -np.inf, where=~mask)
     else:

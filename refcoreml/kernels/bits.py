@@ -20,7 +20,7 @@ _BLOCK = 1 << 15
 
 
 def packed_size(count: int, bits: int) -> int:
-    """Bytes that ``count`` codes of ``bits`` bits occupy: ceil(count * bits / 8)."""
+    """Return the number of bytes that ``count`` codes of ``bits`` bits occupy: ceil(count * bits / 8)."""
     return -(-count * bits // 8)
 
 
@@ -119,6 +119,6 @@ def pack_integers(integers: NDArray[np.integer[Any]], bits: int) -> bytes:
 
 
 def _group(bits: int) -> tuple[int, int]:
-    """The shortest whole number of bytes that holds a whole number of codes, and that number."""
+    """Return the shortest whole number of bytes that holds a whole number of codes, and that number."""
     size = math.lcm(bits, 8)
     return size // 8, size // bits

@@ -76,7 +76,7 @@ def deconvolution_output_size(size: int, kernel: int, stride: int = 1, dilation:
 
 
 def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1, *, heavy_begin: bool = False) -> Pair:
-    """The padding (begin, end) that makes the output of a convolution ceil(size / stride) long.
+    """Return the padding (begin, end) that makes the output of a convolution ceil(size / stride) long.
 
     An odd pixel goes to the end (BOTTOM_RIGHT_HEAVY), with ``heavy_begin`` to the beginning (TOP_LEFT_HEAVY).
     """
@@ -87,7 +87,7 @@ def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1, *, 
 def same_crop(
     size: int, kernel: int, stride: int = 1, dilation: int = 1, *, output: int | None = None, heavy_begin: bool = False
 ) -> Pair:
-    """The crop (begin, end) that makes the output of a deconvolution ``output`` long, by default size * stride.
+    """Return the crop (begin, end) that makes the output of a deconvolution ``output`` long, by default size * stride.
 
     An odd pixel is cut at the end, with ``heavy_begin`` at the beginning. Where the full output is too short, the end
     is negative: pixels that no input reaches, which hold the bias, are added there.
@@ -98,7 +98,7 @@ def same_crop(
 
 
 def _extent(kernel: int, dilation: int) -> int:
-    """Pixels from the first to the last tap of a dilated kernel, both counted."""
+    """Return the number of pixels from the first to the last tap of a dilated kernel, both counted."""
     return (kernel - 1) * dilation + 1
 
 
@@ -112,17 +112,17 @@ def _ceil_div(a: int, b: int) -> int:
 
 
 def _parts(total: int, most: int) -> list[slice]:
-    """Cuts range(total) into the fewest slices of at most ``most`` (but at least 1) each, of nearly equal length."""
+    """Cut range(total) into the fewest slices of at most ``most`` (but at least 1) each, of nearly equal length."""
     length = _ceil_div(total, _ceil_div(total, max(most, 1)))
     return [slice(start, min(start + length, total)) for start in range(0, total, length)]
 
 
 def leave(block: Array, place: Place) -> None:
-    """The epilogue that changes nothing."""
+    """Change nothing: the empty epilogue."""
 
 
 def _finish(outputs: Array, epilogue: Epilogue) -> None:
-    """Applies an epilogue to all of [B, C, H, W]: channels as they lie in memory, since NumPy is slow across gaps."""
+    """Apply an epilogue to all of [B, C, H, W]: channels as they lie in memory, since NumPy is slow across gaps."""
     if epilogue is not leave:
         most = FINISH_BYTES // (math.prod(outputs.shape[2:]) * outputs.itemsize)
         for place in itertools.product(range(len(outputs)), _parts(outputs.shape[1], most)):
@@ -139,7 +139,7 @@ def convolve(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> Array:
-    """One call of a `Convolution` that is not worth keeping.
+    """Return one call of a `Convolution` that is not worth keeping.
 
     >>> convolve(np.ones((1, 3, 3)), np.ones((1, 1, 2, 2)), padding=((1, 0), (0, 0)))
     array([[[2., 2.],
@@ -159,7 +159,7 @@ def deconvolve(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> Array:
-    """One call of a `Deconvolution` that is not worth keeping.
+    """Return one call of a `Deconvolution` that is not worth keeping.
 
     >>> deconvolve(np.array([[[1.0, 2.0]]]), np.ones((1, 1, 1, 2)), stride=(1, 2))
     array([[[1., 1., 2., 2.]]])
@@ -200,12 +200,12 @@ class _Axis(NamedTuple):
 
     @property
     def extent(self) -> int:
-        """Pixels from the first to the last that the outputs see."""
+        """Return the number of pixels from the first to the last that the outputs see."""
         return (self.outputs - 1) * self.stride + _extent(self.taps, self.dilation) if self.taps else 0
 
 
 def _framed(image: Array, shape: tuple[int, int], rows: _Axis, columns: _Axis, dtype: Any) -> Array:
-    """What outputs see of an image: ``shape`` pixels of each channel, zeros where they lie outside the image."""
+    """Return what outputs see of an image: ``shape`` pixels of each channel, zeros where they lie outside the image."""
     frame = np.zeros((len(image), *shape), dtype)
     source = image[
         :,
@@ -218,7 +218,7 @@ def _framed(image: Array, shape: tuple[int, int], rows: _Axis, columns: _Axis, d
 
 
 def _gather(pixels: Array, groups: int, rows: _Axis, columns: _Axis, strip: slice, patches: Array) -> None:
-    """Fills patches [groups, tap rows, C / groups, tap columns, output rows, output columns] for a strip of rows.
+    """Fill patches [groups, tap rows, C / groups, tap columns, output rows, output columns] for a strip of rows.
 
     ``pixels`` [C, H, W], contiguous, begins with the pixel that the first tap of the first output sees.
     """
@@ -247,7 +247,7 @@ class _Scratch(threading.local):
         self._kept: dict[str, Array] = {}
 
     def take(self, purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
-        """An array of any content, the thread's own until it takes another for the same purpose."""
+        """Return an array of any content, the thread's own until it takes another for the same purpose."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         buffer = self._kept.get(purpose)
         if buffer is None or len(buffer) < size:
@@ -277,7 +277,7 @@ class Convolution:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> None:
-        """Checks the parameters and lays out the weights.
+        """Check the parameters and lays out the weights.
 
         Args:
             weight: [C_out, C_in / groups, kernel height, kernel width].
@@ -337,7 +337,7 @@ class Convolution:
         return y
 
     def _as_deconvolution(self, weight: Array, bias: Array | None, groups: int) -> Deconvolution | None:
-        """The deconvolution by the flipped kernel, which is the same for a stride of 1; None where it is slower."""
+        """Return the deconvolution by the flipped kernel, equal for a stride of 1; None where it is slower."""
         outputs, inputs = len(weight) // groups, weight.shape[1]
         pays = inputs >= max(MANY_INPUTS, FEW_OUTPUTS * outputs)
         if self.stride != (1, 1) or self.kernel == (1, 1) or not pays:
@@ -348,7 +348,7 @@ class Convolution:
         )
 
     def _live_taps(self, rows: _Axis, columns: _Axis) -> Array:
-        """The matrix without the taps that only ever see padding."""
+        """Return the matrix without the taps that only ever see padding."""
         if (rows.taps, columns.taps) == self.kernel:
             return self._matrix
         taps, bias = np.split(self._matrix, [self._matrix.shape[2] - self._biases], axis=2)
@@ -359,7 +359,7 @@ class Convolution:
     def _products(
         self, images: Array, outputs: Array, matrix: Array, rows: _Axis, columns: _Axis, epilogue: Epilogue
     ) -> None:
-        """The product matrix [groups, C_out / groups, taps] @ patches [groups, taps, pixels], by strips of rows."""
+        """Compute matrix [groups, C_out / groups, taps] @ patches [groups, taps, pixels], by strips of rows."""
         groups, per_group, taps = matrix.shape
         weights, width = taps - self._biases, columns.outputs
         results = outputs.reshape(len(outputs), groups, per_group, rows.outputs * width)
@@ -419,7 +419,7 @@ class Convolution:
     def _shifts(
         self, images: Array, outputs: Array, matrix: Array, rows: _Axis, columns: _Axis, epilogue: Epilogue
     ) -> None:
-        """Depthwise: the sum over the taps of (a weight per channel) * (the image, shifted by the tap).
+        """Compute a depthwise convolution: the sum over taps of (weight per channel) * (image shifted by the tap).
 
         The rows of a frame are joined to one long line, on which a shift is an offset; what is computed across the ends
         of rows is thrown away. A stride splits the frame into phases, one per remainder of the position divided by the
@@ -484,7 +484,7 @@ class Deconvolution:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> None:
-        """Checks the parameters and lays out the weights.
+        """Check the parameters and lays out the weights.
 
         Args:
             weight: [C_in, C_out / groups, kernel height, kernel width].
@@ -557,7 +557,7 @@ class Deconvolution:
         return y
 
     def _scatter(self, products: Array, first_row: int, crop: Border, total: Array) -> None:
-        """Adds products [..., kernel height, kernel width, rows, columns] to where they fall in total [..., H, W]."""
+        """Add products [..., kernel height, kernel width, rows, columns] to where they fall in total [..., H, W]."""
         for p, q in np.ndindex(*self.kernel):
             above = crop[0][0] - p * self.dilation[0] - first_row * self.stride[0]
             left = crop[1][0] - q * self.dilation[1]
@@ -567,7 +567,7 @@ class Deconvolution:
 
 
 def _landing(count: int, length: int, stride: int, begin: int) -> tuple[slice, slice]:
-    """Which i of range(count) have i * stride - begin in range(length), and the slice of those places."""
+    """Return which i of range(count) have i * stride - begin in range(length), and the slice of those places."""
     first = max(_ceil_div(begin, stride), 0)
     stop = max(min(_ceil_div(begin + length, stride), count), first)
     place = first * stride - begin
@@ -580,12 +580,12 @@ def _listed(x: Array) -> Array:
 
 
 def _channels(family: slice, members: slice, per_group: int) -> slice:
-    """The channels that some groups and members of groups are: all members, or those of one group."""
+    """Return the channels that some groups and members of groups are: all members, or those of one group."""
     return slice(family.start * per_group + members.start, (family.stop - 1) * per_group + members.stop)
 
 
 def _sum_type(*arrays: Array) -> np.dtype[Any]:
-    """The type in which products are summed: the widest of the arrays' types, at least float32."""
+    """Return the type in which products are summed: the widest of the arrays' types, at least float32."""
     return np.result_type(np.float32, *(array.dtype for array in arrays))
 
 

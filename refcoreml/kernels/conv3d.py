@@ -41,7 +41,7 @@ class Convolution3d:
         dilation: Triple = (1, 1, 1),
         groups: int = 1,
     ) -> None:
-        """Prepares a convolution.
+        """Prepare a convolution.
 
         Args:
             weight: [C_out, C_in / groups, kernel depth, height, width].
@@ -60,7 +60,7 @@ class Convolution3d:
         return self._whole.weight.reshape(self._shape)
 
     def _plane(self, weight: Array) -> Convolution:
-        """The convolution of planes that has the given taps of each channel as channels."""
+        """Return the convolution of planes that has the given taps of each channel as channels."""
         return Convolution(
             weight.reshape(len(weight), -1, *weight.shape[3:]),
             self._bias,
@@ -128,7 +128,7 @@ class Deconvolution3d:
         dilation: Triple = (1, 1, 1),
         groups: int = 1,
     ) -> None:
-        """Prepares a deconvolution.
+        """Prepare a deconvolution.
 
         Args:
             weight: [C_in, C_out / groups, kernel depth, height, width].
@@ -185,7 +185,7 @@ class Deconvolution3d:
 
 
 def _within(count: int, size: int, stride: int, begin: int) -> tuple[slice, slice]:
-    """Which places i * stride - begin, i in range(count), lie in range(size); and which i these are."""
+    """Return which places i * stride - begin, i in range(count), lie in range(size); and which i these are."""
     first = min(max(-(-begin // stride), 0), count)
     stop = max(min(-(-(begin + size) // stride), count), first)
     place = first * stride - begin

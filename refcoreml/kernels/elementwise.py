@@ -18,7 +18,7 @@ _BLOCK = 1 << 13
 
 
 def like(value: float | Array, x: Array) -> Array:
-    """The number or array in the type of x, so that no arithmetic with x leaves that type."""
+    """Return the number or array in the type of x, so that no arithmetic with x leaves that type."""
     return np.asarray(value, x.dtype)
 
 
@@ -110,7 +110,7 @@ def remainder(a: Array, b: Array, *, out: Array | None = None) -> Array:
 
 
 def cast(x: Array, dtype: np.dtype[Any]) -> Array:
-    """The numbers of x in another type, a view or x itself where they need no change.
+    """Return the numbers of x in another type, a view or x itself where they need no change.
 
     To booleans whether they differ from 0 (NaN does); to integers as `integers.saturate` has it; to floats the nearest,
     Inf and -Inf beyond the largest.
@@ -143,7 +143,7 @@ def logical_not(x: Array, *, out: Array | None = None) -> Array:
 
 
 def broadcast_shape(*shapes: Shape) -> Shape:
-    """The common shape by NumPy's rule: shapes are aligned at the last axis, and 1 fits any length.
+    """Return the common shape by NumPy's rule: shapes are aligned at the last axis, and 1 fits any length.
 
     Raises:
         ValueError: two lengths differ and neither is 1.

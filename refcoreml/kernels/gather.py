@@ -25,12 +25,12 @@ Combine: TypeAlias = np.ufunc | Callable[[Array, Array], Array] | None
 
 
 def longest_axis(dtype: np.dtype[Any] | type[np.floating[Any]]) -> int:
-    """The longest axis whose places 0, 1, 2, ... and whose length a float type holds exactly: 2^24 for float32."""
+    """Return the largest length up to which a float type holds all integers exactly: 2^24 for float32."""
     return int(2 ** (np.finfo(dtype).nmant + 1))
 
 
 def out_of_range(indices: Array, lengths: int | Positions, *, wrap: bool = True) -> Mask:
-    """Where an index, truncated toward zero, names no element of an axis of the given length; NaN never does.
+    """Return where an index, truncated toward zero, names no element of an axis of the given length; NaN never does.
 
     indices: [*D] of floats or integers. lengths: one for all, or an array that broadcasts to [*D]. wrap: whether
     -length..-1 count from the end, else they are out of range as well. Returns [*D].
@@ -41,7 +41,7 @@ def out_of_range(indices: Array, lengths: int | Positions, *, wrap: bool = True)
 
 
 def positions(indices: Array, lengths: int | Positions, *, wrap: bool = True) -> Positions:
-    """The places 0..length-1 that indices name: truncated toward zero, then counted from the end if negative.
+    """Return the places 0..length-1 that indices name: truncated toward zero, then counted from the end if negative.
 
     What `out_of_range` reports becomes the nearest index that is in range, and NaN becomes 0. Arguments as there.
     """
@@ -103,7 +103,7 @@ def gather_along_axis(x: Array, places: Positions, axis: int) -> Array:
 
 
 def scatter(x: Array, places: Positions, updates: Array, axis: int, combine: Combine) -> Array:
-    """A copy of x in which each y[a..., places[i...], b...] is combined with updates[a..., i..., b...].
+    """Return a copy of x in which each y[a..., places[i...], b...] is combined with updates[a..., i..., b...].
 
     x: [*A, L, *B]. places: [*I]. updates: [*A, *I, *B]. Returns [*A, L, *B]. Repeated places: see `_scatter_rows`.
     """
@@ -115,7 +115,8 @@ def scatter(x: Array, places: Positions, updates: Array, axis: int, combine: Com
 
 
 def scatter_nd(x: Array, places: Positions, updates: Array, combine: Combine) -> Array:
-    """A copy of x in which each y[places[i..., 0], ..., places[i..., K-1], b...] is combined with updates[i..., b...].
+    """Return a copy of x in which each y[places[i..., 0], ..., places[i..., K-1], b...] is combined with updates[i...,
+    b...].
 
     x: [L_0, ..., L_K-1, *B]. places: [*I, K]. updates: [*I, *B]. Returns the shape of x. Repeated places: see
     `_scatter_rows`.
@@ -129,7 +130,7 @@ def scatter_nd(x: Array, places: Positions, updates: Array, combine: Combine) ->
 
 
 def scatter_along_axis(x: Array, places: Positions, updates: Array, axis: int, combine: Combine) -> Array:
-    """A copy of x in which each y[a..., places[a..., i, b...], b...] is combined with updates[a..., i, b...].
+    """Return a copy of x in which each y[a..., places[a..., i, b...], b...] is combined with updates[a..., i, b...].
 
     x: [*A, L, *B]. places, updates: [*A, I, *B]. Returns [*A, L, *B]. Repeated places: see `_scatter_rows`.
     """
@@ -177,7 +178,7 @@ def _scatter_rows(rows: Array, places: Positions, updates: Array, combine: Combi
 
 
 def slice_axes(x: Array, slices: Sequence[slice | int]) -> Array:
-    """A view of x by one slice, or one index that removes the axis, per axis.
+    """Return a view of x by one slice, or one index that removes the axis, per axis.
 
     x: [L_0, ..., L_n-1]. Returns an array of rank n less the number of indices.
     """
@@ -186,7 +187,7 @@ def slice_axes(x: Array, slices: Sequence[slice | int]) -> Array:
 
 
 def sliding_windows(x: Array, axis: int, size: int, step: int) -> Array:
-    """A view y[a..., m, w, b...] = x[a..., m * step + w, b...], read-only because windows overlap.
+    """Return a view y[a..., m, w, b...] = x[a..., m * step + w, b...], read-only because windows overlap.
 
     x: [*A, L, *B]. Returns [*A, M, size, *B], M = floor((L - size) / step) + 1.
     """
@@ -197,7 +198,7 @@ def sliding_windows(x: Array, axis: int, size: int, step: int) -> Array:
 
 
 def reverse_sequences(x: Array, lengths: Positions, batch_axis: int, sequence_axis: int) -> Array:
-    """For each b, the first n = lengths[b] entries in reverse: y[b, t] = x[b, n-1-t] for t < n, else x[b, t].
+    """Reverse the first n = lengths[b] entries for each b: y[b, t] = x[b, n-1-t] for t < n, else x[b, t].
 
     x: any shape with B at batch_axis, T at sequence_axis. lengths: [B], 0..T. Returns the shape of x.
     """

@@ -39,7 +39,7 @@ class Losses:
     example: tuple[tuple[int, ...], float] | None = None
 
     def __bool__(self) -> bool:
-        """Whether numbers are lost: infinite or 0."""
+        """Return whether numbers are lost: infinite or 0."""
         return bool(self.overflowed or self.vanished)
 
     def __str__(self) -> str:

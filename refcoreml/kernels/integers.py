@@ -55,7 +55,7 @@ def _given(y: Array, out: Array | None) -> Array:
 
 
 def saturate(x: Array, dtype: np.dtype[Any]) -> Array:
-    """The integers of a type that are nearest to x, its fractions cut off; 0 for NaN.
+    """Return the integers of a type that are nearest to x, its fractions cut off; 0 for NaN.
 
     x: [*D] of floats, integers or booleans. Returns [*D] of the integer type ``dtype``.
     """

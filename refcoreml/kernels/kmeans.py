@@ -93,7 +93,7 @@ class _Points:
         return _Points(x, w, np.zeros(len(x)))
 
     def grouped(self, edges: Indices) -> _Points:
-        """The groups between neighbouring nodes 0 = e_0 < e_1 < ... < e_m = n."""
+        """Return the groups between neighbouring nodes 0 = e_0 < e_1 < ... < e_m = n."""
         starts, lengths = edges[:-1], np.diff(edges)
         mass = np.add.reduceat(self.w, starts)
         # Relative to a point of the group itself, nothing cancels.
@@ -102,7 +102,7 @@ class _Points:
         return _Points(mean, mass, np.add.reduceat(scatter, starts))
 
     def sums(self, low: int, high: int) -> _Sums:
-        """S0, S1 and S2 of the points between node ``low`` and each node of [low, high], about a point in their middle.
+        """Return S0, S1 and S2 of the points from node ``low`` to each in [low, high], about a point in their middle.
 
         The origin is near, so that a cost, which is a difference of such sums, keeps its digits.
         """
@@ -118,7 +118,7 @@ class _Points:
 
 
 def cluster(values: Array, clusters: int, weights: Array | None = None) -> Clustering:
-    """Centres c_1 < ... < c_k with the least sum of w (x - nearest c)^2.
+    """Return centres c_1 < ... < c_k with the minimal sum of w (x - nearest c)^2.
 
     The least there is for up to `EXACT_UP_TO` distinct values. With more, near it: the attribute ``factor`` says how
     near. Deterministic. Memory: about 40 bytes a distinct value where exact, else 10 a value.
@@ -151,7 +151,7 @@ def cluster(values: Array, clusters: int, weights: Array | None = None) -> Clust
 
 
 def assign(values: Array, centres: Array) -> NDArray[np.uint8]:
-    """The index of the nearest of up to 256 ascending centres, for each value; ties go to the lower one.
+    """Return the index of the nearest of up to 256 ascending centres, for each value; ties go to the lower one.
 
     Args:
         values: finite float32, any shape.
@@ -191,7 +191,7 @@ def assign(values: Array, centres: Array) -> NDArray[np.uint8]:
 
 
 def _spread(x: Array, w: Floats) -> Floats:
-    """A scale on which the best clusters are about equally long: the integral of density^(1/3), [n], rising.
+    """Return a scale on which the best clusters are about equally long: the integral of density^(1/3), [n], rising.
 
     Panter and Dite (1951): with many levels, their density is best proportional to the cube root of the points'.
     """
@@ -202,7 +202,7 @@ def _spread(x: Array, w: Floats) -> Floats:
 
 
 def _equal_parts(spread: Floats, parts: int) -> Indices:
-    """Cuts the points of a scale [n] into about equally long parts: nodes 0 = e_0 < e_1 < ... < e_parts = n."""
+    """Cut the points of a scale [n] into about equally long parts: nodes 0 = e_0 < e_1 < ... < e_parts = n."""
     places = np.searchsorted(spread, spread[-1] * np.arange(parts + 1) / parts)
     places[0], places[-1] = 0, len(spread)
     numbers = np.arange(parts + 1)
@@ -214,7 +214,7 @@ def _equal_parts(spread: Floats, parts: int) -> Indices:
 
 
 def _shortest_path(points: _Points, clusters: int) -> tuple[Indices, float]:
-    """The edges of the best clusters, and a lower bound of their error."""
+    """Return the edges of the best clusters, and a lower bound of their error."""
     count = len(points.x)
     spread = _spread(points.x, points.w)
     coarse = max(_GUESS * clusters, _FEWEST)
@@ -240,7 +240,7 @@ def _shortest_path(points: _Points, clusters: int) -> tuple[Indices, float]:
 
 
 def _settled(points: _Points, edges: Indices, reach: int) -> tuple[Indices, _Layers]:
-    """Repeats passes about the edges that the last one found, until they hardly move.
+    """Repeat passes about the edges that the last one found, until they hardly move.
 
     Windows reach at least one cluster far, and over enough nodes that a pass is worth its calls.
     """
@@ -273,7 +273,7 @@ class _Layers:
 
 
 def _pass(points: _Points, edges: Indices, reach: int) -> tuple[Indices, _Layers]:
-    """The best path whose boundaries lie within ``reach`` clusters of those given."""
+    """Return the best path whose boundaries lie within ``reach`` clusters of those given."""
     clusters, last = len(edges) - 1, len(points.x)
     low, values, origins = [0], [np.zeros(1)], [np.zeros(1, np.intp)]
     for layer in range(1, clusters + 2):
@@ -292,7 +292,7 @@ def _pass(points: _Points, edges: Indices, reach: int) -> tuple[Indices, _Layers
 
 
 def _layer(sums: _Sums, low: int, values: Floats, begin: int) -> tuple[Floats, Indices]:
-    """For the nodes j from ``begin`` on the least of values[i - low] + cost(i, j) over i < j, and that i.
+    """Return, for the nodes j from ``begin`` on, the minimum of values[i - low] + cost(i, j) over i < j, and that i.
 
     The best i grows with j. So a few j, far apart, are looked up among all i, and those between among the i between
     the best of their neighbours.
@@ -338,7 +338,7 @@ def _layer(sums: _Sums, low: int, values: Floats, begin: int) -> tuple[Floats, I
 
 
 def _portions(lengths: Indices) -> list[slice]:
-    """Slices of neighbouring rows with about a million entries each."""
+    """Return slices of neighbouring rows with about a million entries each."""
     if int(lengths.sum()) <= 1 << 20:
         return [slice(None)]
     ends = np.cumsum(lengths)
@@ -357,7 +357,7 @@ def _ragged(
     lower: Indices,
     upper: Indices,
 ) -> tuple[Floats, Indices]:
-    """The least of offset[i] - (first difference)^2 / mass difference over lower <= i <= upper, for each j."""
+    """Return the least of offset[i] - (first difference)^2 / mass difference over lower <= i <= upper, for each j."""
     lengths = upper - lower + 1
     starts = np.cumsum(lengths) - lengths
     i = np.arange(int(lengths.sum()))
@@ -372,7 +372,7 @@ def _ragged(
 
 
 def _dual_bound(points: _Points, edges: Indices, layers: _Layers) -> tuple[float, float]:
-    """A lower bound of the least error, see the module's docstring, and how much of it is given away to rounding.
+    """Return a lower bound of the minimal error, see the module's docstring, and the allowance for rounding in it.
 
     The price is one at which k clusters are best; the potential of a node is the least error plus prices on the way
     there, as far as the layers know. Edges that break its rule correct it; what remains broken is subtracted.
@@ -415,7 +415,7 @@ def _dual_bound(points: _Points, edges: Indices, layers: _Layers) -> tuple[float
 
 
 def _compressed(x: Array, w: Floats | None, clusters: int) -> Clustering:
-    """Near the best clusters of sorted points, and how near.
+    """Return clusters of sorted points near the optimum, and a bound on the distance from it.
 
     The points are cut into cells. Moving each cell's mass to its end points l and r, so that its mean stays, makes a
     set Z of few points. For any centres the squared distance to the nearest is x^2 minus a convex function, so that
@@ -460,7 +460,7 @@ def _as_type_of(x: Array, values: Floats) -> Array:
 
 
 def _cells(x: Array, w: Floats | None, cells: int) -> Indices:
-    """Cuts 0 = c_0 < c_1 < ... <= n that a good number of clusters would have about equally many of."""
+    """Cut 0 = c_0 < c_1 < ... <= n that a good number of clusters would have about equally many of."""
     stride = max(1, len(x) // (16 * cells))
     places = np.append(np.arange(0, len(x) - 1, stride), len(x) - 1)
     masses = np.ones(len(places)) if w is None else np.add.reduceat(w, places)
@@ -470,7 +470,7 @@ def _cells(x: Array, w: Floats | None, cells: int) -> Indices:
 
 
 def _cell_sums(x: Array, w: Floats | None, cuts: Indices, middle: float) -> tuple[Floats, Floats, Floats]:
-    """Sums of w, w (x - middle), w (x - middle)^2 over each cell, with little memory."""
+    """Return the sums of w, w (x - middle), w (x - middle)^2 over each cell, with little memory."""
     first, second = np.empty(len(cuts) - 1), np.empty(len(cuts) - 1)
     mass = np.diff(cuts).astype(np.float64) if w is None else np.add.reduceat(w, cuts[:-1])
     begin = 0
@@ -494,7 +494,7 @@ class _PrefixSums:
         self._sums = [np.concatenate([[0.0], np.cumsum(terms)]) for terms in (mass, first)]
 
     def between(self, places: Indices) -> tuple[Floats, Floats]:
-        """Mass and first moment of the points before the first place, between neighbouring places, after the last."""
+        """Return mass and first moment of the points before the first place, between neighbours, after the last."""
         cell = np.searchsorted(self._cuts, places, "right") - 1
         lengths = places - self._cuts[cell]
         owner = np.repeat(np.arange(len(places)), lengths)

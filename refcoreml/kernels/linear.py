@@ -13,7 +13,7 @@ from refcoreml.types import Array
 
 
 def inner_product(x: Array, weights: Array, bias: Array | None) -> Array:
-    """Y[n, o] = bias[o] + sum over i of weights[o, i] * x[n, i].
+    """y[n, o] = bias[o] + sum over i of weights[o, i] * x[n, i].
 
     x: [N, C_in]; weights: [C_out, C_in]; bias: [C_out] or None; all of one float type. Returns [N, C_out].
     """
@@ -24,7 +24,7 @@ def inner_product(x: Array, weights: Array, bias: Array | None) -> Array:
 
 
 def embedding(indices: NDArray[np.integer[Any]], table: Array, bias: Array | None) -> Array:
-    """Y[n] = table[indices[n]] + bias.
+    """y[n] = table[indices[n]] + bias.
 
     indices: [N] in [0, V); table: [V, C]; bias: [C] or None. Returns [N, C], a new array in the type of the table.
     """
@@ -35,7 +35,7 @@ def embedding(indices: NDArray[np.integer[Any]], table: Array, bias: Array | Non
 
 
 def dot(x: Array, y: Array, axis: int, *, normalize: bool = False) -> Array:
-    """Z = sum x * y along an axis, which stays with length 1.
+    """z = sum x * y along an axis, which stays with length 1.
 
     With ``normalize`` it is divided by sqrt(sum x^2) and sqrt(sum y^2).
 
@@ -50,7 +50,7 @@ def dot(x: Array, y: Array, axis: int, *, normalize: bool = False) -> Array:
 
 
 def batched_matmul(x: Array, y: Array) -> Array:
-    """Z[*b] = x[*b] @ y[*b], with NumPy's broadcasting of the batch axes.
+    """z[*b] = x[*b] @ y[*b], with NumPy's broadcasting of the batch axes.
 
     x: [*B, N, K]; y: [*B', K, M]; of one float type. Returns [*B'', N, M].
     """
@@ -59,7 +59,7 @@ def batched_matmul(x: Array, y: Array) -> Array:
 
 
 def _addressable_by_blas(x: Array) -> Array:
-    """X, copied if its matrices are spread over memory in a way for which NumPy has only its slow product."""
+    """Return x, copied if its matrices have a layout for which NumPy has only its slow product."""
     (rows, columns), (height, width), item = x.strides[-2:], x.shape[-2:], x.itemsize
     by_rows = columns == item and rows >= width * item
     by_columns = rows == item and columns >= height * item

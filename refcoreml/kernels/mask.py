@@ -11,12 +11,12 @@ from refcoreml.types import Array
 
 
 def select(condition: Array, a: Array, b: Array) -> Array:
-    """Y = a where condition is not 0 (NaN is not), else b. Shapes broadcast; returns the common shape."""
+    """y = a where condition is not 0 (NaN is not), else b. Shapes broadcast; returns the common shape."""
     return np.where(condition != 0, a, b)
 
 
 def non_zero(x: Array) -> NDArray[np.intp]:
-    """A row of indices for each element that is not 0 (NaN is not), in row-major order.
+    """Return a row of indices for each element that is not 0 (NaN is not), in row-major order.
 
     x: [*D] of rank r. Returns [n, r].
     """
@@ -24,7 +24,7 @@ def non_zero(x: Array) -> NDArray[np.intp]:
 
 
 def band(x: Array, lowest: int | None, highest: int | None) -> Array:
-    """Y = x where lowest <= column - row <= highest, else 0, in each matrix of the last two axes; None sets no bound.
+    """y = x where lowest <= column - row <= highest, else 0, in each matrix of the last two axes; None sets no bound.
 
     x: [*A, R, C]. Returns [*A, R, C].
     """

@@ -9,7 +9,7 @@ from refcoreml.types import Array
 
 
 def overlaps(box: Array, others: Array) -> Array:
-    """Intersection over union of one box with others; NaN (0 / 0) where neither has an area.
+    """Return the intersection over union of one box with others; NaN (0 / 0) where neither has an area.
 
     box: [5, 1], others: [5, n]: x low, y low, x high, y high, area. Returns [n].
     """
@@ -33,7 +33,7 @@ def non_maximum_suppression(
     score_threshold: float,
     max_boxes: int,
 ) -> NDArray[np.intp]:
-    """Keeps boxes in order of falling score, each unless its IoU with a kept one (of its class) is above the threshold.
+    """Keep boxes in order of falling score, each unless its IoU with a kept one (of its class) is above the threshold.
 
     Boxes whose score is not above score_threshold (NaN never is) are dropped first. Ties of scores: lowest index
     first. Memory grows with N, time with the number of kept boxes times N (times the boxes of one class, if there are
@@ -69,7 +69,7 @@ def non_maximum_suppression(
 
 
 def _by_class(classes: NDArray[np.intp] | None, count: int) -> list[NDArray[np.intp]]:
-    """The ranks 0..count-1 of each class that occurs, in rising order."""
+    """Return the ranks 0..count-1 of each class that occurs, in rising order."""
     if not count:
         return []
     if classes is None:

@@ -49,7 +49,7 @@ def softmax(x: Array, axis: int) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _softmax(x: Array, y: Array) -> None:
-    """Writes the softmax of x, [B, N, C], along N to y."""
+    """Write the softmax of x, [B, N, C], along N to y."""
     if x.shape[-1] == 1:  # NumPy is much faster on long rows
         x, y = x[..., 0], y[..., 0]
     np.exp(x, out=y)
@@ -65,7 +65,7 @@ def _softmax(x: Array, y: Array) -> None:
 
 
 def _total(y: Array) -> Array:
-    """The sum of y along its second axis, which stays."""
+    """Return the sum of y along its second axis, which stays."""
     if y.ndim == 2 and y.shape[1] <= 4096:  # adds one after another, a vector at a time: fast, but not for long rows
         total: Array = np.einsum("ij->i", y)[:, np.newaxis]
     else:

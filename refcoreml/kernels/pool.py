@@ -52,7 +52,7 @@ class Windows:
     count: int
 
     def real(self, size: int) -> NDArray[np.int64]:
-        """How many pixels of each window lie within an input of ``size`` pixels: [count]."""
+        """Return how many pixels of each window lie within an input of ``size`` pixels: [count]."""
         first = np.arange(self.count, dtype=np.int64) * self.stride - self.begin
         pixels: NDArray[np.int64] = np.minimum(first + self.kernel, size) - np.maximum(first, 0)
         return np.maximum(pixels, 0, out=pixels)
@@ -69,7 +69,7 @@ def same_windows(size: int, kernel: int, stride: int = 1, *, heavy_begin: bool =
 
 
 def complete_windows(size: int, kernel: int, stride: int = 1, padding: int = 0, *, trim: bool = False) -> Windows:
-    """Caffe's windows: count = ceil((size + 2 * padding - kernel) / stride) + 1, so that the last pixel is covered.
+    """Return Caffe's windows: count = ceil((size + 2 * padding - kernel) / stride) + 1, to cover the last pixel.
 
     Args:
         size: pixels of the input.
@@ -85,12 +85,12 @@ def complete_windows(size: int, kernel: int, stride: int = 1, padding: int = 0, 
 
 
 def global_windows(size: int) -> Windows:
-    """One window over the whole axis."""
+    """Return one window over the whole axis."""
     return Windows(size, 1, 0, 1)
 
 
 def max_pool(x: Array, windows: Sequence[Windows]) -> Array:
-    """Y = max of each window. Padding counts as -Inf, so that a window of nothing else gives -Inf.
+    """y = max of each window. Padding counts as -Inf, so that a window of nothing else gives -Inf.
 
     Args:
         x: [*B, *D] float.
@@ -103,7 +103,7 @@ def max_pool(x: Array, windows: Sequence[Windows]) -> Array:
 
 
 def average_pool(x: Array, windows: Sequence[Windows], *, exclude_padding: bool = False) -> Array:
-    """Y = sum of each window / number of its pixels. Padding counts as 0.
+    """y = sum of each window / number of its pixels. Padding counts as 0.
 
     The order of summation, in the type of x: first along the first of the axes, each column of a window from top to
     bottom, then the sums of the columns from left to right. Windows longer than 16 pixels along an axis are the sum of
@@ -131,7 +131,7 @@ def average_pool(x: Array, windows: Sequence[Windows], *, exclude_padding: bool 
 
 
 def l2_pool(x: Array, windows: Sequence[Windows]) -> Array:
-    """Y = sqrt(sum of the squares of each window): the sum, not the mean. Padding counts as 0.
+    """y = sqrt(sum of the squares of each window): the sum, not the mean. Padding counts as 0.
 
     Squares are summed in the order of `average_pool`; they overflow where abs(x) is beyond the root of the largest
     number of the type.
@@ -159,7 +159,7 @@ def _reduce_windows(x: Array, windows: Sequence[Windows], combine: np.ufunc, not
 
 
 def _slide_short(x: Array, axis: int, w: Windows, combine: np.ufunc, nothing: float) -> Array:
-    """All windows along an axis at once, one position in the window after the other, in order."""
+    """Return all windows along an axis at once, one position in the window after the other, in order."""
     size = x.shape[axis]
     y: Array = np.empty((*x.shape[:axis], w.count, *x.shape[axis + 1 :]), x.dtype)
     before: tuple[Any, ...] = (slice(None),) * axis
@@ -181,7 +181,7 @@ def _slide_short(x: Array, axis: int, w: Windows, combine: np.ufunc, nothing: fl
 
 
 def _slide_long(x: Array, axis: int, w: Windows, combine: np.ufunc, nothing: float) -> Array:
-    """The same at a cost that does not depend on the kernel (van Herk, Gil and Werman).
+    """Return the same at a cost that does not depend on the kernel (van Herk, Gil and Werman).
 
     The axis is divided into blocks as long as a window, with running results from either end of each block. A window
     that starts within one block ends within the next: it is the end of the first and the beginning of the second.

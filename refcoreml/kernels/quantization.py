@@ -17,7 +17,7 @@ _BLOCK = 1 << 15
 def dequantize_linear(
     codes: NDArray[np.integer[Any]], scale: Array, bias: Array | None, *, channel_axis: int = 0, dtype: DTypeLike
 ) -> Array:
-    """W = scale * code + bias, the product rounded before the sum, in the arithmetic of ``dtype``.
+    """w = scale * code + bias, the product rounded before the sum, in the arithmetic of ``dtype``.
 
     Args:
         codes: integers of the weight's shape.
@@ -47,7 +47,7 @@ def dequantize_linear(
 
 
 def dequantize_table(codes: NDArray[np.uint8], table: Array) -> Array:
-    """W = table[code].
+    """w = table[code].
 
     Args:
         codes: integers below the table's length, any shape.
@@ -67,7 +67,7 @@ _SMALLEST_EXPONENT = -149
 
 
 def linear_scale(step: Array, bits: int) -> NDArray[np.float32]:
-    """The least scales that are not below the steps, with 16 significant bits, so that scale * code is exact.
+    """Return the least scales that are not below the steps, with 16 significant bits, so that scale * code is exact.
 
     scale = ceil(step / unit) * unit, unit = 2 ** max(exponent(step) - 16, -149); at most the largest such number whose
     product with 2 ** bits - 1 is finite in float32.
@@ -85,7 +85,7 @@ def linear_scale(step: Array, bits: int) -> NDArray[np.float32]:
 
 
 def range_parameters(low: Array, high: Array, bits: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scale and bias whose levels span [low, high]: bias = low, scale = `linear_scale` of (high - low) / (2^bits - 1).
+    """Return levels from low to high: bias = low, scale = `linear_scale` of (high - low) / (2^bits - 1).
 
     A range that is wider than the largest float32 cannot be spanned, since scale * code must be finite: the levels then
     lie in its middle. An empty range gets the scale 0, which decodes to ``low`` exactly.
@@ -114,7 +114,7 @@ def range_parameters(low: Array, high: Array, bits: int) -> tuple[NDArray[np.flo
 
 
 def symmetric_parameters(largest: Array, bits: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scale and bias whose levels lie symmetrically about 0, which is the code 2^(bits-1) exactly.
+    """Return scale and bias whose levels lie symmetrically about 0, which is the code 2^(bits-1) exactly.
 
     scale = `linear_scale` of largest / (2^(bits-1) - 1), bias = -2^(bits-1) * scale; the code 0 is not used.
 
@@ -128,7 +128,7 @@ def symmetric_parameters(largest: Array, bits: int) -> tuple[NDArray[np.float32]
 
 
 def quantize_linear(rows: Array, scale: Array, bias: Array, bits: int, *, least: int = 0) -> NDArray[np.uint8]:
-    """The code of the nearest level: clip(round((w - bias) / scale), least, 2^bits - 1), computed in float64.
+    """Return the code of the nearest level: clip(round((w - bias) / scale), least, 2^bits - 1), computed in float64.
 
     Halves go to the even code. Where the scale is 0, so is the code.
 
@@ -156,7 +156,7 @@ def quantize_linear(rows: Array, scale: Array, bias: Array, bits: int, *, least:
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Rectangles of about a block each that cover an array [C, L]."""
+    """Yield rectangles of about a block each that cover an array [C, L]."""
     rows, length = shape
     height, width = max(1, _BLOCK // max(length, 1)), min(max(length, 1), _BLOCK)
     for top in range(0, rows, height):
@@ -165,12 +165,12 @@ def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
 
 
 def row_ranges(rows: Array) -> tuple[Array, Array]:
-    """The least and the greatest value of each row of [C, L], L at least 1."""
+    """Return the least and the greatest value of each row of [C, L], L at least 1."""
     return rows.min(axis=1), rows.max(axis=1)
 
 
 def percentile_ranges(rows: Array, percent: float) -> tuple[Array, Array]:
-    """The values that ``100 - percent`` and ``percent`` per cent of each row [C, L] lie below."""
+    """Return the values that ``100 - percent`` and ``percent`` per cent of each row [C, L] lie below."""
     low, high = np.percentile(rows, [100 - percent, percent], axis=1)
     return low, high
 
@@ -192,7 +192,7 @@ _ROUNDS = 6
 def least_squares_parameters(
     rows: Array, bits: int, *, symmetric: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scale and bias of each row that make the sum of (decoded - w)^2 small: never larger than with the whole range.
+    """Return scale and bias of each row with a small sum of (decoded - w)^2: never larger than for the full range.
 
     Tries parts of the range about its middle (about 0 if symmetric), then alternates from the best: codes for the
     scale and bias, scale and bias for the codes by linear regression, keeping the best seen. That finds a local
@@ -237,7 +237,7 @@ def least_squares_parameters(
 
 
 def _errors_and_moments(rows: Array, scale: Array, bias: Array, bits: int, least: int) -> tuple[Array, Array]:
-    """Per row the sum of squared errors, and what a regression of the weights on the codes needs.
+    """Return the sum of squared errors per row, and the moments that a regression of the weights on the codes needs.
 
     The moments are mean q, mean v, mean (q - c)^2, mean (q - c) v with v = w - bias, c = mean q: [4, C].
     """
@@ -260,7 +260,7 @@ def _errors_and_moments(rows: Array, scale: Array, bias: Array, bits: int, least
 
 
 def _regression(moments: Array, scale: Array, bias: Array, bits: int, symmetric: bool) -> tuple[Array, Array]:
-    """The scale and bias that fit the codes best, as the nearest that may be stored."""
+    """Return the scale and bias that fit the codes best, as the nearest that may be stored."""
     mean_code, mean_value, variance, covariance = moments
     step = np.asarray(scale, np.float64)
     if symmetric:

@@ -16,29 +16,29 @@ __all__ = ["bernoulli", "categorical", "generator", "normal", "uniform"]
 
 
 def generator(seed: int) -> Generator:
-    """PCG64 from a seed of 0 or more; from a negative one in a state that is new each time."""
+    """Return PCG64, seeded with ``seed`` if it is 0 or more, else with new entropy each time."""
     return Generator(PCG64(seed if seed >= 0 else None))
 
 
 def normal(source: Generator, shape: Shape, mean: float, deviation: float, dtype: DTypeLike) -> Array:
-    """Y ~ N(mean, deviation^2), independent. Returns [*shape]."""
+    """y ~ N(mean, deviation^2), independent. Returns [*shape]."""
     y = source.standard_normal(shape)
     return affine(y, deviation, mean, out=y).astype(dtype, copy=False)
 
 
 def uniform(source: Generator, shape: Shape, low: float, high: float, dtype: DTypeLike) -> Array:
-    """Y ~ U[low, high), independent; rounding can give ``high`` itself. Returns [*shape]."""
+    """y ~ U[low, high), independent; rounding can give ``high`` itself. Returns [*shape]."""
     y = source.random(shape)
     return affine(y, high - low, low, out=y).astype(dtype, copy=False)
 
 
 def bernoulli(source: Generator, shape: Shape, probability: float, dtype: DTypeLike) -> Array:
-    """Y = 1 with the given probability, else 0, independent. Returns [*shape]."""
+    """y = 1 with the given probability, else 0, independent. Returns [*shape]."""
     return (source.random(shape) < probability).astype(dtype)
 
 
 def categorical(source: Generator, probabilities: Array, samples: int) -> NDArray[np.intp]:
-    """Draws ``samples`` class numbers from each distribution, independent, with replacement.
+    """Draw ``samples`` class numbers from each distribution, independent, with replacement.
 
     probabilities: [*B, C], 0 or more, with a positive finite sum along the last axis, which need not be 1. Returns
     [*B, samples], whole numbers of 0 to C - 1.

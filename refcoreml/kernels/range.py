@@ -27,7 +27,7 @@ def evenly_spaced_count(start: np.floating[Any], end: np.floating[Any], step: np
 
 
 def evenly_spaced(start: float, step: float, count: int, dtype: DTypeLike) -> Array:
-    """Y[i] = start + i * step, computed in double precision and rounded once. Returns [count]."""
+    """y[i] = start + i * step, computed in double precision and rounded once. Returns [count]."""
     y = np.arange(count, dtype=np.float64)
     y *= step
     y += start

@@ -45,14 +45,14 @@ class GateWeights:
     def stack(
         inputs: Sequence[Array], recursion: Sequence[Array], biases: Sequence[Array] | None = None
     ) -> GateWeights:
-        """From one matrix [H, I], one matrix [H, H] and one vector [H] a gate, in the order that the kernel names."""
+        """Stack one matrix [H, I], one matrix [H, H] and one vector [H] per gate, in the order of the kernel."""
         return GateWeights(
             np.concatenate(inputs), np.concatenate(recursion), None if biases is None else np.concatenate(biases)
         )
 
 
 def _recur(recursion: Array, h: Array, out: Array) -> None:
-    """Writes R h [Batch, G * H] for every state of h [Batch, H]."""
+    """Write R h [Batch, G * H] for every state of h [Batch, H]."""
     if len(h) < _BATCH_FOR_MATRIX_PRODUCT:
         matmul(recursion, h[:, :, None], out=out[:, :, None])
     else:
@@ -68,7 +68,7 @@ def _clip(x: Array, limit: float) -> None:
 def _unroll(
     x: Array, h: Array, weights: GateWeights, step: _Step, *, sequence: bool, reverse: bool
 ) -> tuple[Array, Array]:
-    """Runs the step over time; returns (y, last hidden state), sharing no memory with each other or the arguments."""
+    """Run the step over time; returns (y, last hidden state), sharing no memory with each other or the arguments."""
     length, batch, size = x.shape
     hidden = h.shape[-1]
     y = np.empty((length if sequence else 1, batch, hidden), x.dtype)

@@ -14,7 +14,7 @@ from refcoreml.types import Array
 
 
 def total(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = sum x."""
+    """y = sum x."""
     y: Array = x.sum(axes, x.dtype, keepdims=True)
     return y
 
@@ -30,24 +30,24 @@ def mean(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def product(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = product of x."""
+    """y = product of x."""
     y: Array = x.prod(axes, x.dtype, keepdims=True)
     return y
 
 
 def log_sum(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
-    """Y = sum ln(x + epsilon): NaN where x < -epsilon."""
+    """y = sum ln(x + epsilon): NaN where x < -epsilon."""
     y: Array = x + like(epsilon, x)
     return total(log(y, out=y), axes)
 
 
 def sum_square(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = sum x^2."""
+    """y = sum x^2."""
     return total(np.square(x), axes)
 
 
 def l1(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = sum |x|."""
+    """y = sum |x|."""
     return total(np.abs(x), axes)
 
 
@@ -60,19 +60,19 @@ def l2(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def maximum(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = max x; NaN if there is one."""
+    """y = max x; NaN if there is one."""
     y: Array = x.max(axes, keepdims=True)
     return y
 
 
 def minimum(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = min x; NaN if there is one."""
+    """y = min x; NaN if there is one."""
     y: Array = x.min(axes, keepdims=True)
     return y
 
 
 def log_of_sum(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = ln(sum x): -Inf for a sum of 0, NaN for one below."""
+    """y = ln(sum x): -Inf for a sum of 0, NaN for one below."""
     y = total(x, axes)
     if x.dtype.kind == "f":
         return log(y, out=y)
@@ -81,7 +81,7 @@ def log_of_sum(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = ln(sum e^x), as max x + ln(sum e^(x - max x)) in double precision, rounded once.
+    """y = ln(sum e^x), as max x + ln(sum e^(x - max x)) in double precision, rounded once.
 
     -Inf where all x are, Inf where one is.
     """
@@ -97,7 +97,7 @@ def log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def running_total(x: Array, axis: int, *, exclusive: bool = False, reverse: bool = False) -> Array:
-    """Y[i] = x[0] + ... + x[i] along an axis, added up in this order.
+    """y[i] = x[0] + ... + x[i] along an axis, added up in this order.
 
     Args:
         x: [*D] float.

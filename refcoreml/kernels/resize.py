@@ -84,7 +84,7 @@ def resize_bilinear(x: Array, size: tuple[int, int], sampling: Sampling) -> Arra
 
 
 def box_corners(boxes: Array, *, centers: bool = False, width_first: bool = False) -> NDArray[np.float64]:
-    """Boxes as (top, left, bottom, right), in the unit that they are given in.
+    """Return boxes as (top, left, bottom, right), in the unit that they are given in.
 
     Args:
         boxes: [N, 4] float: (top, left, bottom, right), or with ``centers`` (vertical center, horizontal center,
@@ -134,7 +134,7 @@ def crop_resize(
     row_weight, column_weight = row_weight[:, None, :, None, None], column_weight[:, None, None, :, None]
 
     def line(rows: NDArray[np.int64]) -> Array:
-        """Pixels [N, B, height, width, C] of whole rows, at positions between columns."""
+        """Return pixels [N, B, height, width, C] of whole rows, at positions between columns."""
         at = rows[:, None, :, None]
         near, far = column[:, None, None, :], np.minimum(column + 1, width - 1)[:, None, None, :]
         return _interpolate(pixels[image, at, near], pixels[image, at, far], column_weight)
@@ -143,7 +143,7 @@ def crop_resize(
 
 
 def _positions(start: Any, stop: Any, count: int, sampling: Sampling) -> tuple[NDArray[Any], int]:
-    """Positions between start and stop as numerators [..., count] and their common denominator.
+    """Return positions between start and stop as numerators [..., count] and their common denominator.
 
     Whole numbers stay whole, so that `_neighbours` is exact for them.
     """
@@ -165,7 +165,7 @@ def _positions(start: Any, stop: Any, count: int, sampling: Sampling) -> tuple[N
 
 
 def _neighbours(numerator: NDArray[Any], denominator: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The pixel at or before each position and the weight of the next one, after moving positions into [0, last].
+    """Return the pixel at or before each position, clipped to [0, last], and the weight of the next one.
 
     A position that is not a number gets pixel 0 and the weight NaN.
     """

@@ -21,7 +21,7 @@ def space_to_depth(x: Array, block: int) -> Array:
 
 
 def depth_to_space(x: Array, block: int) -> Array:
-    """The inverse of `space_to_depth`: y[c, h * block + i, w * block + j] = x[(i * block + j) * C' + c, h, w].
+    """Return the inverse of `space_to_depth`: y[c, h * block + i, w * block + j] = x[(i * block + j) * C' + c, h, w].
 
     x: [*B, C, H, W], C' = C / block**2 a whole number. Returns [*B, C', H * block, W * block].
     """
@@ -43,7 +43,8 @@ def pixel_shuffle(x: Array, block: int) -> Array:
 
 
 def pixel_unshuffle(x: Array, block: int) -> Array:
-    """The inverse of `pixel_shuffle`: y[c * block**2 + i * block + j, h, w] = x[c, h * block + i, w * block + j].
+    """Return the inverse of `pixel_shuffle`: y[c * block**2 + i * block + j, h, w] = x[c, h * block + i, w * block +
+    j].
 
     x: [*B, C, H, W], H and W multiples of block. Returns [*B, C * block**2, H / block, W / block].
     """
@@ -72,7 +73,7 @@ def space_to_batch(x: Array, block: tuple[int, int], margins: Sequence[tuple[int
 
 
 def batch_to_space(x: Array, block: tuple[int, int], margins: Sequence[tuple[int, int]]) -> Array:
-    """The inverse of `space_to_batch`, which cuts the margins off.
+    """Return the inverse of `space_to_batch`, which cuts the margins off.
 
     x: [N, C, H, W], N a multiple of b_h * b_w. Returns [N / (b_h * b_w), C, H * b_h - top - bottom, W * b_w - left -
     right].
@@ -85,7 +86,7 @@ def batch_to_space(x: Array, block: tuple[int, int], margins: Sequence[tuple[int
 
 
 def _order(x: Array, axes: Shape) -> Array:
-    """Permutes the last ``len(axes)`` axes, counted from the first of them."""
+    """Permute the last ``len(axes)`` axes, counted from the first of them."""
     leading = x.ndim - len(axes)
     return x.transpose(*range(leading), *(leading + axis for axis in axes))
 
@@ -98,7 +99,7 @@ def flatten(x: Array, *, channel_last: bool = False) -> Array:
 
 
 def reshape(x: Array, target: Shape, *, channel_last: bool = False) -> Array:
-    """Fills the shape ``target`` [Seq', C', H', W'] with the numbers of each batch element of x in their order.
+    """Fill the shape ``target`` [Seq', C', H', W'] with the numbers of each batch element of x in their order.
 
     With ``channel_last`` numbers are taken in the order (Seq, H, W, C) and filled in as (Seq', H', W', C').
 

@@ -9,7 +9,7 @@ from refcoreml.types import Array
 
 
 def argsort(x: Array, axis: int, *, descending: bool = False) -> NDArray[np.intp]:
-    """The places that bring x into order along an axis; equal elements stay in the order of x, in either direction.
+    """Return the indices that sort x along an axis; equal elements keep the order of x, in either direction.
 
     x: [*D]. Returns [*D].
     """
@@ -19,7 +19,7 @@ def argsort(x: Array, axis: int, *, descending: bool = False) -> NDArray[np.intp
 
 
 def top_k(x: Array, k: int, axis: int, *, smallest: bool = False) -> tuple[Array, NDArray[np.intp]]:
-    """The k largest (or smallest) elements along an axis, best first, and their places.
+    """Return the k largest (or smallest) elements along an axis, best first, and their places.
 
     x: [*A, L, *B], 1 <= k <= L. Returns two arrays [*A, k, *B].
     """
@@ -29,7 +29,7 @@ def top_k(x: Array, k: int, axis: int, *, smallest: bool = False) -> tuple[Array
 
 
 def arg_extreme(x: Array, axis: int, *, smallest: bool = False) -> NDArray[np.intp]:
-    """The first place of the largest (or smallest) element along an axis; the first NaN if there is one.
+    """Return the first place of the largest (or smallest) element along an axis; the first NaN if there is one.
 
     x: [*A, L, *B]. Returns [*A, 1, *B].
     """

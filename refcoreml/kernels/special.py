@@ -134,7 +134,7 @@ def _exp_minus_square(x: Array, divisor: int) -> Array:
 
 
 def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
-    """The sum of coefficients[i] * x^i (Horner)."""
+    """Return the sum of coefficients[i] * x^i (Horner)."""
     y = np.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         y *= x

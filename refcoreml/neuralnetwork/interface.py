@@ -57,7 +57,7 @@ class Interface:
         network: NetworkMessage,
         dtype: type[np.floating[Any]] = np.float32,
     ) -> None:
-        """Reads the declarations.
+        """Read the declarations.
 
         Args:
             description: the model's inputs and outputs.
@@ -142,7 +142,7 @@ class Interface:
     # --- features to blobs ---------------------------------------------------------------------------------------
 
     def to_blobs(self, checked: Mapping[str, Any]) -> dict[str, Array]:
-        """Makes input blobs from inputs that `features.check_inputs` has checked.
+        """Make input blobs from inputs that `features.check_inputs` has checked.
 
         Images are preprocessed: for each entry of ``preprocessing`` y = channelScale * x + bias, with the bias of the
         channel, which is not scaled itself, or y = x - meanImage; without an entry pixels stay 0..255. Optional arrays
@@ -166,7 +166,7 @@ class Interface:
         return port.absent(batch)
 
     def default_shapes(self) -> dict[str, Shape]:
-        """Shapes of the input blobs for inputs of the declared default shapes; those without such a shape are missing.
+        """Return the shapes of the input blobs for the declared default shapes; inputs without one are missing.
 
         The default shape is the declared one, else the first of the enumerated ones, else the least of the range.
         """
@@ -184,7 +184,7 @@ class Interface:
     # --- blobs to features ---------------------------------------------------------------------------------------
 
     def from_blobs(self, blobs: Mapping[str, Array]) -> dict[str, Any]:
-        """Makes outputs from output blobs; `features.finish_output` then brings them to their types.
+        """Make outputs from output blobs; `features.finish_output` then brings them to their types.
 
         * arrays: in the N-D world the blob as it is, but with the declared shape if that differs by dimensions of 1
           only (Apple's tests expect it behind an image of rank 4). In the rank-5 world (where Apple's own tests
@@ -205,7 +205,7 @@ class Interface:
         return {feature.name: self._output(feature, blobs) for feature in self._outputs}
 
     def _is_classifiers(self, feature: Feature) -> bool:
-        """Whether an output is the label or the scores of a classifier."""
+        """Return whether an output is the label or the scores of a classifier."""
         return self._classifier is not None and self._classifier.role(feature) != "other"
 
     def _output(self, feature: Feature, blobs: Mapping[str, Array]) -> Any:
@@ -266,7 +266,7 @@ class Interface:
 
 
 def is_legacy_layer(layer: schema.NeuralNetworkLayer) -> bool:
-    """Whether specification version 3 knows the layer as it is parameterised.
+    """Return whether specification version 3 knows the layer as it is parameterised.
 
     A layer without a type counts as one: that it cannot run is the engine's to say.
 
@@ -290,7 +290,7 @@ def is_legacy_layer(layer: schema.NeuralNetworkLayer) -> bool:
 
 
 def _produced(layers: Sequence[schema.NeuralNetworkLayer]) -> Iterator[str]:
-    """The names of all blobs that layers produce, those inside branches and loops included."""
+    """Yield the names of all blobs that layers produce, those inside branches and loops included."""
     for layer in layers:
         yield from layer.output
         kind = layer.WhichOneof("layer")

@@ -92,7 +92,7 @@ class Port(ABC, Generic[F]):
         """Return the output that a blob becomes, in its shape; see `Interface.from_blobs`."""
 
     def explains(self, shape: Shape) -> bool:
-        """Whether the declaration of an output gives the lengths of its blob, see `Interface.check_outputs`."""
+        """Return whether the declaration of an output gives the lengths of its blob, see `Interface.check_outputs`."""
         return True
 
 
@@ -199,7 +199,7 @@ class ArrayPort(Port[ArrayFeature]):
         return shape[2:3] if shape[3:] == (1, 1) else shape[2:]
 
     def explains(self, shape: Shape) -> bool:
-        """Whether the declaration gives all lengths of a blob but those of 1, and in rank 5 Seq and Batch."""
+        """Return whether the declaration gives all lengths of a blob but those of 1, and in rank 5 Seq and Batch."""
         shapes, rank5 = self.feature.shapes, self._layout.rank5
         if shapes.default is None or not shapes.problem(shape):
             return True

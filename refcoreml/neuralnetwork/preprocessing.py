@@ -147,6 +147,6 @@ Preprocessing: TypeAlias = Scaler | MeanImage
 
 
 def _short(number: float) -> str:
-    """The shortest digits that name the float32."""
+    """Return the shortest digits that name the float32."""
     text = np.format_float_positional(np.float32(number), trim="-")
     return text if len(text) < 16 else f"{number:.7g}"

@@ -214,17 +214,17 @@ def _rank_1(x: Array) -> Array:
 
 
 def _per_channel(value: Any) -> bool:
-    """Whether an attribute is one number, or one for each channel: [C, 1, 1]."""
+    """Return whether an attribute is one number, or one for each channel: [C, 1, 1]."""
     return np.size(value) == 1 or np.shape(value)[1:] == (1, 1)
 
 
 def _as_number(value: Any) -> Any:
-    """An attribute, as an array of rank 0 if it is an array of one number."""
+    """Return an attribute, as an array of rank 0 if it is an array of one number."""
     return value.reshape(()) if isinstance(value, np.ndarray) and value.size == 1 else value
 
 
 def _in_block(value: Any, block: Array, channels: slice) -> Any:
-    """A number, or those of the block's channels, along its first axis."""
+    """Return a number, or those of the block's channels, along its first axis."""
     return value[channels].reshape(-1, *(1,) * (block.ndim - 1)) if np.ndim(value) else value
 
 
@@ -430,7 +430,7 @@ def numbers_in(values: Array, name: str, count: int) -> list[float]:
 
 
 def integers_in(values: Array, name: str, count: int) -> list[int]:
-    """As `numbers_in`, fractions cut off; infinity is an error, too."""
+    """Return the numbers as `numbers_in` does, truncated to integers; infinity is an error, too."""
     numbers = numbers_in(values, name, count)
     if any(map(math.isinf, numbers)):
         bad_input(f"{name} holds {numbers}, expected integers")

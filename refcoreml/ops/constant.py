@@ -96,7 +96,7 @@ class FillLike(Op):
 
 
 def _misfit(x: Shape, target: Shape) -> str:
-    """Why x does not broadcast to a shape; empty if it does."""
+    """Return why x does not broadcast to a shape; empty if it does."""
     try:
         fits = broadcast_shape(x, target) == target
     except ValueError:
@@ -183,7 +183,7 @@ class Range(Op):
         return self._type(*inputs)
 
     def _numbers(self, *inputs: Array) -> tuple[float, float, float]:
-        """The end, the start and the step."""
+        """Return the end, the start and the step."""
         given = iter(inputs)
         named = (("end", self.end), ("start", self.start), ("step", self.step))
         end, start, step = (numbers_in(next(given), name, 1)[0] if own is None else own for name, own in named)

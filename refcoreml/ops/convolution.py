@@ -87,7 +87,7 @@ class _Kernel(Op):
         return edges
 
     def _weights_shape(self, given: TensorType | None) -> Shape:
-        """The shape of the weights, checked if they are an input."""
+        """Return the shape of the weights, checked if they are an input."""
         if self.weights is not None:
             return self.weights.shape
         assert given is not None

@@ -154,7 +154,7 @@ class GatherND(Op):
 
 
 def _along(axis: int, x: TensorType, indices: TensorType, indexing: Indexing) -> int:
-    """The axis, the only one along which indices may differ from x."""
+    """Return the axis, the only one along which indices may differ from x."""
     axis = axis_in(axis, x.rank)
     others = (i == n for k, (i, n) in enumerate(zip(indices.shape, x.shape, strict=False)) if k != axis)
     require(

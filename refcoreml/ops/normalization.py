@@ -42,7 +42,7 @@ def _check_channels(x: TensorType, axis: int, count: int) -> TensorType:
 
 
 def _along(values: Array, axis: int, rank: int) -> Array:
-    """Values [C], shaped so that they broadcast along an axis."""
+    """Return values [C], shaped so that they broadcast along an axis."""
     return values.reshape(-1, *(1,) * (rank - 1 - axis % rank))
 
 
@@ -110,7 +110,7 @@ class InstanceNormalization(Op):
         return _check_channels(x, self.axis, len(self.gamma))
 
     def axes(self, rank: int) -> tuple[int, ...]:
-        """The axes over which mean and variance are taken."""
+        """Return the axes over which mean and variance are taken."""
         axis = self.axis % rank
         return (*(range(axis) if self.batch else ()), *range(axis + 1, rank))
 

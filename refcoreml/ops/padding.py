@@ -37,7 +37,7 @@ class Pad(Op):
     fresh = True
 
     def _added(self, x: Shape, pairs: Sequence[tuple[int, int]], fail: Callable[[str], NoReturn]) -> Edges:
-        """What is added to every axis of x."""
+        """Return what is added to every axis of x."""
         leading = len(x) - len(pairs)
         require(leading >= 0, f"pads {len(pairs)} axes, but x {x} has fewer")
         if self.to_size:

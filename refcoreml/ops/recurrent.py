@@ -60,7 +60,7 @@ class _Recurrent(Op):
         return (x.with_shape(y), *[x.with_shape((batch, hidden))] * len(self.states))
 
     def _started(self, x: Array, states: Sequence[Array]) -> list[Array]:
-        """All states before the first step, [Batch, H]."""
+        """Return all states before the first step, [Batch, H]."""
         shape = (x.shape[1], self.hidden)
         zeros = [np.zeros(shape, x.dtype)] * (len(self.states) - len(states))
         return [*(np.broadcast_to(state, shape) for state in states), *zeros]
@@ -229,7 +229,7 @@ Recurrent: TypeAlias = SimpleRecurrent | GRU | LSTM | BidirectionalLSTM
 
 
 def _by_gate(gates: GateWeights) -> tuple[Array, Array, Array]:
-    """W [G, H, I], R [G, H, H], b [G, H] in double precision."""
+    """Return W [G, H, I], R [G, H, H], b [G, H] in double precision."""
     hidden = gates.recursion.shape[1]
 
     def divided(part: Array) -> Array:

@@ -17,7 +17,7 @@ from refcoreml.types import Array, Shape, TensorType
 
 
 def _without(x: Shape, axes: Shape, keepdims: bool) -> Shape:
-    """The shape of a reduction along axes 0..rank-1."""
+    """Return the shape of a reduction along axes 0..rank-1."""
     lengths = ((axis, 1 if axis in axes else n) for axis, n in enumerate(x))
     return tuple(n for axis, n in lengths if keepdims or axis not in axes)
 
@@ -44,11 +44,11 @@ class Reduction(Op):
     kernel: ClassVar[Callable[..., Array]]
 
     def along(self, rank: int) -> Shape:
-        """The axes 0..rank-1."""
+        """Return the axes 0..rank-1."""
         return tuple(range(rank)) if self.axes is None else axes_in(self.axes, rank)
 
     def count(self, x: Shape) -> int:
-        """How many numbers of x become one."""
+        """Return how many numbers of x become one."""
         return math.prod(x[axis] for axis in self.along(len(x)))
 
     def infer(self, x: TensorType) -> TensorType:

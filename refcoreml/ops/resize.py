@@ -136,7 +136,7 @@ class CropResize(Op):
         return x.with_shape((boxes.shape[0], batch if boxes.shape[1] == 4 else 1, channels, *self.target))
 
     def _images(self, x: Array, boxes: Array) -> Array | None:
-        """The image of each box; None if each is taken out of all of them."""
+        """Return the image of each box; None if each is taken out of all of them."""
         if boxes.shape[1] == 4:
             return None
         numbers = boxes[:, 0]

@@ -55,7 +55,7 @@ class Reshape(Op):
         return self._filled(x.shape, vector_in(target, "shape"), bad_input)
 
     def _filled(self, x: Shape, target: Shape, fail: Callable[[str], NoReturn]) -> Shape:
-        """The target with the lengths for which 0 and -1 stand; calls ``fail`` where x cannot take that shape."""
+        """Return the target with lengths in place of 0 and -1; call ``fail`` where x cannot take that shape."""
         lengths = target
         if self.zero_keeps:
             lengths = tuple(x[k] if length == 0 and k < len(x) else length for k, length in enumerate(target))

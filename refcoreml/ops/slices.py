@@ -77,7 +77,7 @@ def _sliced(x: TensorType, taken: Sequence[slice | int]) -> TensorType:
 
 
 def _places(x: Array, taken: Sequence[slice | int]) -> list[range | int]:
-    """The places along each axis as non-negative numbers."""
+    """Return the places along each axis as non-negative numbers."""
     return [s % n if isinstance(s, int) else range(*s.indices(n)) for s, n in zip(taken, x.shape, strict=True)]
 
 

@@ -57,7 +57,7 @@ class Answer:
 
 
 def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> dict[str, Answer]:
-    """Computes each output of a network with a bound on what rounding may change.
+    """Compute each output of a network with a bound on what rounding may change.
 
     Args:
         model: anything that `refcoreml.load` takes, or a loaded model.
@@ -82,7 +82,7 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32
 
 
 def blob_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> dict[str, BlobBound]:
-    """As `oracle`, for every blob; of a blob written several times, the last time."""
+    """Return the answers of `oracle` for every blob; for a blob written several times, those of the last time."""
     spec, chosen = _spec(model), profile_named(profile)
     return _blobs(spec, _evaluator(model, spec, chosen), inputs, chosen)
 
@@ -104,7 +104,7 @@ class LayerAnswer:
 
 
 def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32") -> Iterator[LayerAnswer]:
-    """Yields each layer as it runs, with inputs of its own: to judge a network layer by layer.
+    """Yield each layer as it runs, with inputs of its own: to judge a network layer by layer.
 
     The bounds of `oracle` grow along a network as the worst case does; these do not. Arguments and errors are those of
     `oracle`.
@@ -171,7 +171,7 @@ def _blobs(
 def _check_outputs(
     outputs: Sequence[Feature], evaluator: NeuralNetworkEvaluator, bounds: Mapping[str, BlobBound]
 ) -> None:
-    """Refuses what a prediction refuses: outputs that are missing, or not of the form that they declare."""
+    """Refuse what a prediction refuses: outputs that are missing, or not of the form that they declare."""
     blobs = {name: existing(bounds, name, evaluator.network.where).value for name in evaluator.network.outputs}
     made = evaluator.interface.from_blobs(blobs)
     for feature in outputs:
@@ -197,7 +197,7 @@ def _answer(feature: Feature, evaluator: NeuralNetworkEvaluator, bounds: Mapping
 
 
 def _finished(feature: Feature, ball: Ball, check: str) -> Answer:
-    """What the conversion to the output's type makes of the interval."""
+    """Return what the conversion to the output's type makes of the interval."""
     shape = () if isinstance(feature, NumberFeature) else ball.mid.shape or (1,)
     ball = ball.map(lambda v: v.reshape(shape))
     cut = feature.cut

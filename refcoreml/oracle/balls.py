@@ -43,7 +43,7 @@ class Ball:
 
     @staticmethod
     def exact(values: Any) -> Ball:
-        """Values known for certain."""
+        """Return a ball of radius 0."""
         mid = np.asarray(values, np.float64)
         return Ball(mid, np.zeros_like(mid))
 
@@ -58,7 +58,7 @@ class Ball:
         return not self.rad.any()
 
     def map(self, move: Callable[[Doubles], Doubles]) -> Ball:
-        """Moves values about without arithmetic."""
+        """Move values about without arithmetic."""
         return Ball(move(self.mid), move(self.rad))
 
 
@@ -84,18 +84,18 @@ class Rounding:
 
     @staticmethod
     def of(format: type[np.floating[Any]]) -> Rounding:
-        """Rounding to nearest in float16 or float32."""
+        """Return the rounding to nearest in float16 or float32."""
         info = np.finfo(format)
         return Rounding(float(info.eps) / 2, float(info.tiny), float(info.max), format)
 
     def holds(self, values: Doubles) -> NDArray[np.bool_]:
-        """Where the format can represent a value, and flushing leaves it alone."""
+        """Return where the format can represent a value, and flushing leaves it alone."""
         with np.errstate(over="ignore"):
             same = values.astype(self.format).astype(np.float64) == values
         return np.asarray((same & ((np.abs(values) >= self.tiny) | (values == 0))) | ~np.isfinite(values))
 
     def rounded(self, ball: Ball, count: float | Doubles = 1.0, size: Doubles | None = None) -> Ball:
-        """The ball after ``count`` roundings of numbers not above ``size``, by default its own greatest magnitude.
+        """Return the ball after ``count`` roundings of numbers not above ``size``, by default its largest magnitude.
 
         A single result underflows only where it may be below the least normal number; a sum's terms may anywhere.
         """
@@ -110,7 +110,7 @@ class Rounding:
         return Ball(ball.mid, np.where(~np.isfinite(ball.mid) & np.isfinite(ball.rad), 0.0, rad))
 
     def once(self, ball: Ball, *arguments: Ball) -> Ball:
-        """One correctly rounded operation, which is exact if the arguments are and the format holds the result."""
+        """Return one correctly rounded operation, exact if the arguments are and the format holds the result."""
         rounded = self.rounded(ball)
         exact = self.holds(ball.mid)
         for argument in arguments:
@@ -118,23 +118,23 @@ class Rounding:
         return Ball(ball.mid, np.where(exact, 0.0, rounded.rad))
 
     def stored(self, ball: Ball) -> Ball:
-        """The ball after a conversion to the format."""
+        """Return the ball after a conversion to the format."""
         return self.once(ball, ball)
 
     def add(self, a: Ball, b: Ball) -> Ball:
-        """A + b."""
+        """Return a + b."""
         return self.once(Ball(a.mid + b.mid, a.rad + b.rad), a, b)
 
     def subtract(self, a: Ball, b: Ball) -> Ball:
-        """A - b."""
+        """Return a - b."""
         return self.once(Ball(a.mid - b.mid, a.rad + b.rad), a, b)
 
     def multiply(self, a: Ball, b: Ball) -> Ball:
-        """A * b."""
+        """Return a * b."""
         return self.once(Ball(a.mid * b.mid, _product(a, b)), a, b)
 
     def divide(self, a: Ball, b: Ball) -> Ball:
-        """A / b, directly or by the reciprocal: (1 + d)^2."""
+        """Return a / b, directly or by the reciprocal: (1 + d)^2."""
         inverse = self.reciprocal(b)
         quotient = self.rounded(Ball(a.mid / b.mid, _product(a, inverse)))
         return Ball(quotient.mid, np.where((a.mid == 0) & (a.rad == 0) & np.isfinite(inverse.rad), 0.0, quotient.rad))
@@ -159,18 +159,18 @@ class Rounding:
         return self.rounded(Ball(function(a.mid), ends(function, self.reduced(a))), FUNCTIONS[name])
 
     def reduced(self, a: Ball) -> Ball:
-        """An argument as an elementary function sees it."""
+        """Return an argument as an elementary function sees it."""
         with np.errstate(invalid="ignore"):
             slack = np.where(np.isfinite(a.mid), ARGUMENT * self.unit * np.abs(a.mid), 0.0)
         return Ball(a.mid, a.rad + slack)
 
     def root(self, a: Ball) -> Ball:
-        """The square root; what may be below 0 counts as 0."""
+        """Return the square root; what may be below 0 counts as 0."""
         a = Ball(np.maximum(a.mid, 0), a.rad)
         return self.rounded(Ball(np.sqrt(a.mid), ends(lambda v: np.sqrt(np.maximum(v, 0)), a)), FUNCTIONS["sqrt"])
 
     def summed(self, total: Ball, count: float, size: Doubles, quantum: float = 0.0) -> Ball:
-        """A sum of ``count`` rounded products, or of numbers, whose magnitudes sum up to ``size``.
+        """Return a sum of ``count`` rounded products, or of numbers, whose magnitudes sum up to ``size``.
 
         If all terms are multiples of ``quantum``, so are all partial sums, in any order; those up to quantum / unit are
         exact.
@@ -184,19 +184,19 @@ class Rounding:
         return Rounding(self.unit, tiny, self.largest).rounded(total, count, size).rad
 
     def sum(self, a: Ball, axes: tuple[int, ...]) -> Ball:
-        """The sum along axes, which are kept, in any order."""
+        """Return the sum along axes, which are kept, in any order."""
         count = int(np.prod([a.mid.shape[axis] for axis in axes]))
         total = Ball(a.mid.sum(axes, keepdims=True), a.rad.sum(axes, keepdims=True))
         return self.summed(total, count, a.size.sum(axes, keepdims=True), quantum(a))
 
     def mean(self, a: Ball, axes: tuple[int, ...]) -> Ball:
-        """The mean along axes, which are kept: a sum, divided or multiplied by a rounded 1 / n."""
+        """Return the mean along axes, which are kept: a sum, divided or multiplied by a rounded 1 / n."""
         total = self.sum(a, axes)
         count = a.mid.size / total.mid.size
         return self.shared(total, count)
 
     def running_mean(self, a: Ball, axes: tuple[int, ...]) -> Ball:
-        """The mean for a normalization, as above or step by step: m_k = m_(k-1) + (a_k - m_(k-1)) / k (Welford).
+        """Return the mean for a normalization, as above or step by step: m_k = m_(k-1) + (a_k - m_(k-1)) / k (Welford).
 
         A rounding at step k counts k / n in the end. With up to three in the quotient and one in the sum they add up to
         u sum (k / n) (3 |a_k - m_(k-1)| / k + |m_k|) <= u max |a| (6 + (n + 1) / 2), whole numbers or not.
@@ -210,13 +210,13 @@ class Rounding:
         return Ball(mean.mid, np.maximum(mean.rad, steps.rad))
 
     def shared(self, total: Ball, count: Any) -> Ball:
-        """Total / count of a known count; a power of 2 divides exactly."""
+        """Return total / count of a known count; a power of 2 divides exactly."""
         share = Ball(total.mid / count, total.rad / count)
         power = np.log2(count) % 1 == 0
         return Ball(share.mid, np.where(power, self.once(share, total).rad, self.rounded(share, 2.0).rad))
 
     def matmul(self, a: Ball, b: Ball) -> Ball:
-        """A @ b, sums in any order; two more roundings for a bias and for a product computed in parts."""
+        """Return a @ b, sums in any order; two more roundings for a bias and for a product computed in parts."""
         rad = a.rad @ np.abs(b.mid) + np.abs(a.mid) @ b.rad + a.rad @ b.rad
         return self.summed(Ball(a.mid @ b.mid, rad), a.mid.shape[-1] + 2, a.size @ b.size, quantum(a) * quantum(b))
 
@@ -295,12 +295,12 @@ class Rounding:
         return terms, np.where(known, lower, terms), np.where(known, higher, np.inf)
 
     def affine(self, x: Ball, scale: Ball, shift: Ball) -> Ball:
-        """Scale * x + shift."""
+        """Return scale * x + shift."""
         return self.add(self.multiply(scale, x), shift)
 
 
 def quantum(ball: Ball) -> float:
-    """The greatest power of 2 of which all values are multiples; 0 if they are not certain, infinite if all are 0."""
+    """Return the largest power of 2 that divides all values; 0 if they are not certain, infinite if all are 0."""
     if not ball.certain or not np.isfinite(ball.mid).all():
         return 0.0
     values = ball.mid[ball.mid != 0]
@@ -324,7 +324,7 @@ def _product(a: Ball, b: Ball) -> Doubles:
 
 
 def ends(function: Callable[..., Any], *balls: Ball) -> Doubles:
-    """How far a function that rises (or falls) in all of its arguments can be from its value at the midpoints.
+    """Return how far a function that rises (or falls) in all of its arguments can be from its value at the midpoints.
 
     Infinite where a radius is: what is open may be NaN as well, which no bounded function tames.
     """
@@ -339,7 +339,7 @@ def ends(function: Callable[..., Any], *balls: Ball) -> Doubles:
 
 
 def farther(middle: Doubles, *others: Doubles) -> Doubles:
-    """The greatest distance of the others from the middle; infinite where it cannot be known."""
+    """Return the greatest distance of the others from the middle; infinite where it cannot be known."""
     with np.errstate(all="ignore"):
         distances = [np.where(other == middle, 0.0, np.abs(other - middle)) for other in others]
         greatest: Doubles = np.maximum.reduce(distances)

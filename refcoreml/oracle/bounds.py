@@ -62,7 +62,7 @@ def trace_bounds(
     constants: Constants,
     storage: Rounding | None = None,
 ) -> Iterator[tuple[str, BlobBound, Step]]:
-    """Bounds for each blob as its layer runs: (blob, bound, step).
+    """Yield bounds for each blob as its layer runs: (blob, bound, step).
 
     Args:
         network: in double precision.
@@ -106,7 +106,7 @@ def trace_layers(
     constants: Constants,
     storage: Rounding | None = None,
 ) -> Iterator[tuple[Step, list[Doubles], list[BlobBound]]]:
-    """Each layer by itself: (step, its inputs, bounds of its outputs).
+    """Yield each layer by itself: (step, its inputs, bounds of its outputs).
 
     The inputs are those of the run in double precision, rounded to the type in which blobs are stored and exact from
     there, so that bounds do not grow from layer to layer. Arguments and errors as of `trace_bounds`.
@@ -139,7 +139,7 @@ class _Judge:
         self._variants: dict[int, dict[str, Any]] = {}
 
     def bounds(self, step: Step, balls: list[Ball], results: Sequence[Any], before: Sequence[str]) -> list[BlobBound]:
-        """Bounds of the outputs, from the balls of the inputs, whose classes are given, and results at midpoints."""
+        """Return bounds of the outputs, from the balls and classes of the inputs, and the results at midpoints."""
         storage, own = self._storage, kind_of(step)
         assert own is not None
         kind = CHECKS[own]
@@ -169,7 +169,7 @@ class _Judge:
 def _overflows(
     ball: Ball, check: str, certain: bool, rounding: Rounding, storage: Rounding | None
 ) -> NDArray[np.bool_]:
-    """Where a result is infinite for certain.
+    """Return where a result is certainly infinite.
 
     In storage: all of the ball rounds to infinity. In arithmetic: the layer is a single operation or function of exact
     numbers, whose relative error is far below 1/2, and twice the largest number is not reached.
@@ -183,7 +183,7 @@ def _overflows(
 
 
 def joined(check: str, before: Sequence[str]) -> str:
-    """The class of a blob, from those of the layer that makes it and of the blobs that go into the layer."""
+    """Return the class of a blob, from those of the layer that makes it and of the blobs that go into the layer."""
     inexact = {*before, check} - {"exact"}
     if check != "exact" and set(before) - {"exact"}:
         return "composite"
@@ -195,7 +195,7 @@ class Undetermined(Exception):  # noqa: N818 (no failure: the sample decides not
 
 
 def flat_steps(steps: Sequence[Step]) -> Iterator[Step]:
-    """All steps, those within branches and loops after the one that holds them."""
+    """Yield all steps, those within branches and loops after the one that holds them."""
     for step in steps:
         yield step
         for body in step.bodies.values():
@@ -203,7 +203,7 @@ def flat_steps(steps: Sequence[Step]) -> Iterator[Step]:
 
 
 def _conditions(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
-    """Names of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
+    """Name of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
     for node in flat(nodes):
         if node.kind == "branch":
             yield node.inputs[0], "truth"
@@ -215,7 +215,7 @@ def _conditions(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
 
 
 def _decided(kind: str, ball: Ball) -> bool:
-    """Whether all values of a ball give the same decision."""
+    """Return whether all values of a ball give the same decision."""
     if kind == "count":
         return bool((np.trunc(ball.mid - ball.rad) == np.trunc(ball.mid + ball.rad)).all())
     size = np.abs(ball.mid)

@@ -47,7 +47,7 @@ class Spread(NamedTuple):
 
 
 def spread(actual: Doubles, value: Doubles, deviation: Doubles) -> Spread:
-    """RMS and bias of errors in units of their standard deviation, over at least `LEAST_OUTPUTS` numbers.
+    """Return RMS and bias of errors in units of their standard deviation, over at least `LEAST_OUTPUTS` numbers.
 
     The mean of T squares of variance 1 and kurtosis 9 (a normal product's; a normal number has 3) is above
     1 + 4 sqrt(8 / T) in fewer than 1 of 10^4 cases, and a sum of T above 4 sqrt(T) as rarely. The second holds for data
@@ -62,7 +62,7 @@ def spread(actual: Doubles, value: Doubles, deviation: Doubles) -> Spread:
 
 
 def deviation(layer: Layer, balls: Sequence[Ball], result: Doubles) -> Doubles | None:
-    """The standard deviation v of a layer of sums, plus what inputs and weights that are not certain add at most.
+    """Return the standard deviation v of a layer of sums, plus the largest errors due to inputs and weights.
 
     None of other layers.
     """

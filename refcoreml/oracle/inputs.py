@@ -20,7 +20,7 @@ __all__ = ["known_inputs", "stored_inputs"]
 def known_inputs(
     interface: Interface, checked: Mapping[str, Any], rounding: Rounding, constants: Constants
 ) -> dict[str, Ball]:
-    """Input blobs; those of images are off by the roundings of their preprocessing, s * x + b or x - mean."""
+    """Return input blobs; those of images with the rounding errors of their preprocessing, s * x + b or x - mean."""
     balls = {}
     for name, values in interface.to_blobs(checked).items():
         ball = Ball.exact(checked[name] if interface.preprocessing.get(name) else values)
@@ -35,7 +35,7 @@ def known_inputs(
 
 
 def stored_inputs(interface: Interface, checked: Mapping[str, Any], profile: Profile) -> dict[str, Ball]:
-    """Input blobs in a profile's storage type; what was given is rounded, and exact from there."""
+    """Return input blobs in a profile's storage type; inputs are rounded to it, and exact from there."""
     balls = {}
     for name, ball in known_inputs(interface, checked, profile.arithmetic, profile).items():
         if interface.preprocessing.get(name):

@@ -35,11 +35,11 @@ class Profile:
         return None if self.storage.format == self.arithmetic.format else self.storage
 
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
-        """How exactly weights are known; see `weight_radius`."""
+        """Return how exactly weights are known; see `weight_radius`."""
         return weight_radius(values, message, channel_axis, self.storage, self.arithmetic)
 
     def scalar(self, value: Any) -> Ball:
-        """Plain numbers of the model, which the model file holds in single precision, in the arithmetic's type."""
+        """Return plain numbers of the model, stored in the file in single precision, in the arithmetic's type."""
         return self.arithmetic.stored(Ball.exact(value))
 
 
@@ -57,7 +57,7 @@ PROFILES = {
 
 
 def profile_named(name: str | Profile) -> Profile:
-    """Looks a profile up, if it is none itself; raises `UsageError` for an unknown one."""
+    """Look a profile up, if it is none itself; raises `UsageError` for an unknown one."""
     if given.is_a(name, Profile):
         return cast(Profile, name)
     if not given.is_a(name, str) or name not in PROFILES:

@@ -18,13 +18,13 @@ __all__ = ["flushed", "round_weights", "weight_radius"]
 
 
 def flushed(values: Doubles, storage: Rounding) -> Doubles:
-    """The radii of exact numbers: subnormal ones may count as 0."""
+    """Return the radii of exact numbers: subnormal ones may count as 0."""
     size = np.abs(values)
     return np.where((size > 0) & (size < storage.tiny), size, 0.0)
 
 
 def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rounding, arithmetic: Rounding) -> Doubles:
-    """How far an honest decoder may be from weights R in double precision.
+    """Return how far an honest decoder may be from weights R in double precision.
 
     Floating-point weights and tables are stored rounded, so that they are exact but for subnormal numbers. Linear codes
     become R = scale * code + bias: |fl(fl(code * scale) + bias) - R| <= u (|code * scale| + |R|), then a rounding to

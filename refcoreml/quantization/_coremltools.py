@@ -24,7 +24,7 @@ _VECTORS = ("bias", "scale", "loadConstant", "loadConstantND")
 
 
 def encode(values: Array, bits: int, mode: str, tensor: WeightTensor) -> schema.WeightParams:
-    """The message that coremltools would write for these values (float32)."""
+    """Return the message that coremltools would write for these values (float32)."""
     wide = values.astype(np.asarray(schema.WeightParams(floatValue=[0.0]).floatValue).dtype)
     if mode == "linear_lut":
         codes, scale, bias = _linear(wide.reshape(1, -1), bits)

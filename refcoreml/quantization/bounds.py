@@ -33,7 +33,7 @@ _CODE_SLACK = 2.0**-44
 
 
 def _half_spacing(magnitude: Floats, dtype: type[np.floating[Any]]) -> Floats:
-    """Half the distance of neighbouring numbers of a type at a magnitude: the most that rounding to it changes."""
+    """Return half the distance of neighbouring numbers of a type at a magnitude: the largest rounding error."""
     kind = np.finfo(dtype)
     exponent = np.maximum(np.frexp(magnitude)[1] - 1, kind.minexp)
     return np.asarray(np.ldexp(1.0, exponent - kind.nmant - 1))
@@ -42,7 +42,7 @@ def _half_spacing(magnitude: Floats, dtype: type[np.floating[Any]]) -> Floats:
 def linear(
     weights: Array, scale: Array, bias: Array, bits: int, *, symmetric: bool = False, arithmetic: str = "float32"
 ) -> Floats:
-    """The most that quantizing to scale * code + bias can change each weight.
+    """Return the most that quantizing to scale * code + bias can change each weight.
 
     With levels from b + s * least to b + s * most (least 0, or 1 if symmetric; most 2^bits - 1)::
 
@@ -78,7 +78,7 @@ def linear(
 
 
 def lookup_table(weights: Array, table: Array) -> Floats:
-    """The most that choosing the nearest entry of a table can change each weight.
+    """Return the most that choosing the nearest entry of a table can change each weight.
 
     Between two entries a <= w <= b: (b - a) / 2; outside: the distance to the nearest end. The entries are float32
     numbers that decoding copies, so that this holds in every arithmetic.
@@ -97,7 +97,7 @@ def lookup_table(weights: Array, table: Array) -> Floats:
 
 
 def half_precision(weights: Array) -> Floats:
-    """Half the distance of neighbouring float16 numbers at each weight: 2^-11 |w| at most, 2^-25 below 2^-14.
+    """Return half the distance of neighbouring float16 numbers at each weight: 2^-11 |w| at most, 2^-25 below 2^-14.
 
     Args:
         weights: values of at most 65504, any shape.
@@ -109,7 +109,7 @@ def half_precision(weights: Array) -> Floats:
 
 
 def rounding_noise(scale: Array) -> Floats:
-    """The mean square of an error that is spread evenly over a step: scale^2 / 12.
+    """Return the mean square of an error that is spread evenly over a step: scale^2 / 12.
 
     A good prediction for weights without a pattern that spread over several steps; clipped weights add their own.
     """
@@ -117,7 +117,7 @@ def rounding_noise(scale: Array) -> Floats:
 
 
 def kmeans_noise(weights: Array, levels: int) -> float:
-    """The mean squared error that the best ``levels`` numbers approach as they become many (Panter and Dite).
+    """Return the mean squared error that the best ``levels`` numbers approach as they become many (Panter and Dite).
 
     1 / (12 k^2) * (integral of p^(1/3))^3, for a normal density sqrt(3) pi / 2 * variance / k^2. The density p is
     estimated from the distances of order statistics, which need some hundred weights, and many weights a level.
@@ -137,7 +137,7 @@ def kmeans_noise(weights: Array, levels: int) -> float:
 
 
 def output_error(error: Array, inputs: Array) -> Floats:
-    """The most that errors of the weights can change a linear layer's outputs: |dy| <= sum of |dw| |x|.
+    """Return the most that errors of the weights can change a linear layer's outputs: |dy| <= sum of |dw| |x|.
 
     Exact for layers whose output is linear in the weights, first order for what comes after. For a convolution the rows
     of ``inputs`` are the patches; or run the layer itself with the errors as weights on the absolute input.
@@ -153,7 +153,7 @@ def output_error(error: Array, inputs: Array) -> Floats:
 
 
 def output_noise(noise: Array, inputs: Array) -> Floats:
-    """The mean square of an output's error when the weights' errors are independent with mean 0: noise * sum of x^2.
+    """Return the mean square of an output's error for independent weight errors of mean 0: noise * sum of x^2.
 
     Args:
         noise: mean square of dw for each output, [C_out], such as `rounding_noise` of the scales.

@@ -55,12 +55,12 @@ class WeightChange:
         return float(10 * np.log10(self.signal / self.noise)) if self.signal else float("-inf")
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields and the SNR, for tables and JSON."""
+        """Return the fields and the SNR, for tables and JSON."""
         return {**asdict(self), "snr": self.snr}
 
 
 def weight_changes(before: Any, after: Any) -> list[WeightChange]:
-    """Compares the weights of a model with those of the model that quantization made of it, tensor by tensor.
+    """Compare the weights of a model with those of the model that quantization made of it, tensor by tensor.
 
     Values are compared as they decode to float32, in double precision.
 

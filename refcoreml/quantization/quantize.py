@@ -49,7 +49,7 @@ def quantize_weights(
     compatible: str | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """Makes a model whose weights take fewer bits. The given one stays as it is.
+    """Make a model whose weights take fewer bits. The given one stays as it is.
 
     ==================== ==============================================================================================
     mode                 a weight decodes to
@@ -137,7 +137,7 @@ def quantize_weights(
 
 
 def dequantize_weights(model: Any) -> Model:
-    """Makes a model whose weights are all float32, with the values that they decode to. The given one stays as it is.
+    """Make a model whose weights are all float32, with the values that they decode to. The given one stays as it is.
 
     Its predictions in float32 are the same, bit for bit. Layers that quantize their input as they run
     (``int8DynamicQuantize``) no longer do.
@@ -156,7 +156,7 @@ def dequantize_weights(model: Any) -> Model:
 
 
 def _copy(source: Any) -> Model:
-    """A model of its own, not prepared yet."""
+    """Return a separate model, not prepared yet."""
     if not isinstance(source, Model):
         return load(source, prepare=False)
     return source.with_spec(source.spec)
@@ -212,7 +212,7 @@ class _Task:
     scheme: Scheme
 
     def is_worth_it(self) -> bool:
-        """Whether the tensor may be stored so, and anything is gained."""
+        """Return whether the tensor may be stored so, and anything is gained."""
         tensor, bits = self.tensor, self.scheme.bits
         now = tensor.encoding
         if now.kind == "empty":
@@ -285,7 +285,7 @@ def _store(tensor: WeightTensor, made: schema.WeightParams) -> None:
 
 
 def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int], lost: list[str]) -> None:
-    """Gives all float weights of a layer one precision: half if half was wanted for one of them, else single."""
+    """Store all float weights of a layer in one precision: half if half was wanted for one of them, else single."""
     for _, group in groupby(tensors, key=lambda tensor: tensor.where[: tensor.where.rindex(tensor.field)]):
         layer = list(group)
         kinds = {tensor.encoding.kind for tensor in layer}
@@ -298,7 +298,7 @@ def _unmix(tensors: Sequence[WeightTensor], bits: Mapping[str, int], lost: list[
 
 
 def _raise_version(spec: schema.Model, least: int) -> None:
-    """Says in a model, and in those inside it, which specification its weights need."""
+    """Set the specification version that the weights need, in a model and in those inside it."""
     spec.specificationVersion = max(spec.specificationVersion, least)
     for _, inner in inner_models(spec):
         _raise_version(inner, least)

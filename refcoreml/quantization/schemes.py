@@ -49,7 +49,7 @@ class Scheme:
     compatible: str = ""
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` unless all parts make sense together."""
+        """Raise `UsageError` unless all parts make sense together."""
         given.integer(self.bits, given.argument("bits"))
         if self.bits not in (*range(1, 9), 16, 32):
             raise UsageError(f"{self.bits} bits, expected 1 to 8, 16 (half precision) or 32 (single precision)")
@@ -76,7 +76,7 @@ class Scheme:
     def encode(
         self, tensor: WeightTensor, sensitivity: Array | None = None, lost: list[str] | None = None
     ) -> schema.WeightParams:
-        """The tensor's values in a new message.
+        """Return the tensor's values in a new message.
 
         Args:
             tensor: the values.
@@ -115,7 +115,7 @@ class Scheme:
         return encode_table(codes, self.bits, table)
 
     def _parameters(self, rows: Array) -> tuple[Array, Array, int]:
-        """Scale and bias of each row, and the least code."""
+        """Return scale and bias of each row, and the smallest code."""
         symmetric = self.mode == "linear_symmetric"
         least = int(symmetric)
         if self.fit == "mse":
@@ -136,7 +136,7 @@ class Scheme:
         return encode_table(kmeans.assign(values, found.centres.astype(np.float32)), self.bits, table)
 
     def encoded_bytes(self, tensor: WeightTensor) -> int:
-        """About what the message of `encode` will take in a file: values, scales and tables."""
+        """Return the approximate size of the message of `encode` in a file: values, scales and tables."""
         if self.bits >= 16:
             return tensor.count * self.bits // 8
         codes = packed_size(tensor.count, self.bits)
@@ -173,7 +173,7 @@ def _halves(values: Array, tensor: WeightTensor, lost: list[str]) -> NDArray[np.
 
 
 def _channel_rows(values: Array, tensor: WeightTensor) -> Array:
-    """The values as [C, L], one row for each scale that they may have."""
+    """Return the values as [C, L], one row for each scale that they may have."""
     if not tensor.channel_scales:
         return values.reshape(1, -1)
     return np.moveaxis(values, tensor.channel_axis, 0).reshape(tensor.channels, -1)
@@ -188,7 +188,7 @@ def _from_rows(codes: Codes, tensor: WeightTensor) -> Codes:
 
 
 def _custom_table(scheme: Scheme, values: Array, tensor: WeightTensor) -> tuple[Array, Codes]:
-    """The table and the codes of the user's function, checked."""
+    """Return the table and the codes of the user's function, checked."""
     assert scheme.lut_function is not None
     remedy = "It is called as lut_function(nbits, weights) and returns (table, codes)"
     try:

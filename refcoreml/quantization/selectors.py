@@ -32,7 +32,7 @@ class Selector:
         self.chooses = chooses
 
     def __call__(self, tensor: WeightTensor) -> bool:
-        """Whether the tensor is chosen; raises `CallbackError` if a function of the user's cannot say."""
+        """Return whether the tensor is chosen; raises `CallbackError` if a function of the user's cannot say."""
         try:
             return bool(self.chooses(tensor))
         except RefCoreMLError:
@@ -63,19 +63,19 @@ matrices = Selector(lambda tensor: len(tensor.shape) > 1)
 
 
 def by_kind(*kinds: str) -> Selector:
-    """Weights of layers of these types, such as ``convolution``, as the schema calls them."""
+    """Select weights of layers of these types, such as ``convolution``, as the schema calls them."""
     chosen = frozenset(values.texts(kinds, values.argument("kinds")))
     return Selector(lambda tensor: tensor.kind in chosen)
 
 
 def by_name(*patterns: str) -> Selector:
-    """Weights of layers whose name fits a pattern, in which ``*`` and ``?`` stand for any characters."""
+    """Select weights of layers whose name fits a pattern, in which ``*`` and ``?`` stand for any characters."""
     matches = _any_of(patterns)
     return Selector(lambda tensor: matches(tensor.layer))
 
 
 def by_field(*patterns: str) -> Selector:
-    """Weights in fields whose name fits a pattern, such as ``weights`` or ``*RecursionMatrix``."""
+    """Select weights in fields whose name fits a pattern, such as ``weights`` or ``*RecursionMatrix``."""
     matches = _any_of(patterns)
     return Selector(lambda tensor: matches(tensor.field))
 
@@ -89,14 +89,14 @@ def _any_of(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def at_least(*, count: int = 0, channels: int = 0) -> Selector:
-    """Tensors of at least so many weights and output channels."""
+    """Select tensors of at least so many weights and output channels."""
     values.integer(count, values.argument("count"))
     values.integer(channels, values.argument("channels"))
     return Selector(lambda tensor: tensor.count >= count and tensor.channels >= channels)
 
 
 def at_most(*, count: float = float("inf"), channels: float = float("inf")) -> Selector:
-    """Tensors of at most so many weights and output channels."""
+    """Select tensors of at most so many weights and output channels."""
     values.number(count, values.argument("count"))
     values.number(channels, values.argument("channels"))
     return Selector(lambda tensor: tensor.count <= count and tensor.channels <= channels)
@@ -106,7 +106,7 @@ _TERM = re.compile(r"\s*(kind|name|field|count|channels)\s*(!=|>=|<=|=)\s*(.+?)\
 
 
 def parse(text: str) -> Selector:
-    """Reads a selector: ``matrices``, or ``kind``, ``name``, ``field``, ``count``, ``channels`` with a comparison.
+    """Read a selector: ``matrices``, or ``kind``, ``name``, ``field``, ``count``, ``channels`` with a comparison.
 
     ``kind=convolution,innerProduct``, ``name!=head*``, ``field=weights``, ``count>=4096``, ``channels<=16``.
 

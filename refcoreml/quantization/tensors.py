@@ -89,7 +89,7 @@ class WeightTensor:
         return self.message.ByteSize()
 
     def values(self, dtype: type[np.floating[Any]] = np.float32) -> Array:
-        """The decoded weights, in the declared shape; an array that nobody else holds.
+        """Return the decoded weights, in the declared shape; an array that nobody else holds.
 
         Raises:
             InvalidModelError: the field holds another number of values, or a NaN or an infinity.
@@ -109,7 +109,7 @@ class WeightTensor:
 
 
 def weight_tensors(model: Any) -> list[WeightTensor]:
-    """Every field of weights that the model's networks read: in branches and loops and inside pipelines too.
+    """Return every field of weights that the model's networks read: in branches and loops and inside pipelines too.
 
     Custom layers are left out: only their own code knows the shape of their weights. The messages are the model's own.
 
@@ -180,7 +180,7 @@ class _Recorder:
 
 
 def _channel_scales(node: Node, shape: Shape) -> bool:
-    """What Apple's validator says: vectors have one scale; so have the constants of the N-D world.
+    """Return what Apple's validator says: vectors have one scale; so have the constants of the N-D world.
 
     A deconvolution's scales run over the output channels of one group, but the validator counts those of all.
     """
@@ -190,7 +190,7 @@ def _channel_scales(node: Node, shape: Shape) -> bool:
 
 
 def _path(message: Message, wanted: Message, prefix: str) -> str:
-    """The way from a layer's message to one inside it, such as ``weightParams[1].``; empty if they are the same."""
+    """Return the path from a layer's message to one inside it, such as ``weightParams[1].``; empty if equal."""
     if message is wanted:
         return prefix
     for item, value in message.ListFields():

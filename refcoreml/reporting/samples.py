@@ -115,7 +115,7 @@ class Source:
             raise UsageError(f"there are {len(labels)} labels for {count} samples{_after(skipped)}", where="labels")
 
     def _labels(self) -> tuple[list[Label] | None, dict[str, Label] | None]:
-        """The labels as a list in the order of the samples, or by name; checked."""
+        """Return the labels as a list in the order of the samples, or by name; checked."""
         refuse = values.argument("labels")
         if self.labels is None or values.is_a(self.labels, str):
             return None, None
@@ -238,7 +238,7 @@ def _by_input(arrays: dict[str, Any], model: Model, path: Path) -> dict[str, Any
 
 
 def _is_stack(feature: Feature, array: Any, model: Model) -> bool:
-    """Whether an array holds samples one after another: its first item fits the input, or the whole does not."""
+    """Return whether an array holds samples one after another: its first item fits the input, or the whole does not."""
     if array.ndim == 0:
         return False
     if isinstance(feature, ImageFeature):
@@ -285,7 +285,7 @@ def each(data: Iterable[Any]) -> Iterator[Any]:
 
 
 def _label(label: Any, refuse: values.Refuse) -> Label:
-    """A true label as a plain string or integer."""
+    """Return a true label as a plain string or integer."""
     if values.is_a(label, np.generic):
         label = label.item()
     if values.is_a(label, str):

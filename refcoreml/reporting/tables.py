@@ -105,7 +105,7 @@ class Table:
         return "\n".join("".join(piece.text for piece in line).rstrip() for line in self.lines(width))
 
     def _shown(self) -> list[_Column]:
-        """The columns without those of names and texts that are empty in every row."""
+        """Return the columns without those of names and texts that are empty in every row."""
         return [
             column
             for column in self._columns
@@ -136,7 +136,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def _fitting(text: str, width: int) -> int:
-    """How many characters from the start of a text fit into so many cells."""
+    """Return how many characters from the start of a text fit into so many cells."""
     count = used = 0
     for character in text:
         used += _width(character)
@@ -147,7 +147,7 @@ def _fitting(text: str, width: int) -> int:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """A text as lines that fit, broken between words where that is possible."""
+    """Return a text as lines that fit, broken between words where that is possible."""
     made = []
     while cells(text) > width:
         end = max(_fitting(text, width), 1)
@@ -159,7 +159,7 @@ def _folded(text: str, width: int) -> list[str]:
 
 
 def _bands(columns: Sequence[_Column], width: int, gap: int) -> list[tuple[int, list[_Column]]]:
-    """The columns of each line of a row, with the line's indent, so that the narrowest ones fit."""
+    """Return the columns of each line of a row, with the line's indent, so that the narrowest ones fit."""
     bands: list[tuple[int, list[_Column]]] = []
     free = 0
     for column in columns:
@@ -172,7 +172,7 @@ def _bands(columns: Sequence[_Column], width: int, gap: int) -> list[tuple[int, 
 
 
 def _widths(columns: Sequence[_Column], width: int, gap: int) -> list[int]:
-    """The width of each column: the widest that can be narrower are made so, until all fit."""
+    """Return the width of each column: the widest that can be narrower are made so, until all fit."""
     widths, least = [column.natural for column in columns], [column.least for column in columns]
     too_wide = sum(widths) + gap * (len(columns) - 1) - width
     while too_wide > 0:
@@ -190,7 +190,7 @@ def _widths(columns: Sequence[_Column], width: int, gap: int) -> list[int]:
 
 
 def _lines(columns: Sequence[_Column], widths: Sequence[int], gap: int, row: int) -> Iterator[Line]:
-    """A row, or the header, as one line, or several where texts are folded."""
+    """Yield a row, or the header, as one line, or several where texts are folded."""
     row_cells = [column.header if row < 0 else column.cells[row] for column in columns]
     parts = [
         _folded(cell.text, width) if column.kind == "text" else [shortened(cell.text, width)]

@@ -171,7 +171,7 @@ class BlobFile:
 
 
 def _element_count(element: DataType, length: int, padding: int) -> int:
-    """How many elements a record has; only those of less than a byte look at the padding, which may hold anything."""
+    """Return the number of elements of a record; only those of less than a byte depend on the padding's content."""
     if element.bits >= 8:
         padding = 0
     bits = 8 * length - padding
@@ -269,7 +269,7 @@ class BlobFiles:
 
 
 def _item(path: str) -> str:
-    """The path from the folder of the model's file."""
+    """Return the path from the folder of the model's file."""
     prefix = f"{MODEL_PATH}/"
     if not path.startswith(prefix):
         raise MalformedModelError(

@@ -35,7 +35,7 @@ def undefined_enum(message: Message) -> str:
 
 @cache
 def _leading_to_enums(descriptor: Descriptor, around: tuple[str, ...] = ()) -> frozenset[str]:
-    """The names of a message's fields that are enums, or messages with an enum somewhere inside."""
+    """Return the names of a message's fields that are enums, or messages with an enum somewhere inside."""
     if descriptor.name == _CHECKED_ALONE and around:
         return frozenset()
     around = (*around, descriptor.full_name)

@@ -76,7 +76,7 @@ class ModelFile:
 
 
 def read_model(source: Any) -> ModelFile:
-    """Reads a model from wherever it is.
+    """Read a model from wherever it is.
 
     Args:
         source: a path to ``.mlmodel`` or ``.mlpackage``, bytes, a binary file object, a ``Model`` message of this or
@@ -119,7 +119,7 @@ def read_model(source: Any) -> ModelFile:
 
 
 def _asked(what: str, question: Callable[[], Any]) -> Any:
-    """What a foreign object answers, which may raise anything."""
+    """Return what a foreign object answers, which may raise anything."""
     try:
         return question()
     except Exception as error:
@@ -141,7 +141,7 @@ def _read_path(path: Path) -> ModelFile:
 
 
 def parse_model(data: bytes, name: str = "") -> schema.Model:
-    """Parses the bytes of a ``.mlmodel`` file; unknown fields are kept and written again."""
+    """Parse the bytes of a ``.mlmodel`` file; unknown fields are kept and written again."""
     if not data:
         raise MalformedModelError("the file is empty", where=name)
     try:
@@ -178,7 +178,7 @@ def check_model(model: schema.Model, name: str = "", data: bytes = b"") -> schem
 
 
 def _guess(data: bytes) -> str:
-    """What the file may be instead, for the message."""
+    """Return what the file may be instead, for the message."""
     found = foreign_file(data)
     return f"; it looks like {found}" if found else ""
 
@@ -237,7 +237,7 @@ def _refused(error: FileRefusedError, where: str) -> MalformedModelError:
 
 
 def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
-    """The error for a folder that has no manifest."""
+    """Return the error for a folder that has no manifest."""
     if any((folder / name).exists() for name in ("coremldata.bin", "model.mil", "model.espresso.net")):
         form = "ML Program" if (folder / "model.mil").exists() else "neural network or classic model"
         return UnsupportedModelError(
@@ -254,7 +254,7 @@ def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
 
 
 def _item(path: Any, where: str) -> str:
-    """The path of an item from the package's folder; refuses one that leads out of it."""
+    """Return the path of an item from the package's folder; refuses one that leads out of it."""
     try:
         if isinstance(path, str):
             return "/".join(("Data", *item_parts(path)))
@@ -308,7 +308,7 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
 
 
 def _may_be_replaced(folder: Path) -> bool:
-    """Whether a folder is a model package, if a damaged one, or empty: anything else in it would be lost."""
+    """Return whether a folder is a model package, if a damaged one, or empty: anything else in it would be lost."""
     try:
         return (folder / "Manifest.json").exists() or not any(folder.iterdir())
     except OSError:  # who cannot look into it cannot say

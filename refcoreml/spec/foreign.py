@@ -69,7 +69,7 @@ def foreign_folder(folder: Path) -> str:
 
 
 def _zip(data: bytes) -> str:
-    """What a zip archive is by the names in it."""
+    """Return what a zip archive is by the names in it."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
@@ -90,7 +90,7 @@ def _zip(data: bytes) -> str:
 
 
 def _protobuf(data: bytes) -> str:
-    """What a message of another schema is, by the numbers and types of its first fields."""
+    """Return what a message of another schema is, by the numbers and types of its first fields."""
     fields = dict(_fields(data))
     onnx = fields.get(1) == 0 and fields.keys() & {7, 8} and all(fields.get(number, 2) == 2 for number in (2, 7, 8))
     if onnx:
@@ -101,7 +101,7 @@ def _protobuf(data: bytes) -> str:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int]]:
-    """Number and wire type of the fields at the top of a message, until something is no field."""
+    """Yield number and wire type of the fields at the top of a message, until something is no field."""
     place = 0
     for _ in range(1000):
         key, place = _varint(data, place)
@@ -117,7 +117,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """The integer at a place and the place after it; -1 if there is none."""
+    """Return the integer at a place and the place after it; -1 if there is none."""
     value = 0
     for index in range(min(10, len(data) - place)):
         byte = data[place + index]

@@ -149,7 +149,7 @@ class DeclaredTensor:
         return known if len(known) == len(self.shape) else None
 
     def admits(self, found: TensorType) -> bool:
-        """Whether an array of this type fits the declaration."""
+        """Return whether an array of this type fits the declaration."""
         if found.dtype != self.element.dtype:
             return False
         if self.shape is None:

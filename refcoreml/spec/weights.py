@@ -37,7 +37,7 @@ class WeightEncoding:
 
 
 def weight_encoding(weights: schema.WeightParams, *, where: str = "") -> WeightEncoding:
-    """Tells how the values are stored; raises `InvalidModelError` where that is ambiguous or against the rules."""
+    """Return how the values are stored; raise `InvalidModelError` where that is ambiguous or against the rules."""
     fields = [name for name in _VALUE_FIELDS if len(getattr(weights, name))]
     if len(fields) > 1:
         raise InvalidModelError(
@@ -66,7 +66,7 @@ def weight_encoding(weights: schema.WeightParams, *, where: str = "") -> WeightE
 def check_weights(
     weights: schema.WeightParams, shape: Shape, *, channel_axis: int = 0, where: str = ""
 ) -> WeightEncoding:
-    """How the values are stored, once they are known to fit: nothing is decoded, and a shape costs no memory.
+    """Return how the values are stored, once they are known to fit: nothing is decoded, and a shape costs no memory.
 
     Args and errors are those of `decode_weights`.
     """
@@ -109,7 +109,7 @@ def decode_weights(
     channel_axis: int = 0,
     where: str = "",
 ) -> Array:
-    """Decodes stored weights to an array that nobody else holds.
+    """Decode stored weights to an array that nobody else holds.
 
     float32 and float16 values are widened (or, for a narrower ``dtype``, rounded to nearest even); linear codes,
     unsigned, become ``scale * code + bias``; signed ``int8RawValue`` codes become ``scale * code``; codes into a lookup
@@ -153,7 +153,9 @@ def decode_weights(
 
 
 def weight_fields(message: Message, prefix: str = "") -> Iterator[tuple[str, schema.WeightParams]]:
-    """Every ``WeightParams`` inside a message, at any depth, with the way to it, such as ``weightParams[1].bias``."""
+    """Yield every ``WeightParams`` inside a message, at any depth, with the way to it, such as
+    ``weightParams[1].bias``.
+    """
     for item, value in message.ListFields():
         if item.message_type is None or item.message_type.GetOptions().map_entry:
             continue
@@ -167,7 +169,7 @@ def weight_fields(message: Message, prefix: str = "") -> Iterator[tuple[str, sch
 
 
 def _floats(message: Message, field: str) -> Array:
-    """A packed ``repeated float`` field as an array.
+    """Return a packed ``repeated float`` field as an array.
 
     Read from the message's own serialization, where the numbers lie side by side: many times faster than asking the
     repeated field for one Python float after another.
@@ -187,7 +189,7 @@ def _floats(message: Message, field: str) -> Array:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A variable-length integer of protobuf's wire format, and where it ends."""
+    """Return a variable-length integer of protobuf's wire format, and where it ends."""
     value = shift = 0
     while True:
         byte = data[position]
@@ -199,14 +201,14 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def encode_floats(values: Array) -> schema.WeightParams:
-    """Stores an array as it is: float16 as ``float16Value``, every other type as ``floatValue`` (float32)."""
+    """Store an array as it is: float16 as ``float16Value``, every other type as ``floatValue`` (float32)."""
     if values.dtype == np.float16:
         return schema.WeightParams(float16Value=values.astype("<f2").tobytes())
     return schema.WeightParams.FromString(_packed_floats("floatValue", values))
 
 
 def encode_linear(codes: NDArray[np.uint8], bits: int, scale: Array, bias: Array) -> schema.WeightParams:
-    """Stores unsigned codes with their scale and bias, each [1] or [C] and of equal length."""
+    """Store unsigned codes with their scale and bias, each [1] or [C] and of equal length."""
     made = schema.WeightParams(rawValue=pack_codes(codes, bits))
     made.quantization.numberOfBits = bits
     made.quantization.linearQuantization.scale.extend(np.asarray(scale, np.float32).tolist())
@@ -215,7 +217,7 @@ def encode_linear(codes: NDArray[np.uint8], bits: int, scale: Array, bias: Array
 
 
 def encode_table(codes: NDArray[np.uint8], bits: int, table: Array) -> schema.WeightParams:
-    """Stores codes into a lookup table of 2^bits numbers."""
+    """Store codes into a lookup table of 2^bits numbers."""
     made = schema.WeightParams(rawValue=pack_codes(codes, bits))
     made.quantization.numberOfBits = bits
     made.quantization.lookupTableQuantization.floatValue.extend(np.asarray(table, np.float32).tolist())
@@ -223,7 +225,7 @@ def encode_table(codes: NDArray[np.uint8], bits: int, table: Array) -> schema.We
 
 
 def _packed_floats(field: str, values: Array) -> bytes:
-    """The wire format of a packed ``repeated float`` field of ``WeightParams``."""
+    """Return the wire format of a packed ``repeated float`` field of ``WeightParams``."""
     number = schema.WeightParams.DESCRIPTOR.fields_by_name[field].number
     data = np.ascontiguousarray(values, "<f4").tobytes()
     head, length = bytearray([number << 3 | 2]), len(data)

@@ -156,7 +156,7 @@ class Folder:
             self._descriptor = None
 
     def was_replaced(self) -> bool:
-        """Whether another folder, or none, is at the path by now."""
+        """Return whether another folder, or none, is at the path by now."""
         try:
             return not os.path.samestat(self._self, os.stat(self.path))
         except OSError:
@@ -196,7 +196,7 @@ class Folder:
                 raise _named(error, item) from error
 
     def is_folder(self, item: str) -> bool:
-        """Whether a folder is at the item's path, reached without a link; raises `FileRefusedError` for a link."""
+        """Return whether a folder is at the item's path, without links; raise `FileRefusedError` for a link."""
         parts = item_parts(item)
         try:
             with self._inside(parts[:-1]) as place:
@@ -297,14 +297,14 @@ def item_parts(item: str) -> tuple[str, ...]:
 
 
 def _named(error: OSError, item: str) -> OSError:
-    """The error with the item's path in it."""
+    """Return the error with the item's path in it."""
     if isinstance(error, FileRefusedError):
         return type(error)(str(error.strerror), item)
     return type(error)(error.errno, error.strerror, item)
 
 
 def _seen(found: os.stat_result) -> os.stat_result:
-    """What was found, unless it is one of the links of Windows that are none by their mode."""
+    """Return what was found, unless it is one of the links of Windows that are none by their mode."""
     if getattr(found, "st_reparse_tag", 0) == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1):
         raise LinkError("is a junction")
     return found
@@ -321,7 +321,7 @@ def _check(found: os.stat_result, limit: int) -> None:
 
 
 def _opened(descriptor: int, limit: int, expected: os.stat_result | None = None) -> BinaryIO:
-    """The open file as a stream; checked again, because its name may stand for another one by now."""
+    """Return the open file as a stream; checked again, because its name may stand for another one by now."""
     try:
         found = os.fstat(descriptor)
         _check(found, limit)
@@ -334,7 +334,7 @@ def _opened(descriptor: int, limit: int, expected: os.stat_result | None = None)
 
 
 def _content(stream: BinaryIO, limit: int) -> bytes:
-    """All of a file, which may grow meanwhile, as files of ``/proc`` do from a size of 0."""
+    """Return all of a file, which may grow meanwhile, as files of ``/proc`` do from a size of 0."""
     parts, count = [], 0
     wanted = max(os.fstat(stream.fileno()).st_size, _CHUNK) + 1
     while part := stream.read(min(wanted, limit + 1 - count)):

@@ -203,7 +203,7 @@ def _look(path: str | os.PathLike[str]) -> os.stat_result | None:
 
 
 def _is_stream(path: str | os.PathLike[str], found: os.stat_result) -> bool:
-    """Whether to write into what is there: devices and pipes, and files that a process holds open as its output."""
+    """Return whether to write into an existing file: devices, pipes, and files open as a process's output."""
     if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
         return str(os.fspath(path)).startswith(("/dev/std", "/dev/fd/", "/proc/"))
     return True
@@ -229,7 +229,7 @@ def _check_old(target: Path, old: os.stat_result | None, kind: str) -> None:
 
 
 def _hidden_name(suffix: str) -> str:
-    """A name that nobody can foresee, so that nothing can be planted there."""
+    """Return a name that nobody can foresee, so that nothing can be planted there."""
     return f".refcoreml-{secrets.token_hex(8)}{suffix}"
 
 
@@ -293,7 +293,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def _exchange_call() -> Callable[[bytes, bytes], int] | None:
-    """The system's call that swaps two paths, if it has one."""
+    """Return the system's call that swaps two paths, if it has one."""
     if sys.platform not in ("linux", "darwin"):
         return None
     library = ctypes.CDLL(None, use_errno=True)

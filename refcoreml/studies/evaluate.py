@@ -49,13 +49,13 @@ class Task:
 
 
 def quantizable_layers(model: Model, bits: int, mode: str, select: Sequence[str] = ()) -> list[str]:
-    """The names of the layers that get smaller when all are quantized, in the network's order."""
+    """Return the names of the layers that get smaller when all are quantized, in the network's order."""
     changes = quantization.weight_changes(model, quantized_as(model, Configuration("sweep", bits, mode), select))
     return list(dict.fromkeys(change.layer for change in changes if change.bytes_after < change.bytes_before))
 
 
 def quantized_as(model: Model, configuration: Configuration, select: Sequence[str] = ()) -> Model:
-    """The model quantized.
+    """Return the model quantized.
 
     Args:
         model: the model, which stays as it is.
@@ -86,7 +86,7 @@ def quantized_as(model: Model, configuration: Configuration, select: Sequence[st
 
 
 def how(mode: str) -> tuple[str, str]:
-    """A mode as `quantize_weights` takes it, and its fit: ``linear:mse`` is mode ``linear`` with fit ``mse``."""
+    """Return a mode as `quantize_weights` takes it, and its fit: ``linear:mse`` is mode ``linear`` with fit ``mse``."""
     name, _, fit = mode.partition(":")
     return name or "linear", fit or "minmax"  # with 16 bits neither is read
 
@@ -147,7 +147,7 @@ def _record(
 
 
 def _weight_noise(full: Model, quantized: Model) -> tuple[float, float]:
-    """SNR and largest error of those weights that are stored in another way."""
+    """Return SNR and largest error of the weights whose encoding changed."""
     if quantized is full:
         return math.inf, 0.0
     changes = [
@@ -161,7 +161,7 @@ def _weight_noise(full: Model, quantized: Model) -> tuple[float, float]:
 
 
 def bounds_and_errors(full: Model, quantized: Model, mode: str) -> tuple[tuple[float, float], ...]:
-    """For each array of weights that is stored anew: bound and error of the weight that is closest to its bound."""
+    """Return, for each array of weights whose encoding changed, bound and error of the weight closest to its bound."""
     symmetric = how(mode)[0] == "linear_symmetric"
     found = []
     pairs = zip(quantization.weight_tensors(full), quantization.weight_tensors(quantized), strict=True)
@@ -178,7 +178,7 @@ def bounds_and_errors(full: Model, quantized: Model, mode: str) -> tuple[tuple[f
 
 
 def _bound(weights: Any, tensor: quantization.WeightTensor, symmetric: bool) -> Any:
-    """The bound of each weight's error, for the way that it is stored."""
+    """Return the bound of each weight's error, for the way that it is stored."""
     kind, stored = tensor.encoding.kind, tensor.message.quantization
     if kind == "float16":
         return bounds.half_precision(weights)
@@ -225,7 +225,7 @@ _kept: dict[str, _References] = {}
 
 
 def _references(context: str) -> _References:
-    """Those of one study; those of another, if there was one before in this process, are dropped."""
+    """Return those of one study; those of another, if there was one before in this process, are dropped."""
     if context not in _kept:
         _kept.clear()
         _kept[context] = _References()

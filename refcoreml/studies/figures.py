@@ -19,7 +19,7 @@ _MARKERS = "osD^v"
 
 
 def size_figure(study: Measurements) -> Any:
-    """Size against agreement (and accuracy), and against output SNR."""
+    """Plot size against agreement (and accuracy), and against output SNR."""
     sweep = study.of_kind("sweep")
     panels: list[tuple[str, str, float]] = []
     if any(record.agreement is not None for record in sweep):
@@ -79,7 +79,7 @@ def _finite(value: float | None) -> bool:
 
 
 def sensitivity_figure(study: Measurements) -> Any:
-    """Output noise by layer, for each number of bits that was measured one layer at a time."""
+    """Plot output noise by layer, for each number of bits that was measured one layer at a time."""
     records = [*study.of_kind("only"), *study.of_kind("except")]
     # The search for a plan may have measured another mode, which would look like a contradiction here.
     modes = {record.configuration.mode for record in study.of_kind("except")}
@@ -133,7 +133,7 @@ def _short(name: str, most: int = 24) -> str:
 
 
 def plan_figure(study: Measurements) -> Any:
-    """The bits of each layer in the plan."""
+    """Plot the bits of each layer in the plan."""
     if study.plan is None:
         return None
     chosen = {layer: bits for layer, bits, _ in study.plan.configuration.plan}
@@ -161,7 +161,7 @@ def plan_figure(study: Measurements) -> Any:
 
 
 def weights_figure(study: Measurements, most: int = 6) -> Any:
-    """Histograms of the largest arrays of weights, with the levels of up to 4 bits."""
+    """Plot histograms of the largest arrays of weights, with the levels of up to 4 bits."""
     configurations = [
         record.configuration
         for record in study.of_kind("sweep")
@@ -206,7 +206,7 @@ def weights_figure(study: Measurements, most: int = 6) -> Any:
 
 
 def bounds_figure(study: Measurements) -> Any:
-    """In each array of weights, the error that is closest to its bound, over the sweep."""
+    """Plot the error closest to its bound in each array of weights, over the sweep."""
     points = [
         (record.configuration, bound, error)
         for record in study.of_kind("sweep")

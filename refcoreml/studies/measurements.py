@@ -45,27 +45,27 @@ class Measurements(Result):
     source: Source = field(repr=False, compare=False)
 
     def of_kind(self, kind: str) -> list[Record]:
-        """The records of one kind: ``sweep``, ``only``, ``except`` or ``plan``."""
+        """Return the records of one kind: ``sweep``, ``only``, ``except`` or ``plan``."""
         return [record for record in self.records if record.configuration.kind == kind]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each record, for CSV."""
+        """Return a row for each record, for CSV."""
         return [record.row() for record in self.records]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """Return everything as plain values."""
         names = ("name", "size", "samples", "skipped", "layers", "select", "records", "plan")
         return {name: plain(getattr(self, name)) for name in names}
 
     def table(self, width: int = sys.maxsize) -> str:
-        """The sweep, and the plan if there is one, as text for people, in a table of at most ``width``."""
+        """Return the sweep, and the plan if there is one, as text for people, in a table of at most ``width``."""
         text = Text()
         for record in [*self.of_kind("sweep"), *([self.plan] if self.plan else [])]:
             text.add(cells(record))
         return f"{text.render(width)}\n\n{self.name}: {self.size:,} bytes; {self.samples} samples"
 
     def planned_model(self) -> Model:
-        """The model quantized as the plan says.
+        """Return the model quantized as the plan says.
 
         Raises:
             UsageError: no plan was searched for.
@@ -76,7 +76,7 @@ class Measurements(Result):
 
 
 def cells(record: Record) -> dict[str, str]:
-    """A record as cells of a table of text; a column without any value is left out by who draws it."""
+    """Return a record as cells of a table of text; a column without any value is left out by who draws it."""
     c = record.configuration
     return {
         "bits": str(c.bits) if c.bits else "mixed",

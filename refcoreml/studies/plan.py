@@ -41,7 +41,7 @@ class Choice:
 
 
 def choices(records: Iterable[Record], full_size: int) -> list[Choice]:
-    """The choices that records of one layer at a time tell of; those that leave no finite output are none."""
+    """Return the choices that records of one layer at a time tell of; those that leave no finite output are none."""
     return [
         Choice(c.layer, c.bits, c.mode, full_size - record.size, record.noise)
         for record in records
@@ -51,7 +51,7 @@ def choices(records: Iterable[Record], full_size: int) -> list[Choice]:
 
 
 def frontier(options: Sequence[Choice]) -> list[Configuration]:
-    """The plans on the convex hull, from the one that saves the least to the one that saves the most."""
+    """Return the plans on the convex hull, from the one that saves the least to the one that saves the most."""
     edges: list[tuple[float, int, Choice]] = []
     for position, layer in enumerate(dict.fromkeys(option.layer for option in options)):
         hull = _hull([option for option in options if option.layer == layer])
@@ -70,7 +70,7 @@ def frontier(options: Sequence[Choice]) -> list[Configuration]:
 
 
 def _hull(options: Sequence[Choice]) -> list[Choice]:
-    """The lower convex hull from (0, 0) on, by growing savings; choices that save nothing are never on it."""
+    """Return the lower convex hull from (0, 0) on, by growing savings; choices that save nothing are never on it."""
     hull: list[Choice] = []
     for option in sorted(options, key=lambda choice: (choice.saved, choice.noise)):
         if option.saved <= 0 or (hull and hull[-1].saved == option.saved):
@@ -87,7 +87,7 @@ def _hull(options: Sequence[Choice]) -> list[Choice]:
 
 
 def uniform(configuration: Configuration, layers: Sequence[str]) -> Configuration:
-    """A point of the sweep as a plan: some layers stored alike."""
+    """Return a point of the sweep as a plan: some layers stored alike."""
     plan = tuple((layer, configuration.bits, configuration.mode) for layer in sorted(layers))
     return Configuration("plan", plan=plan)
 
@@ -98,7 +98,7 @@ def within_budget(
     budget: float,
     swept: Mapping[Configuration, Record] = MappingProxyType({}),
 ) -> Record:
-    """The plan with the least noise whose model is truly not larger than the budget, in bytes.
+    """Return the plan with the least noise whose model is truly not larger than the budget, in bytes.
 
     Of the path, the one with the least predicted noise; of the sweep, all whose measured noise is less than that one's.
 
@@ -133,7 +133,7 @@ def above_floor(
     figure: str,
     swept: Mapping[Configuration, Record] = MappingProxyType({}),
 ) -> Record:
-    """The smallest model whose measured figure is at least the floor.
+    """Return the smallest model whose measured figure is at least the floor.
 
     The path is searched by bisection, as if the figure fell with the size. Where it does not, the plan that is returned
     keeps the floor all the same, but a smaller one of the path may do too; none of the sweep does.
@@ -170,7 +170,7 @@ def _best(
     fits: Callable[[Record], bool],
     rank: Callable[[Record], tuple[float, float]],
 ) -> Record | None:
-    """The record of least rank: the given one, or that of a point of the sweep, measured as a plan, that fits."""
+    """Return the record of lowest rank: the given one, or that of a fitting point of the sweep, measured as a plan."""
     better = [plan for plan, point in swept.items() if fits(point) and (record is None or rank(point) < rank(record))]
     found = [measured for measured in map(measure, better) if fits(measured)]
     return min([*([] if record is None else [record]), *found], key=rank, default=None)
@@ -183,7 +183,7 @@ def _bisect(
     *,
     first: bool,
 ) -> Record | None:
-    """The first good plan if ``first`` (good ones come last), else the last good one (good ones come first)."""
+    """Return the first good plan if ``first`` (good ones come last), else the last good one (good ones come first)."""
     low, high, best = 0, len(plans) - 1, None
     while low <= high:
         middle = (low + high) // 2

@@ -102,7 +102,7 @@ class Record:
         return 10 ** (-self.snr / 10) if self.snr > -3000 else math.inf
 
     def row(self) -> dict[str, Any]:
-        """A flat row for CSV."""
+        """Return a flat row for CSV."""
         row: dict[str, Any] = {
             "kind": self.configuration.kind,
             "bits": self.configuration.bits or "",
@@ -124,7 +124,7 @@ class Record:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Record:
-        """The record that `results.plain` has turned into plain values."""
+        """Return the record that `results.plain` has turned into plain values."""
         given = dict(values)
         configuration = dict(given.pop("configuration"))
         configuration["plan"] = tuple((layer, bits, mode) for layer, bits, mode in configuration["plan"])
@@ -134,14 +134,14 @@ class Record:
 
 
 def _number(value: Any) -> Any:
-    """Infinite and NaN numbers are strings in JSON."""
+    """Return a number from JSON, where infinite and NaN numbers are strings."""
     if isinstance(value, dict):
         return {name: _number(item) for name, item in value.items()}
     return float(value) if isinstance(value, str) else value
 
 
 def identity(configuration: Configuration, context: Mapping[str, Any]) -> str:
-    """A digest that tells whether a record was made from this model, data and configuration by this version."""
+    """Return a digest that tells whether a record was made from this model, data and configuration by this version."""
     text = json.dumps([_FORMAT, asdict(configuration), dict(context)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -199,7 +199,7 @@ class Journal:
 
 
 def decibels(value: float | None) -> str:
-    """An SNR as text."""
+    """Return an SNR as text."""
     if value is None:
         return ""
     if math.isnan(value):

@@ -26,7 +26,7 @@ _DPI = 150
 
 
 def write_report(study: Measurements, folder: Path) -> list[Path]:
-    """See `Study.write`."""
+    """Write the report, see `Study.write`."""
     require_matplotlib()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ _TERMS = {
 
 
 def html(study: Measurements, figures: dict[str, bytes]) -> str:
-    """The report as one page without references to anything outside it."""
+    """Return the report as one page without references to anything outside it."""
     parts = [
         f"<h1>Quantization of {html_text(study.name)}</h1>",
         f'<p class="sub">{html_text(study.model.kind)} &middot; {len(study.layers)} layers to quantize &middot; '
@@ -145,7 +145,7 @@ def _figure(name: str, figures: dict[str, bytes]) -> str:
 
 
 def _recommended(study: Measurements) -> Record | None:
-    """The smallest model of the sweep that keeps nearly all: 99 % of agreement, or 30 dB where there are no labels."""
+    """Return the smallest model of the sweep with 99 % of the agreement, or 30 dB where there are no labels."""
     kept = [
         record
         for record in study.of_kind("sweep")
@@ -204,7 +204,7 @@ def _plan_table(record: Record) -> str:
 
 
 def _sensitive(study: Measurements) -> str:
-    """The layers by the noise that each adds alone."""
+    """Return the layers by the noise that each adds alone."""
     records = sorted(study.of_kind("only"), key=lambda record: -record.noise)
     rows = []
     for record in records:

@@ -211,7 +211,7 @@ def _sensitivity(bits: Sequence[int], mode: str, layers: Sequence[str]) -> list[
 
 
 def _best_mode(records: Sequence[Record], modes: Sequence[str]) -> str:
-    """The mode with the greatest output SNR (or weight SNR, of models without numbers) over the sweep."""
+    """Return the mode with the greatest output SNR (or weight SNR, of models without numbers) over the sweep."""
 
     def quality(mode: str) -> float:
         found = [r for r in records if r.configuration.kind == "sweep" and r.configuration.mode == mode]
@@ -271,7 +271,7 @@ class _Runner:
     _asked: dict[str, None] = field(default_factory=dict)
 
     def run(self, configurations: Sequence[Configuration]) -> list[Record]:
-        """The records of the configurations, in their order."""
+        """Return the records of the configurations, in their order."""
         keys = [identity(configuration, self.context) for configuration in configurations]
         self._asked.update(dict.fromkeys(keys))
         missing = [

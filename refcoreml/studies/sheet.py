@@ -97,7 +97,7 @@ def contact_sheet(
 
 
 def _only_picture(model: Model, samples: Sequence[Sample]) -> list[Any]:
-    """The samples' pictures, if that is what a sample is."""
+    """Return the samples' pictures, if that is what a sample is."""
     names = [feature.name for feature in model.inputs if isinstance(feature, ImageFeature)]
     given = [sample.inputs.get(names[0]) for sample in samples] if len(names) == 1 else []
     return given if all(hasattr(image, "convert") for image in given) else []

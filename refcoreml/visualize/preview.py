@@ -76,7 +76,7 @@ class Preview:
 
 
 def palette(count: int) -> list[Color]:
-    """Colours that are easy to tell apart, by steps of the golden angle; the first, the background, is black."""
+    """Return distinguishable colours, by steps of the golden angle; the first, the background, is black."""
     colors: list[Color] = [(0, 0, 0)]
     for index in range(count - 1):
         hue = (0.58 + index * 0.61803398875) % 1
@@ -87,7 +87,7 @@ def palette(count: int) -> list[Color]:
 
 
 def segmentation_style(description: schema.ModelDescription, classes: int) -> tuple[list[str], list[Color]]:
-    """Labels and colours of a segmentation's classes, from the metadata where they are, else numbers and `palette`.
+    """Return labels and colours of a segmentation's classes, from the metadata if there, else numbers and `palette`.
 
     Raises:
         InvalidModelError: the metadata is no JSON object, or its lists are not of texts and colours.
@@ -121,7 +121,7 @@ def _color(text: str) -> Color:
 
 
 def kind_of(value: Any, description: schema.ModelDescription) -> str:
-    """How to draw an output if nobody says: by its type, its shape, and the model's metadata."""
+    """Return how to draw an output if nobody says: by its type, its shape, and the model's metadata."""
     if given.is_a(value, Image.Image):
         return "image"
     if given.is_a(value, (dict, str)):
@@ -142,7 +142,7 @@ def kind_of(value: Any, description: schema.ModelDescription) -> str:
 def draw(
     value: Any, photo: Image.Image | None, description: schema.ModelDescription, *, kind: str | None = None
 ) -> Preview:
-    """Draws one output.
+    """Draw one output.
 
     Args:
         value: what ``Model.predict`` returned under one name: an array [.., H, W] of classes, an array [.., C, H, W] of
@@ -174,7 +174,7 @@ def draw(
 
 
 def _planes(value: Any) -> NDArray[Any]:
-    """The array as [C, H, W]; leading dimensions must be 1."""
+    """Return the array as [C, H, W]; leading dimensions must be 1."""
     array = given.array(value, _OUTPUT)
     if array.dtype.kind not in "iuf" or array.ndim < 2 or array.size == 0:
         raise UsageError(f"an output of {given.shown(array)} has no height and width")
@@ -228,7 +228,7 @@ def _edges(mask: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _draw_heat(heat: NDArray[Any], photo: Image.Image | None, description: schema.ModelDescription) -> Preview:
-    """A colour a channel; the channel's share of the greatest value is its opacity. Maxima get a ring."""
+    """Draw one colour per channel; its opacity is the value as a share of the largest. Maxima get a ring."""
     channels, height, width = heat.shape
     base = _base(photo, (height, width))
     colors = palette(channels + 1)[1:]
@@ -267,7 +267,7 @@ def _draw_image(value: Any) -> Preview:
 
 
 def _draw_label(value: Any, photo: Image.Image | None) -> Preview:
-    """The picture with the five best labels below, a bar for each."""
+    """Draw the five best labels below the picture, with a bar for each."""
     if not given.is_a(value, (dict, str)):
         raise UsageError(f"the output is {given.shown(value)}, not a label or a dictionary of probabilities")
     entries = given.mapping(value, _OUTPUT) if isinstance(value, dict) else {value: 1.0}
@@ -288,14 +288,14 @@ def _draw_label(value: Any, photo: Image.Image | None) -> Preview:
 
 
 def _label(label: Any) -> str:
-    """A label as it is drawn: a line of text."""
+    """Return a label as it is drawn: a line of text."""
     if given.is_a(label, (int, np.integer)) and not given.is_a(label, bool):
         return str(given.integer(label, _OUTPUT))
     return given.short(given.text(label, _OUTPUT))
 
 
 def _base(photo: Image.Image | None, shape: tuple[int, ...]) -> Image.Image:
-    """The picture below, of a size that can be looked at."""
+    """Return the picture below, of a size that can be looked at."""
     image = photo.convert("RGB") if photo is not None else Image.new("RGB", (shape[1], shape[0]), _PAPER)
     longest = max(image.size)
     scale = _LEAST / longest if longest < _LEAST else min(1.0, _MOST / longest)
@@ -308,7 +308,7 @@ def _image(pixels: NDArray[Any]) -> Image.Image:
 
 
 def _font(width: int) -> tuple[Any, int]:
-    """A font, and the height of a line."""
+    """Return a font, and the height of a line."""
     size = max(12, width // 40)
     try:
         return ImageFont.load_default(size), size * 3 // 2
@@ -317,7 +317,7 @@ def _font(width: int) -> tuple[Any, int]:
 
 
 def _with_legend(image: Image.Image, entries: Sequence[tuple[Color, str]]) -> Image.Image:
-    """The picture with a line of colour fields and texts below, broken as often as needed."""
+    """Return the picture with a line of colour fields and texts below, broken as often as needed."""
     if not entries:
         return image
     font, line = _font(image.width)

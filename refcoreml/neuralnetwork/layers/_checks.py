@@ -29,7 +29,7 @@ def borders(node: Node, message: Any, field: str) -> tuple[tuple[int, int], tupl
 
 
 def static_shape(node: Node, field: str) -> Shape:
-    """A parameter that holds the shape of a blob."""
+    """Return a parameter that holds the shape of a blob."""
     dims = tuple(int(length) for length in getattr(node.params, field))
     node.require(
         1 <= len(dims) <= MAX_RANK and min(dims) >= 1,
@@ -39,7 +39,7 @@ def static_shape(node: Node, field: str) -> Shape:
 
 
 def of_rank(op: Op, least: int, most: int, expected: str) -> Op:
-    """The operation, for a first input of certain ranks: ``expected`` is how the layer's documentation writes it."""
+    """Return the operation, for certain ranks of the first input; ``expected`` is the shape in the documentation."""
 
     def check(x: Shape, *others: Shape) -> None:
         require(least <= len(x) <= most, f"expected an input {expected}, got {x}")
@@ -48,17 +48,17 @@ def of_rank(op: Op, least: int, most: int, expected: str) -> Op:
 
 
 def of_images(op: Op) -> Op:
-    """The operation, as legacy layers that count axes from the last have it."""
+    """Return the operation, as legacy layers that count axes from the last have it."""
     return of_rank(op, 3, MAX_RANK, "[*, C, H, W] of rank 3 or more")
 
 
 def of_sequences(op: Op) -> Op:
-    """The operation, as legacy layers that name the axes from the first have it."""
+    """Return the operation, as legacy layers that name the axes from the first have it."""
     return of_rank(op, MAX_RANK, MAX_RANK, "[Seq, B, C, H, W]")
 
 
 def require_unquantized(node: Node, *fields: str) -> None:
-    """Refuses quantized weights in the given fields, for layers whose specification does not allow them."""
+    """Refuse quantized weights in the given fields, for layers whose specification does not allow them."""
     for field in fields:
         kind = weight_encoding(getattr(node.params, field), where=f"{node.where}.{field}").kind
         node.require(kind in ("float32", "float16", "empty"), f"{field} are quantized ({kind}), which is not allowed")

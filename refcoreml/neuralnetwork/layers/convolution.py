@@ -14,7 +14,7 @@ LARGEST = 2**31 - 1
 
 
 def pair(node: Node, field: str, values: Sequence[int], *, default: int, least: int) -> tuple[int, int]:
-    """Two numbers for H and W from a repeated field, or ``default`` twice where it is empty."""
+    """Return two numbers for H and W from a repeated field, or ``default`` twice where it is empty."""
     if not values:
         return default, default
     node.require(len(values) == 2, f"{field} has {len(values)} numbers, expected 2, for H and W")

@@ -128,7 +128,7 @@ def bias(node: Node) -> ops.Op:
 
 
 def _parameter(node: Node, field: str, shape: Any) -> Array:
-    """Weights that broadcast to [*, C, H, W]."""
+    """Return weights that broadcast to [*, C, H, W]."""
     dims = tuple(shape)
     node.require(
         len(dims) in (1, 3) and min(dims) > 0,

@@ -22,12 +22,12 @@ from refcoreml.types import Shape
 
 
 def indexing_of(node: Node) -> ops.Indexing:
-    """What indices mean to this layer; see the head of this file."""
+    """Return what indices mean to this layer; see the head of this file."""
     return ops.Indexing(strict=node.strict)
 
 
 def _counting(node: Node) -> ops.Indexing:
-    """What a number of elements means, or a place that cannot be counted from the end."""
+    """Return what a number of elements means, or a place that cannot be counted from the end."""
     return ops.Indexing(wrap=False, strict=node.strict)
 
 

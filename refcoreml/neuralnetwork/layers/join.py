@@ -51,7 +51,7 @@ class _Concat(Adapted):
 
 
 def _numbers(inputs: Sequence[Shape]) -> bool:
-    """Whether blobs of different ranks hold a single element each."""
+    """Return whether blobs of different ranks hold a single element each."""
     return len({len(x) for x in inputs}) > 1 and all(math.prod(x) == 1 for x in inputs)
 
 

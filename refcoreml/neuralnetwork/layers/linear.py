@@ -63,7 +63,7 @@ def embedding(node: Node) -> ops.Op:
 
 
 def embedding_of(node: Node, vocabulary: int, size: int, *, axis: int) -> ops.Embedding:
-    """The lookup in ``weights`` [size, vocabulary], with ``bias`` if ``hasBias``."""
+    """Return the lookup in ``weights`` [size, vocabulary], with ``bias`` if ``hasBias``."""
     table = np.ascontiguousarray(node.weights("weights", (size, vocabulary)).T)
     bias = node.weights("bias", (size,)) if node.params.hasBias else None
     return ops.Embedding(table, bias, axis, Indexing(wrap=False, strict=node.strict))

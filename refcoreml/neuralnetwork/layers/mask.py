@@ -20,7 +20,7 @@ class _NotEmpty(Adapted):
     """An operation whose result may be empty, as no blob may."""
 
     def run(self, *inputs: Array) -> Results:
-        """The result, if there is one."""
+        """Return the result, if there is one."""
         (x,) = inputs
         y = self.op.run(x)
         if not np.size(y):

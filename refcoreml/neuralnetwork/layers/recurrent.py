@@ -59,7 +59,7 @@ class _Blobs(Adapted):
     names: tuple[str, ...]
 
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
-        """The types of y and of the last states."""
+        """Return the types of y and of the last states."""
         x, *states = inputs
         size, hidden = self.op.inputs, self.op.hidden
         require(
@@ -77,13 +77,13 @@ class _Blobs(Adapted):
         return (y.with_shape((*y.shape, 1, 1)), *(state.with_shape((1, *state.shape, 1, 1)) for state in last))
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
-        """Y and the last states."""
+        """Return y and the last states."""
         x, *states = inputs
         y, *last = self.op.run(x[..., 0, 0], *(state.reshape(-1, self.op.hidden) for state in states))
         return (y[..., None, None], *(state[None, ..., None, None] for state in last))
 
     def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-        """The multiplications; and each step of the sequence counts as a layer of its own."""
+        """Return the multiplications; and each step of the sequence counts as a layer of its own."""
         return self.op.work(inputs, outputs) + self.op.directions * inputs[0][0] * LAYER_WORK
 
 
@@ -92,7 +92,7 @@ def _blobs(node: Node, op: Recurrent) -> ops.Op:
 
 
 def _sizes(node: Node) -> tuple[int, int]:
-    """The lengths I of the input vectors and H of the state vectors."""
+    """Return the lengths I of the input vectors and H of the state vectors."""
     inputs, hidden = int(node.params.inputVectorSize), int(node.params.outputVectorSize)
     for field, size in ("inputVectorSize", inputs), ("outputVectorSize", hidden):
         node.require(size >= 1, f"{field} is {size}, expected 1 or more")
@@ -100,7 +100,7 @@ def _sizes(node: Node) -> tuple[int, int]:
 
 
 def _gate_weights(node: Node, message: Any, gates: Sequence[str], has_biases: bool) -> GateWeights:
-    """The weights of several gates, from fields called like ``updateGateWeightMatrix``."""
+    """Return the weights of several gates, from fields called like ``updateGateWeightMatrix``."""
     inputs, hidden = _sizes(node)
 
     def decode(suffix: str, *shape: int) -> list[Array]:
@@ -161,7 +161,7 @@ def gru(node: Node) -> ops.Op:
 
 
 def _lstm(node: Node, message: Any, place: str, functions: Sequence[Elementwise], reverse: bool) -> ops.LSTM:
-    """One direction, from ``LSTMParams`` and the ``LSTMWeightParams`` at a place."""
+    """Return one direction, from ``LSTMParams`` and the ``LSTMWeightParams`` at a place."""
     node, params = replace(node, where=f"{node.where}.{place}"), node.params.params
     gates = ["inputGate", "forgetGate", "outputGate", "blockInput"]
     if params.coupledInputAndForgetGate:

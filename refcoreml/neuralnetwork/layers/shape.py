@@ -21,7 +21,7 @@ _SLICE_AXES = {"CHANNEL_AXIS": -3, "HEIGHT_AXIS": -2, "WIDTH_AXIS": -1}
 
 @layer("reorganizeData")
 def reorganize_data(node: Node) -> ops.Op:
-    """Moves blocks of b * b pixels into channels or back, b = ``blockSize`` of 2 or more; 0 <= i, j < b.
+    """Move blocks of b * b pixels into channels or back, b = ``blockSize`` of 2 or more; 0 <= i, j < b.
 
     Input: x [*, C, H, W], rank 3 or more.
     ``mode`` SPACE_TO_DEPTH: y[(i * b + j) * C + c, h, w] = x[c, h * b + i, w * b + j], [*, C * b**2, H / b, W / b];

@@ -19,7 +19,7 @@ _NO_BORDER: Border = ((0, 0), (0, 0), (0, 0))
 
 
 def _triple(node: Node, prefix: str) -> Triple:
-    """The fields ``prefix``Depth, ``prefix``Height and ``prefix``Width, which have no default."""
+    """Return the fields ``prefix``Depth, ``prefix``Height and ``prefix``Width, which have no default."""
     depth, height, width = (int(getattr(node.params, prefix + axis)) for axis in _AXES)
     node.require(
         min(depth, height, width) >= 1,
@@ -29,7 +29,7 @@ def _triple(node: Node, prefix: str) -> Triple:
 
 
 def _custom_padding(node: Node) -> Border:
-    """The fields customPaddingFront to customPaddingRight."""
+    """Return the fields customPaddingFront to customPaddingRight."""
     front, top, left = (
         (int(getattr(node.params, f"customPadding{begin}")), int(getattr(node.params, f"customPadding{end}")))
         for begin, end in _SIDES

@@ -17,7 +17,7 @@ from refcoreml.oracle.rules.table import RULES, Layer, bounded
 
 
 def _operands(layer: Layer, balls: list[Ball]) -> list[Ball]:
-    """The inputs, and the number that stands for one."""
+    """Return the inputs, and the number that stands for one."""
     assert isinstance(layer.op, Combination)
     return balls if layer.op.other is None else [*balls, layer.constant("other")]
 
@@ -79,7 +79,7 @@ def _floored(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequenc
 
 @bounded("interval", ops.Modulo)
 def _remainder(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """a - b * floor(a / b), by this formula or exactly."""
+    """Bound a - b * floor(a / b), by this formula or exactly."""
     a, b = _operands(layer, balls)
     y = layer.rounding.subtract(a, layer.rounding.multiply(b, _floor(layer, a, b)))
     return [y.rad]
@@ -132,7 +132,7 @@ _REDUCED = (ops.Exp, ops.Exp2, ops.Sinh, ops.Tan, ops.Erf)
 
 @bounded("func", *_MONOTONE)
 def _function(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Functions that rise (or fall) on the interval; those with a domain are undetermined where an end leaves it."""
+    """Bound monotonic functions; those with a domain are undetermined where an end of the interval leaves it."""
     (x,), (name, function) = balls, _MONOTONE[type(layer.op)]
     reduced = layer.rounding.reduced(x) if isinstance(layer.op, _REDUCED) else x
     rad = ends(function, reduced)
@@ -144,7 +144,7 @@ def _function(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequen
 
 @bounded("func", ops.Sin, ops.Cos)
 def _wave(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Changes by no more than its argument, nor by more than 2."""
+    """Change by no more than its argument, nor by more than 2."""
     rad = layer.rounding.reduced(balls[0]).rad
     rad = np.where(np.isinf(rad), np.inf, np.minimum(rad, 2.0))
     count = FUNCTIONS["sin" if isinstance(layer.op, ops.Sin) else "cos"]
@@ -177,7 +177,7 @@ def _gelu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 
 @bounded("func", ops.Chain)
 def _chain(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """One after another."""
+    """Bound one after another."""
     assert isinstance(layer.op, ops.Chain)
     (ball,) = balls
     for part in layer.op.parts:
@@ -211,7 +211,7 @@ def _sqrt(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 
 @bounded("func", ops.Rsqrt, ops.Inverse, ops.Log)
 def _of_sum(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """A function of x + epsilon."""
+    """Bound a function of x + epsilon."""
     assert isinstance(layer.op, ops.Rsqrt | ops.Inverse | ops.Log)
     r, x = layer.rounding, balls[0]
     x = r.add(x, layer.constant("epsilon")) if layer.op.epsilon else x
@@ -235,7 +235,7 @@ def _relu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 
 @bounded("func", ops.ThresholdedReLU)
 def _thresholded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Jumps from 0 to alpha."""
+    """Bound a function that jumps from 0 to alpha."""
     (x,), alpha = balls, layer.constant("alpha")
     crosses = (np.abs(x.mid - alpha.mid) <= x.rad + alpha.rad) & (x.rad + alpha.rad > 0)
     return [np.where(crosses, x.size + alpha.size, np.where(x.mid >= alpha.mid, x.rad, 0.0))]
@@ -243,7 +243,7 @@ def _thresholded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seq
 
 @bounded("func", ops.LeakyReLU)
 def _leaky_relu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Of weights, slopes by the greater of 1 and |alpha|."""
+    """Bound the function; an error of x grows by at most the larger of 1 and |alpha|."""
     assert isinstance(layer.op, ops.LeakyReLU)
     (x,), r, alpha = balls, layer.rounding, layer.constant("alpha")
     if not isinstance(layer.op.alpha, np.ndarray):

@@ -14,7 +14,7 @@ from refcoreml.oracle.rules.table import Layer, bounded
 
 
 def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
-    """How far the radii of inputs and weights move a sum of products.
+    """Return how far the radii of inputs and weights move a sum of products.
 
     |W| r + dW (|x| + r) + db, or of two inputs |a| db + da (|b| + db), by the layer itself with changed weights.
     """
@@ -40,7 +40,7 @@ def _only_bias(layer: Layer) -> bool:
 
 @bounded("dot", ops.Convolution, ops.Deconvolution, ops.Linear, ops.MatMul, ops.Scale)
 def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """W x + b, off by n u (|W| (|x| + r) + |b|) and what `moved` gives."""
+    """Bound W x + b, whose error is at most n u (|W| (|x| + r) + |b|) plus that of `moved`."""
     if isinstance(layer.op, ops.Linear) and layer.op.int8_inputs:  # the quantization of the input is not specified
         return [np.inf]
     size = layer.run_variant("absolute", lambda name, w, radius: np.abs(w) + radius, *(ball.size for ball in balls))
@@ -54,7 +54,7 @@ def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 
 @bounded("dot", ops.DotProduct)
 def _dot(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """The sum of products along an axis; as cosine, divided by both lengths."""
+    """Bound the sum of products along an axis; as cosine, divided by both lengths."""
     assert isinstance(layer.op, ops.DotProduct)
     r, axis = layer.rounding, layer.op.axis
 
@@ -87,7 +87,7 @@ def _summed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 
 @bounded("dot", ops.Pooling)
 def _pooled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Maxima move values; means are sums of at most as many terms as a window has pixels; L2 is the root of one."""
+    """Bound pooling: a maximum moves values; a mean is a sum of at most a window's pixels; L2 is the root of a sum."""
     (x,), op, r, y = balls, layer.op, layer.rounding, results[0]
     assert isinstance(op, ops.Pooling)
     if op.mode == "max":
@@ -105,7 +105,7 @@ def _pooled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 
 
 def root_of_squares(r: Rounding, x: Ball, y: Ball, terms: int, size: Doubles) -> Doubles:
-    """The radius of sqrt(sum x^2), moved as given: sqrt(1 - n u) >= 1 - n u; squares that underflow count as well."""
+    """Return the radius of sqrt(sum x^2), moved as given: sqrt(1 - n u) >= 1 - n u; squares may underflow."""
     floor = np.where(size > 0, np.sqrt(terms * r.tiny), 0.0) if quantum(x) ** 2 < r.tiny else 0.0
     found = r.rounded(Ball(y.mid, y.rad + floor), terms + FUNCTIONS["sqrt"], size).rad
     return np.where(size**2 > r.largest, np.inf, found)

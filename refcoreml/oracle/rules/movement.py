@@ -17,7 +17,7 @@ unbounded("random", ops.RandomNormal, ops.RandomUniform, ops.RandomBernoulli, op
 
 
 def at_ends(layer: Layer, balls: Sequence[Ball], count: int) -> list[Doubles]:
-    """How far each output moves when all inputs move to either end; the first ``count`` inputs hold values.
+    """Return how far each output moves when all inputs move to either end; the first ``count`` inputs hold values.
 
     The bound of any layer that rises in all of its inputs, or falls in all of them.
     """
@@ -39,7 +39,7 @@ def at_ends(layer: Layer, balls: Sequence[Ball], count: int) -> list[Doubles]:
 
 
 def corners(a: Ball, b: Ball) -> Iterator[tuple[Doubles, Doubles]]:
-    """The four combinations of the ends of two balls."""
+    """Yield the four combinations of the ends of two balls."""
     for s in (-1, 1):
         for t in (-1, 1):
             yield a.mid + s * a.rad, b.mid + t * b.rad
@@ -59,7 +59,7 @@ def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 
 @bounded("interval", ops.Ceil, ops.Floor, ops.Round, ops.Sign)
 def _steps(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Steps, all of which rise: exact where both ends of the interval lie on the same one."""
+    """Bound a step function, increasing: exact where both ends of the interval lie on the same step."""
     return at_ends(layer, balls, 1)
 
 
@@ -78,7 +78,7 @@ def _clip(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
     *(ops.Gather, ops.GatherND, ops.GatherAlongAxis, ops.BroadcastTo, ops.BroadcastLike),
 )
 def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Values moved about according to shapes or indices, which must be certain."""
+    """Bound values that move according to shapes or indices, which must be certain."""
     shapes = isinstance(layer.op, ops.ReshapeLike | ops.BroadcastLike)
     if not shapes and not all(whole(ball) for ball in balls[1:]):
         return [np.inf] * len(results)
@@ -86,13 +86,13 @@ def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
 
 
 def whole(ball: Ball) -> bool:
-    """Whether all members of a ball have the same whole part."""
+    """Return whether all members of a ball have the same whole part."""
     return bool((np.trunc(ball.mid - ball.rad) == np.trunc(ball.mid + ball.rad)).all())
 
 
 @bounded("exact", ops.Pad)
 def _padded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Values moved about, and a number put around them."""
+    """Bound values that move, and a number that surrounds them."""
     if len(balls) > 1 and not whole(balls[1]):
         return [np.inf]
     assert isinstance(layer.op, ops.Pad)
@@ -102,7 +102,7 @@ def _padded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 
 @bounded("ulp", ops.Scatter, ops.ScatterND, ops.ScatterAlongAxis)
 def _scattered(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Updates at certain places: moved, added up, multiplied, or compared."""
+    """Update at certain places: moved, added up, multiplied, or compared."""
     container, indices, updates = balls
     if not whole(indices):
         return [np.inf]
@@ -125,13 +125,13 @@ def _scattered(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
 
 @bounded("exact", ops.Constant)
 def _loaded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Numbers of the model."""
+    """Bound numbers of the model."""
     return [layer.constant("value").rad]
 
 
 @bounded("exact", ops.Fill)
 def _filled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """A number of the model."""
+    """Bound a number of the model."""
     assert isinstance(layer.op, ops.Fill)
     if layer.op.shape is None and not whole(balls[0]):
         return [np.inf]
@@ -164,7 +164,7 @@ def _compared(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequen
 
 
 def certainly(ball: Ball) -> NDArray[np.bool_]:
-    """Where it is certain whether a value is 0."""
+    """Return where it is certain whether a value is 0."""
     return np.asarray((np.abs(ball.mid) > ball.rad) | (ball.rad == 0))
 
 
@@ -199,7 +199,7 @@ def _where(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[
 
 @bounded("exact", ops.Embedding)
 def _embedding(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Rows of a table at certain places, plus a bias."""
+    """Bound rows of a table at certain places, plus a bias."""
     assert isinstance(layer.op, ops.Embedding)
     if not whole(balls[0]):
         return [np.inf]

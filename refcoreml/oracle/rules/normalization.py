@@ -23,7 +23,7 @@ def _softmax(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequenc
 
 
 def _per_channel(layer: Layer, name: str, axis: int, rank: int) -> Ball:
-    """Weights [C], shaped so that they broadcast along an axis."""
+    """Return weights [C], shaped so that they broadcast along an axis."""
     shape = (-1, *(1,) * (rank - 1 - axis % rank))
     return layer.constant(name).map(lambda v: v.reshape(shape))
 
@@ -93,12 +93,12 @@ def _local_response_normalization(layer: Layer, balls: list[Ball], results: list
 
 
 def _size(layer: Layer, x: Ball) -> Doubles:
-    """The reduction of the magnitudes."""
+    """Return the reduction of the magnitudes."""
     return np.asarray(layer.op.run(x.size))
 
 
 def _count(layer: Layer, x: Ball) -> int:
-    """How many numbers become one."""
+    """Return how many numbers become one."""
     assert isinstance(layer.op, Reduction)
     return layer.op.count(x.mid.shape)
 
@@ -110,7 +110,7 @@ def _along(layer: Layer, x: Ball) -> tuple[int, ...]:
 
 @bounded("composite", ops.ReduceL1)
 def _l1(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Norms change by at most the norm of the change."""
+    """Bound a norm, which changes by at most the norm of the change."""
     (x,), (y,) = balls, results
     moved = Ball(y, np.asarray(layer.op.run(x.rad)))
     return [layer.rounding.summed(moved, _count(layer, x) - 1, _size(layer, x), quantum(x)).rad]
@@ -118,7 +118,7 @@ def _l1(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any
 
 @bounded("composite", ops.ReduceL2)
 def _l2(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """As `_l1`."""
+    """Bound a norm, as `_l1` does."""
     (x,), (y,) = balls, results
     moved = Ball(y, np.asarray(layer.op.run(x.rad)))
     return [root_of_squares(layer.rounding, x, moved, _count(layer, x), _size(layer, x))]
@@ -160,7 +160,7 @@ def _sum_log(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequenc
 
 @bounded("composite", ops.ReduceLogSumExp)
 def _log_sum_exp(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """The logarithm of a sum known between S - L and S + H.
+    """Bound the logarithm of a sum known between S - L and S + H.
 
     The sum is off by a factor 1 + n u, and the maximum, which is subtracted before and added after, by a rounding each
     time.

@@ -15,7 +15,7 @@ from refcoreml.oracle.rules.table import Layer, bounded
 
 
 def extreme_place(x: Ball, axis: int, smallest: bool) -> Doubles:
-    """How far the index of the extreme along an axis, kept, may be from that of the midpoints.
+    """Return how far the index of the extreme along an axis, kept, may be from that of the midpoints.
 
     Candidates are all whose interval reaches the greatest lower end; equal values are candidates, since the
     specification leaves open which of several counts.
@@ -37,7 +37,7 @@ def _arg_extreme(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seq
 
 
 def _borders(values: Doubles, x: Ball, order: NDArray[np.intp], axis: int) -> NDArray[np.bool_]:
-    """Between neighbours of a rising sequence: whether all that come before are certainly less than all after."""
+    """Return, between neighbours of an ascending sequence, whether all before are certainly less than all after."""
     radii = np.take_along_axis(x.rad, order, axis)
     low = np.flip(np.minimum.accumulate(np.flip(values - radii, axis), axis), axis)
     high = np.maximum.accumulate(values + radii, axis)
@@ -47,7 +47,7 @@ def _borders(values: Doubles, x: Ball, order: NDArray[np.intp], axis: int) -> ND
 
 @bounded("either", ops.ArgSort, ops.TopK)
 def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """In the order, runs of values whose intervals touch may come in any order; equal values, too.
+    """Bound sorted values: runs whose intervals overlap may be in any order; equal values, too.
 
     A place is then off by no more than the distance to the farthest place in its run, and a value by no more than the
     greatest radius there.
@@ -77,7 +77,7 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
 
 @bounded("either", ops.NonMaximumSuppression)
 def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Boxes are moved: a place is exact, but for the radii of what stands there, if all decisions that lead to it are.
+    """Bound the boxes that are kept: a row has the radii of its values if all decisions that lead to it are certain.
 
     See `_certainly_kept`. From the first place that rounding may fill either way all are undetermined, and the number
     of boxes is off by no more than it may be.
@@ -109,7 +109,7 @@ def _item(ball: Ball, index: Any) -> Ball:
 def _certainly_kept(
     overlap: _Overlap, scores: Ball, overlap_limit: Ball, score_limit: Ball, most: int, per_class: bool
 ) -> tuple[list[int], int]:
-    """The boxes that every honest computation keeps, in this order, and how many it may keep at most.
+    """Return the boxes that every honest computation keeps, in this order, and how many it may keep at most.
 
     A box is kept next if it passes the threshold and has a greater score than all others that may be left. The box of
     the greatest score of all is kept whether it passes or not. Which boxes are left after it: those that certainly do
@@ -157,7 +157,7 @@ class _Overlap:
         self._area = rounding.multiply(*(rounding.subtract(high, low) for low, high in self._sides))
 
     def of(self, one: int) -> Ball:
-        """The overlap of one box with every box: [N]."""
+        """Return the overlap of one box with every box: [N]."""
         r = self._rounding
 
         def with_one(function: Any, ball: Ball) -> Ball:
@@ -179,7 +179,7 @@ _POSITION = 4
 
 @bounded("dot", ops.UpsampleNearest, ops.UpsampleBilinear, ops.ResizeBilinear, ops.CropResize)
 def _resized(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Interpolation rises in all pixels. Of each of the two axes: y = a + w (b - a) has three roundings.
+    """Bound an interpolation, which increases in all pixels. Per axis y = a + w (b - a) has three roundings.
 
     The weight w is the fraction of a position p, which is off by `_POSITION` roundings of a number up to the length of
     the axis; since the interpolant is continuous, this moves y by no more than the steepest slope between neighbours.

@@ -41,7 +41,7 @@ class _Cell:
         return Ball(np.clip(total.mid, -50, 50), total.rad)
 
     def apply(self, function: Elementwise, x: Ball) -> Ball:
-        """A recurrent activation, all of which rise."""
+        """Return a recurrent activation; all are increasing."""
         return self.rounding.monotone(x, lambda v: np.asarray(function.compute(v)), "sigmoid")
 
 
@@ -58,7 +58,7 @@ def _read(op: Recurrent, balls: list[Ball]) -> tuple[Ball, list[Ball]]:
 
 
 def _over_time(x: Ball, step: _Step, states: Sequence[Ball], sequence: bool, reverse: bool) -> list[Doubles]:
-    """The radii of y and of the last states."""
+    """Return the radii of y and of the last states."""
     radii, now, times = [], tuple(states), range(len(x.mid))
     for time in reversed(times) if reverse else times:
         now = step(Ball(x.mid[time], x.rad[time]), now)
@@ -100,7 +100,7 @@ def _gru(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
 
 
 def _lstm_step(layer: Layer, op: ops.LSTM, path: str) -> _Step:
-    """A step of the LSTM at a path within the operation of the layer."""
+    """Return a step of the LSTM at a path within the operation of the layer."""
     cell, r, limit = _Cell(layer, op.gates, path), layer.rounding, op.cell_clip
     peepholes = None if op.peepholes is None else layer.constant(f"{path}peepholes")
 

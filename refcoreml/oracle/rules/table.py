@@ -36,10 +36,10 @@ class Constants(Protocol):
     """How far an implementation's copy of a network's own numbers may be from those of the reference."""
 
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
-        """The radii of a tensor of weights that was decoded from a ``WeightParams`` message."""
+        """Return the radii of a tensor of weights that was decoded from a ``WeightParams`` message."""
 
     def scalar(self, value: Any) -> Ball:
-        """Plain numbers of the model, such as epsilon or alpha."""
+        """Return plain numbers of the model, such as epsilon or alpha."""
 
 
 #: From the name of a field of weights, their values and radii to other values.
@@ -85,11 +85,11 @@ class Layer:
         return self.step.node.params
 
     def run(self, *arrays: Any) -> Any:
-        """The layer itself."""
+        """Return the layer itself."""
         return self.step.op.run(*arrays)
 
     def run_variant(self, name: str, change: Change, *arrays: Any) -> Any:
-        """The layer with changed weights; prepared once for each name."""
+        """Return the layer with changed weights; prepared once for each name."""
         return self._variant(name, change).run(*arrays)
 
     def _variant(self, name: str, change: Change) -> operations.Op:
@@ -103,7 +103,7 @@ class Layer:
         return prepare_layer(replace(node, budget=Budget(node.limits), source=source, lost=[]))
 
     def constant(self, name: str) -> Ball:
-        """An attribute of the operation, as far as others know it: a plain number, or decoded weights.
+        """Return an attribute of the operation, as far as others know it: a plain number, or decoded weights.
 
         Of an attribute within another the name is a path, such as ``gates.bias``. The radii of weights stand in the
         same place of the layer that is prepared with radii for weights.
@@ -131,20 +131,20 @@ class Layer:
         return quanta
 
     def scalar(self, name: str, default: float = 0.0) -> Ball:
-        """A plain number of the message; a value of 0 stands for the default."""
+        """Return a plain number of the message; a value of 0 stands for the default."""
         return self.constants.scalar(float(getattr(self.params, name)) or default)
 
     def keep(self, ball: Ball) -> Ball:
-        """A ball as it is stored in a blob."""
+        """Return a ball as it is stored in a blob."""
         return (self.storage or self.rounding).stored(ball)
 
     def stored(self, value: float) -> Ball:
-        """A plain number of the message as it stands in a blob."""
+        """Return a plain number of the message as it stands in a blob."""
         ball = self.constants.scalar(value)
         return ball if self.storage is None else self.storage.stored(ball)
 
     def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
-        """Decoded weights, as far as they are known."""
+        """Return decoded weights, as far as they are known."""
         values = np.asarray(self.step.node.weights(name, tuple(shape), message=message), np.float64)
         stored = getattr(self.params if message is None else message, name)
         return Ball(values, self.constants.radius(values, stored))
@@ -171,7 +171,7 @@ def _check_new(kind: Kind) -> None:
 
 
 def bounded(check: str, *kinds: Kind) -> Callable[[Rule], Rule]:
-    """Registers the class and the rule of some kinds."""
+    """Register the class and the rule of some kinds."""
     if check not in CLASSES:
         raise ValueError(f"{check!r} is no class of bounds")
 
@@ -185,7 +185,7 @@ def bounded(check: str, *kinds: Kind) -> Callable[[Rule], Rule]:
 
 
 def unbounded(check: str, *kinds: Kind) -> None:
-    """Registers kinds of a class that has no bounds."""
+    """Register kinds of a class that has no bounds."""
     for kind in kinds:
         _check_new(kind)
         CHECKS[kind] = check
