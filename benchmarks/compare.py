@@ -64,7 +64,7 @@ def reference_evaluator(description: networks.Description) -> Run:
 
 
 def compare(name: str, rounds: int, slow: bool) -> dict[str, Any]:
-    """Run all runtimes in turns; returns medians in milliseconds, ratios, and the largest difference of outputs."""
+    """Run all runtimes in turns; return medians in milliseconds, ratios, and the largest difference of outputs."""
     description = networks.NETWORKS[name]()
     image = np.random.default_rng(1).normal(size=(1, *networks.SHAPE)).astype(np.float32)
     runs = runtimes(description)

@@ -140,7 +140,7 @@ class Check:
         self.loaded = self.predicted = False
 
     def attempt(self, operation: str, function: Callable[[], Any]) -> Outcome:
-        """Run an operation under the limit of time, and notes what it came to."""
+        """Run an operation under the limit of time, and record the outcome."""
         started = time.process_time()
         try:
             with time_limit(SECONDS):

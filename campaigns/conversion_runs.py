@@ -89,7 +89,7 @@ def run(
     shapes: Sequence[str] = (),
     advance: Callable[[TorchNetwork, Outcome], None] = lambda network, outcome: None,
 ) -> Summary:
-    """Draw networks with Hypothesis and checks each that is new.
+    """Draw networks with Hypothesis and check each that is new.
 
     Args:
         networks: how many, all different.

@@ -28,7 +28,7 @@ none could be compared; 2 wrong arguments or a missing package
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and returns its exit code."""
+    """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m campaigns.conversions",
         description="Draws random torch networks, converts them with coremltools, and compares refcoreml with torch.",

@@ -110,7 +110,7 @@ class Outcome:
 
 
 def check(network: TorchNetwork, spec: Any = None) -> Outcome:
-    """Convert a network and compares.
+    """Convert a network and compare.
 
     Args:
         network: the network.

@@ -246,7 +246,7 @@ class Inputs:
         self._rng, self._odd, self._function = random.Random(), OddValues(random.Random()), ""
 
     def check(self, index: int, tally: Tally) -> None:
-        """Make the call of a number and judges what it comes to."""
+        """Make the call of a number and judge its outcome."""
         self._rng = random.Random(f"{self._seed}:{index}")
         self._odd = OddValues(self._rng, ["x", "y", "a", "dictionary", "fc"])
         self._function = self._rng.choice(self._functions)

@@ -188,7 +188,7 @@ def save(report: Report, folder: Path, seeds: Seeds, say: Callable[[str], None] 
 
 
 def replay(path: Path, seeds: Seeds, say: Callable[[str], None] = print) -> bool:
-    """Try everything on a saved model, and tells; whether it still shows a finding."""
+    """Try everything on a saved model, print the findings, and return whether there are any."""
     about: Mapping[str, Any] = {}
     if path.with_suffix(".json").exists():
         about = json.loads(path.with_suffix(".json").read_text())

@@ -127,7 +127,7 @@ def _run(
     largest: int | None = None,
     kill: float | None = None,
 ) -> tuple[int, int, float]:
-    """Run a command in a child; returns its exit code (negative for a signal), its calls, its seconds of writing."""
+    """Run a command in a child; return its exit code (negative for a signal), its calls, its seconds of writing."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -421,7 +421,7 @@ def _saved_again(out: Path, old: Path) -> Command:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the campaign; returns 1 if something was torn or lost."""
+    """Run the campaign; return 1 if something was torn or lost."""
     parser = argparse.ArgumentParser(prog="python -m campaigns.interruptions", description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200, help="how often each command is killed (200)")
     parser.add_argument("--only", action="append", default=[], metavar="COMMAND", help="which command, by name (all)")

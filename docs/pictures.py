@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def draw(name: str, width: int, *arguments: str) -> None:
-    """Run a command and keeps what it prints as an SVG that asks the network for nothing."""
+    """Run a command and keep what it prints as an SVG that asks the network for nothing."""
     recorder = Console(record=True, width=width, file=console.out.file, force_terminal=True)
     demo.out = recorder
     main(list(arguments))

@@ -111,7 +111,7 @@ class Network:
         outputs: str | Sequence[str] | None = None,
         **fields: Any,
     ) -> Any:
-        """Add a layer and returns the name of its output (a tuple of names if ``outputs`` is a sequence).
+        """Add a layer, and return the name of its output (a tuple of names if ``outputs`` is a sequence).
 
         Args:
             kind: the layer's name in the schema, such as ``innerProduct``.
@@ -223,7 +223,7 @@ def _names(value: Any, where: str) -> list[str]:
 
 
 def fill(message: Any, fields: Mapping[str, Any], where: str) -> Any:
-    """Set fields of a message from plain Python values, names checked against the schema, and returns the message."""
+    """Set fields of a message from plain Python values, names checked against the schema,, and return the message."""
     known = message.DESCRIPTOR.fields_by_name
     refuse = values.argument(where)
     for key, value in values.mapping(fields, refuse, f"a dict with fields of {message.DESCRIPTOR.name}").items():

@@ -144,7 +144,7 @@ class Model:
         return self._file.name
 
     def prepare(self) -> Evaluator:
-        """Check the model and decodes its weights, once; `load` does it unless told otherwise.
+        """Check the model and decode its weights, once; `load` does it unless told otherwise.
 
         Raises:
             UnsupportedModelError: refcoreml cannot run this type of model, or some of its layers.

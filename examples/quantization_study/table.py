@@ -86,7 +86,7 @@ STUDIES: list[tuple[str, Any, dict[str, Any]]] = [
 
 
 def main() -> None:
-    """Run the studies and prints the table."""
+    """Run the studies and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("study"))

@@ -224,7 +224,7 @@ def to_core_ml(network: SpatialTransformer) -> schema.Model:
 
 
 def add_layers(net: build.Network, layers: nn.Sequential, prefix: str, blob: str) -> str:
-    """Add the layers of a torch.nn.Sequential; returns the name of their output."""
+    """Add the layers of a torch.nn.Sequential; return the name of their output."""
     for index, layer in enumerate(layers):
         name = f"{prefix}{index}"
         if isinstance(layer, nn.Conv2d):

@@ -87,7 +87,7 @@ def source(options: argparse.Namespace) -> Source:
 
 @contextmanager
 def counting(what: str, quiet: bool = False) -> Any:
-    """Show on standard error how many are done; gives the function to call with their number."""
+    """Show on standard error how many are done; give the function to call with their number."""
     if quiet or not errors.is_terminal:
         yield None
         return

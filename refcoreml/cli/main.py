@@ -44,7 +44,7 @@ def _warn(message: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and returns the exit code."""
+    """Run the command line, and return the exit code."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names have more letters than many a terminal

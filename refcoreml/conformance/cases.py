@@ -57,7 +57,7 @@ class Stored:
     shape: tuple[int, ...]
 
     def read(self) -> NDArray[Any]:
-        """Return the array; raises `CaseError` if the file is not the one that was written."""
+        """Return the array; raise `CaseError` if the file is not the one that was written."""
         content = io.BytesIO(checked_file(self.path, self.sha256, ARRAYS_LIMIT))
         try:
             content.seek(self.offset)
@@ -154,7 +154,7 @@ class Case:
         return {item.name: item.values.read().astype(item.dtype) for item in self.inputs}
 
     def check_model(self) -> Path:
-        """Return the model's path; raises `CaseError` if the file is not the one that was written."""
+        """Return the model's path; raise `CaseError` if the file is not the one that was written."""
         checked_file(self.model, self.model_sha256, MODEL_LIMIT)
         return self.model
 

@@ -47,7 +47,7 @@ def write_outputs(case: Case, outputs: Mapping[str, Any], folder: Path) -> str:
 
 
 def read_output(output: Output, folder: Path) -> NDArray[Any]:
-    """Return an output; raises `OSError` or `ValueError` if it was not written as it should be."""
+    """Return an output; raise `OSError` or `ValueError` if it was not written as it should be."""
     # By the list of names: where a system ignores case, Y.npy could be opened as y.npy, and fail elsewhere.
     file, written = f"{output.name}.npy", os.listdir(folder)
     if file not in written:

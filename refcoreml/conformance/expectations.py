@@ -29,7 +29,7 @@ class Expectation:
 
 
 def read_expectations(path: Path) -> list[Expectation]:
-    """Read the list; raises `UsageError` where a line is not of the form."""
+    """Read the list; raise `UsageError` where a line is not of the form."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -87,7 +87,7 @@ class Implementation(Protocol):
     """What runs cases, one at a time."""
 
     def run(self, folder: Path, out: Path, timeout: float) -> tuple[str, str]:
-        """Run a case; returns the outcome and what was said about it. Raises `CaseError` for a damaged case only."""
+        """Run a case; return the outcome and its message. Raise `CaseError` for a damaged case only."""
 
     def close(self) -> None:
         """End what is still running."""

@@ -77,7 +77,7 @@ class Feature:
 
     @staticmethod
     def read_type(message: schema.FeatureType, where: str) -> tuple[str, Shapes]:
-        """Return `element` and `shapes` of a declaration; raises `InvalidModelError` if it breaks a rule."""
+        """Return `element` and `shapes` of a declaration; raise `InvalidModelError` if it breaks a rule."""
         return "", Shapes()
 
     # --- what is declared ----------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def size_range(message: schema.SizeRange, where: str) -> tuple[int, int | None]:
 
 
 def checked_shapes(shapes: Shapes, where: str) -> Shapes:
-    """Return the shapes; raises `InvalidModelError` for a negative size, or a default that is not allowed."""
+    """Return the shapes; raise `InvalidModelError` for a negative size, or a default that is not allowed."""
     for shape in filter(None, (shapes.default, *shapes.listed)):
         if any(size < 0 for size in shape):
             raise InvalidModelError(f"shape ({times(shape)}) has a negative size", where=where)

@@ -146,7 +146,7 @@ class ModelProxy:
 
     @staticmethod
     def compileModel(path: str) -> str:  # noqa: N802
-        """Compile a model, which here means to check and copy it; gives the new folder."""
+        """Compile a model, which here means to check and copy it; give the new folder."""
         with _runtime_errors():
             return _compile(load(path))
 

@@ -73,7 +73,7 @@ def sparse_shift_scale(mask: Array, data: Array, scale: Array, offset: Array | N
 
 
 def _shift_scale(data: Array, scale: Array, offset: Array | None) -> Callable[[Array, Array, Array | None], Array]:
-    """What computes a piece, in single precision at least, which holds products of halves and differences exactly."""
+    """Return the function for a piece, in single precision or more, where products of halves and differences are exact."""
     work = np.result_type(scale.dtype, np.float32)
     floats = [x.dtype for x in (data, offset) if x is not None and x.dtype.kind == "f"]
     halves = bool(floats) and np.result_type(scale.dtype, *floats) == np.float16
@@ -144,7 +144,7 @@ def lut_to_dense(indices: Array, lut: Array, vector_axis: int = 0) -> Array:
 
 
 def lut_to_sparse(mask: Array, indices: Array, lut: Array, vector_axis: int = 0) -> tuple[Array, Array]:
-    """The mask and the numbers of `lut_to_dense` for those indices only of which the mask is not 0.
+    """Return the mask and the numbers of `lut_to_dense` for those indices only of which the mask is not 0.
 
     Args:
         mask: [*D].
@@ -188,13 +188,13 @@ def sparse_to_dense(data: Array, mask: Array) -> Array:
 
 
 def _layout(shape: Sequence[int], groups: Sequence[int]) -> Shape:
-    """The shape, with an axis of several groups and several elements in each as two: [groups, elements]."""
+    """Return the shape, with an axis of several groups and several elements in each as two: [groups, elements]."""
     axes = [(n,) if g in (1, n) else (g, n // g) for n, g in zip(shape, groups, strict=True)]
     return tuple(itertools.chain.from_iterable(axes))
 
 
 def _spread(values: Array, shape: Shape) -> Array:
-    """A view of values, one a group, with one an element, in the `_layout` of the shape."""
+    """Return a view of values, one a group, with one an element, in the `_layout` of the shape."""
     pairs = zip(shape, values.shape, strict=True)
     axes = itertools.chain.from_iterable((g,) if g in (1, n) else (g, 1) for n, g in pairs)
     return np.broadcast_to(values.reshape(tuple(axes)), _layout(shape, values.shape))

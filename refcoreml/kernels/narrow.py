@@ -16,7 +16,7 @@ def from_bfloat16(codes: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def to_bfloat16(values: Array) -> NDArray[np.uint16]:
-    """Return the upper half of each float32; raises `ValueError` for a number that needs more."""
+    """Return the upper half of each float32; raise `ValueError` for a number that needs more."""
     wide = np.asarray(values, np.float32)
     codes = (wide.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
     # A NaN whose upper half is that of an infinity becomes the usual NaN.
@@ -31,7 +31,7 @@ def from_float8(codes: NDArray[np.uint8], kind: str) -> NDArray[np.float32]:
 
 
 def to_float8(values: Array, kind: str) -> NDArray[np.uint8]:
-    """Return the codes of 8 bits; raises `ValueError` for a number that has none."""
+    """Return the codes of 8 bits; raise `ValueError` for a number that has none."""
     wide, table = np.asarray(values, np.float32), float8_table(kind)
     # By their bits, which keeps the signs of zeros; all NaN are one.
     order = np.argsort(_bits(table), kind="stable")

@@ -68,7 +68,7 @@ def _clip(x: Array, limit: float) -> None:
 def _unroll(
     x: Array, h: Array, weights: GateWeights, step: _Step, *, sequence: bool, reverse: bool
 ) -> tuple[Array, Array]:
-    """Run the step over time; returns (y, last hidden state), sharing no memory with each other or the arguments."""
+    """Run the step over time; return (y, last hidden state), sharing no memory with each other or the arguments."""
     length, batch, size = x.shape
     hidden = h.shape[-1]
     y = np.empty((length if sequence else 1, batch, hidden), x.dtype)

@@ -20,7 +20,7 @@ def total(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def mean(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = (sum x) / n, n the number of values in the sum."""
+    """y = (sum x) / n, n the number of values in the sum."""
     if x.dtype.kind != "f":  # a mean fits where the sum may not
         y = total(x.astype(np.int64), axes)
         return cast(divide(y, like(x.size // y.size, y)), x.dtype)
@@ -52,7 +52,7 @@ def l1(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def l2(x: Array, axes: tuple[int, ...]) -> Array:
-    """Y = sqrt(sum x^2)."""
+    """y = sqrt(sum x^2)."""
     if x.dtype.kind != "f":
         return cast(l2(x.astype(np.float64), axes), x.dtype)
     y = sum_square(x, axes)

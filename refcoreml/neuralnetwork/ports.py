@@ -243,7 +243,7 @@ def input_port(feature: Feature, layout: Layout) -> Port[Any]:
 
 
 def output_port(feature: Feature, layout: Layout) -> Port[Any]:
-    """Return the port of an output; raises `InvalidModelError` for a kind that no blob can be."""
+    """Return the port of an output; raise `InvalidModelError` for a kind that no blob can be."""
     if type(feature) not in _PORTS:
         where = f"output {feature.name!r}, {feature.describe()}"
         raise InvalidModelError("a network's outputs must be images or arrays", where=where)

@@ -116,7 +116,7 @@ class MeanImage:
 
     @classmethod
     def of(cls, message: schema.NeuralNetworkMeanImage, feature: ImageFeature, where: str) -> MeanImage:
-        """Read the message; raises `InvalidModelError` unless there is a mean for each number of an image."""
+        """Read the message; raise `InvalidModelError` unless there is a mean for each number of an image."""
         mean, shape = np.array(message.meanImage, np.float32), feature.default_shape
         assert shape is not None  # every image has a default size
         if mean.size != math.prod(shape):

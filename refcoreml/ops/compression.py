@@ -36,7 +36,7 @@ class _Along(Op):
             require(value.shape == expected, f"the {name} has the shape {value.shape}, expected () or {expected}")
 
     def _along(self, values: Array | None, rank: int) -> Array | None:
-        """The values, so that they broadcast along the axis."""
+        """Return the values, so that they broadcast along the axis."""
         if values is None:
             return None
         shape = [1] * rank
@@ -45,7 +45,7 @@ class _Along(Op):
         return values.reshape(shape)
 
     def _defined(self, scale: Array, zero_point: Array | None, rank: int) -> tuple[Array, Array, int]:
-        """The parameters and the axis for a definition."""
+        """Return the parameters and the axis for a definition."""
         zero = np.asarray(0.0 if zero_point is None else zero_point, np.float64)
         return np.asarray(scale, np.float64), zero, axis_in(self.axis, rank) if self.axis is not None else 0
 

@@ -39,7 +39,7 @@ class Cut:
     squeeze: bool = False
 
     def of(self, axis: int, length: int, strict: bool, fail: Callable[[str], NoReturn]) -> slice | int:
-        """Return what NumPy takes for it; calls ``fail`` where nothing is left.
+        """Return what NumPy takes for it; call ``fail`` where nothing is left.
 
         Args:
             axis, length: of the array.

@@ -57,7 +57,7 @@ PROFILES = {
 
 
 def profile_named(name: str | Profile) -> Profile:
-    """Look a profile up, if it is none itself; raises `UsageError` for an unknown one."""
+    """Look a profile up, if it is none itself; raise `UsageError` for an unknown one."""
     if given.is_a(name, Profile):
         return cast(Profile, name)
     if not given.is_a(name, str) or name not in PROFILES:

@@ -32,7 +32,7 @@ class Selector:
         self.chooses = chooses
 
     def __call__(self, tensor: WeightTensor) -> bool:
-        """Return whether the tensor is chosen; raises `CallbackError` if a function of the user's cannot say."""
+        """Return whether the tensor is chosen; raise `CallbackError` if a function of the user's cannot say."""
         try:
             return bool(self.chooses(tensor))
         except RefCoreMLError:

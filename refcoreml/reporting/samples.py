@@ -374,7 +374,7 @@ def _checked(labels: Any, path: Path) -> list[Label] | dict[str, Label]:
 
 
 def checked(samples: Iterable[Sample], model: Model) -> Iterator[Sample]:
-    """Yield the samples; raises `InputError` for one that does not fit the model."""
+    """Yield the samples; raise `InputError` for one that does not fit the model."""
     model.prepare()
     for sample in samples:
         with within(f"sample {sample.name!r}"):

@@ -254,7 +254,7 @@ def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
 
 
 def _item(path: Any, where: str) -> str:
-    """Return the path of an item from the package's folder; refuses one that leads out of it."""
+    """Return the path of an item from the package's folder; refuse one that leads out of it."""
     try:
         if isinstance(path, str):
             return "/".join(("Data", *item_parts(path)))
@@ -332,7 +332,7 @@ def _write_again(new: NewFolder, data: bytes, package: Package, target: Path) ->
 
 
 def _copy_others(package: Package, new: NewFolder, target: Path) -> bool:
-    """Copy what else the package holds; returns False if it is no longer the one that was read."""
+    """Copy what else the package holds; return False if it is no longer the one that was read."""
     try:
         old = Folder(package.path)
     except (FileNotFoundError, NotADirectoryError):

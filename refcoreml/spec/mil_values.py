@@ -147,7 +147,7 @@ def _read_each(
 
 
 def _is_of(found: DeclaredType, declared: DeclaredType) -> bool:
-    """Whether a value's own type is one of those that the type around it allows."""
+    """Return whether a value's own type is one of those that the type around it allows."""
     match declared, found:
         case DeclaredTensor(element, shape), DeclaredTensor(own, lengths):
             if element != own or shape is None or lengths is None:
@@ -176,12 +176,12 @@ _KEYS = [DataType.of(dtype) for dtype in (object, np.int32, np.int64)]
 
 
 def _plain(value: Value) -> Any:
-    """A tensor of rank 0 as a Python number or text."""
+    """Return a tensor of rank 0 as a Python number or text."""
     return value.item() if isinstance(value, np.ndarray) and not value.ndim else value
 
 
 def _shape(declared: DeclaredTensor) -> Shape:
-    """The shape of a tensor that is given, which has to be known."""
+    """Return the shape of a tensor that is given, which has to be known."""
     shape = declared.known_shape
     if shape is None:
         raise InvalidModelError(f"a value is given, but its type {declared} does not say how many elements it has")
@@ -281,7 +281,7 @@ def value_message(
 
 
 def _as_array(declared: DeclaredTensor, value: Any) -> Array:
-    """The value as an array that fits its type; Python numbers are rounded to floats, but nothing else is changed."""
+    """Return the value as an array that fits its type; Python numbers are rounded to floats, nothing else changes."""
     dtype = declared.element.dtype
     array = value if isinstance(value, (np.ndarray, np.generic)) else _from_python(value, declared)
     array = np.asarray(array, object) if array.dtype.kind == "U" else np.asarray(array)

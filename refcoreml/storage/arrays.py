@@ -48,7 +48,7 @@ def write_npz(arrays: Mapping[str, ArrayLike] | Iterable[tuple[str, ArrayLike]],
 
 
 def write_npy(array: ArrayLike, path: str | os.PathLike[str]) -> None:
-    """Write an array to an ``.npy``; raises what `write_npz` raises."""
+    """Write an array to an ``.npy``; raise what `write_npz` raises."""
     with replacing(path) as stream:
         _write(stream, array, str(path))
 

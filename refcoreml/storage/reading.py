@@ -92,13 +92,13 @@ def open_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> BinaryIO
 
 
 def read_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> bytes:
-    """Return the content of a regular file of at most ``limit`` bytes; raises what `open_file` raises."""
+    """Return the content of a regular file of at most ``limit`` bytes; raise what `open_file` raises."""
     with open_file(path, limit) as stream:
         return _content(stream, limit)
 
 
 def map_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> mmap.mmap:
-    """Map a regular file into memory, to be read only; raises what `open_file` raises.
+    """Map a regular file into memory, to be read only; raise what `open_file` raises.
 
     Nothing is read before it is used. Where the system (Windows) keeps files that are mapped from being replaced, this
     one is kept until the map is closed, or nothing refers to it any more.
@@ -108,12 +108,12 @@ def map_file(path: str | os.PathLike[str], limit: int = DATA_LIMIT) -> mmap.mmap
 
 
 def read_text(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> str:
-    """Return the content of a UTF-8 file, its lines ended by line feeds; raises `UnicodeDecodeError`, too."""
+    """Return the content of a UTF-8 file, its lines ended by line feeds; raise `UnicodeDecodeError`, too."""
     return read_file(path, limit).decode("utf-8").replace("\r\n", "\n")
 
 
 def read_json(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> Any:
-    """Return the content of a JSON file; raises `ValueError` for what is none, and what `open_file` raises."""
+    """Return the content of a JSON file; raise `ValueError` for what is none, and what `open_file` raises."""
     text = read_text(path, limit)
     try:
         return json.loads(text)
@@ -183,12 +183,12 @@ class Folder:
             raise _named(error, item) from error
 
     def read(self, item: str, limit: int = DATA_LIMIT) -> bytes:
-        """Return the content of a file; raises what `open` raises."""
+        """Return the content of a file; raise what `open` raises."""
         with self.open(item, limit) as stream:
             return _content(stream, limit)
 
     def map(self, item: str, limit: int = DATA_LIMIT) -> mmap.mmap:
-        """Map a file into memory, as `map_file` does; raises what `open` raises."""
+        """Map a file into memory, as `map_file` does; raise what `open` raises."""
         with self.open(item, limit) as stream:
             try:
                 return _mapped(stream)
@@ -287,7 +287,7 @@ class _Place:
 
 
 def item_parts(item: str) -> tuple[str, ...]:
-    """Return the parts of a path inside a package; raises `FileRefusedError` for one that leads out of it."""
+    """Return the parts of a path inside a package; raise `FileRefusedError` for one that leads out of it."""
     parts = PurePosixPath(item).parts
     # On Windows a backslash separates, too, and a colon names a drive or a stream.
     forbidden = "\0\\:" if os.name == "nt" else "\0"

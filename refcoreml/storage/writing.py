@@ -166,7 +166,7 @@ def open_to_append(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def append(stream: BinaryIO, content: bytes) -> None:
-    """Write to the end of what `open_to_append` has opened; returns when it is on the disk.
+    """Write to the end of what `open_to_append` has opened; return when it is on the disk.
 
     Raises:
         UsageError: it cannot be written; nothing of it is in the file then.
@@ -280,7 +280,7 @@ def _put_in_place(new: Path, target: Path, aside: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Swap two paths in one step; returns False where the system or the file system cannot."""
+    """Swap two paths in one step; return False where the system or the file system cannot."""
     call = _exchange_call()
     if call is None:
         return False
