@@ -73,7 +73,7 @@ def sparse_shift_scale(mask: Array, data: Array, scale: Array, offset: Array | N
 
 
 def _shift_scale(data: Array, scale: Array, offset: Array | None) -> Callable[[Array, Array, Array | None], Array]:
-    """Return the function for a piece, in single precision or more, where products of halves and differences are exact."""
+    """Return the function for a piece; in single precision or more, products of halves and differences are exact."""
     work = np.result_type(scale.dtype, np.float32)
     floats = [x.dtype for x in (data, offset) if x is not None and x.dtype.kind == "f"]
     halves = bool(floats) and np.result_type(scale.dtype, *floats) == np.float16

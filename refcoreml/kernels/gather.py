@@ -52,7 +52,7 @@ def positions(indices: Array, lengths: int | Positions, *, wrap: bool = True) ->
 
 
 def _comparable(indices: Array, lengths: int | Positions) -> tuple[Array, Array]:
-    """Indices and lengths of one type: of indices that are integers a wide one, which holds lengths and negatives."""
+    """Return indices and lengths in one type: for integers a wide one, which holds lengths and negative indices."""
     wide = indices if indices.dtype.kind == "f" else indices.astype(np.intp)
     return wide, np.asarray(lengths, wide.dtype)
 

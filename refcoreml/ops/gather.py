@@ -60,7 +60,7 @@ class Indexing:
 
 
 def _surely_within(indices: Array, lengths: int | Sequence[int]) -> bool:
-    """Whether all are integers from 0 on within one axis, as nearly always: there is nothing to do then."""
+    """Return whether all are integers from 0 on within one axis, as nearly always: there is nothing to do then."""
     if indices.dtype.kind == "f" or not isinstance(lengths, int) or not indices.size:
         return False
     return bool(indices.min() >= 0) and bool(indices.max() < lengths)
@@ -114,7 +114,7 @@ class Gather(Op):
 
 
 def _addressed(x: TensorType, indices: TensorType, indexing: Indexing, batch: int = 0) -> Shape:
-    """The axes of x after the first ones, which the last axis of indices addresses."""
+    """Return the axes of x after the first ones, which the last axis of indices addresses."""
     require(indices.rank >= 1, f"expected indices [*I, K], got {indices.shape}")
     count, left = indices.shape[-1], x.rank - batch
     require(count <= left, f"indices {indices.shape} address {count} axes, but x {x.shape} has only {left}")

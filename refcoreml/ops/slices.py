@@ -211,7 +211,7 @@ class SliceBySize(Op):
         return x.with_shape(self._checked(x.shape, sizes, invalid))
 
     def _sizes(self, x: Shape, given: Array | None) -> Shape:
-        """One size per axis, -1 for what is left."""
+        """Return one size per axis, -1 for what is left."""
         if self.size is None:
             assert given is not None
             return tuple(integers_in(given, "size", len(x)))
