@@ -10,7 +10,17 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels.elementwise import broadcast_shape
 from refcoreml.kernels.range import evenly_spaced, evenly_spaced_count
-from refcoreml.ops.base import Op, bad_input, check_rank, invalid, most_places, numbers_in, require, shape_in
+from refcoreml.ops.base import (
+    Op,
+    bad_input,
+    check_numbers,
+    check_rank,
+    invalid,
+    most_places,
+    numbers_in,
+    require,
+    shape_in,
+)
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -53,6 +63,7 @@ class Fill(Op):
     fresh = True
 
     def infer(self, shape: TensorType | None = None) -> TensorType | None:
+        check_numbers("the value", self.value, self.dtype)
         return None if self.shape is None else check_rank(TensorType(self.dtype, self.shape))
 
     def infer_from(self, shape: Array) -> TensorType:
@@ -194,6 +205,8 @@ class Range(Op):
 
     def _count(self, end: float, start: float, step: float) -> int:
         number = self.dtype.type
+        for name, value in (("end", end), ("start", start), ("step", step)):
+            check_numbers(name, value, self.dtype)
         try:
             count = evenly_spaced_count(number(start), number(end), number(step))
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,8 @@ from refcoreml.types import Array, Shape, TensorType
 class Concat(Op):
     """y = the inputs one after the other along an axis, or one slice of each in turn.
 
-    Inputs: n arrays [*A, L_i, *B], equal but for L_i; to interleave equal. Result [*A, sum of L_i, *B]; interleaved
-    y[..., i * n + k, ...] = x_k[..., i, ...].
+    Inputs: n arrays [*A, L_i, *B] of one type, equal but for L_i; to interleave equal. Result [*A, sum of L_i, *B];
+    interleaved y[..., i * n + k, ...] = x_k[..., i, ...]. Numbers of rank 0 are joined to a vector.
 
     Attributes:
         axis: along which.
@@ -31,8 +32,9 @@ class Concat(Op):
     fresh = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
+        _check_types(inputs)
         first = inputs[0]
-        axis = axis_in(self.axis, first.rank)
+        axis = axis_in(self.axis, first.rank or 1)
         for other in inputs[1:]:
             require(
                 other.rank == first.rank and _without(other.shape, axis) == _without(first.shape, axis),
@@ -42,14 +44,25 @@ class Concat(Op):
                 not self.interleave or other.shape == first.shape,
                 f"cannot interleave {first.shape} and {other.shape}, which differ",
             )
+        if not first.rank:
+            return first.with_shape((len(inputs),))
         return first.with_shape(_with(first.shape, axis, sum(x.shape[axis] for x in inputs)))
 
     def run(self, *inputs: Array) -> Array:
+        if not inputs[0].ndim:
+            return np.stack(inputs)
         axis = axis_in(self.axis, inputs[0].ndim)
         return kernels.interleave(inputs, axis) if self.interleave else np.concatenate(inputs, axis)
 
     def define(self, *inputs: Array) -> Array:
+        if not np.ndim(inputs[0]):
+            return definitions.stack(inputs, 0)
         return definitions.concat(inputs, axis_in(self.axis, inputs[0].ndim), self.interleave)
+
+
+def _check_types(inputs: Sequence[TensorType]) -> None:
+    types = ", ".join(str(x.dtype) for x in inputs)
+    require(len({x.dtype for x in inputs}) == 1, f"cannot join inputs of the types {types}", "Convert them to one type")
 
 
 def _without(shape: Shape, axis: int) -> Shape:
@@ -64,7 +77,7 @@ def _with(shape: Shape, axis: int, length: int) -> Shape:
 class Stack(Op):
     """y[..., k, ...] = x_k[..., ...]: the inputs side by side along a new axis.
 
-    Inputs: n arrays [*A, *B] of one shape. Result [*A, n, *B].
+    Inputs: n arrays [*A, *B] of one type and shape. Result [*A, n, *B].
 
     Attributes:
         axis: where the result has n, -rank to rank - 1 for its rank.
@@ -75,6 +88,7 @@ class Stack(Op):
     fresh = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
+        _check_types(inputs)
         first = inputs[0]
         axis = axis_in(self.axis, first.rank + 1)
         for other in inputs[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 from refcoreml import definitions
 from refcoreml.kernels import padding as kernels
 from refcoreml.kernels.padding import Edges, Mode
-from refcoreml.ops.base import Op, bad_input, integers_in, invalid, require
+from refcoreml.ops.base import Op, bad_input, check_numbers, integers_in, invalid, require
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -40,6 +41,8 @@ class Pad(Op):
         """Return what is added to every axis of x."""
         leading = len(x) - len(pairs)
         require(leading >= 0, f"pads {len(pairs)} axes, but x {x} has fewer")
+        if min(itertools.chain(*pairs), default=0) < 0:
+            fail(f"amounts are {[*itertools.chain(*pairs)]}, expected none below 0")
         if self.to_size:
             for pair in pairs:
                 if 0 not in pair:
@@ -58,11 +61,11 @@ class Pad(Op):
             return self._added(x.shape, self.amounts, invalid)
         assert amounts is not None
         given = integers_in(amounts, "amounts", 2 * x.ndim)
-        if min(given, default=0) < 0:
-            bad_input(f"amounts are {given}, expected none below 0")
         return self._added(x.shape, list(zip(given[::2], given[1::2], strict=True)), bad_input)
 
     def infer(self, x: TensorType, amounts: TensorType | None = None) -> TensorType | None:
+        if self.mode == "constant":
+            check_numbers("the value of the border", self.value, x.dtype)
         return None if self.amounts is None else _padded(x, self._added(x.shape, self.amounts, invalid))
 
     def infer_from(self, x: Array, amounts: Array) -> TensorType:

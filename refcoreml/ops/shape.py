@@ -37,10 +37,12 @@ class Reshape(Op):
     Attributes:
         target: the shape, of which one number may be -1 for what is left; None if it is the second input.
         zero_keeps: whether 0 in it is the length that x has at that place, else it is an error.
+        from_last: whether such places are counted from the last axis on; a 0 before the first axis of x then is 1.
     """
 
     target: Shape | None
     zero_keeps: bool = False
+    from_last: bool = False
 
     def infer(self, x: TensorType, target: TensorType | None = None) -> TensorType | None:
         return None if self.target is None else x.with_shape(self._filled(x.shape, self.target, invalid))
@@ -56,9 +58,7 @@ class Reshape(Op):
 
     def _filled(self, x: Shape, target: Shape, fail: Callable[[str], NoReturn]) -> Shape:
         """Return the target with lengths in place of 0 and -1; call ``fail`` where x cannot take that shape."""
-        lengths = target
-        if self.zero_keeps:
-            lengths = tuple(x[k] if length == 0 and k < len(x) else length for k, length in enumerate(target))
+        lengths = self._kept(x, target) if self.zero_keeps else target
         if len(lengths) > MAX_RANK or min(lengths, default=1) < -1 or 0 in lengths or lengths.count(-1) > 1:
             fail(
                 f"the shape {target} is asked for, expected 1 to {MAX_RANK} numbers of at least 1, "
@@ -68,6 +68,12 @@ class Reshape(Op):
         if count % known or (-1 not in lengths and count != known):
             fail(f"the shape {target} is asked for, which the {count} numbers of {x} do not fill")
         return tuple(count // known if length == -1 else length for length in lengths)
+
+    def _kept(self, x: Shape, target: Shape) -> Shape:
+        """Return the target with lengths in place of 0."""
+        missing = len(target) - len(x) if self.from_last else 0
+        source = (1,) * missing + x[max(-missing, 0) :]
+        return tuple(source[k] if length == 0 and k < len(source) else length for k, length in enumerate(target))
 
     def run(self, x: Array, target: Array | None = None) -> Array:
         return x.reshape(self._shape(x, target))
@@ -182,7 +188,7 @@ class Transpose(Op):
     """y = x with its axes in another order: axis i of y is axis axes[i] of x.
 
     Attributes:
-        axes: a permutation of 0, ..., rank - 1.
+        axes: a permutation of 0, ..., rank - 1, which may be counted from the end, as -rank, ..., -1.
     """
 
     axes: tuple[int, ...]
@@ -191,8 +197,9 @@ class Transpose(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         expected = tuple(range(x.rank))
+        places = (axis + x.rank if axis < 0 else axis for axis in self.axes)
         require(
-            tuple(sorted(self.axes)) == expected,
+            tuple(sorted(places)) == expected,
             f"axes is {self.axes}, expected a permutation of {expected} for {x.shape}",
         )
         return x.with_shape(tuple(x.shape[axis] for axis in self.axes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,11 @@ def cast(example: Example, dtype: type) -> list[np.ndarray[Any, Any]]:
 @pytest.mark.parametrize("dtype", [np.int32, np.bool_, np.float16])
 @pytest.mark.parametrize("example", MOVES, ids=str)
 def test_values_of_any_type_are_moved(example: Example, dtype: type) -> None:
-    inputs = cast(example, dtype)
-    found, expected = example.op.run(*inputs), example.op.define(*inputs)
-    types = example.op.infer(*map(TensorType.of, inputs)) or example.op.infer_from(*inputs)
+    inputs, op = cast(example, dtype), example.op
+    if isinstance(op, ops.Pad) and dtype is not np.float16:
+        op = replace(op, value=1.0)  # a border of halves does not fit
+    found, expected = op.run(*inputs), op.define(*inputs)
+    types = op.infer(*map(TensorType.of, inputs)) or op.infer_from(*inputs)
     for y, z, inferred in zip(*((r if isinstance(r, tuple) else (r,)) for r in (found, expected, types)), strict=True):
         assert TensorType.of(y) == inferred == TensorType(np.dtype(dtype), z.shape)
         np.testing.assert_array_equal(y, z.astype(dtype))

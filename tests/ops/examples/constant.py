@@ -26,6 +26,8 @@ EXAMPLES = [
     Example(ops.Range(2.0, -1.0, 0.25, DOUBLE), ()),
     Example(ops.Range(None, 5.0, -2.0, DOUBLE), (np.array([-4.0]),)),
     Example(ops.Range(None, None, None, np.dtype(np.int32)), (np.array([9]), np.array([1]), np.array([3]))),
+    Example(ops.Range(-7, None, -3, np.dtype(np.int32)), (np.array(8, np.int32),)),
+    Example(ops.Fill(True, None, np.dtype(bool)), (np.array([2, 5, 3], np.int32),)),
     Example(ops.ShapeOf(), (integers((3, 1, 4)),)),
     Example(ops.ShapeOf(np.dtype(np.int32)), (np.array(2.0),)),
 ]

@@ -14,6 +14,8 @@ EQUAL = tuple(integers((2, 3, 5), seed) for seed in range(3, 7))
 EXAMPLES = [
     *(Example(ops.Concat(axis), (X, LONGER, X)) for axis in (1, -2)),
     *(Example(ops.Concat(axis, interleave), EQUAL) for axis in (0, 2, -1) for interleave in (False, True)),
+    Example(ops.Concat(0), tuple(map(np.array, (5.0, -2.0, 7.0)))),
+    Example(ops.Concat(-1), (np.array(5, np.int32),)),
     *(Example(ops.Stack(axis), EQUAL) for axis in (0, 1, 3, -1, -4)),
     Example(ops.Stack(0), (np.array(1.0), np.array(2.0), np.array(3.0))),
     Example(ops.Split(1, (1, 4, 2)), (LONGER,)),

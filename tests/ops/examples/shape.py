@@ -16,6 +16,11 @@ SEQUENCE = integers((4, 3, 2, 6, 5), 3)
 EXAMPLES = [
     *(Example(ops.Reshape(target), (X,)) for target in [(5, 6), (-1,), (1, 3, -1, 2), (30, 1, 1)]),
     *(Example(ops.Reshape(target, zero_keeps=True), (X,)) for target in [(0, 5, 3), (3, -1, 0), (0, 0, 0)]),
+    *(
+        Example(ops.Reshape(target, zero_keeps=True, from_last=True), (X,))
+        for target in [(0, -1, 3, 0), (6, 0), (-1, 0, 0), (0, 0, 0), (0, 0, 2, 0, 0)]
+    ),
+    Example(ops.Reshape(None, zero_keeps=True, from_last=True), (X, np.array([0, 2, 3, -1], np.int8))),
     *(Example(ops.Reshape(()), (x,)) for x in (SCALAR, np.array([[7.0]]))),
     Example(ops.Reshape((1, -1)), (SCALAR,)),
     Example(ops.Reshape(None), (X, np.array([3.9, -1.0]))),
@@ -28,7 +33,7 @@ EXAMPLES = [
     Example(ops.ExpandDims((1, 0)), (SCALAR,)),
     *(Example(ops.Squeeze(axes), (X[None, :, None],)) for axes in [(0,), (-3,), (2, 0), None]),
     Example(ops.Squeeze((0,)), (np.array([7.0]),)),
-    *(Example(ops.Transpose(axes), (X,)) for axes in [(0, 1, 2), (2, 0, 1), (1, 0, 2)]),
+    *(Example(ops.Transpose(axes), (X,)) for axes in [(0, 1, 2), (2, 0, 1), (1, 0, 2), (-1, 0, -2)]),
     Example(ops.Transpose(()), (SCALAR,)),
     *(Example(ops.FlattenImage(last), (x,)) for last in (False, True) for x in (IMAGES, IMAGES[0])),
     *(
