@@ -39,6 +39,8 @@ from refcoreml.spec import schema
 CASES = Path(__file__).resolve().parent / "cases"
 #: Layers whose products fast algorithms with fractional constants compute, such as Winograd's.
 PRODUCTS = {"convolution", "convolution3d", "innerProduct", "batchedMatmul"}
+#: The files of a case.
+FILES = ("case.json", "model.mlmodel", "arrays.npy")
 Array = NDArray[Any]
 
 
@@ -50,6 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, compare with what is there")
     options = parser.parse_args(arguments)
     if not options.check and options.only == "*" and options.out.exists():
+        foreign = _foreign(options.out)
+        if foreign is not None:
+            parser.error(f"--out {options.out} holds what is no case, and all in it would be removed: {foreign}")
         shutil.rmtree(options.out)
     count, different = 0, 0
     unknown = set(find_cases(options.out)) if options.check and options.only == "*" else set()
@@ -69,6 +74,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{folder.relative_to(options.out).as_posix()}: is not in the catalogue")
     print(f"{count} cases {'compared' if options.check else f'in {options.out}'}")
     return 1 if different or not count else 0
+
+
+def _foreign(folder: Path) -> Path | None:
+    """The first thing in a folder that is no file of a case; the folder itself if it is none."""
+    if not folder.is_dir() or folder.is_symlink():
+        return folder
+    items = folder.rglob("*")
+    return next((item for item in items if item.is_symlink() or not (item.is_dir() or item.name in FILES)), None)
 
 
 def plans(sets: int = 1) -> Iterator[Plan]:

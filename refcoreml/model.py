@@ -20,7 +20,7 @@ from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import Feature
 from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
-from refcoreml.spec.files import ModelFile, check_model, read_model, write_model
+from refcoreml.spec.files import ModelFile, check_model, check_target, read_model, write_model
 from refcoreml.types import Array, Shape
 
 #: How each model type is run: from its message and settings to an evaluator.
@@ -295,6 +295,14 @@ class Model:
         A model that was read from a package is saved with all else that this package holds.
         """
         write_model(self._file, path)
+
+    def check_save(self, path: str | os.PathLike[str]) -> None:
+        """Raise what `save` would raise about the path, before any work is done for it.
+
+        Raises:
+            UsageError: the name has another ending, or what is there now cannot be replaced.
+        """
+        check_target(self._file, path)
 
 
 def as_model(source: Any, **options: Any) -> Model:

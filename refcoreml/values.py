@@ -189,13 +189,16 @@ def texts(value: Any, refuse: Refuse) -> list[str]:
 
 
 def path(value: Any, refuse: Refuse) -> Path:
-    """Return a path, given as one or as a string."""
+    """Return a path, given as one or as a string that is not empty: Python takes "" for the folder that it is in."""
     if not is_a(value, (str, os.PathLike)):
         raise refuse(f"got {shown(value)}, expected a path")
     try:
-        return Path(value)
+        text, found = os.fspath(value), Path(value)
     except Exception as error:
         raise refuse(f"got {shown(value)}, which is no path: {reason(error)}") from error
+    if not text:
+        raise refuse("got an empty text, expected a path", 'The current folder is "."')
+    return found
 
 
 def choice(value: Any, known: Iterable[str], refuse: Refuse) -> str:

@@ -13,6 +13,8 @@ from refcoreml.evaluators import base
 from refcoreml.kernels import _threads
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
+from refcoreml.storage.arrays import write_npz
+from refcoreml.storage.writing import write_file
 
 RNG = np.random.default_rng(7)
 W = RNG.standard_normal((5, 3)).astype(np.float32)
@@ -261,3 +263,22 @@ def test_check_inputs_returns_what_evaluators_compute_on():
     assert checked["x"].dtype == np.float32
     with pytest.raises(refcoreml.InputError, match="'x'"):
         model.check_inputs({"x": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        refcoreml.load,
+        refcoreml.inspect,
+        lambda path: network().model().save(path),
+        lambda path: network().model().check_save(path),
+        lambda path: write_npz({"x": X}, path),
+        lambda path: write_file(b"", path),
+        lambda path: refcoreml.study(network().model(), [{"x": X}], directory=path),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(use, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(refcoreml.UsageError, match="empty"):
+        use("")
+    assert list(tmp_path.iterdir()) == []

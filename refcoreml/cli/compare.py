@@ -8,7 +8,7 @@ import os
 from contextlib import contextmanager
 from typing import Any
 
-from refcoreml.cli.console import check_target, errors, out
+from refcoreml.cli.console import check_target, errors, nonempty, out
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.comparison import compare_layers, compare_models
 from refcoreml.comparison.metrics import check_rate
@@ -39,16 +39,20 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("reference", metavar="A", help="the reference: a .mlmodel file or .mlpackage folder")
-    parser.add_argument("candidate", metavar="B", help="the model to judge")
+    parser.add_argument(
+        "reference", type=nonempty, metavar="A", help="the reference: a .mlmodel file or .mlpackage folder"
+    )
+    parser.add_argument("candidate", type=nonempty, metavar="B", help="the model to judge")
     add_data_arguments(parser)
     add_custom_argument(parser)
     parser.add_argument("--layers", action="store_true", help="layer by layer, own error and accumulated error")
     for option, which in (("--precision", "both models"), ("--precision-second", "B, if it is to differ")):
         parser.add_argument(option, choices=("float32", "float64", "float16"), help=f"arithmetic of {which}")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--csv", metavar="FILE", help="also write the result as CSV")
-    parser.add_argument("--plot", metavar="FILE", help="also draw it, to a .png, .svg or .pdf (extra: plot)")
+    parser.add_argument("--csv", type=nonempty, metavar="FILE", help="also write the result as CSV")
+    parser.add_argument(
+        "--plot", type=nonempty, metavar="FILE", help="also draw it, to a .png, .svg or .pdf (extra: plot)"
+    )
     parser.add_argument(
         "--min-agreement", type=float, metavar="RATE", help="exit with 1 if top-1 agreement is below, such as 0.99"
     )
@@ -59,10 +63,11 @@ def add_parser(commands: Any) -> None:
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say what data there is."""
     data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--images", metavar="FOLDER", help="a folder of pictures")
-    data.add_argument("--data", metavar="PATH", help="an .npz, or a folder of them")
+    data.add_argument("--images", type=nonempty, metavar="FOLDER", help="a folder of pictures")
+    data.add_argument("--data", type=nonempty, metavar="PATH", help="an .npz, or a folder of them")
     parser.add_argument(
         "--labels",
+        type=nonempty,
         metavar="LABELS",
         help="true labels: a .json, .csv, .npy or .txt file; 'folders': a picture's folder is its label; or the name of"
         " an array in the .npz",
@@ -74,7 +79,14 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scores", action="append", default=[], metavar="OUTPUT", help="an array output that holds scores of classes"
     )
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="the k of top-k agreement (default 5)")
+    parser.add_argument(
+        "--top", type=int, metavar="K", help="the k of top-k agreement (default 5, if there are more classes)"
+    )
+
+
+def top_of(options: argparse.Namespace) -> tuple[int, ...] | None:
+    """The k of top-k agreement that was asked for."""
+    return None if options.top is None else (options.top,)
 
 
 def source(options: argparse.Namespace) -> Source:
@@ -101,8 +113,8 @@ def run(options: argparse.Namespace) -> int:
         check_rate(options.min_agreement, "--min-agreement")
     if options.min_snr is not None and not options.min_snr > -math.inf:
         raise UsageError(f"must be a number of decibels, got {options.min_snr:g}", where="--min-snr")
-    for path in filter(None, (options.csv, options.plot)):
-        check_target(path)
+    check_target(options.csv)
+    check_target(options.plot, ".png", ".svg", ".pdf")
     if options.plot:
         require_matplotlib()
     first = options.precision or "float32"
@@ -110,7 +122,9 @@ def run(options: argparse.Namespace) -> int:
     candidate = load(options.candidate, precision=options.precision_second or first)
     data = source(options)
     with counting("samples compared") as progress:
-        found = compare_models(reference, candidate, data, scores=options.scores, top=(options.top,), progress=progress)
+        found = compare_models(
+            reference, candidate, data, scores=options.scores, top=top_of(options), progress=progress
+        )
         layers = compare_layers(reference, candidate, data, progress=progress) if options.layers else None
     problems = _problems(found, options)
     if options.json:

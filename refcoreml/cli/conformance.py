@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from refcoreml.cli.console import check_target, errors, out, progress
+from refcoreml.cli.console import check_target, errors, nonempty, nonempty_path, out, progress
 from refcoreml.cli.exits import SMOKE_FAILED
 from refcoreml.conformance import report
 from refcoreml.conformance.cases import find_cases
@@ -56,13 +56,16 @@ def add_parser(commands: Any) -> None:
         "patterns", nargs="*", metavar="CASE", help="cases, such as convolution or 'pooling/max-*' (all)"
     )
     who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument("--command", metavar="TEXT", help="a command line, see below")
+    who.add_argument("--command", type=nonempty, metavar="TEXT", help="a command line, see below")
     who.add_argument(
-        "--python", metavar="SESSION", help="a file or module with prepare(model) -> session(inputs) -> outputs"
+        "--python",
+        type=nonempty,
+        metavar="SESSION",
+        help="a file or module with prepare(model) -> session(inputs) -> outputs",
     )
     parser.add_argument(
         "--cases",
-        type=Path,
+        type=nonempty_path,
         default=Path("conformance/cases"),
         metavar="FOLDER",
         help="where the cases are (conformance/cases)",
@@ -71,15 +74,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cases at a time (2)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that a case may take (30)")
     parser.add_argument(
-        "--expected", type=Path, metavar="FILE", help="known failures: lines of 'pattern | reason', strict"
+        "--expected", type=nonempty_path, metavar="FILE", help="known failures: lines of 'pattern | reason', strict"
     )
     parser.add_argument(
         "--min-pass", metavar="N", help="fail if fewer cases pass: a number, or a share of those that ran such as 95%%"
     )
-    parser.add_argument("--smoke", metavar="CASE", help="the case that comes first (one of the package, a ReLU)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a report as JSON")
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write a report as JUnit XML")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report as a page")
+    parser.add_argument(
+        "--smoke", type=nonempty, metavar="CASE", help="the case that comes first (one of the package, a ReLU)"
+    )
+    parser.add_argument("--json", type=nonempty_path, metavar="FILE", help="write a report as JSON")
+    parser.add_argument("--junit", type=nonempty_path, metavar="FILE", help="write a report as JUnit XML")
+    parser.add_argument("--html", type=nonempty_path, metavar="FILE", help="write a report as a page")
     parser.set_defaults(run=run)
 
 

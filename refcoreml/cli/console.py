@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from rich.text import Text
 from refcoreml.errors import UsageError, harmless
 from refcoreml.reporting.results import to_json
 from refcoreml.reporting.tables import Table
+from refcoreml.storage.writing import check_writable
 
 #: Where a file or a pipe takes the output, lines may be longer than those of a small terminal.
 _PIPE_WIDTH = 160
@@ -105,6 +107,22 @@ def progress(*columns: ProgressColumn) -> Iterator[Progress]:
         yield bar
 
 
+def nonempty(text: str) -> str:
+    """Return an argument that must not be empty, such as a path; for the parser.
+
+    Raises:
+        ArgumentTypeError: it is.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
+def nonempty_path(text: str) -> Path:
+    """Return an argument as a path; see `nonempty`."""
+    return Path(nonempty(text))
+
+
 def check_target(path: str | Path | None, *suffixes: str) -> None:
     """Refuse a file to write to before any work is done for it.
 
@@ -131,6 +149,7 @@ def check_target(path: str | Path | None, *suffixes: str) -> None:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
     if os.path.isdir(path) and target.suffix.lower() != ".mlpackage":
         raise UsageError("is a folder, expected a file to write", where=str(path))
+    check_writable(path, "folder" if target.suffix.lower() == ".mlpackage" else "file")
 
 
 def print_json(value: Any) -> None:

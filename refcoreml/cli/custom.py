@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from refcoreml import custom, values
+from refcoreml.cli.console import nonempty
 from refcoreml.errors import CallbackError, UsageError, within
 
 
@@ -19,6 +20,7 @@ def add_custom_argument(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names files with code; the main program runs them."""
     parser.add_argument(
         "--custom",
+        type=nonempty,
         action="append",
         default=[],
         metavar="FILE",

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from refcoreml.cli.console import bytes_text, out, print_json, shapes_text
+from refcoreml.cli.console import bytes_text, nonempty, out, print_json, shapes_text
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import harmless
 from refcoreml.inspection import CustomNeed, LayerSummary, Summary, inspect
@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    parser.add_argument("model", type=nonempty, metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
     add_custom_argument(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--no-layers", action="store_true", help="leave the table of layers out")

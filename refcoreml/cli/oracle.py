@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.cli.console import check_target, errors, out, print_json, shape_text
+from refcoreml.cli.console import check_target, errors, nonempty, out, print_json, shape_text
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.model import load
 from refcoreml.oracle import PROFILES, Answer, oracle
@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
         "(fp16/acc32) or half precision (fp16/acc16)",
     )
     parser.add_argument("--json", action="store_true", help="print values and bounds in full as JSON")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the answers to a .npz file")
+    parser.add_argument("-o", "--output", type=nonempty, metavar="FILE", help="write the answers to a .npz file")
     parser.set_defaults(run=run)
 
 

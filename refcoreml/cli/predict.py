@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from refcoreml.cli.console import check_target, out, print_json, shape_text
+from refcoreml.cli.console import check_target, nonempty, out, print_json, shape_text
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import UsageError, harmless
-from refcoreml.model import load
+from refcoreml.features import ImageFeature
+from refcoreml.model import Model, load
 from refcoreml.reporting.tables import Table
 from refcoreml.storage.arrays import write_npz
 from refcoreml.storage.writing import write_picture
@@ -40,7 +41,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many classes to show (default 5)")
     parser.add_argument("--json", action="store_true", help="print every output in full as JSON")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="also write the outputs: all to .npz, the only image to .png or .jpg"
+        "-o",
+        "--output",
+        type=nonempty,
+        metavar="FILE",
+        help="also write the outputs: all to .npz, the only image to .png or .jpg",
     )
     parser.set_defaults(run=run)
 
@@ -56,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     check_target(options.output, ".npz", ".png", ".jpg", ".jpeg")
     model = load(options.model, precision=options.precision)
+    if options.output:
+        _check_pictures(model, options.output)
     outputs = model.predict(read_inputs(model, options.input, options.resize))
     if options.json:
         print_json(outputs)
@@ -87,13 +94,18 @@ def _show(name: str, value: Any, top: int) -> None:
         out.print(Text.assemble((name, "bold"), f"  {harmless(str(value))}"))
 
 
+def _check_pictures(model: Model, path: str) -> None:
+    """Refuse a picture as a file for outputs of which none, or several, are one."""
+    count = sum(isinstance(feature, ImageFeature) for feature in model.outputs)
+    if Path(path).suffix.lower() != ".npz" and count != 1:
+        raise UsageError(f"the model has {count} image outputs, a picture can hold one", remedy="Write a .npz")
+
+
 def _write(outputs: dict[str, Any], path: Path) -> None:
     if path.suffix.lower() == ".npz":
         write_npz(_arrays(outputs), path)
         return
     pictures = [value for value in outputs.values() if hasattr(value, "mode")]
-    if len(pictures) != 1:
-        raise UsageError(f"the model has {len(pictures)} image outputs, a picture can hold one", remedy="Write a .npz")
     write_picture(pictures[0].convert("RGB" if pictures[0].mode == "RGBA" else "L"), path)
 
 

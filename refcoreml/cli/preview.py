@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from refcoreml import values
-from refcoreml.cli.console import check_target, out, print_json
+from refcoreml.cli.console import check_target, nonempty, out, print_json
 from refcoreml.cli.values import add_arguments, read_inputs
 from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.features import ImageFeature
@@ -37,12 +37,18 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the picture to write, .png or .jpg")
-    parser.add_argument("--show", metavar="NAME", help="the output to draw, by default the first that can be drawn")
+    parser.add_argument(
+        "-o", "--output", type=nonempty, required=True, metavar="FILE", help="the picture to write, .png or .jpg"
+    )
+    parser.add_argument(
+        "--show", type=nonempty, metavar="NAME", help="the output to draw, by default the first that can be drawn"
+    )
     parser.add_argument(
         "--as", dest="kind", choices=KINDS, help="how to draw it, by default what its type and the metadata suggest"
     )
-    parser.add_argument("--photo", metavar="FILE", help="the picture below, by default the one among the inputs")
+    parser.add_argument(
+        "--photo", type=nonempty, metavar="FILE", help="the picture below, by default the one among the inputs"
+    )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.set_defaults(run=run)
 

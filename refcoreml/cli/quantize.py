@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from refcoreml.cli.console import bytes_text, check_target, out, print_json, progress, shape_text
+from refcoreml.cli.console import bytes_text, check_target, nonempty, out, print_json, progress, shape_text
 from refcoreml.errors import UsageError
 from refcoreml.model import load
 from refcoreml.quantization import MODES, WeightChange, dequantize_weights, quantize_weights, selectors, weight_changes
@@ -46,8 +46,10 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="where to write the new model")
+    parser.add_argument("model", type=nonempty, metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    parser.add_argument(
+        "-o", "--output", type=nonempty, metavar="OUT", required=True, help="where to write the new model"
+    )
     parser.add_argument("--bits", type=int, metavar="N", help="1 to 8, 16 (half precision) or 32 (single precision)")
     modes = [mode for mode in MODES if mode != "custom_lut"]
     parser.add_argument("--mode", default="linear", choices=modes, help="how codes become weights (default: linear)")
@@ -58,7 +60,7 @@ def add_parser(commands: Any) -> None:
         help="range of linear levels: minmax (default), mse, or a percentile such as 99.9",
     )
     parser.add_argument("--select", action="append", default=[], metavar="WHICH", help="which weights; may be repeated")
-    parser.add_argument("--plan", metavar="FILE", help="a JSON file with bits and mode by layer name")
+    parser.add_argument("--plan", type=nonempty, metavar="FILE", help="a JSON file with bits and mode by layer name")
     parser.add_argument(
         "--compatible", choices=["coremltools"], help="exactly the numbers that coremltools would store"
     )
@@ -73,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     if options.bits is None and plan is None:
         raise UsageError("neither --bits nor --plan is given", remedy="For example: --bits 8")
     model = load(options.model, prepare=False)
+    model.check_save(options.output)
     selector = _all_of(options.select)
     if options.bits == 32 and plan is None and selector is None:
         made = dequantize_weights(model)

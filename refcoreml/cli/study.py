@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from refcoreml.cli.compare import add_data_arguments, source
-from refcoreml.cli.console import out, progress
+from refcoreml.cli.compare import add_data_arguments, source, top_of
+from refcoreml.cli.console import nonempty, out, progress
 from refcoreml.cli.custom import add_custom_argument, register
 from refcoreml.comparison.tasks import processes
 from refcoreml.errors import UsageError
@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    parser.add_argument("model", type=nonempty, metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
     add_data_arguments(parser)
     add_custom_argument(parser)
     parser.add_argument(
@@ -69,7 +69,7 @@ def add_parser(commands: Any) -> None:
     goal.add_argument("--budget", type=_budget, metavar="SIZE", help="search for the bits of each layer: bytes or 20%%")
     goal.add_argument("--floor", type=float, metavar="RATE", help="likewise, for the least accuracy, such as 0.98")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run on (default 1)")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
+    parser.add_argument("-o", "--output", type=nonempty, required=True, metavar="DIR", help="the folder to write to")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
 
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
             bits=options.bits,
             modes=options.modes,
             scores=options.scores,
-            top=(options.top,),
+            top=top_of(options),
             select=options.select,
             sensitivity=options.sensitivity,
             budget=options.budget,

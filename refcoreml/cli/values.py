@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from refcoreml import features
+from refcoreml.cli.console import nonempty
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import UsageError
 from refcoreml.model import Model
@@ -26,7 +27,7 @@ as 1,2,3 or JSON; NAME= may be left out if the model has one input; a .npz or .j
 
 def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:
     """Add the arguments that say on what to run which model, and if ``precision`` in which arithmetic."""
-    parser.add_argument("model", metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    parser.add_argument("model", type=nonempty, metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
     parser.add_argument("-i", "--input", action="append", default=[], metavar="NAME=VALUE", help=_HELP)
     parser.add_argument(
         "--resize",

@@ -170,7 +170,7 @@ def compare_models(
     resize: Resize | None = None,
     skip_broken: bool = False,
     scores: Sequence[str] = (),
-    top: Sequence[int] = (5,),
+    top: Sequence[int] | None = None,
     executor: Executor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Comparison:
@@ -192,12 +192,14 @@ def compare_models(
         resize: how to bring pictures to the models' size: ``fill``, ``fit`` or ``crop``; None: another size is refused.
         skip_broken: whether to leave broken files out, and list them, instead of raising.
         scores: array outputs that hold scores of classes; the class is the position.
-        top: the k of top-k agreement, besides 1. Those that reach the number of classes always hold and are left out.
+        top: the k of top-k agreement, besides 1; by default 5. One that is the number of classes always holds and is
+            left out.
         executor: where to run chunks of samples; by default here, on all cores.
         progress: called with the number of samples done so far.
 
     Raises:
-        UsageError: there is no data, a file is broken, labels do not match, or the models cannot be compared.
+        UsageError: there is no data, a file is broken, labels do not match, the models cannot be compared, or ``top``
+            holds a k that is more than there are classes.
         InputError: a sample does not fit the models.
     """
     comparer = Comparer(as_model(reference), as_model(candidate), scores=scores, top=top)
@@ -206,12 +208,12 @@ def compare_models(
     chunks = in_chunks(source.samples(comparer.reference, skipped))
     compare = comparer.compare
     if executor is not None:
-        compare = partial(_compare_packed, pack(comparer.reference), pack(comparer.candidate), list(scores), list(top))
+        compare = partial(_compare_packed, pack(comparer.reference), pack(comparer.candidate), list(scores), top)
     return comparer.result(sum_up(Sums(), compare, chunks, executor, progress), skipped)
 
 
 def _compare_packed(
-    reference: bytes, candidate: bytes, scores: Sequence[str], top: Sequence[int], chunk: Sequence[Sample]
+    reference: bytes, candidate: bytes, scores: Sequence[str], top: Sequence[int] | None, chunk: Sequence[Sample]
 ) -> Sums:
     return Comparer(unpack(reference), unpack(candidate), scores=scores, top=top).compare(chunk)
 
@@ -250,6 +252,10 @@ class Sums:
             self.outputs.setdefault(name, OutputSums()).merge(sums)
 
 
+#: The k of top-k agreement, besides 1, unless others are asked for.
+_TOP = (5,)
+
+
 class Comparer:
     """Two models that fit each other.
 
@@ -259,11 +265,13 @@ class Comparer:
     """
 
     def __init__(
-        self, reference: Model, candidate: Model, *, scores: Sequence[str] = (), top: Sequence[int] = (5,)
+        self, reference: Model, candidate: Model, *, scores: Sequence[str] = (), top: Sequence[int] | None = None
     ) -> None:
         """Check that the models can be compared; see `compare_models`."""
         self.reference, self.candidate = reference, candidate
-        self._top = sorted({1, *values.integers(top, values.argument("top"), least=1)})
+        self._asked = () if top is None else values.integers(top, values.argument("top"), least=1)
+        self._top = sorted({1, *(_TOP if top is None else self._asked)})
+        self._classes = 0  # of the output with the most, seen so far
         _check_inputs(reference, candidate)
         others = {feature.name: feature for feature in candidate.outputs}
         self.outputs = [feature for feature in reference.outputs if feature.name in others]
@@ -325,6 +333,10 @@ class Comparer:
         for sample, reference, result in zip(chunk, references, results, strict=True):
             for feature in self.outputs:
                 self._add(feature, sample, reference[feature.name], result[feature.name], sums.outputs[feature.name])
+        greatest = max(self._asked, default=0)
+        if greatest > max(self._classes, 1) and chunk:
+            most = f"the most are {self._classes}" if self._classes else "there are no scores"
+            raise UsageError(f"no output has scores of {greatest} classes, {most}", where="top")
         return sums
 
     def result(self, sums: Sums, skipped: Sequence[str] = ()) -> Comparison:
@@ -393,6 +405,7 @@ class Comparer:
                     remedy=f"Classes are {_some(close or known)}",
                 )
             truth = known.index(str(sample.label))
+        self._classes = max(self._classes, reference.size)
         for k in self._top:
             if k > 1 and k >= reference.size:
                 continue

@@ -29,7 +29,7 @@ from refcoreml.storage.reading import (
     item_parts,
     read_file,
 )
-from refcoreml.storage.writing import NewFolder, replacing_folder, write_file
+from refcoreml.storage.writing import NewFolder, check_writable, replacing_folder, write_file
 
 #: The newest specification version that the schema describes.
 NEWEST_SPECIFICATION = 10
@@ -88,7 +88,7 @@ def read_model(source: Any) -> ModelFile:
         UnsupportedModelError: a compiled model, or one from a newer specification.
     """
     if values.is_a(source, (str, os.PathLike)):
-        return _read_path(Path(_asked("the path", lambda: os.fspath(source))))
+        return _read_path(values.path(source, values.argument("source")))
     if values.is_a(source, (bytes, bytearray, memoryview)):
         return ModelFile(parse_model(bytes(source), "bytes"), "bytes")
     if values.is_a(source, schema.Model):
@@ -276,13 +276,7 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
         UsageError: the name has another ending, or the file cannot be written there.
         MalformedModelError: the model's own package holds links, or what is no regular file.
     """
-    path = values.path(target, values.argument("path"))
-    if path.suffix not in (".mlmodel", ".mlpackage"):
-        raise UsageError("the name must end in .mlmodel or .mlpackage", where=str(path))
-    if path.suffix == ".mlmodel" and file.weights is not None:
-        raise UsageError(
-            "the model has weight files, which only a package can hold", where=str(path), remedy="Save as .mlpackage"
-        )
+    path = check_target(file, target)
     try:
         data = file.spec.SerializeToString()
     except (EncodeError, ValueError) as error:
@@ -290,12 +284,6 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
     if path.suffix == ".mlmodel":
         write_file(data, path)
         return
-    if path.is_dir() and not _may_be_replaced(path):
-        raise UsageError(
-            "a folder that is no model package is in the way",
-            where=str(path),
-            remedy="Remove it, or choose another name",
-        )
     for _ in range(_ATTEMPTS):
         with suppress(_ReplacedError), replacing_folder(path) as new:
             if file.package is not None:
@@ -305,6 +293,29 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
             break
     else:
         raise UsageError("was replaced again and again while it was copied", where=file.name)
+
+
+def check_target(file: ModelFile, target: str | os.PathLike[str]) -> Path:
+    """Return the path to which `write_model` would write; raises what it would raise about the path, before any work.
+
+    Raises:
+        UsageError: the name has another ending, or what is there now is in the way.
+    """
+    path = values.path(target, values.argument("path"))
+    if path.suffix not in (".mlmodel", ".mlpackage"):
+        raise UsageError("the name must end in .mlmodel or .mlpackage", where=str(path))
+    if path.suffix == ".mlmodel" and file.weights is not None:
+        raise UsageError(
+            "the model has weight files, which only a package can hold", where=str(path), remedy="Save as .mlpackage"
+        )
+    check_writable(path, "file" if path.suffix == ".mlmodel" else "folder")
+    if path.is_dir() and not _may_be_replaced(path):
+        raise UsageError(
+            "a folder that is no model package is in the way",
+            where=str(path),
+            remedy="Remove it, or choose another name",
+        )
+    return path
 
 
 def _may_be_replaced(folder: Path) -> bool:

@@ -25,7 +25,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from refcoreml.errors import RefCoreMLError, UsageError
 from refcoreml.storage.reading import item_parts
@@ -34,6 +34,7 @@ __all__ = [
     "NewFolder",
     "Picture",
     "append",
+    "check_writable",
     "open_to_append",
     "replacing",
     "replacing_folder",
@@ -62,6 +63,18 @@ def write_file(content: bytes, path: str | os.PathLike[str]) -> None:
     """
     with replacing(path) as stream:
         stream.write(content)
+
+
+def check_writable(path: str | os.PathLike[str], kind: Literal["file", "folder"] = "file") -> None:
+    """Raise what `replacing` or `replacing_folder` would raise about what is there now, before any work.
+
+    Raises:
+        UsageError: something that cannot be replaced is in the way.
+    """
+    with _explained(path):
+        old = _look(path)
+        if old is None or not (kind == "file" and _is_stream(path, old)):
+            _check_old(Path(os.path.realpath(path)), old, kind)
 
 
 def write_picture(picture: Picture, path: str | os.PathLike[str]) -> None:
@@ -186,6 +199,8 @@ def append(stream: BinaryIO, content: bytes) -> None:
 @contextmanager
 def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors of the system into one that says what could not be written."""
+    if not os.fspath(path):
+        raise UsageError('the path is empty; the current folder is "."')
     try:
         yield
     except RefCoreMLError:

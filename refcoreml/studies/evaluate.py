@@ -44,7 +44,7 @@ class Task:
     context: str
     configuration: Configuration
     scores: tuple[str, ...]
-    top: tuple[int, ...]
+    top: tuple[int, ...] | None
     select: tuple[str, ...] = ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,43 @@ __all__ = ["write_report"]
 _DPI = 150
 
 
+#: One of them is in every folder that a study has written to, before all else.
+_OURS = ("records.jsonl", "study.json")
+_FILES = ("study.csv", "plan.json", "report.html")
+
+
+def check_folder(folder: Path) -> Path:
+    """Return the folder of a study; refuses one with files that `write_report` would replace and did not write.
+
+    Raises:
+        UsageError: it holds such files, or is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("is no folder", where=str(folder))
+    if any((folder / name).exists() for name in _OURS):
+        return folder
+    names = (*_FILES, *(f"{name}.png" for name in _CAPTIONS))
+    found = [name for name in names if os.path.lexists(folder / name)]
+    if found:
+        raise UsageError(
+            f"holds {', '.join(found)}, which no study has written",
+            where=str(folder),
+            remedy="Choose another folder, or move what is in this one",
+        )
+    return folder
+
+
 def write_report(study: Measurements, folder: Path) -> list[Path]:
     """Write the report, see `Study.write`."""
     require_matplotlib()
+    check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot be written: {error}", where=str(folder)) from error
+    study.to_json(folder / "study.json")  # first, see `check_folder`
     study.to_csv(folder / "study.csv")
-    study.to_json(folder / "study.json")
-    written = [folder / "study.csv", folder / "study.json"]
+    written = [folder / "study.json", folder / "study.csv"]
     if study.plan is not None:
         plan = {layer: [bits, how(mode)[0]] for layer, bits, mode in study.plan.configuration.plan}
         to_json(plan, folder / "plan.json")

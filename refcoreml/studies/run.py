@@ -23,7 +23,7 @@ from refcoreml.studies import plan as planning
 from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers
 from refcoreml.studies.measurements import Measurements
 from refcoreml.studies.records import Configuration, Journal, Record, identity
-from refcoreml.studies.report import write_report
+from refcoreml.studies.report import check_folder, write_report
 from refcoreml.version import VERSION
 
 __all__ = ["Study", "study"]
@@ -46,8 +46,11 @@ class Study(Measurements):
 
         Returns:
             The files.
+
+        Raises:
+            UsageError: there are files of these names in the folder that no study has written.
         """
-        return write_report(self, Path(folder))
+        return write_report(self, values.path(folder, values.argument("folder")))
 
 
 def study(
@@ -60,7 +63,7 @@ def study(
     resize: Resize | None = None,
     skip_broken: bool = False,
     scores: Sequence[str] = (),
-    top: Sequence[int] = (5,),
+    top: Sequence[int] | None = None,
     select: Sequence[str] = (),
     sensitivity: Sequence[int] = (),
     budget: float | None = None,
@@ -94,14 +97,17 @@ def study(
         progress: called with the number of configurations that are done, and of all that are known of.
 
     Raises:
-        UsageError: settings make no sense, there is no data, labels do not match, or no plan meets the demand.
+        UsageError: settings make no sense, there is no data, labels do not match, no plan meets the demand, or the
+            directory holds files of a report's names that no study has written.
         InputError: a sample does not fit the model.
     """
+    folder = None if directory is None else check_folder(values.path(directory, values.argument("directory")))
     loaded = as_model(model)
     _check(bits, modes, sensitivity, budget, floor)
     values.texts(select, values.argument("select"))
     values.texts(scores, values.argument("scores"))
-    values.integers(top, values.argument("top"), least=1)
+    if top is not None:
+        top = tuple(values.integers(top, values.argument("top"), least=1))
     source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
     if values.is_a(source.data, Iterable) and not values.is_a(source.data, (str, Path, Sequence, Mapping)):
         source = replace(source, data=list(each(source.data)))
@@ -115,7 +121,7 @@ def study(
         "data": fingerprint(samples),
         "scores": list(scores),
         "select": list(select),
-        "top": list(top),
+        "top": top if top is None else list(top),
         "version": VERSION,
     }
     if samples.labelled:
@@ -125,15 +131,14 @@ def study(
     if not layers and fewest < 32:
         raise UsageError(f"no weights take less room with {fewest} bits", where=loaded.name)
     path = None
-    if directory is not None:
-        folder = values.path(directory, values.argument("directory"))
+    if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot be made: {values.reason(error)}", where="directory") from error
         path = folder / "records.jsonl"
     with Journal(path) as journal:
-        runner = _Runner(journal, packed, source, context, tuple(scores), tuple(top), tuple(select), executor, progress)
+        runner = _Runner(journal, packed, source, context, tuple(scores), top, tuple(select), executor, progress)
         wanted = [*_sweep(bits, modes), *_sensitivity(sensitivity, modes[0], layers)]
         records = runner.run(wanted)
         plan = None
@@ -264,7 +269,7 @@ class _Runner:
     source: Source
     context: dict[str, Any]
     scores: tuple[str, ...]
-    top: tuple[int, ...]
+    top: tuple[int, ...] | None
     select: tuple[str, ...]
     executor: Executor | None
     progress: Callable[[int, int], None] | None

@@ -45,6 +45,14 @@ def test_table_json_and_csv(run, files, tmp_path):
         assert [row["layer"] for row in csv.DictReader(file)] == ["innerProduct0"]
 
 
+def test_more_than_there_are_classes(run, files):
+    a, b, data = files
+    code, _, err = run("compare", a, b, "--data", data, "--top", "77")
+    assert (code, "top: no output has scores of 77 classes, the most are 4" in err) == (2, True), err
+    assert run("compare", a, b, "--data", data, "--top", "4")[0] == 0
+    assert run("compare", a, b, "--data", data)[0] == 0  # 5, unless asked for another
+
+
 @pytest.mark.parametrize(
     ("threshold", "code"),
     [

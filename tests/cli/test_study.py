@@ -44,6 +44,28 @@ def test_table_and_files(run, files, tmp_path):
     assert found["records"][0]["full_accuracy"] == 1.0
 
 
+def test_files_of_others_are_not_replaced(run, files, tmp_path):
+    model, data = files
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "report.html").write_text("mine")
+    (folder / "notes.txt").write_text("mine")
+    code, _, err = run("study", model, "--data", data, "--bits", "8", "-o", folder)
+    assert (code, "holds report.html, which no study has written" in err) == (2, True), err
+    assert sorted(path.name for path in folder.iterdir()) == ["notes.txt", "report.html"]  # before any work
+    assert (folder / "report.html").read_text() == "mine"
+    (folder / "report.html").unlink()
+    for _ in range(2):  # its own it replaces
+        assert run("study", model, "--data", data, "--bits", "8", "-o", folder)[0] == 0
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_study_of_more_classes_than_there_are(run, files, tmp_path):
+    model, data = files
+    code, _, err = run("study", model, "--data", data, "--bits", "8", "--top", "77", "-o", tmp_path / "out")
+    assert (code, "no output has scores of 77 classes, the most are 3" in err) == (2, True), err
+
+
 def test_json_plan_sensitivity_and_jobs(run, files, tmp_path):
     model, data = files
     arguments = ("--bits", "8,4", "--modes", "linear", "--sensitivity", "4", "--budget", "30%", "--jobs", "2", "--json")

@@ -128,3 +128,17 @@ def test_written_cases_are_the_same_in_every_run(tmp_path):
             assert written[key] == committed[key]
     assert generate.main(["--only", "dot/*", "--out", str(tmp_path), "--check"]) == 0
     assert generate.main(["--only", "nothing", "--out", str(tmp_path)]) == 1
+
+
+def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(generate, "plans", lambda sets: iter(()))
+    (tmp_path / "ceil" / "plain").mkdir(parents=True)
+    (tmp_path / "ceil" / "plain" / "case.json").write_text("{}")
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(SystemExit):
+        generate.main(["--out", str(tmp_path)])
+    assert "letter.txt" in capsys.readouterr().err
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+    (tmp_path / "letter.txt").unlink()
+    generate.main(["--out", str(tmp_path)])
+    assert not tmp_path.exists()  # and nothing is written, since there are no plans here

@@ -15,7 +15,10 @@ import refcoreml
 from refcoreml import build
 from refcoreml.errors import UsageError
 from refcoreml.studies import contact_sheet
+from refcoreml.studies.report import check_folder
 
+#: Names of files that `Study.write` writes.
+WRITTEN = ("study.csv", "plan.json", "report.html", "size.png", "sheet.png")
 VOID = {"meta", "img"}
 
 
@@ -175,3 +178,17 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match="pip install matplotlib"):
         found.write(tmp_path)
     assert "4  linear" in found.table()
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_report_replaces_no_file_of_others(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"holds {name}, which no study has written"):
+        check_folder(tmp_path)
+    with pytest.raises(UsageError, match=f"holds {name}, which no study has written"):
+        refcoreml.study(None, [], directory=tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+    (tmp_path / "study.json").write_text("{}")
+    assert check_folder(tmp_path) == tmp_path
+    with pytest.raises(UsageError, match="is no folder"):
+        check_folder(tmp_path / name)
