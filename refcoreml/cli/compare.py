@@ -85,7 +85,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def top_of(options: argparse.Namespace) -> tuple[int, ...] | None:
-    """The k of top-k agreement that was asked for."""
+    """Return the k of top-k agreement that was requested."""
     return None if options.top is None else (options.top,)
 
 
