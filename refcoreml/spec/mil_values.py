@@ -294,11 +294,13 @@ def _as_array(declared: DeclaredTensor, value: Any) -> Array:
 
 def _from_python(value: Any, declared: DeclaredTensor) -> Array:
     dtype = declared.element.dtype
+    if dtype.kind == "O":  # NumPy's own type for texts drops zeros at their ends
+        return np.asarray(value, object)
     try:
         array = np.asarray(value) if np.size(value) else np.empty(np.shape(value), dtype)
     except ValueError as error:
         raise UsageError(f"got a list of lists that differ in length, expected {declared}") from error
-    allowed = {"f": "iuf", "i": "iu", "u": "iu", "b": "b", "O": "U"}[dtype.kind]
+    allowed = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}[dtype.kind]
     if array.dtype == dtype or array.dtype.kind not in allowed:
         return array
     if dtype.kind in "iu" and array.size:
@@ -306,7 +308,10 @@ def _from_python(value: Any, declared: DeclaredTensor) -> Array:
         if array.min() < limits.min or array.max() > limits.max:
             raise UsageError(f"got numbers from {array.min()} to {array.max()}, which {declared} does not have")
     with np.errstate(over="ignore"):
-        return array.astype(dtype)
+        rounded = array.astype(dtype)
+    if dtype.kind == "f" and (np.isinf(rounded) & np.isfinite(array)).any():
+        raise UsageError(f"got a number beyond the range of {declared}")
+    return rounded
 
 
 def _write_tensor(message: schema.MILSpec.TensorValue, element: DataType, array: Array) -> None:

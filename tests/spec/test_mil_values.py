@@ -132,9 +132,9 @@ def test_python_values() -> None:
 
     assert stored(INTEGER, 3).item() == 3
     assert stored(HALF, 0.1).item() == np.float16(0.1)
-    assert stored(HALF, 1e6).item() == np.inf
+    assert stored(HALF, float("inf")).item() == np.inf
     assert stored(tensor("bool"), True).item() is True
-    assert stored(TEXT, "same").item() == "same"
+    assert stored(TEXT, "same\0").item() == "same\0"
     assert stored(tensor("fp32", None), [1, 2.5]).tolist() == [1, 2.5]
     assert stored(tensor("string", None), ["a", "b"]).tolist() == ["a", "b"]
     assert stored(tensor("int4", 2), [-8, 7]).tolist() == [-8, 7]
@@ -342,7 +342,8 @@ def test_shapes_cost_nothing() -> None:
         (INTEGER, 0.5, "got an array of type float64, expected int32"),
         (INTEGER, 2**31, "got numbers from 2147483648 to 2147483648"),
         (tensor("bool"), 1, "expected bool"),
-        (TEXT, 1, "expected object"),
+        (HALF, 1e6, "beyond the range of tensor<fp16"),
+        (TEXT, 1, "cannot be stored"),
         (tensor("int4"), 8, r"integers of 4 bits lie in \[-8, 7\]"),
         (tensor("int32", None), [[1], [2, 3]], "differ in length"),
         (tensor("string", 1), np.array([3], object), "cannot be stored"),
