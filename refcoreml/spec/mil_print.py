@@ -138,7 +138,7 @@ def _elements(items: Any) -> str:
 
 
 def _hexadecimal(number: float) -> str:
-    """The number in C's hexadecimal digits, without zeros at the end."""
+    """Return the number in C's hexadecimal digits, without zeros at the end."""
     return re.sub(r"\.?0*p", "p", number.hex())
 
 

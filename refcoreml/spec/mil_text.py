@@ -247,7 +247,7 @@ class _Parser:
             self._block(operation.blocks.add(), depth + 1)
 
     def _outputs(self) -> list[schema.MILSpec.NamedValueType]:
-        """What stands before "="; nothing where an operation has no outputs."""
+        """Take what stands before "="; nothing where an operation has no outputs."""
         found: list[schema.MILSpec.NamedValueType] = []
         if self._is("("):
             found = self._list("(", ")", self._named_type)
@@ -378,7 +378,7 @@ class _Parser:
         return value
 
     def _literal_of(self, declared: DeclaredType, depth: int = 0) -> Any:
-        """A literal as the Python value that `value_message` takes for its type."""
+        """Return a literal as the Python value that `value_message` takes for its type."""
         if depth > _DEEPEST_LITERAL:
             raise self._error(f"values are nested more than {_DEEPEST_LITERAL} levels deep", self._next.start)
         match declared:
@@ -417,7 +417,7 @@ class _Parser:
         return name, item
 
     def _tensor_literal(self, declared: DeclaredTensor) -> Any:
-        """A scalar, or the elements of a tensor in nested lists; one list will do for several axes."""
+        """Return a scalar, or the elements of a tensor in nested lists; one list will do for several axes."""
         if not self._is("["):
             return self._scalar(declared)
         start, shape = self._next.start, declared.known_shape
@@ -479,7 +479,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 def _float(text: str) -> float | None:
-    """The number, in decimal or hexadecimal digits, or None."""
+    """Return the number, in decimal or hexadecimal digits, or None."""
     try:
         return float.fromhex(text) if "x" in text.lower() else float(text)
     except (ValueError, OverflowError):
@@ -499,7 +499,7 @@ def _integers(value: schema.MILSpec.Value) -> list[int]:
 
 
 def _folded(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    """A list of all elements as lists of lists."""
+    """Return a list of all elements as lists of lists."""
     for length in reversed(shape[1:]):
         items = [items[start : start + length] for start in range(0, len(items), length)]
     return items
