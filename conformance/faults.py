@@ -1165,7 +1165,7 @@ result(
 kernel(
     "upsample: half pixels for whole ones",
     "upsample",
-    resize.resize_bilinear,
+    resize.resize_linear,
     lambda f: (
         lambda x, size, sampling: f(
             x, size, resize.Sampling.HALF_PIXEL if sampling is resize.Sampling.UPSAMPLE else sampling
@@ -1182,7 +1182,7 @@ for _a, _b in (
     kernel(
         f"resizeBilinear: {_b} for {_a}",
         "resizeBilinear",
-        resize.resize_bilinear,
+        resize.resize_linear,
         lambda f, a=_a, b=_b: (
             lambda x, size, sampling: f(x, size, resize.Sampling[b] if sampling is resize.Sampling[a] else sampling)
         ),

@@ -12,13 +12,12 @@ from refcoreml.types import Array
 HALF = Fraction(1, 2)
 
 
-def upsample_nearest(x: Array, factors: tuple[int, int]) -> Array:
-    """y[..., i, j] = x[..., floor(i / vertical), floor(j / horizontal)] for factors (vertical, horizontal)."""
-    vertical, horizontal = factors
+def upsample_nearest(x: Array, size: tuple[int, int]) -> Array:
+    """y[..., i, j] = x[..., floor(i * H / H'), floor(j * W / W')] for the size (H', W')."""
     *batch, height, width = x.shape
-    y = np.empty((*batch, height * vertical, width * horizontal))
-    for i, j in np.ndindex(*y.shape[-2:]):
-        y[..., i, j] = x[..., i // vertical, j // horizontal]
+    y = np.empty((*batch, *size))
+    for i, j in np.ndindex(*size):
+        y[..., i, j] = x[..., i * height // size[0], j * width // size[1]]
     return y
 
 
@@ -73,6 +72,23 @@ def resize_bilinear(x: Array, size: tuple[int, int], sampling: str) -> Array:
     return y
 
 
+def resize(x: Array, size: Sequence[int], sampling: str, nearest: bool) -> Array:
+    """y[..., i, j, ...] = x read at (p[i], q[j], ...) along its last axes, see `sample_positions`.
+
+    Linearly, along one axis after the other, y[i] = (1 - w) x[k] + w x[k + 1] with p[i] = k + w; at the nearest
+    element, y[i] = x[floor(p[i] + 1/2)].
+    """
+    y = np.asarray(x, np.float64)
+    for axis, length in zip(range(-len(size), 0), size, strict=True):
+        parts = []
+        for p in sample_positions(Fraction(0), Fraction(y.shape[axis] - 1), length, sampling):
+            k, w = ((p + HALF) // 1, Fraction(0)) if nearest else divmod(p, 1)
+            part = y.take(k, axis)
+            parts.append(part if not w else float(1 - w) * part + float(w) * y.take(k + 1, axis))
+        y = np.stack(parts, axis)
+    return y
+
+
 def box_corners(box: Array, centers: bool, width_first: bool, units: Sequence[float]) -> list[Fraction]:
     """(top, left, bottom, right) = the corners in pixels of a box, which center - size / 2 and center + size / 2 are.
 
@@ -88,16 +104,23 @@ def box_corners(box: Array, centers: bool, width_first: bool, units: Sequence[fl
 
 
 def crop_resize(
-    images: Sequence[Array], boxes: Sequence[Sequence[Fraction]], size: tuple[int, int], sampling: str
+    images: Sequence[Array],
+    boxes: Sequence[Sequence[Fraction]],
+    size: tuple[int, int],
+    sampling: str,
+    outside: float | None = None,
 ) -> Array:
     """y[n, b, c, i, j] = images[n][b, c] read bilinearly at (p[i], q[j]) of box n, see `sample_positions`.
 
-    images: for each box [B, C, H, W]; boxes: (top, left, bottom, right) in pixels.
+    images: for each box [B, C, H, W]; boxes: (top, left, bottom, right) in pixels; outside: y at positions outside of
+    the image, None for the nearest edge.
     """
     y = np.empty((len(boxes), *images[0].shape[:2], *size))
     for n, (x, (top, left, bottom, right)) in enumerate(zip(images, boxes, strict=True)):
         rows = sample_positions(top, bottom, size[0], sampling)
         columns = sample_positions(left, right, size[1], sampling)
         for b, c, i, j in np.ndindex(*y.shape[1:]):
-            y[n, b, c, i, j] = read_bilinear(x[b, c], rows[i], columns[j])
+            within = 0 <= rows[i] <= x.shape[2] - 1 and 0 <= columns[j] <= x.shape[3] - 1
+            read = within or outside is None
+            y[n, b, c, i, j] = read_bilinear(x[b, c], rows[i], columns[j]) if read else outside
     return y

@@ -1,25 +1,35 @@
-"""Resizing of the last two axes: nearest neighbour, bilinear, and bilinear of boxes cut out of images.
+"""Resizing of the last axes: nearest neighbour, linear, and bilinear of boxes cut out of images.
 
-Bilinear sampling reads an image at positions p between its pixels, one axis after the other::
+Linear sampling reads an array at positions p between its elements, one axis after the other::
 
     y[i] = x[k] + w * (x[k + 1] - x[k])        with k = floor(p[i]), w = p[i] - k
 
-first along W, then along H. Where w is 0 the pixel itself is taken, whatever its neighbour is. Positions are fractions
-of whole numbers; k and w are computed from them without an intermediate rounding, and only w is rounded to the type of
-the image. `Sampling` lists the rules that give the positions.
+first along the last axis, then along those before. Where w is 0 the element itself is taken, whatever its neighbour
+is. Positions are fractions of whole numbers; k and w are computed from them without an intermediate rounding, and only
+w is rounded to the type of the array. `Sampling` lists the rules that give the positions.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml.kernels.sampling import interpolate, read
 from refcoreml.types import Array
 
-__all__ = ["Sampling", "box_corners", "crop_resize", "resize_bilinear", "upsample_nearest"]
+__all__ = [
+    "Sampling",
+    "box_corners",
+    "crop_resize",
+    "outside_of_images",
+    "resize_linear",
+    "resize_nearest",
+    "upsample_nearest",
+]
 
 
 class Sampling(enum.Enum):
@@ -63,23 +73,34 @@ def upsample_nearest(x: Array, factors: tuple[int, int]) -> Array:
     return y.reshape(*batch, height * vertical, width * horizontal)
 
 
-def resize_bilinear(x: Array, size: tuple[int, int], sampling: Sampling) -> Array:
-    """y[..., i, j] = x read bilinearly at (p[i], q[j]); p and q follow from ``sampling`` with L = H - 1 and W - 1.
+def resize_linear(x: Array, size: Sequence[int], sampling: Sampling) -> Array:
+    """y[..., i, j, ...] = x read linearly at (p[i], q[j], ...), which follow from ``sampling`` with L = length - 1.
 
     Args:
-        x: [*B, H, W] float.
-        size: (height, width) of the result, at least 1.
+        x: [*B, *D] float.
+        size: lengths of the last axes of the result, one or more, at least 1 each.
         sampling: which positions are read.
 
     Returns:
         [*B, *size] in the type of x, always a new array.
     """
-    for axis in (-1, -2):
+    for axis in range(-1, -len(size) - 1, -1):
         last = x.shape[axis] - 1
         lower, weight = _neighbours(*_positions(np.int64(0), np.int64(last), size[axis], sampling), last)
         upper = np.minimum(lower + 1, last)
         weight = weight.reshape(-1, *(1,) * (-1 - axis))
-        x = _interpolate(x.take(lower, axis), x.take(upper, axis), weight)
+        x = interpolate(x.take(lower, axis), x.take(upper, axis), weight)
+    return x
+
+
+def resize_nearest(x: Array, size: Sequence[int], sampling: Sampling, *, down: bool = False) -> Array:
+    """y[..., i, j, ...] = x at the elements nearest to the positions of `resize_linear`, halves rounded up.
+
+    With ``down`` it is the element at or before each position. Arguments and result as there, for x of any type.
+    """
+    for axis in range(-1, -len(size) - 1, -1):
+        numerator, denominator = _positions(np.int64(0), np.int64(x.shape[axis] - 1), size[axis], sampling)
+        x = x.take((2 * numerator + (0 if down else denominator)) // (2 * denominator), axis)
     return x
 
 
@@ -130,16 +151,30 @@ def crop_resize(
     column, column_weight = _neighbours(*_positions(left, right, size[1], sampling), width - 1)
     # Channels last, so that a pixel's channels are gathered in one piece.
     pixels = np.ascontiguousarray(np.moveaxis(x, 1, -1))
-    image = batch[:, :, None, None]
-    row_weight, column_weight = row_weight[:, None, :, None, None], column_weight[:, None, None, :, None]
+    rows, columns = (
+        (row[:, None, :, None], row_weight[:, None, :, None]),
+        (column[:, None, None], column_weight[:, None, None]),
+    )
+    return np.moveaxis(read(pixels, batch[:, :, None, None], rows, columns), -1, 2)
 
-    def line(rows: NDArray[np.int64]) -> Array:
-        """Return pixels [N, B, height, width, C] of whole rows, at positions between columns."""
-        at = rows[:, None, :, None]
-        near, far = column[:, None, None, :], np.minimum(column + 1, width - 1)[:, None, None, :]
-        return _interpolate(pixels[image, at, near], pixels[image, at, far], column_weight)
 
-    return np.moveaxis(_interpolate(line(row), line(np.minimum(row + 1, height - 1)), row_weight), -1, 2)
+def outside_of_images(
+    boxes: NDArray[np.float64], extent: tuple[int, int], size: tuple[int, int], sampling: Sampling
+) -> NDArray[np.bool_]:
+    """Return which positions of `crop_resize` lie outside of images of ``extent`` (H, W), before they are moved to the edge.
+
+    Returns [N, *size]; False where a position is not a number.
+    """
+    top, left, bottom, right = np.where(np.isfinite(boxes), boxes, np.nan).T[..., None]
+    with np.errstate(invalid="ignore"):
+        rows, columns = (
+            (numerator < 0) | (numerator > (length - 1) * denominator)
+            for (numerator, denominator), length in (
+                (_positions(top, bottom, size[0], sampling), extent[0]),
+                (_positions(left, right, size[1], sampling), extent[1]),
+            )
+        )
+    return rows[:, :, None] | columns[:, None, :]
 
 
 def _positions(start: Any, stop: Any, count: int, sampling: Sampling) -> tuple[NDArray[Any], int]:
@@ -172,13 +207,3 @@ def _neighbours(numerator: NDArray[Any], denominator: int, last: int) -> tuple[N
     with np.errstate(invalid="ignore"):
         pixel, rest = np.divmod(np.clip(numerator, 0, last * denominator), denominator)
     return np.nan_to_num(pixel).astype(np.int64), rest / denominator
-
-
-def _interpolate(x: Array, following: Array, weight: NDArray[np.float64]) -> Array:
-    """x + weight * (following - x), exactly x where the weight is 0; x and ``following`` are overwritten."""
-    with np.errstate(invalid="ignore"):
-        following -= x
-        following *= weight.astype(x.dtype)
-        np.copyto(following, 0, where=weight == 0)
-        x += following
-    return x

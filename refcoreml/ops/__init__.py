@@ -136,7 +136,8 @@ from refcoreml.ops.reduce import (
     ReduceSumLog,
     ReduceSumSquare,
 )
-from refcoreml.ops.resize import CropResize, ResizeBilinear, UpsampleBilinear, UpsampleNearest
+from refcoreml.ops.resize import CropResize, Resize, ResizeBilinear, UpsampleBilinear, UpsampleNearest
+from refcoreml.ops.sampling import Resample, WarpAffine
 from refcoreml.ops.shape import (
     BatchToSpace,
     DepthToSpace,
@@ -284,9 +285,11 @@ __all__ = [
     "ReduceSum",
     "ReduceSumLog",
     "ReduceSumSquare",
+    "Resample",
     "Reshape",
     "ReshapeLike",
     "ReshapeSequence",
+    "Resize",
     "ResizeBilinear",
     "Reverse",
     "ReverseSequence",
@@ -331,4 +334,5 @@ __all__ = [
     "Transpose",
     "UpsampleBilinear",
     "UpsampleNearest",
+    "WarpAffine",
 ]
