@@ -167,7 +167,7 @@ def lut_to_sparse(mask: Array, indices: Array, lut: Array, vector_axis: int = 0)
 
 
 def _first_entries(groups: Sequence[int], entries: int, shape: Shape) -> NDArray[np.intp]:
-    """Where the table of each index's group begins in all tables, one after another: see `_spread`."""
+    """Return where the table of each index's group begins in all tables, one after another: see `_spread`."""
     return _spread(np.arange(math.prod(groups), dtype=np.intp).reshape(groups) * entries, shape)
 
 
@@ -201,7 +201,7 @@ def _spread(values: Array, shape: Shape) -> Array:
 
 
 def _pieces(shape: Shape) -> Iterator[_Place]:
-    """Where the pieces of an array lie, in row-major order."""
+    """Return where the pieces of an array lie, in row-major order."""
     axis, inner = len(shape), 1
     while axis and inner * shape[axis - 1] <= _PIECE:
         axis -= 1
@@ -216,7 +216,7 @@ def _pieces(shape: Shape) -> Iterator[_Place]:
 
 
 def _kept(mask: Array, groups: Sequence[int]) -> Iterator[tuple[_Place, NDArray[np.bool_], slice]]:
-    """For each piece: its place, what the mask keeps of it, and where that is among all that is kept."""
+    """Return for each piece its place, what the mask keeps of it, and where that is among all that is kept."""
     layout = _layout(mask.shape, groups)
     flags, end = mask.reshape(layout), 0
     for place in _pieces(layout):

@@ -161,7 +161,7 @@ def crop_resize(
 def outside_of_images(
     boxes: NDArray[np.float64], extent: tuple[int, int], size: tuple[int, int], sampling: Sampling
 ) -> NDArray[np.bool_]:
-    """Return which positions of `crop_resize` lie outside of images of ``extent`` (H, W), before they are moved to the edge.
+    """Return which positions of `crop_resize` lie outside of images of ``extent`` (H, W), before they are moved in.
 
     Returns [N, *size]; False where a position is not a number.
     """

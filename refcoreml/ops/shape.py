@@ -370,7 +370,7 @@ class _BatchBlocks(Op):
     margins: Margins = ((0, 0), (0, 0))
 
     def _lengths(self, x: TensorType) -> Shape:
-        """x's shape; the attributes are checked."""
+        """Check the attributes and return x's shape."""
         require(x.rank == 4, f"expected an input [N, C, H, W], got {x.shape}")
         require(min(self.block) >= 1, f"the block is {self.block}, expected numbers of at least 1")
         least = min(map(min, self.margins))
@@ -379,7 +379,7 @@ class _BatchBlocks(Op):
 
     @property
     def _margin(self) -> tuple[int, int]:
-        """How many pixels are added or cut off vertically and horizontally."""
+        """Return how many pixels are added or cut off vertically and horizontally."""
         (top, bottom), (left, right) = self.margins
         return top + bottom, left + right
 
