@@ -23,10 +23,11 @@ import numpy as np
 from campaigns.torch_grammar import TorchNetwork
 from refcoreml.errors import RefCoreMLError
 from refcoreml.model import Model, load
+from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.agreement import WIDEST, Difference, compare_outputs
 from refcoreml.testing.blame import first_divergence
-from refcoreml.testing.defects import DEFECTS, all_layers
+from refcoreml.testing.defects import DEFECTS
 from refcoreml.testing.extras import coremltools, torch
 from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
@@ -145,7 +146,7 @@ def mended(network: TorchNetwork, defects: Sequence[str]) -> Any:
     spec = convert(network.module, network.inputs, scripted=network.scripted, without=passes)
     for entry in entries:
         if entry.mend is not None and not entry.converter_pass:
-            for layer in all_layers(spec.neuralNetwork):
+            for layer in walk_layers(spec.neuralNetwork.layers):
                 entry.mend(layer)
     return spec
 

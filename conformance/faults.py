@@ -1264,7 +1264,7 @@ def _branch(holds: Callable[[float], bool]) -> Callable[[], Any]:
     @contextmanager
     def inject() -> Iterator[None]:
         honest = control._holds
-        control._holds = lambda node, blobs, name: holds(float(np.ravel(blobs[name])[0]))
+        control._holds = holds
         try:
             yield
         finally:
@@ -1282,7 +1282,7 @@ _register(
     lambda: _wrapped(
         "branch",
         lambda entry: replace(
-            entry, prepare=lambda node: entry.prepare(replace(node, bodies={"ifBranch": node.bodies["ifBranch"]}))
+            entry, prepare=lambda node: entry.prepare(replace(node, steps={"ifBranch": node.steps.get("ifBranch", ())}))
         ),
     ),
 )
@@ -1298,14 +1298,18 @@ _register("loopBreak: goes on with the next round", "loopBreak", lambda: _same_s
 
 @contextmanager
 def _swapped_rounds() -> Iterator[None]:
-    from refcoreml.neuralnetwork.layers import control
+    honest = LAYERS["loop"]
 
-    honest = control._rounds
-    control._rounds = lambda node, blobs: int(node.params.maxLoopIterations)
+    def prepare(node: Node) -> Any:
+        op: Any = honest.prepare(node)
+        most = int(node.params.maxLoopIterations)
+        return replace(op, rounds=op.rounds and replace(op.rounds, read=lambda value: most))
+
+    LAYERS["loop"] = replace(honest, prepare=prepare)
     try:
         yield
     finally:
-        control._rounds = honest
+        LAYERS["loop"] = honest
 
 
 @contextmanager

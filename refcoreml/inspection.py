@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -16,7 +16,7 @@ from refcoreml.custom import parameter_values
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.execution.limits import Budget
 from refcoreml.model import Model, as_model
-from refcoreml.neuralnetwork.graph import DEEPEST_NESTING, inner_networks
+from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
@@ -257,7 +257,9 @@ def _needs(model: Model) -> list[CustomNeed]:
     """Return what a model itself needs, without the models in it."""
     found: dict[str, CustomNeed] = {}
     code = {kind: model.custom_code(kind) for kind in ("layer", "model")}
-    messages: list[tuple[str, Any]] = [("layer", layer.custom) for layer in _custom_layers(_layers(model.spec))]
+    messages: list[tuple[str, Any]] = [
+        ("layer", layer.custom) for layer in walk_layers(list(_layers(model.spec))) if layer.HasField("custom")
+    ]
     if model.kind == "customModel":
         messages.append(("model", model.spec.customModel))
     for kind, message in messages:
@@ -277,16 +279,6 @@ def _needs(model: Model) -> list[CustomNeed]:
         same = found.setdefault(repr(need), replace(need, count=0))
         found[repr(need)] = replace(same, count=same.count + 1)
     return list(found.values())
-
-
-def _custom_layers(layers: Iterable[schema.NeuralNetworkLayer], depth: int = 0) -> Iterator[schema.NeuralNetworkLayer]:
-    """Yield the custom layers, those inside branches and loops included."""
-    for layer in layers:
-        if layer.WhichOneof("layer") == "custom":
-            yield layer
-        elif depth < DEEPEST_NESTING:
-            for _, inner in inner_networks(layer):
-                yield from _custom_layers(inner, depth + 1)
 
 
 def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: Mapping[str, Shape], problem: str) -> LayerSummary:

@@ -16,9 +16,9 @@ from refcoreml.evaluators.linear import LinearRegressor
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.evaluators.pipeline import Pipeline, inner_models
 from refcoreml.execution.arithmetic import arithmetic
+from refcoreml.execution.engine import Observer
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import Feature
-from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 from refcoreml.spec.files import ModelFile, check_model, check_target, read_model, write_model
 from refcoreml.types import Array, Shape

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Array", "Shape", "TensorType"]
+__all__ = ["Array", "Shape", "TensorType", "ValueType"]
 
 #: An array of any type.
 Array: TypeAlias = NDArray[Any]
@@ -16,8 +17,20 @@ Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 
 
+class ValueType:
+    """What is known of a value before it is computed; subclasses can be compared and are keys of dictionaries.
+
+    A value that is no array has its type as the attribute ``type``.
+    """
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory such a value takes; 0 where that is not worth counting."""
+        return 0
+
+
 @dataclass(frozen=True)
-class TensorType:
+class TensorType(ValueType):
     """What is known of a tensor before it is computed.
 
     Attributes:
@@ -32,6 +45,11 @@ class TensorType:
     def of(array: Array) -> TensorType:
         """Return the type of an array."""
         return TensorType(array.dtype, array.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory such a tensor takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def rank(self) -> int:

@@ -13,9 +13,9 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,8 @@ import pytest
 from google.protobuf.message import Message
 
 from refcoreml.errors import RefCoreMLError
-from refcoreml.neuralnetwork.network import Network
+from refcoreml.execution.steps import Control, Step
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node
-from refcoreml.neuralnetwork.steps import Step
 from refcoreml.ops import Op
 from refcoreml.spec.weights import weight_encoding
 
@@ -78,48 +77,53 @@ class Recorder:
 
     def watch(self, patch: pytest.MonkeyPatch) -> None:
         """Note every layer that runs in a network, alone or fused, and every branch and loop that ends."""
-        run_step = Network.run_step
+        run = Step.run
 
-        def running(network: Network, step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
-            results = run_step(network, step, arguments)
+        def running(step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
+            results = run(step, arguments)
             blob = next(iter(arguments), results[0])
             for part in step.parts or (step,):
-                self.note(part, "static" if part.node.rank5 else str(max(blob.ndim, 1)))
+                self.note(node_of(part), blob)
                 blob = results[0]
             return results
 
-        patch.setattr(Network, "run_step", running)
+        patch.setattr(Step, "run", running)
         for kind, entry in list(LAYERS.items()):
             patch.setitem(LAYERS, kind, self.watched(entry))
 
-    def note(self, step: Step, rank: str) -> None:
-        """A layer has run on a first blob of some rank."""
-        fields = self.fields.setdefault(
-            id(step.node), (step.node, [(step.kind, *pair) for pair in values_of(step.node.params)])
-        )
-        self.running.update(fields[1], [(step.kind, "", rank)])
+    def note(self, node: Node, blob: Any) -> None:
+        """A layer has run on a first blob, or a branch or loop has ended."""
+        fields = self.fields.setdefault(id(node), (node, [(node.kind, *pair) for pair in values_of(node.params)]))
+        rank = "" if blob is None else "static" if node.rank5 else str(max(blob.ndim, 1))
+        self.running.update(fields[1], [(node.kind, "", rank)])
 
     def watched(self, entry: LayerType) -> LayerType:
-        """The entry; where it prepares a branch or a loop, its end is noted."""
+        """The entry, whose operations know their nodes; the end of a branch or a loop is noted."""
 
         @wraps(entry.prepare)
         def prepare(node: Node) -> Op:
             op = entry.prepare(node)
-            if op.control is None:
-                return op
-
-            def control(*surroundings: Any) -> Iterator[Any]:
-                try:
-                    yield from op.control(*surroundings)
-                finally:  # also after the signals with which loopBreak and loopContinue end
-                    if not isinstance(sys.exc_info()[1], RefCoreMLError):
-                        self.running.update(
-                            [(node.kind, *pair) for pair in values_of(node.params)], [(node.kind, "", "")]
-                        )
-
-            return replace(op, control=control)  # type: ignore[type-var]
+            object.__setattr__(op, "recorded", node)
+            if isinstance(op, Control):
+                object.__setattr__(op, "flow", partial(self.flow, op.flow, node))
+            return op
 
         return replace(entry, prepare=prepare)
+
+    def flow(self, flow: Callable[..., Any], node: Node, *given: Any) -> Iterator[Any]:
+        """Run control flow, and note that it ended, also by the signals of loopBreak and loopContinue."""
+        try:
+            return (yield from flow(*given))
+        finally:
+            if not isinstance(sys.exc_info()[1], RefCoreMLError):
+                self.note(node, None)
+
+
+def node_of(step: Step) -> Node:
+    """What a step was prepared from."""
+    op: Any = step.op
+    node: Node = op.recorded if hasattr(op, "recorded") else op.op.recorded  # around an operation, see `Vectors`
+    return node
 
 
 def values_of(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -10,8 +10,8 @@ import pytest
 import refcoreml
 from refcoreml import build
 from refcoreml.evaluators import base
+from refcoreml.execution.steps import Step
 from refcoreml.kernels import _threads
-from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.storage.arrays import write_npz
 from refcoreml.storage.writing import write_file
@@ -107,8 +107,8 @@ def test_trace_yields_every_layer_and_runs_it_when_asked(monkeypatch):
     assert layers[1].inputs["dense"] is layers[0].outputs["dense"]
     np.testing.assert_array_equal(layers[1].outputs["y"].reshape(-1), model.predict({"x": X})["y"])
     ran = []
-    run_step = Network.run_step
-    monkeypatch.setattr(Network, "run_step", lambda *given: ran.append(given[1].name) or run_step(*given))
+    run = Step.run
+    monkeypatch.setattr(Step, "run", lambda step, arguments: ran.append(step.name) or run(step, arguments))
     trace = model.trace({"x": X})
     assert ran == []
     next(trace)

@@ -20,9 +20,11 @@ from refcoreml.comparison.metrics import Difference, DifferenceSums
 from refcoreml.comparison.outputs import Comparer
 from refcoreml.comparison.tasks import pack, unpack
 from refcoreml.errors import UsageError, harmless
+from refcoreml.execution.engine import Event
+from refcoreml.execution.steps import Step, walk
 from refcoreml.features import Resize
 from refcoreml.model import Model, as_model
-from refcoreml.neuralnetwork.network import Event, Network, Step
+from refcoreml.neuralnetwork.network import Network
 from refcoreml.reporting.results import Result, flat
 from refcoreml.reporting.samples import Sample, Source
 from refcoreml.reporting.tables import Text, shortened
@@ -184,13 +186,15 @@ class _Pair:
         Comparer(reference, candidate)  # checks that they fit
         self.reference, self.candidate = reference, candidate
         self._network = _network(candidate)
-        mine = {step.outputs: step for step in _flat(_network(reference).steps)}
-        others = {step.outputs: step for step in _flat(self._network.steps)}
+        source = _network(reference)
+        mine = {step.outputs: step for step in walk(source.steps) if step.outputs}
+        others = {step.outputs: step for step in walk(self._network.steps) if step.outputs}
         self._steps = {key: step for key, step in mine.items() if key in others}
         self._alone = [name for key in (*mine, *others) if (key in mine) != (key in others) for name in key]
         same_arithmetic = reference.precision == candidate.precision and reference.strict == candidate.strict
         self._changed = {
-            key: not (same_arithmetic and step.node.spec == others[key].node.spec) for key, step in self._steps.items()
+            key: not (same_arithmetic and source.nodes[step.where].spec == self._network.nodes[others[key].where].spec)
+            for key, step in self._steps.items()
         }
         if not self._steps:
             raise UsageError("the networks share no blob", remedy="Layers are matched by the names of their outputs")
@@ -246,9 +250,9 @@ class _Pair:
             return expected
         if step.kind != other.kind or step.inputs != other.inputs:
             return None
-        network, arithmetic = self._network, self._network.arithmetic
+        arithmetic = self._network.arithmetic
         given = [arithmetic.store(x.astype(arithmetic.dtype)) for x in arguments]
-        return network.stored(network.run_alone(other, given))
+        return other.run_alone(given)
 
     def result(self, sums: _Sums, skipped: Sequence[str]) -> LayerComparison:
         """Return the figures of what was gathered."""
@@ -276,12 +280,3 @@ def _network(model: Model) -> Network:
     if layered is None:
         raise UsageError(f"a model of type {model.kind} has no layers that could be compared")
     return layered.network
-
-
-def _flat(steps: Sequence[Step]) -> Iterator[Step]:
-    """Yield the steps that compute, those inside branches and loops included."""
-    for step in steps:
-        if step.outputs:
-            yield step
-        for body in step.bodies.values():
-            yield from _flat(body)

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, TypeAlias
 from refcoreml.custom import Code
 from refcoreml.errors import UnsupportedModelError, within
 from refcoreml.execution.arithmetic import ARITHMETICS, Arithmetic
+from refcoreml.execution.engine import Event, Observer
 from refcoreml.execution.limits import Budget
 from refcoreml.kernels._threads import for_each
 from refcoreml.neuralnetwork.interface import Interface
-from refcoreml.neuralnetwork.network import Event, Network, Observer
+from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.types import Shape
 

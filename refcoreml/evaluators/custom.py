@@ -10,8 +10,8 @@ from typing import Any
 from refcoreml.custom import ModelDescription, model_lines, parameter_values, what_to_write
 from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError, within
 from refcoreml.evaluators.base import Check, Evaluator, Finish, Settings
+from refcoreml.execution.engine import Observer
 from refcoreml.features import read_features
-from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 
 

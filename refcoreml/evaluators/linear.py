@@ -9,9 +9,9 @@ import numpy as np
 
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.evaluators.base import Evaluator, Settings
+from refcoreml.execution.engine import Observer
 from refcoreml.features import Feature, read_features
 from refcoreml.kernels import activation, special
-from refcoreml.neuralnetwork.network import Observer
 from refcoreml.spec import schema
 from refcoreml.spec.enums import undefined_enum
 from refcoreml.types import Array

@@ -9,8 +9,9 @@ from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, LimitError
 from refcoreml.evaluators.base import Evaluator, Layered, Settings, Trace
+from refcoreml.execution.engine import Observer
 from refcoreml.neuralnetwork.interface import Interface
-from refcoreml.neuralnetwork.network import Network, Observer
+from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.types import Array, Shape
 

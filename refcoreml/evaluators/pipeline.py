@@ -19,9 +19,10 @@ from refcoreml.errors import (
     within,
 )
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
+from refcoreml.execution.engine import Observer
+from refcoreml.execution.steps import Step
 from refcoreml.features import ArrayFeature, Feature, check_inputs, read_features
 from refcoreml.features.classifier import named_output
-from refcoreml.neuralnetwork.network import Observer, Step
 from refcoreml.spec import schema
 from refcoreml.spec.files import check_model
 from refcoreml.types import Shape

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from refcoreml.errors import LimitError, UsageError
+from refcoreml.errors import InvalidModelError, LimitError, UsageError
+from refcoreml.ops.base import MAX_RANK
+from refcoreml.types import TensorType, ValueType
 
 #: A number that is read or written counts as so many multiplications: about the time that it takes.
 NUMBER_WORK = 32
@@ -142,3 +144,29 @@ class Meter:
 def size_of(shape: tuple[int, ...], itemsize: int) -> int:
     """The bytes of an array."""
     return math.prod(shape) * itemsize
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What values a dialect allows.
+
+    Attributes:
+        limits: how much memory one may take.
+        rank: the most axes.
+        empty: whether an axis may have the length 0.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    rank: int = MAX_RANK
+    empty: bool = False
+
+    def check(self, found: ValueType, what: str) -> None:
+        """Refuse a value that nobody may make; whoever knows the place adds it."""
+        if not isinstance(found, TensorType):
+            return
+        shape = found.shape
+        if len(shape) > self.rank:
+            raise InvalidModelError(f"{what} would have {len(shape)} dimensions, but no blob has more than {self.rank}")
+        if shape and min(shape) < (0 if self.empty else 1):
+            raise InvalidModelError(f"{what} would have the shape {shape}, but every dimension must be at least 1")
+        refuse_memory(f"{what} would have the shape {shape},", found.nbytes, self.limits, "")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from refcoreml.custom import layer_lines, what_to_write
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.spec import schema
 from refcoreml.spec.enums import undefined_enum
+
+#: A layer: its message, or its node.
+Layer = TypeVar("Layer", schema.NeuralNetworkLayer, Node)
 
 #: How deep branches and loops may lie within one another. (Protobuf itself reads files to a depth of about 30.)
 DEEPEST_NESTING = 24
@@ -83,17 +86,19 @@ def inner_networks(spec: schema.NeuralNetworkLayer) -> Iterator[tuple[str, Seque
                 yield field.name, value.layers
 
 
-def flat(nodes: Sequence[Node]) -> Iterator[Node]:
-    """All nodes, those inside branches and loops after the one that holds them."""
-    for node in nodes:
-        yield node
-        for body in node.bodies.values():
-            yield from flat(body)
+def walk_layers(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """Yield all layers, as messages or as nodes, each before those in the networks inside it, at any depth."""
+    waiting = list(layers)[::-1]
+    while waiting:
+        layer = waiting.pop()
+        yield layer
+        inner = layer.bodies.items() if isinstance(layer, Node) else inner_networks(layer)
+        waiting.extend([part for _, body in inner for part in body][::-1])
 
 
 def check_supported(nodes: Sequence[Node]) -> None:
     """Raises `UnsupportedModelError` that names every layer without an implementation, and tells what to write."""
-    everything = list(flat(nodes))
+    everything = list(walk_layers(nodes))
     missing = [node for node in everything if node.kind not in LAYERS]
     without_code = [node for node in everything if _lacks_code(node)]
     if not missing and not without_code:

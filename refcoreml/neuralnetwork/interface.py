@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from refcoreml.errors import InputError, InvalidModelError, RefCoreMLWarning
 from refcoreml.features import ArrayFeature, Classifier, Feature, read_features
 from refcoreml.features.classifier import class_labels, predicted_feature
+from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.neuralnetwork.ports import ImagePort, Layout, input_port, output_port
 from refcoreml.neuralnetwork.preprocessing import Preprocessing, formula, read_preprocessing
 from refcoreml.spec import schema
@@ -127,7 +128,7 @@ class Interface:
         blob = network.labelProbabilityLayerName
         if not blob and network.layers and network.layers[-1].output:
             blob = network.layers[-1].output[0]
-        if blob not in set(_produced(network.layers)):
+        if blob not in {name for layer in walk_layers(network.layers) for name in layer.output}:
             layer = next((layer for layer in network.layers if layer.name == blob and layer.output), None)
             hint = f"That is the name of a layer; its output is {layer.output[0]!r}" if layer else ""
             raise self._invalid(f"labelProbabilityLayerName {blob!r} is not an output of any layer", hint)
@@ -287,16 +288,3 @@ def is_legacy_layer(layer: schema.NeuralNetworkLayer) -> bool:
     if kind == "reorganizeData":
         return layer.reorganizeData.mode != schema.ReorganizeDataLayerParams.PIXEL_SHUFFLE
     return True
-
-
-def _produced(layers: Sequence[schema.NeuralNetworkLayer]) -> Iterator[str]:
-    """Yield the names of all blobs that layers produce, those inside branches and loops included."""
-    for layer in layers:
-        yield from layer.output
-        kind = layer.WhichOneof("layer")
-        if kind == "branch":
-            yield from _produced(layer.branch.ifBranch.layers)
-            yield from _produced(layer.branch.elseBranch.layers)
-        elif kind == "loop":
-            yield from _produced(layer.loop.conditionNetwork.layers)
-            yield from _produced(layer.loop.bodyNetwork.layers)

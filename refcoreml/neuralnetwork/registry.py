@@ -9,14 +9,15 @@ the `Op` it returns is called once per prediction. The numbers themselves come f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
-from refcoreml.execution.limits import Budget, Limits, refuse_memory, size_of
+from refcoreml.execution.limits import Budget, Limits
+from refcoreml.execution.steps import Step
 from refcoreml.kernels.half import losses
 from refcoreml.ops import base
 from refcoreml.spec import schema
@@ -25,12 +26,9 @@ from refcoreml.types import Array, Shape, TensorType
 
 #: Overwrites a block of a blob (see `Op.inplace`).
 Inplace: TypeAlias = Callable[..., None]
-#: The blobs that exist, by name.
-Blobs: TypeAlias = MutableMapping[str, Array]
-#: Runs one of a control layer's inner networks, given the name of its field, over the blobs.
-RunBody: TypeAlias = Callable[[str], Iterator[Any]]
 
-
+#: Rounds an array to the type in which it is stored.
+Round: TypeAlias = Callable[[Array], Array]
 #: Multiplications, from the shapes of inputs and of outputs.
 Work: TypeAlias = Callable[[Sequence[Shape], Sequence[Shape]], int]
 
@@ -51,6 +49,10 @@ class Adapted(base.Op):
     def fresh(self) -> bool:  # type: ignore[override]
         """As the operation."""
         return self.op.fresh
+
+    def prepare(self) -> None:
+        """As the operation."""
+        self.op.prepare()
 
     @property
     def kind(self) -> type[base.Op]:
@@ -99,6 +101,46 @@ class Vector(Adapted):
         """The operation's result, as [1] if it is a scalar."""
         y: Any = self.op.run(*inputs)
         return np.atleast_1d(y)
+
+
+@dataclass(frozen=True)
+class Vectors(Adapted):
+    """An operation that gets blobs of rank 0 as [1]."""
+
+    def taken(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """The inputs of rank 0 as [1]."""
+        return [x if x.ndim else x.reshape(1) for x in inputs]
+
+    @staticmethod
+    def _types(inputs: Sequence[TensorType]) -> Iterator[TensorType]:
+        return (x if x.shape else x.with_shape((1,)) for x in inputs)
+
+    def resolve(self, *inputs: TensorType) -> base.Op:
+        """The operation for vectors."""
+        return self.op.resolve(*self._types(inputs))
+
+    def infer(self, *inputs: TensorType) -> base.Types | None:
+        """What the operation infers for vectors."""
+        return self.op.infer(*self._types(inputs))
+
+    def infer_from(self, *inputs: Array) -> base.Types | None:
+        """What the operation infers from vectors."""
+        return self.op.infer_from(*self.taken(inputs))
+
+    def run(self, *inputs: Array) -> base.Results:
+        """What the operation computes of vectors."""
+        return self.op.run(*self.taken(inputs))
+
+    @property
+    def inplace(self) -> base.Inplace | None:  # type: ignore[override]
+        """As the operation: it is used where the blob has the type of the result."""
+        return self.op.inplace
+
+    @property
+    def fused(self) -> Callable[..., Array] | None:  # type: ignore[override]
+        """As the operation, on vectors."""
+        fused = self.op.fused
+        return None if fused is None else lambda *inputs, epilogue: fused(*self.taken(inputs), epilogue=epilogue)
 
 
 @dataclass(frozen=True)
@@ -160,8 +202,6 @@ class Op(base.Op):
         fused: for layers that can finish their output block by block, ``run`` with a function that is to be applied to
             each block while it is in the cache. Must give the same bits as `run` followed by the function.
         fresh: whether the output is always a new array, never a view of an input or a constant.
-        control: for layers that hold networks, in place of `run`: gets the blobs and a function that runs an inner
-        network.
         work: the multiplications of a run, for layers that do many for each number that they read or write.
     """
 
@@ -170,7 +210,6 @@ class Op(base.Op):
     inplace: Inplace | None = None  # type: ignore[misc]
     fused: Callable[..., Array] | None = None  # type: ignore[misc]
     fresh: bool = False  # type: ignore[misc]
-    control: Callable[[Blobs, RunBody], Iterator[Any]] | None = None  # type: ignore[misc]
     work: Work = _few  # type: ignore[assignment]
 
     def infer(self, *inputs: TensorType) -> base.Types | None:
@@ -234,9 +273,11 @@ class Node:
         where: the layer's place in the model, for error messages.
         dtype: the type in which kernels compute; weights are decoded to it.
         rank5: True in the world of static rank-5 blobs ``[Seq, Batch, C, H, W]``, False in the N-D world.
-        round: rounds an array of weights to the storage type of the arithmetic (the identity but for float16).
+        round: rounds blobs and weights to the storage type of the arithmetic, where it has one.
         strict: whether what the specification leaves undefined, such as an index out of range, is an error.
         bodies: nodes of the networks inside a branch or loop, by the name of their field.
+        steps: the steps of these networks; empty for who wants the layers one by one.
+        scalars: the blobs of the network that may have rank 0.
         custom_layers: the code of custom layers, by class name.
         lost: gets a line for each field of weights of which `round` made numbers infinite or 0.
         budget: how much memory weights and blobs may take.
@@ -248,9 +289,11 @@ class Node:
     where: str
     dtype: type[np.floating[Any]] = np.float32
     rank5: bool = True
-    round: Callable[[Array], Array] = field(default=lambda values: values)
+    round: Round | None = None
     strict: bool = True
     bodies: Mapping[str, Sequence[Node]] = field(default_factory=dict)
+    steps: Mapping[str, Sequence[Step]] = field(default_factory=dict)
+    scalars: frozenset[str] = frozenset()
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     budget: Budget = field(default_factory=Budget, compare=False)
@@ -283,19 +326,6 @@ class Node:
         """Raises `InvalidModelError` at this layer unless the condition holds."""
         if not condition:
             self.invalid(problem, remedy)
-
-    def check_shape(self, shape: Shape, what: str) -> None:
-        """Raises `InvalidModelError` for a rank above 5 or a dimension below 1, `LimitError` for too many bytes.
-
-        Layers call it before they allocate something whose size depends on values; the engine calls it for all others.
-        """
-        self.require(
-            len(shape) <= MAX_RANK, f"{what} would have {len(shape)} dimensions, but no blob has more than {MAX_RANK}"
-        )
-        if any(length < 1 for length in shape):
-            self.invalid(f"{what} would have the shape {shape}, but every dimension must be at least 1")
-        size = size_of(tuple(map(int, shape)), np.dtype(self.dtype).itemsize)
-        refuse_memory(f"{what} would have the shape {shape},", size, self.limits, self.where)
 
     @property
     def limits(self) -> Limits:
@@ -332,11 +362,12 @@ class Node:
             weights: the numbers.
             what: the field or formula that they come from.
         """
+        if self.round is None:
+            return weights
         rounded = self.round(weights)
-        if rounded is not weights:
-            found = losses(weights, rounded)
-            if found:
-                self.lost.append(f"{self.where}.{what}: {found}")
+        found = losses(weights, rounded)
+        if found:
+            self.lost.append(f"{self.where}.{what}: {found}")
         return rounded
 
 
@@ -353,6 +384,7 @@ class LayerType:
         inputs: least and greatest number of inputs; None for no upper limit.
         outputs: least and greatest number of outputs; None for no upper limit.
         scalars: whether the layer distinguishes blobs of rank 0 from blobs [1].
+        makes_scalars: whether its outputs may have rank 0.
     """
 
     name: str
@@ -360,6 +392,7 @@ class LayerType:
     inputs: tuple[int, int | None]
     outputs: tuple[int, int | None]
     scalars: bool = False
+    makes_scalars: bool = False
 
 
 LAYERS: dict[str, LayerType] = {}
@@ -367,7 +400,9 @@ LAYERS: dict[str, LayerType] = {}
 Count: TypeAlias = int | tuple[int, int | None]
 
 
-def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = False) -> Callable[[Prepare], Prepare]:
+def layer(
+    name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = False, makes_scalars: bool = False
+) -> Callable[[Prepare], Prepare]:
     """Registers a layer under the name that the schema's ``oneof`` gives it; a second registration raises.
 
     Args:
@@ -375,6 +410,7 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = F
         inputs: how many inputs the layer takes, or (least, greatest) with None for "any number".
         outputs: likewise for its outputs.
         scalars: whether it distinguishes blobs of rank 0, which slices make, from blobs [1]; others get the latter.
+        makes_scalars: whether its outputs may have rank 0.
     """
     if name not in schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name:
         raise ValueError(f"the schema has no layer named {name!r}")
@@ -382,7 +418,7 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = F
         raise ValueError(f"layer {name!r} is registered twice")
 
     def register(prepare: Prepare) -> Prepare:
-        LAYERS[name] = LayerType(name, prepare, _range(inputs), _range(outputs), scalars)
+        LAYERS[name] = LayerType(name, prepare, _range(inputs), _range(outputs), scalars, makes_scalars)
         return prepare
 
     return register
@@ -390,8 +426,10 @@ def layer(name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = F
 
 def prepare_layer(node: Node) -> base.Op:
     """Return the operation that a layer stands for; infinite weights, and what follows from them, cause no warning."""
+    entry = LAYERS[node.kind]
     with np.errstate(all="ignore"):
-        return LAYERS[node.kind].prepare(node)
+        op = entry.prepare(node)
+    return op if entry.scalars or node.scalars.isdisjoint(node.inputs) else Vectors(op)
 
 
 def _range(count: Count) -> tuple[int, int | None]:
@@ -410,11 +448,3 @@ def channel_axis(rank: int) -> int:
     Softmax is the exception that has been seen: it reads a rank-3 blob as (Seq, Batch, C).
     """
     return -3 if rank >= 3 else -1
-
-
-def channels_first(x: Array) -> Array:
-    """A view of the blob with its channel axis in front."""
-    if x.ndim not in (0, 1, 3):  # where it is in front already
-        rest = list(range(x.ndim))
-        x = x.transpose(rest.pop(channel_axis(x.ndim)), *rest)
-    return x

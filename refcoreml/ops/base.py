@@ -51,6 +51,8 @@ class Op:
         fused: ``run`` with a keyword ``epilogue``, which is applied to each block of the result while it is in the
             cache, and must give the same bits as afterwards.
         fresh: whether the result is always a new array, never a view of an input or of a field.
+        effect: whether a run does more than to compute results, such as writing a state: it keeps its place among
+            other operations, whether or not anything reads its results.
     """
 
     infer: ClassVar[Callable[..., Types | None]]
@@ -60,11 +62,15 @@ class Op:
     inplace: ClassVar[Inplace | None] = None
     fused: ClassVar[Callable[..., Array] | None] = None
     fresh: ClassVar[bool] = False
-    control: ClassVar[Any] = None
+    effect: ClassVar[bool] = False
 
     def resolve(self, *inputs: TensorType) -> Op:
         """Return the operation that is meant for inputs of these types: this one, but for those of `ByType`."""
         return self
+
+    def taken(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Return inputs in the form in which the operation that `resolve` returns takes them."""
+        return inputs
 
     @property
     def kind(self) -> type[Op]:

@@ -13,11 +13,11 @@ from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.execution.arithmetic import ARITHMETICS
+from refcoreml.execution.engine import existing
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, NumberFeature
 from refcoreml.model import Model
-from refcoreml.neuralnetwork.graph import flat, make_nodes
-from refcoreml.neuralnetwork.network import existing
+from refcoreml.neuralnetwork.graph import make_nodes, walk_layers
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, ends
 from refcoreml.oracle.bounds import BlobBound, Undetermined, trace_bounds, trace_layers
 from refcoreml.oracle.inputs import stored_inputs
@@ -125,7 +125,7 @@ def _evaluator(model: Any, spec: schema.Model, profile: Profile) -> NeuralNetwor
     kind = str(spec.WhichOneof("Type"))
     if kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
         raise UnsupportedModelError(f"bounds are known for networks, not for models of type {kind}")
-    for node in flat(make_nodes(getattr(spec, kind).layers, kind)):
+    for node in walk_layers(make_nodes(getattr(spec, kind).layers, kind)):
         if node.kind == "custom":  # registered or not
             problem = f"runs the code of {node.params.className!r}, whose rounding errors nobody knows"
             remedy = "Bounds are known where every layer is one of Core ML's own"

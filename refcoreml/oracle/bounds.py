@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.errors import UnsupportedModelError
-from refcoreml.neuralnetwork.graph import flat
+from refcoreml.execution.control import Choice, Loop
+from refcoreml.execution.steps import Step, walk
 from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
-from refcoreml.neuralnetwork.network import Network, Step
-from refcoreml.neuralnetwork.registry import Node
+from refcoreml.neuralnetwork.network import Network
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.deviation import deviation
 from refcoreml.oracle.rules import CHECKS, RULES, kind_of
@@ -78,7 +78,7 @@ def trace_bounds(
     judge = _Judge(network, rounding, constants, storage)
     radii = {name: ball.rad for name, ball in inputs.items()}
     checks: dict[str, str] = {}
-    decisions = dict(_conditions([step.node for step in network.steps]))
+    decisions = dict(_conditions(network.steps))
     for name, kind in decisions.items():
         if name in inputs and not _decided(kind, inputs[name]):
             raise Undetermined(f"input {name!r}")
@@ -93,7 +93,7 @@ def trace_bounds(
             unseen = np.isinf(bound.value) & np.isfinite(result)
             radii[name], checks[name] = np.where(unseen, np.inf, bound.radius), bound.check
             if name in decisions and not _decided(decisions[name], Ball(np.asarray(result, np.float64), radii[name])):
-                raise Undetermined(step.node.where)
+                raise Undetermined(step.where)
             yield name, bound, step
         for name in step.last_uses:
             radii.pop(name, None)
@@ -116,7 +116,7 @@ def trace_layers(
     for step, arguments, *_ in network.trace({name: ball.mid for name, ball in inputs.items()}):
         with np.errstate(all="ignore"):
             given = [np.asarray(value).astype(stored).astype(np.float64) for value in arguments]
-            results: Any = step.op.run(*step.taken(given))
+            results: Any = step.op.run(*given)
         results = results if isinstance(results, tuple) else (results,)
         exact = [Ball(value, flushed(value, storage or rounding)) for value in given]
         yield step, given, judge.bounds(step, exact, results, ["exact"] * len(given))
@@ -128,14 +128,14 @@ class _Judge:
     def __init__(
         self, network: Network, rounding: Rounding, constants: Constants, storage: Rounding | None = None
     ) -> None:
-        self._rounding, self._constants, self._storage = rounding, constants, storage
-        steps = list(flat_steps(network.steps))
+        self._network, self._rounding, self._constants, self._storage = network, rounding, constants, storage
+        steps = list(walk(network.steps))
         for step in steps:
             reason = _WITHOUT_BOUNDS.get(CHECKS.get(kind_of(step) or "", "unknown"))
             if reason:
-                raise UnsupportedModelError(reason, where=step.node.where)
+                raise UnsupportedModelError(reason, where=step.where)
         # What a layer has prepared for its bounds is kept only where it may run again.
-        self._again = any(step.kind == "loop" for step in steps)
+        self._again = any(isinstance(step.op, Loop) for step in steps)
         self._variants: dict[int, dict[str, Any]] = {}
 
     def bounds(self, step: Step, balls: list[Ball], results: Sequence[Any], before: Sequence[str]) -> list[BlobBound]:
@@ -143,11 +143,11 @@ class _Judge:
         storage, own = self._storage, kind_of(step)
         assert own is not None
         kind = CHECKS[own]
-        if not step.scalars:
-            balls = [ball.map(np.atleast_1d) for ball in balls]
+        taken = zip(*(step.op.taken([getattr(ball, part) for ball in balls]) for part in ("mid", "rad")), strict=True)
+        balls = [Ball(mid, rad) for mid, rad in taken]
         variants = self._variants.setdefault(id(step), {}) if self._again else {}
         types = [TensorType.of(ball.mid) for ball in balls]
-        layer = Layer(step, self._rounding, self._constants, storage, variants, types)
+        layer = Layer(step, self._network, self._rounding, self._constants, storage, variants, types)
         values = [np.asarray(result, np.float64) for result in results]
         check = joined(step.kind if kind == "composite" else kind, before)
         certain = all(ball.certain for ball in balls)
@@ -194,24 +194,16 @@ class Undetermined(Exception):  # noqa: N818 (no failure: the sample decides not
     """Rounding may turn a branch or a loop the other way, so that nothing can be said about what follows."""
 
 
-def flat_steps(steps: Sequence[Step]) -> Iterator[Step]:
-    """Yield all steps, those within branches and loops after the one that holds them."""
-    for step in steps:
-        yield step
-        for body in step.bodies.values():
-            yield from flat_steps(body)
-
-
-def _conditions(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
-    """Name of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
-    for node in flat(nodes):
-        if node.kind == "branch":
-            yield node.inputs[0], "truth"
-        elif node.kind == "loop":
-            if node.inputs:
-                yield node.inputs[0], "count"
-            if node.params.conditionVar:
-                yield node.params.conditionVar, "truth"
+def _conditions(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
+    """Names of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
+    for step in walk(steps):
+        if isinstance(step.op, Choice):
+            yield step.inputs[0], "truth"
+        elif isinstance(step.op, Loop):
+            if step.op.rounds is not None:
+                yield step.inputs[0], "count"
+            if step.op.condition is not None:
+                yield step.op.condition.outputs[0], "truth"
 
 
 def _decided(kind: str, ball: Ball) -> bool:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.model import as_model
-from refcoreml.neuralnetwork.graph import checked_nodes, flat
+from refcoreml.neuralnetwork.graph import checked_nodes, walk_layers
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.registry import LAYERS, Node, WeightField, prepare_layer
 from refcoreml.spec import schema
@@ -142,7 +142,7 @@ def _of_network(description: schema.ModelDescription, network: Any, where: str) 
     names = interface.inputs, interface.outputs
     nodes = checked_nodes(network.layers, where, *names, runnable=False, rank5=interface.rank5)
     recorder = _Recorder()
-    for node in flat(nodes):
+    for node in walk_layers(nodes):
         if node.kind in LAYERS and node.kind != "custom":
             prepare_layer(replace(node, source=recorder))
     yield from recorder.found

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml.execution.steps import Step
 from refcoreml.model import Model
-from refcoreml.neuralnetwork.network import Step
+from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.oracle.rules import CHECKS, kind_of
 from refcoreml.testing.agreement import WIDEST, typical, without_ones
-from refcoreml.testing.defects import DEFECTS, all_layers
+from refcoreml.testing.defects import DEFECTS
 from refcoreml.testing.rounding import UNIT64, Constants, Undetermined, trace_bounds
 from refcoreml.testing.torch_modules import Recorded
 
@@ -170,7 +171,7 @@ class _Search:
                 continue
             given = [item.values.reshape(shape) if name == layer.blob else self.values[name] for name in step.inputs]
             with np.errstate(all="ignore"):
-                result = np.asarray(step.op.run(*step.taken(given)), np.float64)
+                result = np.asarray(step.op.run(*given), np.float64)
                 grown = max(1.0, typical(result) / (typical(reader.bound.value) or 1.0))
             if any(self._new(other, item) for other in self.same(result, reader.bound.radius * grown)):
                 return True
@@ -240,7 +241,7 @@ def _explains(
     spec = copy.deepcopy(model.spec)
     names = {layer.bound.layer for layer in stretch}
     network = getattr(spec, str(spec.WhichOneof("Type")))
-    if not any([mend(layer) for layer in all_layers(network) if layer.name in names]):
+    if not any([mend(layer) for layer in walk_layers(network.layers) if layer.name in names]):
         return False
     search = _search(model.with_spec(spec), inputs, recorded, constants)
     again = {layer.bound.layer for layer in search.stretch()}

@@ -6,13 +6,13 @@ converted again without the pass of the converter that is at fault, and must the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from refcoreml.testing.extras import torch
 
-__all__ = ["DEFECTS", "Defect", "all_layers"]
+__all__ = ["DEFECTS", "Defect"]
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,6 @@ class Defect:
     example: Callable[[], tuple[Any, Any]]
     converter_pass: str = ""
     mend: Callable[[Any], bool] | None = None
-
-
-def all_layers(network: Any) -> Iterator[Any]:
-    """The messages of all layers, those within branches and loops included."""
-    for layer in network.layers:
-        yield layer
-        kind = layer.WhichOneof("layer")
-        if kind == "branch":
-            yield from all_layers(layer.branch.ifBranch)
-            yield from all_layers(layer.branch.elseBranch)
-        elif kind == "loop":
-            yield from all_layers(layer.loop.conditionNetwork)
-            yield from all_layers(layer.loop.bodyNetwork)
 
 
 #: As good as no epsilon; 0 itself would stand for the default.

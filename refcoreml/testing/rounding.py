@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from refcoreml.errors import UsageError
+from refcoreml.execution.steps import Step
 from refcoreml.model import Model
-from refcoreml.neuralnetwork.network import Step
 from refcoreml.oracle import bounds
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.bounds import BlobBound, Undetermined

@@ -7,7 +7,7 @@ import pytest
 
 from refcoreml import build
 from refcoreml.errors import InputError, InvalidModelError, MalformedModelError, RefCoreMLError
-from refcoreml.neuralnetwork.layers import control
+from refcoreml.execution import control
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.spec.files import parse_model

@@ -29,7 +29,7 @@ class Lenient(Node):
 
 
 def run_lenient(kind, *arrays, outputs=1, **options: Any):
-    node = one_layer(kind, len(arrays), outputs, rank5=False, **options).steps[0].node
+    (node,) = one_layer(kind, len(arrays), outputs, rank5=False, **options).nodes.values()
     given = {field.name: getattr(node, field.name) for field in fields(node)}
     lenient = Lenient(**{**given, "strict": False})
     with np.errstate(all="ignore"):

@@ -141,7 +141,8 @@ def test_embedding_index_out_of_range(index):
 
 @pytest.mark.clause("embedding.C3")
 def test_embedding_takes_the_nearest_index_if_not_strict():
-    spec = one_layer("embedding", inputDim=3, outputChannels=1, weights=[10, 20, 30]).steps[0].node.spec
+    (node,) = one_layer("embedding", inputDim=3, outputChannels=1, weights=[10, 20, 30]).nodes.values()
+    spec = node.spec
     network = Network([spec], inputs=["x0"], outputs=["y0"], rank5=True, strict=False)
     x = np.array([-1, 3, np.inf, np.nan], np.float32).reshape(4, 1, 1, 1, 1)
     np.testing.assert_array_equal(network.run({"x0": x})["y0"].reshape(-1), [10, 30, 30, 10])

@@ -14,6 +14,7 @@ from refcoreml import build
 from refcoreml.errors import InternalError, InvalidModelError, UnsupportedModelError
 from refcoreml.execution.arithmetic import arithmetic
 from refcoreml.execution.limits import Limits
+from refcoreml.execution.steps import Step
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op, layer, same_shape
 from refcoreml.spec import schema
@@ -174,7 +175,7 @@ def test_a_residual_sum_is_fused_bit_for_bit(head, order, tail):
     other = integers(X.shape, seed=1).astype(np.float32) / 3
     before = other.copy()
     network, fused, plain = residual(x, other, order, HEADS[head], tail)
-    assert len(network._fused) == 1
+    assert len(network.engine.fused) == 1
     assert len(network.steps) == 3
     np.testing.assert_array_equal(fused.view(np.uint32), plain.view(np.uint32))
     np.testing.assert_array_equal(other, before)
@@ -223,7 +224,7 @@ def test_double_precision_keeps_doubles():
 
 def test_shapes_are_known_without_running(monkeypatch):
     network = chain(RELU, "softmax")
-    monkeypatch.setattr(Network, "run_step", lambda *_: pytest.fail("ran a layer"))
+    monkeypatch.setattr(Step, "run", lambda *_: pytest.fail("ran a layer"))
     assert network.shapes({"x": (2, 3, 5, 4, 7)}) == dict.fromkeys(("x", "activation0", "softmax1"), (2, 3, 5, 4, 7))
 
 

@@ -72,7 +72,7 @@ def test_top_k_that_is_not_strict_takes_the_nearest_k():
         strict: bool = False
 
     x = integers((2, 5)).astype(np.float32)
-    node = one_layer("topK", 2, 2, rank5=False, axis=1).steps[0].node
+    (node,) = one_layer("topK", 2, 2, rank5=False, axis=1).nodes.values()
     lenient = Lenient(**{**{field.name: getattr(node, field.name) for field in fields(node)}, "strict": False})
     run = LAYERS["topK"].prepare(lenient).run
     assert [run(x, np.array([k], np.float32))[0].shape for k in (-3, 0, 2, 9)] == [(2, 1), (2, 1), (2, 2), (2, 5)]

@@ -1,31 +1,18 @@
-"""Control flow: copies over existing blobs, branches, loops. The engine runs the networks inside them."""
+"""Control flow: copies over existing blobs, branches, loops; see `refcoreml.execution.control`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
-
-from refcoreml.errors import InputError
-from refcoreml.neuralnetwork.registry import Blobs, Node, Op, RunBody, layer, same_shape
-
-#: The most times that a loop may run before it is taken for one that never ends.
-LOOP_LIMIT = 100_000
+from refcoreml import ops
+from refcoreml.execution.control import LOOP_LIMIT, BreakSignal, Choice, ContinueSignal, Decision, Leave, Loop
+from refcoreml.execution.steps import Region
+from refcoreml.neuralnetwork.registry import Node, layer
 
 #: A condition is true if it is farther from 0 than this.
 TRUE_BEYOND = 1e-6
 
 
-class _Break(Exception):  # noqa: N818 (a signal, no error)
-    """Leaves the innermost loop."""
-
-
-class _Continue(Exception):  # noqa: N818 (a signal, no error)
-    """Goes to the next round of the innermost loop."""
-
-
-@layer("copy", scalars=True)
-def copy(node: Node) -> Op:
+@layer("copy", scalars=True, makes_scalars=True)
+def copy(node: Node) -> ops.Op:
     """Y = x. The only layer that may write a blob that exists already, with another shape too.
 
     Input: x [*D]. Output: y [*D], the same numbers (blobs are never written to, so that none need be copied).
@@ -33,11 +20,11 @@ def copy(node: Node) -> Op:
     """
     name = node.outputs[0]
     node.require(name != node.inputs[0], f"copies blob {name!r} to itself")
-    return Op(lambda x: x, same_shape)
+    return ops.Identity()
 
 
-@layer("branch", outputs=0)
-def branch(node: Node) -> Op:
+@layer("branch", outputs=0, scalars=True)
+def branch(node: Node) -> ops.Op:
     """Runs ``ifBranch`` if abs(x) > 1e-6, else ``elseBranch`` if there is one.
 
     Input: x, a single number. No outputs: the blobs that both networks produce exist afterwards.
@@ -46,16 +33,12 @@ def branch(node: Node) -> Op:
     """
     node.require("ifBranch" in node.bodies, "its ifBranch is empty")
 
-    def control(blobs: Blobs, run: RunBody) -> Iterator[object]:
-        chosen = "ifBranch" if _holds(node, blobs, node.inputs[0]) else "elseBranch"
-        if chosen in node.bodies:
-            yield from run(chosen)
-
-    return Op(None, None, control=control)
+    regions = _region(node, "ifBranch"), _region(node, "elseBranch")
+    return Choice(_truth(node.inputs[0]), regions)
 
 
-@layer("loop", inputs=(0, 1), outputs=0)
-def loop(node: Node) -> Op:
+@layer("loop", inputs=(0, 1), outputs=0, scalars=True)
+def loop(node: Node) -> ops.Op:
     """Runs ``bodyNetwork`` again and again.
 
     Before each round, the first included, and after the last, ``conditionNetwork`` runs if there is one; the loop ends
@@ -80,65 +63,42 @@ def loop(node: Node) -> Op:
         "has no input, no conditionNetwork and no maxLoopIterations: nothing ends it",
     )
 
-    def control(blobs: Blobs, run: RunBody) -> Iterator[object]:
-        most = _rounds(node, blobs) if node.inputs else params.maxLoopIterations
-        bounded = bool(node.inputs) or most > 0
-        rounds = 0
-        while not bounded or rounds < most or conditional:
-            if conditional:
-                yield from run("conditionNetwork")
-                if not _holds(node, blobs, params.conditionVar) or (bounded and rounds >= most):
-                    return
-            if rounds >= LOOP_LIMIT:
-                raise InputError(
-                    f"still runs after {LOOP_LIMIT} rounds, taken for a loop without end", where=node.where
-                )
-            rounds += 1
-            try:
-                yield from run("bodyNetwork")
-            except _Break:
-                return
-            except _Continue:
-                continue
-
-    return Op(None, None, control=control)
+    return Loop(
+        body=_region(node, "bodyNetwork"),
+        condition=_region(node, "conditionNetwork", params.conditionVar) if conditional else None,
+        decision=_truth(params.conditionVar) if conditional else None,
+        rounds=_count(node.inputs[0]) if node.inputs else None,
+        most=int(params.maxLoopIterations) or None,
+    )
 
 
 @layer("loopBreak", inputs=0, outputs=0)
-def loop_break(node: Node) -> Op:
+def loop_break(node: Node) -> ops.Op:
     """Leaves the innermost loop. No inputs, no outputs. Source: ``LoopBreakLayerParams`` (no fields)."""
-
-    def control(blobs: Blobs, run: RunBody) -> Iterator[object]:
-        raise _Break
-        yield
-
-    return Op(None, None, control=control)
+    return Leave(BreakSignal)
 
 
 @layer("loopContinue", inputs=0, outputs=0)
-def loop_continue(node: Node) -> Op:
+def loop_continue(node: Node) -> ops.Op:
     """Goes on with the next round of the innermost loop, from its condition. Source: ``LoopContinueLayerParams``."""
-
-    def control(blobs: Blobs, run: RunBody) -> Iterator[object]:
-        raise _Continue
-        yield
-
-    return Op(None, None, control=control)
+    return Leave(ContinueSignal)
 
 
-def _number(node: Node, blobs: Blobs, name: str) -> float:
-    blob = blobs[name]
-    if blob.size != 1:
-        node.invalid(f"blob {name!r} must be a single number, got the shape {blob.shape}")
-    if np.isnan(blob).any():
-        raise InputError(f"blob {name!r} must be a single number, got NaN", where=node.where)
-    return float(blob.reshape(-1)[0])
+def _region(node: Node, field: str, *outputs: str) -> Region:
+    return Region(node.steps.get(field, ()), outputs=outputs)
 
 
-def _holds(node: Node, blobs: Blobs, name: str) -> bool:
-    return abs(_number(node, blobs, name)) > TRUE_BEYOND
+def _truth(name: str) -> Decision[bool]:
+    return Decision(f"blob {name!r}", lambda value: _holds(value))
 
 
-def _rounds(node: Node, blobs: Blobs) -> int:
-    count = _number(node, blobs, node.inputs[0])
-    return int(min(max(count, 0), LOOP_LIMIT + 1))
+def _count(name: str) -> Decision[int]:
+    return Decision(f"blob {name!r}", lambda value: _rounds(value))
+
+
+def _holds(value: float) -> bool:
+    return abs(value) > TRUE_BEYOND
+
+
+def _rounds(value: float) -> int:
+    return int(min(max(value, 0), LOOP_LIMIT + 1))

@@ -148,7 +148,7 @@ def _check_embedded(x: Shape) -> None:
 _SLICE_FIELDS = ("beginIds", "endIds", "strides", "beginMasks", "endMasks", "squeezeMasks")
 
 
-@layer("sliceStatic")
+@layer("sliceStatic", makes_scalars=True)
 def slice_static(node: Node) -> ops.Op:
     """y = x[begin:end:stride] on every axis, as NumPy.
 
@@ -176,7 +176,7 @@ def slice_static(node: Node) -> ops.Op:
     return Restricted(ops.Slice(cuts, node.strict), check)
 
 
-@layer("sliceDynamic", inputs=(2, 7))
+@layer("sliceDynamic", inputs=(2, 7), makes_scalars=True)
 def slice_dynamic(node: Node) -> ops.Op:
     """y = x[begin:end:stride] on every axis, with any of these given as inputs.
 

@@ -15,7 +15,7 @@ Classes:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
@@ -23,9 +23,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from refcoreml import ops as operations
-from refcoreml.execution.limits import Budget
-from refcoreml.neuralnetwork.network import Step
-from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField, prepare_layer
+from refcoreml.execution.steps import Step
+from refcoreml.neuralnetwork.network import Network
+from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
 from refcoreml.types import TensorType
 
@@ -68,6 +68,7 @@ class Layer:
     """
 
     step: Step
+    network: Network
     rounding: Rounding
     constants: Constants
     storage: Rounding | None
@@ -82,7 +83,7 @@ class Layer:
     @property
     def params(self) -> Any:
         """The layer's message."""
-        return self.step.node.params
+        return self.network.nodes[self.step.where].params
 
     def run(self, *arrays: Any) -> Any:
         """Return the layer itself."""
@@ -99,8 +100,7 @@ class Layer:
         return found
 
     def _prepare(self, change: Change) -> operations.Op:
-        node, source = self.step.node, _Changed(change, self.constants)
-        return prepare_layer(replace(node, budget=Budget(node.limits), source=source, lost=[]))
+        return self.network.operation(self.step, _Changed(change, self.constants))
 
     def constant(self, name: str) -> Ball:
         """Return an attribute of the operation, as far as others know it: a plain number, or decoded weights.
@@ -144,8 +144,9 @@ class Layer:
         return ball if self.storage is None else self.storage.stored(ball)
 
     def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
-        """Return decoded weights, as far as they are known."""
-        values = np.asarray(self.step.node.weights(name, tuple(shape), message=message), np.float64)
+        """Decoded weights, as far as they are known."""
+        node = self.network.nodes[self.step.where]
+        values = np.asarray(node.weights(name, tuple(shape), message=message), np.float64)
         stored = getattr(self.params if message is None else message, name)
         return Ball(values, self.constants.radius(values, stored))
 

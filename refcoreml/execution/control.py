@@ -1,0 +1,249 @@
+"""Control flow: a choice between regions, a loop, and what leaves a round of it.
+
+What makes a condition true, and which values can be one, is the dialect's, see `Decision`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from refcoreml.errors import CallbackError, InputError, InvalidModelError
+from refcoreml.execution.steps import Control, Enter, Inferring, Region, Types, walk
+from refcoreml.ops.base import bad_input, require
+from refcoreml.types import TensorType, ValueType
+
+#: The most rounds that a loop may run before it is taken for one that never ends.
+LOOP_LIMIT = 100_000
+
+Decided = TypeVar("Decided")
+
+
+@dataclass(frozen=True)
+class Decision(Generic[Decided]):
+    """How a value decides: whether something is done, or how often.
+
+    Attributes:
+        what: the value, for errors.
+        read: what its only number means.
+    """
+
+    what: str
+    read: Callable[[Any], Decided]
+
+    def check(self, found: ValueType | None) -> None:
+        """Refuse types of values that decide nothing; None stands for any."""
+        shape = found.shape if isinstance(found, TensorType) else ()
+        require(math.prod(shape) == 1, f"{self.what} must be a single number, got the shape {shape}")
+
+    def of(self, value: Any) -> Decided:
+        """Return what a value decides."""
+        self.check(TensorType.of(value))
+        number = np.reshape(value, -1)[0].item()
+        if number != number:
+            bad_input(f"{self.what} must be a single number, got NaN")
+        return self.read(number)
+
+
+@dataclass(frozen=True)
+class Choice(Control):
+    """Runs the first region if the input decides so, else the second; the results are those of the region that ran."""
+
+    decision: Decision[bool]
+    regions: tuple[Region, Region]  # type: ignore[misc]
+
+    def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
+        """Run one of the regions."""
+        chosen, other = self.regions
+        return (yield from enter(chosen if self.decision.of(given[0]) else other, ()))
+
+    def flow_types(
+        self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
+    ) -> Sequence[ValueType | None]:
+        """What is known whichever region runs; where one fails because types do not fit, the other one counts."""
+        self.decision.check(given[0])
+        ends: list[tuple[Types, list[ValueType | None]]] = []
+        failures: list[InvalidModelError | CallbackError | _Left] = []
+        for region in self.regions:
+            end = types.new_child()
+            try:
+                ends.append((end, inferring.region(region, (), end)))
+            except (InvalidModelError, CallbackError, _Left) as failure:
+                failures.append(failure)
+        if not ends:
+            raise next((failure for failure in failures if isinstance(failure, _Left)), failures[0])
+        (one, results), (other, others) = ends[0], ends[-1]
+        for name in {*one.maps[0], *other.maps[0]}:
+            types[name] = _common(one.get(name), other.get(name))
+        return [_common(*both) for both in zip(results, others, strict=True)]
+
+
+def _common(one: ValueType | None, other: ValueType | None) -> ValueType | None:
+    return one if one == other else None
+
+
+@dataclass(frozen=True)
+class Loop(Control):
+    """Runs a body again and again, on values that each round hands on to the next one.
+
+    Before each round the condition, if there is one, decides whether there is to be another; it is given what the body
+    will be given. Results are what the last round handed on.
+
+    Attributes:
+        body: its results are what it hands on.
+        condition: its first result decides.
+        decision: how it does.
+        rounds: how the first input says how many rounds there are at most, if it does; the other inputs are what the
+            first round is given.
+        most: how many rounds there are at most, if no input says so; None for any number.
+    """
+
+    body: Region
+    condition: Region | None = None
+    decision: Decision[bool] | None = None
+    rounds: Decision[int] | None = None
+    most: int | None = None
+
+    @property
+    def regions(self) -> tuple[Region, ...]:  # type: ignore[override]
+        """The condition and the body."""
+        return (self.body,) if self.condition is None else (self.condition, self.body)
+
+    def _first(self, given: Sequence[Any]) -> Sequence[Any]:
+        """What the first round is given."""
+        return given if self.rounds is None else given[1:]
+
+    def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
+        """Run the rounds."""
+        most = self.most if self.rounds is None else self.rounds.of(given[0])
+        values = self._first(given)
+        del given
+        for done in count():
+            if self.condition is not None and self.decision is not None:
+                decided = yield from enter(self.condition, values)
+                if not self.decision.of(decided[0]):
+                    return values
+            if most is not None and done >= most:
+                return values
+            if done >= LOOP_LIMIT:
+                raise InputError(f"still runs after {LOOP_LIMIT} rounds, taken for a loop without end")
+            try:
+                values = yield from enter(self.body, values)
+            except BreakSignal:
+                return values
+            except ContinueSignal:
+                continue
+        raise AssertionError  # count() has no end
+
+    def flow_types(
+        self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
+    ) -> Sequence[ValueType | None]:
+        """What is known after any number of rounds: each look forgets the types that a round changes, until none does.
+
+        The second look that still finds some forgets all that can change, so that nested loops are looked at a few
+        times each.
+        """
+        if self.rounds is not None:
+            self.rounds.check(given[0])
+        first = self._first(given)
+        if id(self) not in inferring.notes:
+            inferring.notes[id(self)] = _known(self, inferring)
+        known: _Known = inferring.notes[id(self)]
+        while True:
+            handed = [
+                None if name in known.forgotten else found for name, found in zip(self.body.inputs, first, strict=True)
+            ]
+            start = types.new_child(dict.fromkeys(known.forgotten - set(self.body.inputs)))
+            if self.condition is not None and self.decision is not None:  # certain to run
+                self.decision.check(inferring.region(self.condition, handed, start)[0])
+            end = start.new_child()
+            try:
+                results = inferring.region(self.body, handed, end)
+            except (InvalidModelError, CallbackError, _Left):  # no round comes to its end
+                finished = False
+                break
+            finished = True
+            changed = {name for name in (*start.maps[0], *end.maps[0]) if known.differ(types, end, name)}
+            changed |= {
+                name
+                for name, before, after in zip(self.body.inputs, handed, results, strict=True)
+                if before not in (None, after)
+            }
+            if not changed:
+                break
+            known.forgotten |= known.changing if known.looks else changed
+            known.looks += 1
+        for name, found in end.maps[0].items():
+            if name not in start:
+                types[name] = found if finished else None
+        types.update(start.maps[0])
+        if known.leaves:
+            types.update(dict.fromkeys(known.rewritten))
+        return handed
+
+
+@dataclass
+class _Known:
+    """What is known about a loop, however often it is looked at.
+
+    Attributes:
+        rewritten: values of its surroundings that its regions may write again.
+        changing: these, and what its rounds hand on.
+        leaves: whether a round may end before its last step.
+        forgotten: those of the changing ones whose type its rounds change.
+        looks: how often values had to be forgotten.
+    """
+
+    rewritten: set[str]
+    changing: set[str]
+    leaves: bool
+    forgotten: set[str] = field(default_factory=set)
+    looks: int = 0
+
+    def differ(self, before: Types, after: Types, name: str) -> bool:
+        """Whether a value that was known has another type now."""
+        known = before.get(name) if name not in self.forgotten else None
+        return known is not None and after.get(name) != known
+
+
+def _known(loop: Loop, inferring: Inferring) -> _Known:
+    """What is to be known of a loop before it is looked at."""
+    inner = [step for region in loop.regions for step in walk(region.steps)]
+    rewritten = {name for step in inner for name in step.outputs if name in inferring.rewritten}
+    leaves = any(isinstance(step.op, Leave) for step in inner)
+    return _Known(rewritten, rewritten | set(loop.body.inputs), leaves, set(rewritten) if leaves else set())
+
+
+class _Left(Exception):  # noqa: N818 (a signal, no error)
+    """What follows is never reached: a round of a loop ends here."""
+
+
+class BreakSignal(Exception):  # noqa: N818 (a signal, no error)
+    """Leaves the innermost loop."""
+
+
+class ContinueSignal(Exception):  # noqa: N818 (a signal, no error)
+    """Goes to the next round of the innermost loop."""
+
+
+@dataclass(frozen=True)
+class Leave(Control):
+    """Ends the round of the innermost loop, by one of the two signals."""
+
+    signal: type[BreakSignal | ContinueSignal]
+
+    def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
+        """End the round."""
+        raise self.signal
+        yield
+
+    def flow_types(
+        self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
+    ) -> Sequence[ValueType | None]:
+        """Nothing is known of what is never reached."""
+        raise _Left

@@ -1,0 +1,223 @@
+"""The engine: runs steps in order over a dictionary of named values, and shows each of them to whoever looks."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from refcoreml.errors import InputError, at
+from refcoreml.execution.fusion import fuse
+from refcoreml.execution.inference import Inference, infer
+from refcoreml.execution.limits import Budget, Meter
+from refcoreml.execution.steps import (
+    MOST_TYPES,
+    Control,
+    Forecast,
+    Key,
+    Region,
+    Step,
+    key_of,
+    keys_of,
+    typed,
+    types_of,
+    with_last_uses,
+)
+from refcoreml.types import ValueType
+
+#: A value, or whatever stands for it.
+Value = TypeVar("Value")
+
+
+class Observer(Protocol):
+    """Is shown every step as it has run: for traces, statistics, calibration, comparison."""
+
+    def __call__(self, step: Step, inputs: Sequence[Any], outputs: Sequence[Any], /) -> None:
+        """Called in order of execution. The arrays are the engine's own: look, do not write."""
+
+
+#: How often control flow may run regions in one prediction. Nested loops multiply.
+ROUND_LIMIT = 1 << 18
+
+
+class Event(NamedTuple):
+    """A step as it ran.
+
+    Attributes:
+        step: the step.
+        inputs, outputs: its values.
+        computed: the outputs before they were brought into the form in which they are kept; else the same.
+    """
+
+    step: Step
+    inputs: Sequence[Any]
+    outputs: tuple[Any, ...]
+    computed: tuple[Any, ...]
+
+
+class Engine:
+    """Steps, ready to run on values. Immutable; several threads may run it at once.
+
+    Attributes:
+        steps: the steps, each with its last uses.
+        fused: the same, some of them as one.
+        inputs, outputs: names of the values that `run` is given and returns.
+        where: their place in the model, for errors.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], inputs: Iterable[str], outputs: Iterable[str], budget: Budget, where: str
+    ) -> None:
+        self.inputs, self.outputs, self.where = tuple(inputs), tuple(outputs), where
+        self.steps = with_last_uses(steps, self.outputs)
+        self._budget = budget
+        self.fused = fuse(self.steps, self.inputs, self.outputs)
+        self._inferred = lru_cache(maxsize=MOST_TYPES)(self._infer)
+
+    def run(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+        """Compute the outputs from the inputs.
+
+        With an observer every step runs on its own; without one, elementwise ones may be fused into the step before,
+        which changes no bit of the result, and no refusal.
+        """
+        run = self._start(inputs)
+        for event in run.walk(self.fused if observe is None else self.steps):
+            if observe is not None:
+                observe(event.step, event.inputs, event.outputs)
+        return {name: existing(run.values, name, self.where) for name in self.outputs}
+
+    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
+        """Run step by step, each when the caller asks for the next."""
+        return self._start(inputs).walk(self.steps)
+
+    def types(self, inputs: Mapping[str, ValueType]) -> dict[str, ValueType]:
+        """Return the type of every value, computed from those of the inputs without running a step.
+
+        Values whose type depends on values, or changes while a loop runs, are missing, and so are those computed from
+        them.
+
+        Raises:
+            InvalidModelError: types do not fit a step.
+            LimitError: a run would take more memory or time than the limits allow.
+        """
+        return dict(self._inferred(tuple(key_of(inputs[name]) for name in self.inputs)).types)
+
+    def _start(self, inputs: Mapping[str, Any]) -> _Run:
+        """A run of which all is checked that can be checked in advance."""
+        complete = self._inferred(keys_of([inputs[name] for name in self.inputs])).complete
+        return _Run(dict(inputs), None if complete else Meter(self._budget), self.where)
+
+    def _infer(self, keys: tuple[Key, ...]) -> Inference:
+        named = dict(zip(self.inputs, map(typed, keys), strict=True))
+        meter = Meter(self._budget)
+        meter.hold(named, [found.nbytes for found in named.values()], self.where)
+        return infer(self.steps, named, meter)
+
+
+def existing(values: Mapping[str, Value], name: str, where: str) -> Value:
+    """Return a value, or what is known of it; raise `InputError` if its step never ran."""
+    try:
+        return values[name]
+    except KeyError:
+        raise InputError(f"blob {name!r} does not exist, because no round of its loop was run", where=where) from None
+
+
+class _Run:
+    """One run.
+
+    Attributes:
+        values: those that exist, by name.
+    """
+
+    def __init__(self, values: dict[str, Any], meter: Meter | None, where: str) -> None:
+        self.values, self._meter = values, meter
+        self._rounds = iter(range(ROUND_LIMIT))
+        if meter is not None:
+            self._hold(values, values.values(), where)
+
+    def walk(self, steps: Sequence[Step]) -> Iterator[Event]:
+        """Run some steps, each when the caller asks for the next."""
+        for step in steps:
+            arguments = [existing(self.values, name, step.where) for name in step.inputs]
+            if isinstance(step.op, Control):
+                yield from self._flow(step, step.op, arguments)
+            elif step.parts and not step.fits(arguments):
+                del arguments
+                yield from self.walk(step.parts)
+            else:
+                computed = self._compute(step, arguments)
+                results = step.stored(computed)
+                yield Event(step, arguments, results, computed)
+                del computed
+                self.values.update(zip(step.outputs, results, strict=True))
+            self._free(step.last_uses)
+
+    def _flow(self, step: Step, op: Control, arguments: list[Any]) -> Iterator[Event]:
+        with at(step.where):
+            results = yield from op.flow(arguments, partial(self._enter, step))
+        if step.outputs:
+            self._bind(step.outputs, results, step.where)
+
+    def _enter(self, step: Step, region: Region, given: Sequence[Any]) -> Generator[Event, None, list[Any]]:
+        """Run a region of a step."""
+        if region.steps and next(self._rounds, None) is None:
+            raise InputError(f"loops have run {ROUND_LIMIT} times in all, taken for endless", where=step.where)
+        if region.inputs:
+            self._bind(region.inputs, given, step.where)
+        yield from self.walk(region.steps)
+        results = [existing(self.values, name, step.where) for name in region.outputs]
+        if region.closed:
+            self._free(region.writes)
+        return results
+
+    def _bind(self, names: Sequence[str], values: Sequence[Any], where: str) -> None:
+        """Give names to values that exist already."""
+        self.values.update(zip(names, values, strict=True))
+        if self._meter is not None:
+            self._hold(names, values, where)
+
+    def _hold(self, names: Iterable[str], values: Iterable[Any], where: str) -> None:
+        assert self._meter is not None
+        self._meter.hold(names, [found.nbytes for found in types_of(list(values))], where)
+
+    def _free(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.values.pop(name, None)
+        if self._meter is not None:
+            self._meter.free(names)
+
+    def _compute(self, step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        """The outputs of a step that is no control flow.
+
+        Types are checked here, and what the step takes is counted, unless all that was done in advance: a type may
+        depend on values, on the region that was chosen, and on how often a loop ran.
+        """
+        if self._meter is None:
+            return step.run(arguments)
+        first = step.parts[0] if step.parts else step
+        given = arguments[: len(first.inputs)]
+        forecast = first.forecast_of(given)
+        if forecast is not None:
+            self._count(self._meter, first, forecast)
+        else:
+            first.check_values(given)
+        results = step.run(arguments)
+        if forecast is None:
+            self._count(self._meter, first, first.made(types_of(given), types_of(results)))
+        if step.parts:
+            self._count_parts(self._meter, step.parts, *types_of(results))
+        return results
+
+    def _count(self, meter: Meter, step: Step, forecast: Forecast) -> None:
+        meter.spend(forecast.work, step.where)
+        meter.hold(step.outputs, forecast.sizes, step.where)
+
+    def _count_parts(self, meter: Meter, parts: Sequence[Step], found: ValueType) -> None:
+        """Count all but the first as if each had run by itself; their values are all of one type."""
+        for before, part in pairwise(parts):
+            meter.free(before.last_uses)
+            forecast = part.forecast((found,) * len(part.inputs))
+            assert forecast is not None
+            self._count(meter, part, forecast)
+        meter.free(parts[-1].last_uses)

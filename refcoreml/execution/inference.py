@@ -1,0 +1,82 @@
+"""The types of all values from those of the inputs, without arithmetic, through control flow."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from refcoreml.errors import RefCoreMLError, at
+from refcoreml.execution.limits import Meter
+from refcoreml.execution.steps import Control, Region, Step, Types, rewritten
+from refcoreml.types import TensorType, ValueType
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The types known in the end; ``complete`` if a run can meet no others, so that nothing is left to be checked."""
+
+    types: dict[str, ValueType]
+    complete: bool
+
+
+def infer(steps: Sequence[Step], inputs: Mapping[str, ValueType], meter: Meter) -> Inference:
+    """Return the types after all steps.
+
+    The meter gets what is certain to happen: known types outside of regions.
+
+    Raises:
+        InvalidModelError: types do not fit a step that is certain to run.
+        LimitError: a value, or all of them together, would be too large.
+        CallbackError: code of the user's own fails.
+    """
+    types: Types = ChainMap(dict(inputs))
+    inferring = _Inferring(rewritten(steps, inputs))
+    try:
+        for step in steps:
+            inferring.step(step, types, meter)
+            meter.free(step.last_uses)
+    except RefCoreMLError as error:
+        error.shapes = {name: found.shape for name, found in types.items() if isinstance(found, TensorType)}
+        raise
+    return Inference({name: found for name, found in types.items() if found is not None}, inferring.complete)
+
+
+class _Inferring:
+    """Goes through steps; see `Inferring`."""
+
+    def __init__(self, rewritten: frozenset[str]) -> None:
+        self.complete, self.rewritten = True, rewritten
+        self.notes: dict[int, Any] = {}
+
+    def region(self, region: Region, given: Sequence[ValueType | None], types: Types) -> list[ValueType | None]:
+        """Return what is known of a region's results; note in ``types`` what is known of its values."""
+        types.update(zip(region.inputs, given, strict=True))
+        for step in region.steps:
+            self.step(step, types)
+        return [types.get(name) for name in region.outputs]
+
+    def step(self, step: Step, types: Types, meter: Meter | None = None) -> None:
+        """Note the types of a step's outputs; None where they are not known."""
+        given = [types.get(name) for name in step.inputs]
+        if isinstance(step.op, Control):
+            self.complete = False
+            if meter is not None:
+                meter.free(step.writes)  # those that exist are written again, perhaps with another size
+            with at(step.where):
+                found = step.op.flow_types(given, types, self)
+            types.update(zip(step.outputs, found, strict=True))
+            return
+        known = [found for found in given if found is not None]
+        forecast = step.forecast(known) if len(known) == len(given) else None
+        if forecast is None:
+            self.complete = False
+            types.update(dict.fromkeys(step.outputs))
+            if meter is not None:
+                meter.free(step.outputs)
+            return
+        types.update(zip(step.outputs, forecast.types, strict=True))
+        if meter is not None:
+            meter.spend(forecast.work, step.where)
+            meter.hold(step.outputs, forecast.sizes, step.where)

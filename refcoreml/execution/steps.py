@@ -1,0 +1,330 @@
+"""Operations at their places: `Step`, what types say about it, which values it is the last to use; and `Region`.
+
+Values have names. A dialect gives every value a name of its own, so that one dictionary serves all scopes; only what
+regions of a loop make is made anew in each round.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections import ChainMap, Counter
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from refcoreml.errors import InputError, InternalError, InvalidModelError, RefCoreMLError, at
+from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Allowed, beyond, refuse_memory, remedy
+from refcoreml.ops import Op
+from refcoreml.types import Array, Shape, TensorType, ValueType
+
+#: For so many types of inputs are the types of values remembered: a stream of ever new ones must not fill the memory.
+MOST_TYPES = 64
+
+#: What finds a forecast again: of an array its type and shape, which compare faster than a `TensorType`.
+Key: TypeAlias = "tuple[np.dtype[Any], Shape] | ValueType"
+#: The form in which results are kept.
+Store: TypeAlias = "Callable[[tuple[Array, ...]], tuple[Array, ...]]"
+#: What is known of values, by name; None where nothing is. Each region has a map of its own for what it changes.
+Types: TypeAlias = "ChainMap[str, ValueType | None]"
+#: Runs a region on some values; returns its results.
+Enter: TypeAlias = "Callable[[Region, Sequence[Any]], Generator[Any, None, list[Any]]]"
+
+
+def keys_of(values: Sequence[Any]) -> tuple[Key, ...]:
+    """Return the keys of values at hand."""
+    return tuple([(x.dtype, x.shape) if isinstance(x, (np.ndarray, np.generic)) else _type(x) for x in values])
+
+
+def _type(value: Any) -> ValueType:
+    found: ValueType = value.type
+    return found
+
+
+def key_of(found: ValueType) -> Key:
+    """Return the key of a type."""
+    return (found.dtype, found.shape) if isinstance(found, TensorType) else found
+
+
+def typed(key: Key) -> ValueType:
+    """Return the type of a key."""
+    return TensorType(*key) if isinstance(key, tuple) else key
+
+
+def types_of(values: Sequence[Any]) -> tuple[ValueType, ...]:
+    """Return the types of values at hand."""
+    return tuple(map(typed, keys_of(values)))
+
+
+class Forecast(NamedTuple):
+    """What follows from the types of a step's inputs: the outputs' types, their bytes, and the work of a run."""
+
+    types: tuple[ValueType, ...]
+    sizes: tuple[int, ...]
+    work: int
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An operation at its place.
+
+    Attributes:
+        index: position in the list that it is in.
+        name: what the model calls it.
+        kind: its type, as the dialect calls it.
+        where: its place in the model, which no other step has.
+        op: what to run.
+        inputs, outputs: names of the values.
+        last_uses: the values that nobody needs after this step.
+        model: the model inside a pipeline that it belongs to.
+        parts: the steps that this one runs as one, see `refcoreml.execution.fusion`; none for a single operation.
+        store: makes the form in which results are kept of those that were computed; None where it is the same.
+        allowed: what values the dialect allows.
+    """
+
+    index: int
+    name: str
+    kind: str
+    where: str
+    op: Op
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    last_uses: tuple[str, ...] = ()
+    model: str = ""
+    parts: tuple[Step, ...] = ()
+    store: Store | None = None
+    allowed: Allowed = field(default_factory=Allowed)
+
+    def __repr__(self) -> str:
+        return f"<{self.where}>"
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The steps inside of this one; none but for control flow."""
+        return self.op.regions if isinstance(self.op, Control) else ()
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The values that must exist before it: its inputs, and what its regions take from their surroundings."""
+        return frozenset(self.inputs).union(*(region.reads for region in self.regions))
+
+    @cached_property
+    def writes(self) -> frozenset[str]:
+        """The values that it makes, those in its regions included."""
+        return frozenset(self.outputs).union(*(region.writes for region in self.regions))
+
+    # ---- What types say ----
+
+    def forecast(self, inputs: Sequence[ValueType]) -> Forecast | None:
+        """Return what follows from the inputs' types, checked; None if the outputs' types depend on values.
+
+        Of several operations that run as one it is None if they cannot, on inputs of these types.
+        """
+        return self._remembered(tuple(map(key_of, inputs)))
+
+    def forecast_of(self, arguments: Sequence[Any]) -> Forecast | None:
+        """As `forecast`, of inputs at hand."""
+        return self._remembered(keys_of(arguments))
+
+    @cached_property
+    def _remembered(self) -> Callable[[tuple[Key, ...]], Forecast | None]:
+        return lru_cache(maxsize=MOST_TYPES)(self._forecast)
+
+    def _forecast(self, keys: tuple[Key, ...]) -> Forecast | None:
+        given: Any = tuple(map(typed, keys))
+        with at(self.where):
+            types = self.op.infer(*given)
+            if types is None:
+                return None
+            found = types if isinstance(types, tuple) else (types,)
+            refuse_memory("needs for itself", self.op.scratch(given, found), self.allowed.limits, self.where)
+        return self.made(given, found)
+
+    def check_values(self, arguments: Sequence[Any]) -> None:
+        """Refuse inputs whose values ask for outputs that are too large, before these are made.
+
+        To be called where `forecast` knows nothing.
+        """
+        with at(self.where):
+            types = self.op.infer_from(*arguments)
+            for found in types if isinstance(types, tuple) else (types,) if types else ():
+                if too_large := beyond(found.nbytes, self.allowed.limits):
+                    problem = f"an output would have the shape {found.shape}, {too_large}"
+                    raise InputError(problem, remedy=remedy("memory", found.nbytes))
+
+    def made(self, inputs: Sequence[ValueType], outputs: Sequence[ValueType]) -> Forecast:
+        """Return the forecast once the outputs' types are known; refuse those that no value may have."""
+        with at(self.where):
+            for name, found in zip(self.outputs, outputs, strict=True):
+                self.allowed.check(found, f"output {name!r}")
+        given, results = _shapes(inputs), _shapes(outputs)
+        numbers = sum(map(math.prod, given)) + sum(map(math.prod, results))
+        work = LAYER_WORK + NUMBER_WORK * numbers + self.op.work(given, results)
+        return Forecast(tuple(outputs), tuple(found.nbytes for found in outputs), work)
+
+    def fits(self, arguments: Sequence[Any]) -> bool:
+        """Whether `parts` may run as one on these inputs; if not, each is to run by itself and say why."""
+        try:
+            return self.forecast_of(arguments) is not None
+        except RefCoreMLError:
+            return False
+
+    # ---- Running ----
+
+    def run(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        """Run the operation, no control flow, on inputs whose types have been checked."""
+        try:
+            with np.errstate(all="ignore"):
+                results: Any = self.op.run(*arguments)
+        except RefCoreMLError as error:
+            error.where = error.where or self.where
+            raise
+        except MemoryError as error:
+            raise InvalidModelError(f"not enough memory for {self._given(arguments)}", where=self.where) from error
+        except Exception as error:
+            raise InternalError(
+                f"failed on {self._given(arguments)}: {type(error).__name__}: {error}",
+                where=self.where,
+                remedy="Please report it",
+            ) from error
+        return results if isinstance(results, tuple) else (results,)
+
+    def run_alone(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        """Check the types of some values, run the operation on them, and return the results as they are kept."""
+        if self.forecast_of(arguments) is None:
+            self.check_values(arguments)
+        return self.stored(self.run(arguments))
+
+    def stored(self, computed: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return results in the form in which they are kept."""
+        return computed if self.store is None else self.store(computed)
+
+    def _given(self, arguments: Sequence[Any]) -> str:
+        given = zip(self.inputs, arguments, strict=True)
+        return ", ".join(f"{name} {getattr(value, 'shape', type(value).__name__)}" for name, value in given)
+
+
+def _shapes(types: Sequence[ValueType]) -> list[Shape]:
+    return [found.shape if isinstance(found, TensorType) else () for found in types]
+
+
+# ---- Steps inside of steps ----
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Steps that a control operation runs, any number of times.
+
+    All values of the surroundings can be read. What an open region makes exists afterwards in the surroundings; of a
+    closed one only the results do, see `closed_region`.
+
+    Attributes:
+        steps: in order.
+        inputs: names of the values that it is given whenever it runs.
+        outputs: names of its results, of its own values or others.
+        closed: whether nothing else of it is used outside.
+    """
+
+    steps: Sequence[Step] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    closed: bool = False
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The values that it takes from its surroundings."""
+        known, taken = set(self.inputs), set[str]()
+        for step in self.steps:
+            taken |= step.reads - known
+            known.update(step.outputs)  # not what its regions write, since one of a choice may not
+        return frozenset(taken | (set(self.outputs) - known))
+
+    @cached_property
+    def writes(self) -> frozenset[str]:
+        """The values that it makes or is given."""
+        return frozenset(self.inputs).union(*(step.writes for step in self.steps))
+
+
+def closed_region(steps: Sequence[Step], inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Region:
+    """Return a region whose values, but for the results, are freed after their last use."""
+    region = Region(tuple(steps), tuple(inputs), tuple(outputs), closed=True)
+    return replace(region, steps=with_last_uses(steps, outputs, region.writes))
+
+
+class Inferring(Protocol):
+    """The inference that a control operation takes part in.
+
+    Attributes:
+        notes: what operations have learned, by their identity, since one within a loop is looked at many times.
+        rewritten: the values that more than one step writes.
+    """
+
+    notes: dict[int, Any]
+    rewritten: frozenset[str]
+
+    def region(self, region: Region, given: Sequence[ValueType | None], types: Types) -> list[ValueType | None]:
+        """Return what is known of a region's results; note in ``types`` what is known of its values."""
+
+
+class Control(Op):
+    """An operation that runs steps: it decides which, how often, and with which values.
+
+    Class attributes, which subclasses define as fields or methods:
+        regions: the steps, in parts that it runs as a whole.
+        flow: run them, by ``enter(region, values)``, on the inputs at hand; yield what `enter` yields, return the
+            outputs.
+        flow_types: what is known of the outputs, from what is known of the inputs (None: nothing); ``types`` are those
+            of the surroundings, which it updates by what regions change there.
+    """
+
+    regions: ClassVar[tuple[Region, ...]] = ()
+
+    @abstractmethod
+    def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
+        """Run."""
+
+    @abstractmethod
+    def flow_types(
+        self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
+    ) -> Sequence[ValueType | None]:
+        """Infer."""
+
+
+def walk(steps: Sequence[Step]) -> Iterator[Step]:
+    """Yield all steps, each before those in its regions, at any depth."""
+    for step in steps:
+        yield step
+        for region in step.regions:
+            yield from walk(region.steps)
+
+
+def rewritten(steps: Sequence[Step], inputs: Iterable[str]) -> frozenset[str]:
+    """Return the values that more than one step writes, or that a step writes over an input."""
+    counts = Counter(iter(inputs))
+    counts.update(name for step in walk(steps) for name in step.outputs)
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def with_last_uses(
+    steps: Sequence[Step], outputs: Sequence[str], among: Collection[str] | None = None
+) -> tuple[Step, ...]:
+    """Note at each step the values that can be freed after it: those not used later, nor wanted as outputs.
+
+    Inside an open region nothing is freed, since another round may need it.
+
+    Args:
+        steps: in order.
+        outputs: what is wanted in the end.
+        among: the names that may be freed; None for all.
+    """
+    needed = set(outputs)
+    result = []
+    for step in reversed(steps):
+        names = (*step.inputs, *step.outputs, *sorted(step.reads), *sorted(step.writes))
+        last = [name for name in dict.fromkeys(names) if name not in needed and (among is None or name in among)]
+        needed.update(last)
+        result.append(replace(step, last_uses=tuple(last)))
+    return tuple(result[::-1])
