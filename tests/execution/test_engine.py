@@ -1,0 +1,316 @@
+"""The engine: values of several types and values that are no arrays, effects, liveness, fusion, forms of storage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from step_programs import Program, names, numbers, ran, run
+
+from refcoreml import ops
+from refcoreml.errors import InternalError, InvalidModelError, LimitError
+from refcoreml.execution.control import Choice, Decision, Loop
+from refcoreml.execution.limits import Allowed, Limits
+from refcoreml.execution.steps import Region, closed_region
+from refcoreml.types import TensorType, ValueType
+
+PLUS_ONE, DOUBLE = ops.Add(other=1.0), ops.Multiply(other=2.0)
+F32, BOOL = np.dtype(np.float32), np.dtype(bool)
+
+
+# --- types ------------------------------------------------------------------------------------------------------------
+
+
+def test_values_of_several_types_pass_through_one_network():
+    program = Program()
+    program.add("large", ops.Greater(other=2.0, result=BOOL), "x")
+    program.add("half", ops.Cast(np.dtype(np.float16)), "x")
+    program.add("y", ops.Add(other=1.0), "half")
+    engine = program.engine("x", "large y")
+    types = engine.types({"x": TensorType(F32, (3,))})
+    assert types == {
+        "x": TensorType(F32, (3,)),
+        "large": TensorType(BOOL, (3,)),
+        "half": TensorType(np.dtype(np.float16), (3,)),
+        "y": TensorType(np.dtype(np.float16), (3,)),
+    }
+    results = run(engine, x=numbers(1, 2, 3))
+    assert {name: TensorType.of(value) for name, value in results.items()} == {name: types[name] for name in results}
+
+
+def test_what_fits_floats_of_one_width_may_not_fit_those_of_another():
+    program = Program()
+    program.add("y", ops.Add(), "x z")
+    engine = program.engine("x z", "y")
+    run(engine, x=numbers(1), z=numbers(2))
+    with pytest.raises(InvalidModelError, match=r"main\[0\] 'y' \(Add\): inputs of types float32, float16"):
+        engine.run({"x": numbers(1), "z": numbers(2, dtype=np.float16)})
+
+
+def test_memory_is_counted_by_the_type_of_numbers():
+    for dtype, fits in ((np.float16, True), (np.float32, False)):
+        program = Program(limits=Limits(memory=3_000))
+        program.add("y", ops.ReLU(), "x")
+        engine = program.engine("x", "y")
+        x = np.ones(600, dtype)
+        if fits:
+            run(engine, x=x)
+        else:
+            with pytest.raises(LimitError, match="with output 'y', weights and blobs take"):
+                engine.run({"x": x})
+
+
+def test_empty_tensors_are_allowed_where_the_dialect_says_so():
+    for empty in (True, False):
+        program = Program()
+        program.add("y", ops.ReLU(), "x", allowed=Allowed(empty=empty))
+        engine = program.engine("x", "y")
+        x = np.ones((0, 3), np.float32)
+        if empty:
+            assert run(engine, x=x)["y"].shape == (0, 3)
+        else:
+            with pytest.raises(InvalidModelError, match=r"output 'y' would have the shape \(0, 3\)"):
+                engine.run({"x": x})
+
+
+# --- values that are no arrays, and effects ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ListType(ValueType):
+    """A list of tensors of one type."""
+
+    item: TensorType
+    length: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.length * self.item.nbytes
+
+
+@dataclass(frozen=True)
+class Values:
+    """A list as a value: writing makes another one."""
+
+    items: tuple[Any, ...]
+
+    @property
+    def type(self) -> ListType:
+        return ListType(TensorType.of(self.items[0]), len(self.items))
+
+
+@dataclass(frozen=True)
+class Append(ops.Op):
+    """The list with one more tensor."""
+
+    def infer(self, given: Any, x: TensorType) -> Any:
+        return ListType(given.item, given.length + 1)
+
+    def run(self, given: Values, x: Any) -> Any:
+        return Values((*given.items, x))
+
+
+@dataclass(frozen=True)
+class Stacked(ops.Op):
+    """The tensors of a list, along a new axis."""
+
+    def infer(self, given: Any) -> TensorType:
+        return TensorType(given.item.dtype, (given.length, *given.item.shape))
+
+    def run(self, given: Values) -> Any:
+        return np.stack(given.items)
+
+
+def test_lists_pass_through_the_engine():
+    program = Program()
+    program.add("list", Append(), "given x")
+    program.add("y", Stacked(), "list")
+    engine = program.engine("given x", "y")
+    given, x = Values((numbers(1, 2),)), numbers(3, 4)
+    assert run(engine, given=given, x=x)["y"].tolist() == [[1, 2], [3, 4]]
+    pair = TensorType(F32, (2,))
+    assert engine.types({"given": given.type, "x": pair}) == {
+        "given": ListType(pair, 1),
+        "x": pair,
+        "list": ListType(pair, 2),
+        "y": TensorType(F32, (2, 2)),
+    }
+
+
+def test_a_list_that_grows_in_a_loop():
+    body, main = Program("body"), Program()
+    body.add("longer", Append(), "list v")
+    body.add("next", DOUBLE, "v")
+    main.add("all last", Loop(closed_region(body.steps, ["list", "v"], ["longer", "next"]), most=3), "given x")
+    main.add("y", Stacked(), "all")
+    engine = main.engine("given x", "y")
+    assert run(engine, given=Values((numbers(0),)), x=numbers(1))["y"].tolist() == [[0], [1], [2], [4]]
+    known = engine.types({"given": ListType(TensorType(F32, (1,)), 1), "x": TensorType(F32, (1,))})
+    assert known["last"] == TensorType(F32, (1,))
+    assert not {"all", "y"} & known.keys()
+
+
+def test_lists_count_as_much_memory_as_they_say():
+    body, main = Program("body", Limits(memory=5_000)), Program(limits=Limits(memory=5_000))
+    body.add("longer", Append(), "list x")
+    main.add("y", Loop(closed_region(body.steps, ["list"], ["longer"]), most=50), "given")
+    with pytest.raises(LimitError, match=r"body\[0\].*weights and blobs take"):
+        main.engine("given x", "y").run({"given": Values((np.zeros(64, np.float32),)), "x": np.zeros(64, np.float32)})
+
+
+class StateType(ValueType):
+    """A state."""
+
+
+@dataclass
+class State:
+    """A number that outlives a run."""
+
+    value: Any = field(default_factory=lambda: numbers(0))
+    type: ValueType = field(default_factory=StateType)
+
+
+@dataclass(frozen=True)
+class Read(ops.Op):
+    """The number in a state."""
+
+    def infer(self, state: Any) -> TensorType:
+        return TensorType(F32, (1,))
+
+    def run(self, state: State) -> Any:
+        return state.value
+
+
+@dataclass(frozen=True)
+class Write(ops.Op):
+    """A number put into a state."""
+
+    effect = True
+
+    def infer(self, state: Any, x: TensorType) -> tuple[TensorType, ...]:
+        return ()
+
+    def run(self, state: State, x: Any) -> tuple[Any, ...]:
+        state.value = x
+        return ()
+
+
+def accumulator() -> Program:
+    """Y = relu(2 s), the state s becomes s + x between two steps that could be one."""
+    program = Program()
+    program.add("s", Read(), "state")
+    program.add("sum", ops.Add(), "s x")
+    program.add("", Write(), "state sum")
+    program.add("again", Read(), "state")
+    program.add("twice", DOUBLE, "again")
+    program.add("", Write(), "state x")
+    program.add("y", ops.ReLU(), "twice")
+    return program
+
+
+def test_effects_keep_their_place_and_are_never_dropped():
+    engine = accumulator().engine("state x", "y")
+    assert names(engine.fused) == names(engine.steps) == ["s", "sum", "", "again", "twice", "", "y"]
+    state = State()
+    assert engine.run({"state": state, "x": numbers(3)})["y"].tolist() == [6]
+    assert state.value.tolist() == [3]
+    assert engine.run({"state": state, "x": numbers(4)})["y"].tolist() == [14]
+    assert state.value.tolist() == [4]
+    assert ran(engine, state=State(), x=numbers(1)) == names(engine.steps)
+
+
+def test_without_the_effect_between_them_steps_run_as_one():
+    program = accumulator()
+    del program.steps[5]
+    engine = program.engine("state x", "y")
+    assert len(engine.fused) == len(engine.steps) - 1
+    assert engine.run({"state": State(), "x": numbers(3)})["y"].tolist() == [6]
+
+
+def test_what_an_effect_needs_is_there_though_nothing_else_reads_it():
+    engine = accumulator().engine("state x", "y")
+    assert [step.last_uses for step in engine.steps] == [
+        (),
+        ("s",),
+        ("sum",),
+        (),
+        ("again",),
+        ("state", "x"),
+        ("twice",),
+    ]
+
+
+def test_an_effect_in_a_region_runs_as_often_as_the_region():
+    body, then, main = Program("body"), Program("then"), Program()
+    then.add("", Write(), "state sum")
+    body.add("s", Read(), "state")
+    body.add("sum", ops.Add(), "s x")
+    body.add("", Choice(Decision("c", bool), (Region(then.steps), Region())), "c")
+    main.add("", Loop(closed_region(body.steps), most=4))
+    main.add("y", Read(), "state")
+    engine = main.engine("state x c", "y")
+    for condition, expected in ((True, 20), (False, 0)):
+        state = State()
+        assert engine.run({"state": state, "x": numbers(5), "c": np.array(condition)})["y"].tolist() == [expected]
+    assert engine.steps[0].reads == {"state", "x", "c"}
+
+
+# --- fusion and storage -----------------------------------------------------------------------------------------------
+
+
+def chain(**fields: Any) -> Program:
+    program = Program()
+    program.add("a", ops.Softmax(axis=-1), "x")
+    program.add("b", DOUBLE, "a", **fields)
+    program.add("y", PLUS_ONE, "b")
+    return program
+
+
+def test_elementwise_steps_overwrite_the_result_before_them():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    engine = chain().engine("x", "y")
+    assert [names(step.parts) for step in engine.fused] == [["a", "b", "y"]]
+    run(engine, x=x)
+    assert [names(step.parts) for step in chain().engine("x", "y a").fused] == [[], ["b", "y"]]
+
+
+def test_results_that_are_kept_in_another_form_are_not_overwritten():
+    def store(results: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(result.astype(np.float16).astype(np.float32) for result in results)
+
+    engine = chain(store=store).engine("x", "y")
+    assert not any(step.parts for step in engine.fused)
+    x = np.arange(3, dtype=np.float32)
+    b = run(engine, x=x)["y"] - 1
+    events = {event.step.name: event for event in engine.trace({"x": x})}
+    assert events["a"].outputs is events["a"].computed
+    np.testing.assert_array_equal(events["b"].outputs[0], events["b"].computed[0].astype(np.float16))
+    np.testing.assert_array_equal(b, events["b"].outputs[0])
+
+
+def test_inputs_of_another_type_of_numbers_make_fused_steps_run_one_by_one():
+    program = Program()
+    program.add("a", ops.Softmax(axis=-1), "x")
+    program.add("y", ops.Add(), "a z")
+    engine = program.engine("x z", "y")
+    assert len(engine.fused) == 1
+    assert run(engine, x=numbers(0, 0), z=numbers(1, 2))["y"].tolist() == [1.5, 2.5]
+    with pytest.raises(InvalidModelError, match=r"main\[1\] 'y' \(Add\)"):
+        engine.run({"x": numbers(0, 0), "z": numbers(1, 2, dtype=np.float16)})
+
+
+def test_a_failure_names_its_step_and_what_it_was_given():
+    @dataclass(frozen=True)
+    class Broken(ops.Op):
+        def infer(self, x: TensorType) -> TensorType:
+            return x
+
+        def run(self, x: Any) -> Any:
+            raise IndexError("boom")
+
+    program = Program()
+    program.add("y", Broken(), "x")
+    with pytest.raises(InternalError, match=r"main\[0\] 'y' \(Broken\): failed on x \(2,\): IndexError: boom"):
+        program.engine("x", "y").run({"x": numbers(1, 2)})
