@@ -65,7 +65,7 @@ class Choice(Control):
     def flow_types(
         self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
     ) -> Sequence[ValueType | None]:
-        """What is known whichever region runs; where one fails because types do not fit, the other one counts."""
+        """Return what is known whichever region runs; where one fails because types do not fit, the other one counts."""
         self.decision.check(given[0])
         ends: list[tuple[Types, list[ValueType | None]]] = []
         failures: list[InvalidModelError | CallbackError | _Left] = []
@@ -111,11 +111,11 @@ class Loop(Control):
 
     @property
     def regions(self) -> tuple[Region, ...]:  # type: ignore[override]
-        """The condition and the body."""
+        """The condition, if there is one, and the body."""
         return (self.body,) if self.condition is None else (self.condition, self.body)
 
     def _first(self, given: Sequence[Any]) -> Sequence[Any]:
-        """What the first round is given."""
+        """Return what the first round is given."""
         return given if self.rounds is None else given[1:]
 
     def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
@@ -143,7 +143,7 @@ class Loop(Control):
     def flow_types(
         self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
     ) -> Sequence[ValueType | None]:
-        """What is known after any number of rounds: each look forgets the types that a round changes, until none does.
+        """Return what is known after any number of rounds: each look forgets the types that a round changes, until none does.
 
         The second look that still finds some forgets all that can change, so that nested loops are looked at a few
         times each.
@@ -212,7 +212,7 @@ class _Known:
 
 
 def _known(loop: Loop, inferring: Inferring) -> _Known:
-    """What is to be known of a loop before it is looked at."""
+    """Return what is to be known of a loop before it is looked at."""
     inner = [step for region in loop.regions for step in walk(region.steps)]
     rewritten = {name for step in inner for name in step.outputs if name in inferring.rewritten}
     leaves = any(isinstance(step.op, Leave) for step in inner)
@@ -245,5 +245,5 @@ class Leave(Control):
     def flow_types(
         self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
     ) -> Sequence[ValueType | None]:
-        """Nothing is known of what is never reached."""
+        """Know nothing of what is never reached."""
         raise _Left

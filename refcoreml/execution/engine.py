@@ -34,7 +34,7 @@ class Observer(Protocol):
     """Is shown every step as it has run: for traces, statistics, calibration, comparison."""
 
     def __call__(self, step: Step, inputs: Sequence[Any], outputs: Sequence[Any], /) -> None:
-        """Called in order of execution. The arrays are the engine's own: look, do not write."""
+        """Look at a step, in order of execution. The arrays are the engine's own: look, do not write."""
 
 
 #: How often control flow may run regions in one prediction. Nested loops multiply.
@@ -104,7 +104,7 @@ class Engine:
         return dict(self._inferred(tuple(key_of(inputs[name]) for name in self.inputs)).types)
 
     def _start(self, inputs: Mapping[str, Any]) -> _Run:
-        """A run of which all is checked that can be checked in advance."""
+        """Return a run of which all is checked that can be checked in advance."""
         complete = self._inferred(keys_of([inputs[name] for name in self.inputs])).complete
         return _Run(dict(inputs), None if complete else Meter(self._budget), self.where)
 
@@ -188,7 +188,7 @@ class _Run:
             self._meter.free(names)
 
     def _compute(self, step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
-        """The outputs of a step that is no control flow.
+        """Return the outputs of a step that is no control flow.
 
         Types are checked here, and what the step takes is counted, unless all that was done in advance: a type may
         depend on values, on the region that was chosen, and on how often a loop ran.

@@ -108,7 +108,7 @@ class Vectors(Adapted):
     """An operation that gets blobs of rank 0 as [1]."""
 
     def taken(self, inputs: Sequence[Array]) -> Sequence[Array]:
-        """The inputs of rank 0 as [1]."""
+        """Return the inputs, those of rank 0 as [1]."""
         return [x if x.ndim else x.reshape(1) for x in inputs]
 
     @staticmethod
@@ -116,29 +116,29 @@ class Vectors(Adapted):
         return (x if x.shape else x.with_shape((1,)) for x in inputs)
 
     def resolve(self, *inputs: TensorType) -> base.Op:
-        """The operation for vectors."""
+        """Return the operation for vectors."""
         return self.op.resolve(*self._types(inputs))
 
     def infer(self, *inputs: TensorType) -> base.Types | None:
-        """What the operation infers for vectors."""
+        """Return what the operation infers for vectors."""
         return self.op.infer(*self._types(inputs))
 
     def infer_from(self, *inputs: Array) -> base.Types | None:
-        """What the operation infers from vectors."""
+        """Return what the operation infers from vectors."""
         return self.op.infer_from(*self.taken(inputs))
 
     def run(self, *inputs: Array) -> base.Results:
-        """What the operation computes of vectors."""
+        """Return what the operation computes of vectors."""
         return self.op.run(*self.taken(inputs))
 
     @property
     def inplace(self) -> base.Inplace | None:  # type: ignore[override]
-        """As the operation: it is used where the blob has the type of the result."""
+        """Return that of the operation: it is used where the blob has the type of the result."""
         return self.op.inplace
 
     @property
     def fused(self) -> Callable[..., Array] | None:  # type: ignore[override]
-        """As the operation, on vectors."""
+        """Return that of the operation, on vectors."""
         fused = self.op.fused
         return None if fused is None else lambda *inputs, epilogue: fused(*self.taken(inputs), epilogue=epilogue)
 

@@ -144,7 +144,7 @@ class Layer:
         return ball if self.storage is None else self.storage.stored(ball)
 
     def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
-        """Decoded weights, as far as they are known."""
+        """Return decoded weights, as far as they are known."""
         node = self.network.nodes[self.step.where]
         values = np.asarray(node.weights(name, tuple(shape), message=message), np.float64)
         stored = getattr(self.params if message is None else message, name)
