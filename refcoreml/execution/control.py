@@ -65,7 +65,7 @@ class Choice(Control):
     def flow_types(
         self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
     ) -> Sequence[ValueType | None]:
-        """Return what is known whichever region runs; where one fails because types do not fit, the other one counts."""
+        """Return what is known whichever region runs; where types do not fit one of them, the other one counts."""
         self.decision.check(given[0])
         ends: list[tuple[Types, list[ValueType | None]]] = []
         failures: list[InvalidModelError | CallbackError | _Left] = []
@@ -143,7 +143,7 @@ class Loop(Control):
     def flow_types(
         self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
     ) -> Sequence[ValueType | None]:
-        """Return what is known after any number of rounds: each look forgets the types that a round changes, until none does.
+        """Return what is known after any number of rounds: looks forget the types that a round changes, until none does.
 
         The second look that still finds some forgets all that can change, so that nested loops are looked at a few
         times each.
