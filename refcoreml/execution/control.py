@@ -143,7 +143,7 @@ class Loop(Control):
     def flow_types(
         self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
     ) -> Sequence[ValueType | None]:
-        """Return what is known after any number of rounds: looks forget the types that a round changes, until none does.
+        """Return what is known after any number of rounds: looks forget types that a round changes, until none does.
 
         The second look that still finds some forgets all that can change, so that nested loops are looked at a few
         times each.
