@@ -37,59 +37,7 @@ MAX_RANK = 5
 
 
 @dataclass(frozen=True)
-class Adapted(base.Op):
-    """An operation in the form that networks have of it; rules see the operation itself.
-
-    Subclasses say what differs, in `infer` and `run`.
-    """
-
-    op: base.Op
-
-    @property
-    def fresh(self) -> bool:  # type: ignore[override]
-        """As the operation."""
-        return self.op.fresh
-
-    def prepare(self) -> None:
-        """As the operation."""
-        self.op.prepare()
-
-    @property
-    def kind(self) -> type[base.Op]:
-        """The operation's class."""
-        return self.op.kind
-
-    def resolve(self, *inputs: TensorType) -> base.Op:
-        """The operation itself, for rules that speak of its attributes."""
-        return self.op.resolve(*inputs)
-
-    def infer(self, *inputs: TensorType) -> base.Types | None:
-        """What the operation infers."""
-        return self.op.infer(*inputs)
-
-    def infer_from(self, *inputs: Array) -> base.Types | None:
-        """What the operation infers from values."""
-        return self.op.infer_from(*inputs)
-
-    def run(self, *inputs: Array) -> base.Results:
-        """What the operation computes."""
-        return self.op.run(*inputs)
-
-    def terms(self, inputs: Sequence[TensorType]) -> int | None:
-        """As the operation."""
-        return self.op.terms(inputs)
-
-    def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-        """As the operation."""
-        return self.op.work(inputs, outputs)
-
-    def scratch(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> int:
-        """As the operation."""
-        return self.op.scratch(inputs, outputs)
-
-
-@dataclass(frozen=True)
-class Vector(Adapted):
+class Vector(base.Adapted):
     """An operation whose result of rank 0 is [1], as networks have it."""
 
     def infer(self, *inputs: TensorType) -> base.Types | None:
@@ -104,7 +52,7 @@ class Vector(Adapted):
 
 
 @dataclass(frozen=True)
-class Vectors(Adapted):
+class Vectors(base.Adapted):
     """An operation that gets blobs of rank 0 as [1]."""
 
     def taken(self, inputs: Sequence[Array]) -> Sequence[Array]:
@@ -144,7 +92,7 @@ class Vectors(Adapted):
 
 
 @dataclass(frozen=True)
-class Like(Adapted):
+class Like(base.Adapted):
     """An operation that has its shape as an attribute, in the shape of a blob whose values are not read."""
 
     def resolve(self, *inputs: TensorType) -> base.Op:
@@ -166,7 +114,7 @@ class Like(Adapted):
 
 
 @dataclass(frozen=True)
-class Restricted(Adapted):
+class Restricted(base.Adapted):
     """An operation that networks have for fewer shapes than it could take.
 
     Attributes:

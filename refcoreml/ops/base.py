@@ -99,6 +99,58 @@ class Op:
         return cut_off(type(self).definition(*(np.asarray(x, np.float64) for x in inputs), **attributes), *inputs)
 
 
+@dataclass(frozen=True)
+class Adapted(Op):
+    """An operation in the form that a dialect has of it; rules see the operation itself.
+
+    Subclasses say what differs, in `infer` and `run`.
+    """
+
+    op: Op
+
+    @property
+    def fresh(self) -> bool:  # type: ignore[override]
+        """As the operation."""
+        return self.op.fresh
+
+    def prepare(self) -> None:
+        """As the operation."""
+        self.op.prepare()
+
+    @property
+    def kind(self) -> type[Op]:
+        """The operation's class."""
+        return self.op.kind
+
+    def resolve(self, *inputs: TensorType) -> Op:
+        """Return the operation itself, for rules that speak of its attributes."""
+        return self.op.resolve(*inputs)
+
+    def infer(self, *inputs: TensorType) -> Types | None:
+        """Return what the operation infers."""
+        return self.op.infer(*inputs)
+
+    def infer_from(self, *inputs: Array) -> Types | None:
+        """Return what the operation infers from values."""
+        return self.op.infer_from(*inputs)
+
+    def run(self, *inputs: Array) -> Results:
+        """Return what the operation computes."""
+        return self.op.run(*inputs)
+
+    def terms(self, inputs: Sequence[TensorType]) -> int | None:
+        """As the operation."""
+        return self.op.terms(inputs)
+
+    def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        """As the operation."""
+        return self.op.work(inputs, outputs)
+
+    def scratch(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> int:
+        """As the operation."""
+        return self.op.scratch(inputs, outputs)
+
+
 class ByType(Op):
     """An operation that is another one for each rank of its first input, as some layers of old have it.
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.registry import Adapted, Node, layer
-from refcoreml.ops.base import Results, Types, axis_in
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.base import Adapted, Results, Types, axis_in
 from refcoreml.types import Array, Shape, TensorType
 
 

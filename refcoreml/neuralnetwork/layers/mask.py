@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from refcoreml import ops
-from refcoreml.neuralnetwork.registry import Adapted, Node, layer
-from refcoreml.ops.base import Results, bad_input
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.base import Adapted, Results, bad_input
 from refcoreml.types import Array
 
 

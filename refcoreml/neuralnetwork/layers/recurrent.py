@@ -12,8 +12,8 @@ from refcoreml import ops
 from refcoreml.execution.limits import LAYER_WORK
 from refcoreml.kernels.recurrent import GateWeights
 from refcoreml.neuralnetwork.layers.activation import ACTIVATIONS
-from refcoreml.neuralnetwork.registry import Adapted, Node, layer
-from refcoreml.ops.base import Elementwise, require
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.base import Adapted, Elementwise, require
 from refcoreml.ops.recurrent import Recurrent
 from refcoreml.types import Array, Shape, TensorType
 

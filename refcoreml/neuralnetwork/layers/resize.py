@@ -5,8 +5,8 @@ from __future__ import annotations
 from refcoreml import ops
 from refcoreml.kernels.resize import Sampling
 from refcoreml.neuralnetwork.layers._checks import enum_name, of_images
-from refcoreml.neuralnetwork.registry import Adapted, Node, layer
-from refcoreml.ops.base import Results, Types, require
+from refcoreml.neuralnetwork.registry import Node, layer
+from refcoreml.ops.base import Adapted, Results, Types, require
 from refcoreml.spec import schema
 from refcoreml.types import Array, TensorType
 

@@ -1,0 +1,306 @@
+"""Builds ML Programs in Python, operation by operation, with the names of the operation sets.
+
+::
+
+    program = build.Program({"x": (1, 3, 32, 32)}, opset="CoreML7")
+    y = program.add("conv", x=program["x"], weight=w, bias=b, pad_type="same")
+    y = program.add("relu", x=y)
+    y = program.add("softmax", x=y, axis=1, name="probabilities")
+    program.output(y)
+    model = program.model()          # ready to predict
+    program.save("small.mlpackage")
+
+A parameter is the result of an operation or an input of the program (`Result`), a list of such, or a constant: an array
+as it is, Python's bool, int (int32), float (fp32, or fp16 as ``np.float16``), str, or a list of these.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refcoreml import values
+from refcoreml.errors import UsageError, within
+from refcoreml.mil.node import Value
+from refcoreml.mil.prepare import infer_outputs
+from refcoreml.mil.registry import OPSETS, find, opset_number
+from refcoreml.model import Model, load
+from refcoreml.spec import schema
+from refcoreml.spec.mil_types import (
+    DATA_TYPES,
+    DataType,
+    DeclaredList,
+    DeclaredState,
+    DeclaredTensor,
+    DeclaredTuple,
+    DeclaredType,
+    type_message,
+)
+from refcoreml.spec.mil_values import value_message
+from refcoreml.types import Array
+
+#: The specification version that came with each operation set.
+_VERSIONS = {name: number for number, name in enumerate(OPSETS, 6)}
+
+#: How the description names types of elements.
+_FEATURE_TYPES = {"fp32": "FLOAT32", "fp16": "FLOAT16", "fp64": "DOUBLE", "int32": "INT32", "int8": "INT8"}
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What an operation makes, or an input of the program."""
+
+    value: Value
+
+    @property
+    def name(self) -> str:
+        """Its name in the program."""
+        return self.value.name
+
+    @property
+    def type(self) -> DeclaredType:
+        """Its type."""
+        return self.value.type
+
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.name}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A constant in a type that NumPy lacks, such as ``Known(codes, "int4")``.
+
+    Attributes:
+        values: an array, in the type in which such elements are decoded.
+        element: the type, by its name in ``model.mil``.
+    """
+
+    values: Array
+    element: str
+
+
+class Program:
+    """Collects the operations of a function.
+
+    Args:
+        inputs: by name the shape of an fp32 tensor (None: unknown length), or a type as in ``model.mil`` in two parts,
+            ``("fp16", (2, None))``.
+        states: likewise, what the function keeps from one prediction to the next.
+        opset: the operation set.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        states: Mapping[str, Any] | None = None,
+        opset: str = "CoreML7",
+    ) -> None:
+        self._opset, self.opset = opset_number(opset, "opset"), opset
+        self._names: set[str] = set()
+        self._inputs: dict[str, Result] = {}
+        self._states: dict[str, Result] = {}
+        self._operations: list[schema.MILSpec.Operation] = []
+        self._outputs: list[Result] = []
+        for name, given in values.mapping(inputs, values.argument("inputs")).items():
+            self._inputs[name] = self._given(name, _declared(given, f"inputs[{name!r}]"))
+        for name, given in values.mapping(states or {}, values.argument("states")).items():
+            self._states[name] = self._given(name, DeclaredState(_declared(given, f"states[{name!r}]")))
+
+    def _given(self, name: str, declared: DeclaredType) -> Result:
+        return Result(Value(declared, self._unique(name)))
+
+    def _unique(self, name: str) -> str:
+        found, count = name, 0
+        while found in self._names:
+            count += 1
+            found = f"{name}_{count}"
+        self._names.add(found)
+        return found
+
+    def __getitem__(self, name: str) -> Result:
+        """Return an input or a state."""
+        found = {**self._inputs, **self._states}
+        if name not in found:
+            raise UsageError(f"there is no input {name!r}", remedy=f"Inputs: {', '.join(map(repr, found))}")
+        return found[name]
+
+    def constant(self, value: Any, name: str = "") -> Result:
+        """Add a constant and return it; `add` does it for constants among its parameters."""
+        declared, stored = _known(value)
+        name = self._unique(name or f"const_{len(self._names)}")
+        return self._constant(declared, stored, name)
+
+    def _constant(self, declared: DeclaredType, stored: Any, name: str) -> Result:
+        message = self._message("const", name)
+        message.attributes["val"].CopyFrom(value_message(declared, stored))
+        self._declare(message, name, declared)
+        return Result(Value(declared, name, lambda: stored))
+
+    def _message(self, kind: str, name: str) -> schema.MILSpec.Operation:
+        message = schema.MILSpec.Operation(type=kind)
+        message.attributes["name"].CopyFrom(_text(name))
+        self._operations.append(message)
+        return message
+
+    def _declare(self, message: schema.MILSpec.Operation, name: str, declared: DeclaredType) -> None:
+        output = message.outputs.add(name=name)
+        output.type.CopyFrom(type_message(declared))
+
+    def add(
+        self,
+        kind: str,
+        *,
+        name: str = "",
+        outputs: Sequence[Any] | None = None,
+        blocks: Sequence[Callable[..., Any]] = (),
+        **parameters: Any,
+    ) -> Any:
+        """Add an operation; return its result, a tuple of them if it has several, None if it has none.
+
+        Args:
+            kind: its name in the operation set, such as ``conv``.
+            name: what to call it and its result; by default its kind and a number.
+            outputs: the types of its results, where they do not follow from the types of the parameters.
+            blocks: of control flow, functions that add the operations of a block: called with the values that the block
+                is given, each returns its result or a list of results.
+            parameters: by name results, lists of results, or constants; None for one that is not given.
+        """
+        name = self._unique(name or f"{kind}_{len(self._names)}")
+        with within(f"operation {name!r} ({kind})"):
+            entry = find(kind, self._opset)
+            if entry is None:
+                raise UsageError(f"the operation set {self.opset} has no such operation, or it cannot be run yet")
+            given = {key: self._bound(f"{name}_{key}", value) for key, value in parameters.items() if value is not None}
+            bound: dict[str, list[Value]] = {
+                key: [item.value for item in (found if isinstance(found, list) else [found])]
+                for key, found in given.items()
+            }
+            inner = [self._block(f"{name}_{index}", build, bound) for index, build in enumerate(blocks)]
+            message = self._message(kind, name)
+            for key, listed in bound.items():
+                for value in listed:
+                    message.inputs[key].arguments.add(name=value.name)
+            for block in inner:
+                message.blocks.append(block[0])
+            if outputs is not None:
+                types = [_declared(item, "outputs") for item in outputs]
+            elif inner:
+                types = [value.type for value in inner[-1][1]]
+            else:
+                types = infer_outputs(entry, bound, self._opset)
+            results = []
+            for index, declared in enumerate(types):
+                made = name if len(types) == 1 else self._unique(f"{name}_{index}")
+                self._declare(message, made, declared)
+                results.append(Result(Value(declared, made)))
+        return results[0] if len(results) == 1 else tuple(results) or None
+
+    def _bound(self, name: str, value: Any) -> Result | list[Result]:
+        if isinstance(value, Result):
+            return value
+        if isinstance(value, (list, tuple)) and any(isinstance(item, Result) for item in value):
+            return [item if isinstance(item, Result) else self.constant(item, name) for item in value]
+        return self.constant(value, name)
+
+    def _block(
+        self, name: str, build: Callable[..., Any], bound: Mapping[str, Sequence[Value]]
+    ) -> tuple[schema.MILSpec.Block, list[Value]]:
+        """Build a block; return it and the values that it returns."""
+        outer, self._operations = self._operations, []
+        try:
+            inputs = [self._given(f"{name}_{value.name}", value.type) for value in bound.get("loop_vars", ())]
+            made = build(*inputs)
+            results = [item.value for item in (made if isinstance(made, (list, tuple)) else [made])]
+            block = schema.MILSpec.Block(operations=self._operations, outputs=[value.name for value in results])
+        finally:
+            self._operations = outer
+        for result in inputs:
+            message = block.inputs.add(name=result.name)
+            message.type.CopyFrom(type_message(result.type))
+        return block, results
+
+    def output(self, *results: Result) -> None:
+        """Make results the outputs of the function."""
+        self._outputs += results
+
+    def function(self) -> schema.MILSpec.Function:
+        """Return the function as a message."""
+        function = schema.MILSpec.Function(opset=self.opset)
+        for result in (*self._inputs.values(), *self._states.values()):
+            message = function.inputs.add(name=result.name)
+            message.type.CopyFrom(type_message(result.type))
+        block = function.block_specializations[self.opset]
+        block.operations.extend(self._operations)
+        block.outputs.extend(result.name for result in self._outputs)
+        return function
+
+    def spec(self) -> schema.Model:
+        """Return the model as a message, without its weights."""
+        model = schema.Model(specificationVersion=_VERSIONS[self.opset])
+        model.mlProgram.version = 1
+        model.mlProgram.functions["main"].CopyFrom(self.function())
+        self._describe(model.description)
+        return model
+
+    def _describe(self, description: Any) -> None:
+        for group, results in ((description.input, self._inputs.values()), (description.output, self._outputs)):
+            for result in results:
+                _describe_array(group.add(name=result.name).type.multiArrayType, result.type)
+        for result in self._states.values():
+            assert isinstance(result.type, DeclaredState)
+            feature = description.state.add(name=result.name)
+            _describe_array(feature.type.stateType.arrayType, result.type.wrapped)
+
+    def model(self, **options: Any) -> Model:
+        """Return the model, loaded with the options of `refcoreml.load`."""
+        return load(self.spec(), **options)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as ``.mlpackage``."""
+        self.model(prepare=False).save(path)
+
+
+def _declared(given: Any, where: str) -> DeclaredType:
+    """Return the type that a user describes: a shape, or an element and a shape."""
+    if isinstance(given, (DeclaredTensor, DeclaredList, DeclaredState, DeclaredTuple)):
+        return given
+    element, shape = given if len(given) == 2 and isinstance(given[0], str) else ("fp32", given)
+    if element not in DATA_TYPES:
+        raise UsageError(f"there is no type {element!r}", where=where, remedy=f"Types: {', '.join(DATA_TYPES)}")
+    return DeclaredTensor(DATA_TYPES[element], tuple(shape))
+
+
+def _known(value: Any) -> tuple[DeclaredType, Any]:
+    """Return the type of a constant, and the constant as it is stored."""
+    if isinstance(value, Known):
+        element = DATA_TYPES[value.element]
+        return DeclaredTensor(element, value.values.shape), value.values.astype(element.dtype)
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
+        return DeclaredList(DeclaredTensor(DATA_TYPES["string"], ()), len(value)), list(value)
+    array = value if isinstance(value, (np.ndarray, np.generic)) else _plain(value)
+    array = np.asarray(array, object) if array.dtype.kind == "U" else np.asarray(array)
+    return DeclaredTensor(DataType.of(array.dtype), array.shape), array
+
+
+def _plain(value: Any) -> Array:
+    """Return a Python value as an array: integers are int32, floats fp32."""
+    array = np.asarray(value)
+    narrow = {"i": np.int32, "f": np.float32}.get(array.dtype.kind)
+    return array if narrow is None else array.astype(narrow)
+
+
+def _text(text: str) -> schema.MILSpec.Value:
+    return value_message(DeclaredTensor(DATA_TYPES["string"], ()), text)
+
+
+def _describe_array(message: Any, declared: DeclaredType) -> None:
+    if not isinstance(declared, DeclaredTensor) or declared.element.name not in _FEATURE_TYPES:
+        raise UsageError(f"{declared} cannot be an input or output of a model", remedy="Add a cast")
+    message.dataType = getattr(schema.ArrayFeatureType, _FEATURE_TYPES[declared.element.name])
+    if declared.known_shape is not None:
+        message.shape.extend(declared.known_shape or (1,))

@@ -1,0 +1,5 @@
+"""The adapters of all operations, a file per family; importing this room fills the table."""
+
+from refcoreml.mil.operations import activation, normalization
+
+__all__ = ["activation", "normalization"]

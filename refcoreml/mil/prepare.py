@@ -1,0 +1,249 @@
+"""From the operations of a function to steps that the engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from refcoreml.errors import InternalError, UsageError, at
+from refcoreml.execution.limits import Allowed
+from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
+from refcoreml.mil.node import Call, Node, Value
+from refcoreml.mil.precision import PRECISIONS, Precision
+from refcoreml.mil.registry import Entry
+from refcoreml.mil.resolve import Block, Operation
+from refcoreml.ops.base import Adapted, Results, Types, require
+from refcoreml.spec.mil_types import DataType, DeclaredTensor, DeclaredType
+from refcoreml.types import Array, TensorType, ValueType
+
+__all__ = ["Preparer", "Typed", "fold", "infer_outputs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Typed(Adapted):
+    """An operation on values of declared types, which it checks.
+
+    Types are inferred as they are declared, and given and returned as they are held: see `Precision`.
+
+    Attributes:
+        inputs: the declared types of elements; None for values that are no tensors.
+        outputs: the declared types of results.
+        precision: how they are held.
+    """
+
+    inputs: Sequence[np.dtype[Any] | None]
+    outputs: Sequence[DeclaredType]
+    precision: Precision
+
+    def _declared(self, types: Sequence[ValueType]) -> list[Any]:
+        return [
+            found.with_dtype(dtype) if isinstance(found, TensorType) and dtype is not None else found
+            for found, dtype in zip(types, self.inputs, strict=True)
+        ]
+
+    def infer(self, *inputs: ValueType) -> Types | None:
+        """Return what the operation infers from the declared types, if that is what the program declares."""
+        return self._held(self.op.infer(*self._declared(inputs)))
+
+    def infer_from(self, *inputs: Any) -> Types | None:
+        """Return what the operation infers from values."""
+        found = self.op.infer_from(*inputs)
+        if found is None:
+            return None
+        types = found if isinstance(found, tuple) else (found,)
+        held = [each.with_dtype(self.precision.dtype(each.dtype)) for each in types]
+        for each, declared in zip(held, self.outputs, strict=True):
+            self._check_shape(each.shape, declared)
+        return tuple(held)
+
+    def _held(self, found: Types | None) -> Types | None:
+        if found is None:
+            return None
+        types = found if isinstance(found, tuple) else (found,)
+        require(len(types) == len(self.outputs), f"has {len(self.outputs)} outputs, expected {len(types)}")
+        for each, declared in zip(types, self.outputs, strict=True):
+            if isinstance(each, TensorType):
+                require(
+                    isinstance(declared, DeclaredTensor) and declared.admits(each),
+                    f"computes {each}, but an output is declared as {declared}",
+                )
+        return tuple(
+            each.with_dtype(self.precision.dtype(each.dtype)) if isinstance(each, TensorType) else each
+            for each in types
+        )
+
+    def run(self, *inputs: Any) -> Results:
+        """Return what the operation computes, if it has the declared types."""
+        results: Any = self.op.run(*inputs)
+        listed = results if isinstance(results, tuple) else (results,)
+        for y, declared, dtype in zip(listed, self.outputs, self._dtypes, strict=True):
+            if dtype is None:
+                continue
+            if y.dtype != dtype:
+                raise InternalError(f"computed {y.dtype}, expected {dtype}", remedy="Please report it")
+            self._check_shape(y.shape, declared)
+        return listed
+
+    @cached_property
+    def _dtypes(self) -> list[np.dtype[Any] | None]:
+        return [
+            self.precision.dtype(each.element.dtype) if isinstance(each, DeclaredTensor) else None
+            for each in self.outputs
+        ]
+
+    def _check_shape(self, shape: tuple[int, ...], declared: DeclaredType) -> None:
+        if isinstance(declared, DeclaredTensor) and declared.shape is not None and shape != declared.shape:
+            fits = len(shape) == len(declared.shape) and all(
+                length in (None, given) for given, length in zip(shape, declared.shape, strict=True)
+            )
+            require(fits, f"makes the shape {shape}, but an output is declared as {declared}")
+
+
+def element_type(value: Value) -> np.dtype[Any] | None:
+    """Return the declared type of a tensor's elements; None for other values."""
+    return value.tensor.element.dtype if value.tensor is not None else None
+
+
+@dataclass
+class Preparer:
+    """Prepares operations; collects the constants that they take at run time.
+
+    Attributes:
+        opset: the number of the function's operation set.
+        precision: how floats are held.
+        strict: whether what the specification leaves undefined is an error.
+        allowed: what values may be made.
+        constants: by name the constants that steps take as values.
+    """
+
+    opset: int
+    precision: Precision
+    strict: bool = True
+    allowed: Allowed = field(default_factory=Allowed)
+    constants: dict[str, Value] = field(default_factory=dict)
+
+    def steps(self, block: Block) -> list[Step]:
+        """Return the steps of a block."""
+        found = [self._step(index, operation) for index, operation in enumerate(block.operations)]
+        self._note(block.results)
+        return found
+
+    def region(self, block: Block) -> Region:
+        """Return a block inside of an operation."""
+        names = ([value.name for value in values] for values in (block.inputs, block.results))
+        return closed_region(self.steps(block), *names)
+
+    def _step(self, index: int, operation: Operation) -> Step:
+        regions = tuple(map(self.region, operation.blocks))
+        types = [value.type for value in operation.outputs]
+        call = call_of(self.node(operation, types, regions))
+        self._note(call.values)
+        op = call.op
+        if not isinstance(op, Control):
+            op = Typed(op, tuple(map(element_type, call.values)), types, self.precision)
+            op.prepare()
+        return Step(
+            index,
+            operation.name,
+            operation.kind,
+            operation.where,
+            op,
+            tuple(value.name for value in call.values),
+            tuple(value.name for value in operation.outputs),
+            store=self._store(operation.outputs),
+            allowed=self.allowed,
+        )
+
+    def node(self, operation: Operation, outputs: Sequence[DeclaredType], regions: Sequence[Region] = ()) -> Node:
+        """Return what an adapter sees of an operation."""
+        return node_of(operation.entry, operation.parameters, outputs, operation.where, self, regions)
+
+    def _note(self, values: Sequence[Value]) -> None:
+        self.constants.update((value.name, value) for value in values if value.constant)
+
+    def _store(self, outputs: Sequence[Value]) -> Store | None:
+        """What rounds the results of declared half precision."""
+        stores = [None if (dtype := element_type(value)) is None else self.precision.store(dtype) for value in outputs]
+        if not any(stores):
+            return None
+
+        def store(results: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(y if keep is None else keep(y) for y, keep in zip(results, stores, strict=True))
+
+        return store
+
+
+def node_of(
+    entry: Entry,
+    parameters: Mapping[str, Sequence[Value]],
+    outputs: Sequence[DeclaredType],
+    where: str,
+    settings: Preparer,
+    regions: Sequence[Region] = (),
+) -> Node:
+    """Return what an adapter sees."""
+    return Node(
+        entry.name,
+        where,
+        settings.opset,
+        parameters,
+        outputs,
+        entry,
+        settings.precision,
+        settings.strict,
+        tuple(regions),
+    )
+
+
+def call_of(node: Node) -> Call:
+    """Return the operation that a node stands for, with the values that it takes."""
+    with at(node.where), np.errstate(all="ignore"):
+        found = node.entry.adapt(node)
+    if isinstance(found, Call):
+        return found
+    values: list[Value] = []
+    for operand in node.entry.operands:
+        if operand.startswith("*"):
+            values += node.values(operand[1:])
+        elif operand.endswith("?"):
+            values += node.parameters.get(operand[:-1], ())
+        else:
+            values.append(node.value(operand))
+    return Call(found, tuple(values))
+
+
+def fold(operation: Operation, settings: Preparer) -> tuple[Any, ...]:
+    """Return the results of an operation whose values are all constants, in the declared types."""
+    call = call_of(settings.node(operation, [value.type for value in operation.outputs]))
+    with at(operation.where), np.errstate(all="ignore"):
+        arrays = [value.known for value in call.values]
+        call.op.infer(*map(TensorType.of, arrays))
+        results: Any = call.op.run(*arrays)
+    listed: tuple[Array, ...] = results if isinstance(results, tuple) else (results,)
+    for y, value in zip(listed, operation.outputs, strict=True):
+        with at(operation.where):
+            require(
+                value.tensor is not None and value.tensor.admits(TensorType.of(y)),
+                f"computes {TensorType.of(y)}, but an output is declared as {value.type}",
+            )
+    return listed
+
+
+def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset: int) -> list[DeclaredType]:
+    """Return the types of an operation's results, for a program that is being written.
+
+    Raises:
+        UsageError: they do not follow from the types of the parameters.
+    """
+    settings = Preparer(opset, PRECISIONS["declared"])
+    call = call_of(node_of(entry, parameters, (), entry.name, settings))
+    types = [value.tensor.tensor if value.tensor is not None else None for value in call.values]
+    found: Any = None if None in types else call.op.infer(*types)
+    if found is None:
+        raise UsageError("the types of its results do not follow from those of its parameters", remedy="Pass outputs")
+    listed = found if isinstance(found, tuple) else (found,)
+    return [DeclaredTensor(DataType.of(each.dtype), each.shape) for each in listed]

@@ -1,0 +1,53 @@
+"""Names of values: which one a name means at its place, and one name for each while the program runs."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterator
+
+from refcoreml.errors import InvalidModelError
+from refcoreml.mil.node import Value
+
+
+class Scope:
+    """The values that a block sees: its own, and those of the blocks around it.
+
+    Inner blocks may use a name of an outer one again; while the program runs each value has a name of its own.
+    """
+
+    def __init__(self, values: ChainMap[str, Value] | None = None, used: set[str] | None = None) -> None:
+        self._values: ChainMap[str, Value] = ChainMap() if values is None else values
+        self._used: set[str] = set() if used is None else used
+
+    def inner(self) -> Scope:
+        """Return the scope of a block inside."""
+        return Scope(self._values.new_child(), self._used)
+
+    def unique(self, name: str) -> str:
+        """Return a name that no value has yet: the given one, or the given one with a number."""
+        found, count = name, 1
+        while found in self._used:
+            count += 1
+            found = f"{name}#{count}"
+        self._used.add(found)
+        return found
+
+    def define(self, name: str, value: Value, where: str) -> None:
+        """Add a value of this block."""
+        if name in self._values.maps[0]:
+            raise InvalidModelError(f"defines the value {name!r} a second time in its block", where=where)
+        self._values[name] = value
+
+    def find(self, name: str, where: str) -> Value:
+        """Return the value that a name means here."""
+        try:
+            return self._values[name]
+        except KeyError:
+            raise InvalidModelError(
+                f"uses the value {name!r}, which nothing before it defines",
+                where=where,
+                remedy="Operations must stand after those whose results they use",
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
