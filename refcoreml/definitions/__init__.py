@@ -80,7 +80,7 @@ from refcoreml.definitions.functions import (
 )
 from refcoreml.definitions.gather import gather, gather_along_axis, gather_nd, scatter, scatter_along_axis, scatter_nd
 from refcoreml.definitions.join import concat, split, stack, tile
-from refcoreml.definitions.linear import dot_product, embedding, linear, matmul
+from refcoreml.definitions.linear import dot_product, einsum, embedding, linear, matmul
 from refcoreml.definitions.logic import (
     equal,
     greater,
@@ -193,6 +193,7 @@ __all__ = [
     "dequantize",
     "divide",
     "dot_product",
+    "einsum",
     "elu",
     "embedding",
     "equal",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from refcoreml.types import Array
@@ -24,11 +26,13 @@ def linear(x: Array, weights: Array, bias: Array | None, axes: int) -> Array:
     return y.reshape(*leading, outputs, *[1] * (axes - 1))
 
 
-def matmul(x: Array, y: Array, transpose_x: bool, transpose_y: bool) -> Array:
+def matmul(x: Array, y: Array, transpose_x: bool, transpose_y: bool, drop: bool) -> Array:
     """z[b, i, j] = sum over k of x[b, i, k] * y[b, k, j], for each place b in the leading axes, which broadcast.
 
-    A vector stands for [1, K] as x, for [K, 1] as y. A transposed x is given as [K, N], y as [M, K].
+    A vector stands for [1, K] as x, for [K, 1] as y; the axis of 1 may be dropped from the result. A transposed x is
+    given as [K, N], y as [M, K].
     """
+    vectors = [-2] * (x.ndim == 1) + [-1] * (y.ndim == 1)
     x = x[None] if x.ndim == 1 else x.swapaxes(-1, -2) if transpose_x else x
     y = y[:, None] if y.ndim == 1 else y.swapaxes(-1, -2) if transpose_y else y
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
@@ -37,6 +41,21 @@ def matmul(x: Array, y: Array, transpose_x: bool, transpose_y: bool) -> Array:
     for *b, i, j in np.ndindex(*z.shape):
         for k in range(x.shape[-1]):
             z[(*b, i, j)] += x[(*b, i, k)] * y[(*b, k, j)]
+    return z.squeeze(tuple(vectors)) if drop else z
+
+
+def einsum(xs: Sequence[Array], terms: Sequence[str], result: str, lengths: Mapping[str, int]) -> Array:
+    """z[result] = sum of xs[0][terms[0]] * xs[1][terms[1]] * ... over all letters that the result lacks.
+
+    A letter stands for an index below its length; along an axis of length 1 for 0.
+    """
+    z = np.zeros([lengths[letter] for letter in result])
+    for place in np.ndindex(*lengths.values()):
+        index = dict(zip(lengths, place, strict=True))
+        product = 1.0
+        for x, term in zip(xs, terms, strict=True):
+            product *= x[tuple(index[a] if n > 1 else 0 for a, n in zip(term, x.shape, strict=True))]
+        z[tuple(index[a] for a in result)] += product
     return z
 
 

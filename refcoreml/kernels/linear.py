@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,50 @@ def batched_matmul(x: Array, y: Array) -> Array:
     """
     z: Array = matmul(_addressable_by_blas(x), _addressable_by_blas(y))
     return z
+
+
+def sum_of_products(xs: Sequence[Array], terms: Sequence[str], result: str, lengths: Mapping[str, int]) -> Array:
+    """z[result] = sum of xs[0][terms[0]] * xs[1][terms[1]] * ... over all letters that the result lacks.
+
+    Two arrays are multiplied as matrices, others by NumPy's einsum.
+
+    Args:
+        xs: arrays of one type, whose axes have the lengths of their letters, or 1, which broadcasts.
+        terms: the letters of the axes of each.
+        result: those of the axes of z, none twice.
+        lengths: what each letter stands for.
+
+    Returns:
+        A new array in the type of xs.
+    """
+    if len(xs) == 2 and all(len(set(term)) == len(term) for term in terms):
+        return _product_of_two(xs[0], terms[0], xs[1], terms[1], result, lengths)
+    z = np.einsum(f"{','.join(terms)}->{result}", *xs, optimize="greedy" if len(xs) > 2 else False)
+    return np.array(z)
+
+
+def _product_of_two(x: Array, left: str, y: Array, right: str, result: str, lengths: Mapping[str, int]) -> Array:
+    """See `sum_of_products`; no term holds a letter twice."""
+    x, left = _summed(x, left, right + result)
+    y, right = _summed(y, right, left + result)
+    both, inner = ([a for a in left if a in right and (a in result) == kept] for kept in (True, False))
+    rows, columns = [a for a in left if a not in right], [a for a in right if a not in left]
+
+    def matrices(values: Array, letters: str, *parts: list[str]) -> Array:
+        moved = np.transpose(values, [letters.index(a) for part in (both, *parts) for a in part])
+        shapes = [[lengths[a] if a in inner else values.shape[letters.index(a)] for a in part] for part in parts]
+        batch = moved.shape[: len(both)]
+        return np.broadcast_to(moved, (*batch, *shapes[0], *shapes[1])).reshape(*batch, *map(math.prod, shapes))
+
+    z = batched_matmul(matrices(x, left, rows, inner), matrices(y, right, inner, columns))
+    made = [*both, *rows, *columns]
+    return z.reshape([lengths[a] for a in made]).transpose([made.index(a) for a in result])
+
+
+def _summed(x: Array, term: str, needed: str) -> tuple[Array, str]:
+    """Return x, summed along the axes whose letters are not needed, and the letters that are left."""
+    axes = tuple(axis for axis, letter in enumerate(term) if letter not in needed)
+    return (total(x, axes).squeeze(axes), "".join(a for a in term if a in needed)) if axes else (x, term)
 
 
 def _addressable_by_blas(x: Array) -> Array:

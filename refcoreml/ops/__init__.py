@@ -93,7 +93,7 @@ from refcoreml.ops.functions import (
 )
 from refcoreml.ops.gather import Gather, GatherAlongAxis, GatherND, Indexing, Scatter, ScatterAlongAxis, ScatterND
 from refcoreml.ops.join import Concat, Split, Stack, Tile
-from refcoreml.ops.linear import DotProduct, Embedding, Linear, MatMul
+from refcoreml.ops.linear import DotProduct, Einsum, Embedding, Linear, MatMul
 from refcoreml.ops.logic import (
     Equal,
     Greater,
@@ -212,6 +212,7 @@ __all__ = [
     "Dequantize",
     "Divide",
     "DotProduct",
+    "Einsum",
     "Embedding",
     "Equal",
     "Erf",

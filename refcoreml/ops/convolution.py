@@ -51,8 +51,8 @@ class _Kernel(Op):
     """What a convolution and a deconvolution have in common, over one, two or three axes in space.
 
     Attributes:
-        weights: the kernel; None if it is the second input, for a convolution only.
-        bias: [C_out], or None for 0.
+        weights: the kernel; None if it is the second input.
+        bias: [C_out]; None for 0, or if it is the third input.
         stride, dilation: pixels from one output, or tap of the kernel, to the next, a number per axis in space: as
             many as these are, there are such axes.
         groups: how many groups the channels are divided into.
@@ -67,6 +67,7 @@ class _Kernel(Op):
     expected: Shape | None = field(default=None, kw_only=True)
 
     fresh = True
+    layout: ClassVar[str]
     planes: ClassVar[type[kernels.Convolution | kernels.Deconvolution]]
     volumes: ClassVar[type[conv3d.Convolution3d | conv3d.Deconvolution3d]]
 
@@ -95,9 +96,14 @@ class _Kernel(Op):
         require(wanted in (None, given.shape), f"expected weights of the shape {wanted}, got {given.shape}")
         require(
             given.rank == len(self.stride) + 2 and given.shape[0] % self.groups == 0,
-            f"expected weights [C_out, C_in / groups, *kernel] with C_out a multiple of {self.groups}, got {given}",
+            f"expected weights [{self.layout}] whose first length is a multiple of {self.groups}, got {given}",
         )
         return given.shape
+
+    def _check_bias(self, bias: TensorType | None, outputs: int) -> None:
+        if bias is not None:
+            require(self.bias is None, "has a bias, and another one as an input")
+            require(bias.shape == (outputs,), f"expected a bias of the shape {(outputs,)}, got {bias.shape}")
 
     def _check_input(self, x: TensorType, channels: int) -> None:
         space = len(self.stride)
@@ -146,27 +152,27 @@ class _Kernel(Op):
     @cached_property
     def _prepared(self) -> _Prepared:
         assert self.weights is not None
-        prepared = self._prepare(self.weights)
+        prepared = self._prepare(self.weights, self.bias)
         # The same numbers, held once.
         object.__setattr__(self, "weights", prepared.weight.reshape(self.weights.shape))
         return prepared
 
-    def _prepare(self, weights: Array) -> _Prepared:
+    def _prepare(self, weights: Array, bias: Array | None = None) -> _Prepared:
         """Lay out the weights; those of a line as weights of planes one pixel high."""
         if len(self.stride) == 3:
             (s, t, u), (d, e, f) = self.stride, self.dilation
-            return self.volumes(weights, self.bias, stride=(s, t, u), dilation=(d, e, f), groups=self.groups)
+            return self.volumes(weights, bias, stride=(s, t, u), dilation=(d, e, f), groups=self.groups)
         if len(self.stride) == 1:
             weights = weights[:, :, None]
         *_, s, t = (1, *self.stride)
         *_, d, e = (1, *self.dilation)
-        return self.planes(weights, self.bias, stride=(s, t), dilation=(d, e), groups=self.groups)
+        return self.planes(weights, bias, stride=(s, t), dilation=(d, e), groups=self.groups)
 
     def run(self, x: Array, *weights: Array) -> Array:
         return self._run(x, *weights)
 
     def _run(self, x: Array, *weights: Array, epilogue: Epilogue = leave) -> Array:
-        prepared = self._prepare(*weights) if weights else self._prepared
+        prepared = self._prepare(weights[0], self._bias(weights)) if weights else self._prepared
         kernel = (weights[0] if weights else self._held).shape[2:]
         edges: Any = self.border(x.shape, kernel)
         if isinstance(prepared, conv3d.Convolution3d | conv3d.Deconvolution3d):
@@ -180,6 +186,10 @@ class _Kernel(Op):
         """`run` with an epilogue; planes have one."""
         return self._run if len(self.stride) == 2 else None
 
+    def _bias(self, weights: Sequence[Array]) -> Array | None:
+        """Return the bias among the inputs after the first, else that of the operation."""
+        return weights[1] if len(weights) > 1 else self.bias
+
     @property
     def _held(self) -> Array:
         assert self.weights is not None
@@ -192,8 +202,8 @@ class Convolution(_Kernel):
 
     The sum is over the C input channels of the group g of m, and over the taps p; pixels outside x are 0.
 
-    Inputs: x [*B, C_in, *D]; optionally the weights [C_out, C_in / groups, *K]. Result [*B, C_out, *D'], with
-    D' = floor((D + begin + end - ((K - 1) * dilation + 1)) / stride) + 1.
+    Inputs: x [*B, C_in, *D]; the weights [C_out, C_in / groups, *K] and the bias, if they are no attributes. Result
+    [*B, C_out, *D'], with D' = floor((D + begin + end - ((K - 1) * dilation + 1)) / stride) + 1.
 
     Attributes:
         padding: rows and columns of zeros around x; None for nothing.
@@ -201,6 +211,7 @@ class Convolution(_Kernel):
 
     padding: Padding | None = None
 
+    layout = "C_out, C_in / groups, *kernel"
     planes = kernels.Convolution
     volumes = conv3d.Convolution3d
 
@@ -211,19 +222,20 @@ class Convolution(_Kernel):
         axes = zip(x[-len(kernel) :], kernel, self.stride, self.dilation, strict=True)
         return tuple(kernels.same_padding(*axis, heavy_begin=self.padding.heavy_begin) for axis in axes)
 
-    def infer(self, x: TensorType, weights: TensorType | None = None) -> TensorType:
+    def infer(self, x: TensorType, weights: TensorType | None = None, bias: TensorType | None = None) -> TensorType:
         outputs, depth, *kernel = self._weights_shape(weights)
         self._check_input(x, depth * self.groups)
+        self._check_bias(bias, outputs)
         edges = self.border(x.shape, kernel)
         axes = zip(x.shape[-len(kernel) :], kernel, self.stride, self.dilation, edges, strict=True)
         sizes = [kernels.convolution_output_size(*axis) for axis in axes]
         self._check_output(x, sizes)
         return x.with_shape((*x.shape[: -len(kernel) - 1], outputs, *sizes))
 
-    def define(self, x: Array, weights: Array | None = None) -> Array:
-        w = self._held if weights is None else weights
+    def define(self, x: Array, *weights: Array) -> Array:
+        w = weights[0] if weights else self._held
         padding = self.border(x.shape, w.shape[2:])
-        return definitions.convolution(x, w, self.bias, self.stride, self.dilation, self.groups, padding)
+        return definitions.convolution(x, w, self._bias(weights), self.stride, self.dilation, self.groups, padding)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,17 +245,21 @@ class Deconvolution(_Kernel):
     The sum is over all c of the group g, i and p that lead to the same pixel of y: the adjoint of `Convolution`, also
     called transposed convolution. Weights [C_in, C_out / groups, *K].
 
-    Input: x [*B, C_in, *D]. Result [*B, C_out, *D'], with D' = (D - 1) * stride + (K - 1) * dilation + 1 - begin - end.
+    Inputs: x [*B, C_in, *D]; the weights and the bias, if they are no attributes. Result [*B, C_out, *D'], with
+    D' = (D - 1) * stride + (K - 1) * dilation + 1 - begin - end.
 
     Attributes:
         crop: what to cut off; beyond what the kernel reaches, pixels that hold the bias alone are added. None for
             nothing.
         output_shape: D', which replaces crops of pixels that would give another size; its crop is split like `Same`.
+        keep_begin: whether it replaces only the crop at the end of each axis, and that at the beginning stays.
     """
 
     crop: Padding | None = None
     output_shape: tuple[int, ...] | None = None
+    keep_begin: bool = False
 
+    layout = "C_in, C_out / groups, *kernel"
     planes = kernels.Deconvolution
     volumes = conv3d.Deconvolution3d
 
@@ -254,6 +270,10 @@ class Deconvolution(_Kernel):
             edges = self._edges(self.crop)
             if self.output_shape in (None, tuple(self._sizes(x, kernel, edges))):
                 return edges
+            if self.keep_begin:
+                begins = tuple((begin, 0) for begin, _ in edges)
+                surplus = zip(self._sizes(x, kernel, begins), self.output_shape or (), strict=True)
+                return tuple((begin, size - wanted) for (begin, _), (size, wanted) in zip(edges, surplus, strict=True))
         wanted: Sequence[int | None] = self.output_shape or [None] * len(axes)
         heavy = isinstance(self.crop, Same) and self.crop.heavy_begin and self.output_shape is None
         return tuple(
@@ -267,12 +287,13 @@ class Deconvolution(_Kernel):
 
     def terms(self, inputs: Sequence[TensorType]) -> int:
         """Return the taps that may reach a pixel of the result, counted in all channels."""
-        channels, _, *kernel = self._weights_shape(None)
+        channels, _, *kernel = self._weights_shape(inputs[1] if self.weights is None else None)
         return channels * math.prod(kernel)
 
-    def infer(self, x: TensorType) -> TensorType:
-        inputs, per_group, *kernel = self._weights_shape(None)
+    def infer(self, x: TensorType, weights: TensorType | None = None, bias: TensorType | None = None) -> TensorType:
+        inputs, per_group, *kernel = self._weights_shape(weights)
         self._check_input(x, inputs)
+        self._check_bias(bias, per_group * self.groups)
         edges = self.border(x.shape, kernel)
         sizes = self._sizes(x.shape, kernel, edges)
         self._check_output(x, sizes)
@@ -281,6 +302,7 @@ class Deconvolution(_Kernel):
     def _wide_side(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Shape:
         return inputs[0]
 
-    def define(self, x: Array) -> Array:
-        crop = self.border(x.shape, self._held.shape[2:])
-        return definitions.deconvolution(x, self._held, self.bias, self.stride, self.dilation, self.groups, crop)
+    def define(self, x: Array, *weights: Array) -> Array:
+        w = weights[0] if weights else self._held
+        crop = self.border(x.shape, w.shape[2:])
+        return definitions.deconvolution(x, w, self._bias(weights), self.stride, self.dilation, self.groups, crop)

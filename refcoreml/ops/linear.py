@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -78,10 +80,12 @@ class MatMul(Op):
 
     Attributes:
         transpose_x, transpose_y: x is [*B, K, N], y [*B', M, K]. Nothing to a vector.
+        drop: whether the axis of length 1 that a vector got is missing in the result, as in numpy.matmul.
     """
 
     transpose_x: bool = False
     transpose_y: bool = False
+    drop: bool = False
 
     fresh = True
     definition = definitions.matmul
@@ -98,10 +102,17 @@ class MatMul(Op):
             batch = broadcast_shape((), tuple(batch_x), tuple(batch_y))
         except ValueError:
             invalid(f"the leading axes of {x.shape} and {y.shape} do not broadcast")
-        return check_rank(TensorType(np.result_type(x.dtype, y.dtype), (*batch, rows, columns)))
+        found = TensorType(np.result_type(x.dtype, y.dtype), (*batch, rows, columns))
+        return check_rank(found.with_shape(self._dropped(found.shape, x.rank, y.rank)))
+
+    def _dropped(self, z: Shape, *ranks: int) -> Shape:
+        """Return the shape of a result without the axes that vectors got, if they are to be dropped."""
+        kept = [not self.drop or rank > 1 for rank in ranks]
+        return (*z[:-2], *(n for n, keep in zip(z[-2:], kept, strict=True) if keep))
 
     def run(self, x: Array, y: Array) -> Array:
-        return kernels.batched_matmul(_matrix(x, self.transpose_x, 0), _matrix(y, self.transpose_y, 1))
+        z = kernels.batched_matmul(_matrix(x, self.transpose_x, 0), _matrix(y, self.transpose_y, 1))
+        return z.reshape(self._dropped(z.shape, x.ndim, y.ndim)) if self.drop else z
 
     def terms(self, inputs: Sequence[TensorType]) -> int:
         """Return K."""
@@ -110,6 +121,84 @@ class MatMul(Op):
     def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
         """Return K multiplications for each number of the result."""
         return math.prod(outputs[0]) * _matrix_shape(inputs[0], self.transpose_x, 0)[-1]
+
+
+@dataclass(frozen=True)
+class Einsum(Op):
+    """z = a sum of products, as an equation has it: "nk,km->nm" is z[n, m] = sum over k of x[n, k] * y[k, m].
+
+    A letter stands for an axis, in all inputs of the same length, or 1, which broadcasts. The sum is over all letters
+    that the result lacks. Inputs of one type, one for each term of the equation.
+
+    Attributes:
+        equation: terms of letters, divided by commas, "->" and the axes of the result. Without the latter they are all
+            letters that occur once, in alphabetical order. Spaces do not count.
+    """
+
+    equation: str
+
+    fresh = True
+
+    @cached_property
+    def parts(self) -> tuple[tuple[str, ...], str]:
+        """The letters of the inputs, and those of the result."""
+        equation = self.equation.replace(" ", "")
+        left, arrow, result = equation.partition("->")
+        if not arrow:
+            result = "".join(letter for letter in sorted(set(left) - {","}) if left.count(letter) == 1)
+        terms = tuple(left.split(","))
+        letters = "".join(terms)
+        require(
+            set(letters + result) <= set(string.ascii_letters),
+            f"the equation {self.equation!r} holds other characters than letters, commas and one arrow",
+        )
+        require(
+            len(set(result)) == len(result) and set(result) <= set(letters),
+            f"the equation {self.equation!r} names a letter of the result twice, or in no input",
+        )
+        return terms, result
+
+    def lengths(self, inputs: Sequence[Shape]) -> dict[str, int]:
+        """Return the length for which each letter stands."""
+        terms, _ = self.parts
+        require(len(inputs) == len(terms), f"{self.equation!r} is for {len(terms)} inputs, got {len(inputs)}")
+        found: dict[str, int] = {}
+        for term, shape in zip(terms, inputs, strict=True):
+            require(
+                len(term) == len(shape), f"{term!r} of {self.equation!r} does not fit an input of the shape {shape}"
+            )
+            own: dict[str, int] = {}
+            for letter, length in zip(term, shape, strict=True):
+                known = found.setdefault(letter, length)
+                require(
+                    own.setdefault(letter, length) == length and (length == known or 1 in (length, known)),
+                    f"the letter {letter} of {self.equation!r} stands for lengths of {known} and {length}",
+                )
+                found[letter] = max(length, known)
+        return found
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        require(len({x.dtype for x in inputs}) == 1, "inputs have several types", "Convert them to one type")
+        lengths = self.lengths([x.shape for x in inputs])
+        return check_rank(inputs[0].with_shape(tuple(lengths[letter] for letter in self.parts[1])))
+
+    def run(self, *inputs: Array) -> Array:
+        terms, result = self.parts
+        lengths = self.lengths([x.shape for x in inputs])
+        return kernels.sum_of_products(inputs, terms, result, lengths)
+
+    def terms(self, inputs: Sequence[TensorType]) -> int:
+        """Return how many products are added up."""
+        lengths = self.lengths([x.shape for x in inputs])
+        return math.prod(length for letter, length in lengths.items() if letter not in self.parts[1])
+
+    def work(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+        """Return a multiplication for each place that all letters together name, and each input after the first."""
+        return math.prod(self.lengths(inputs).values()) * max(len(inputs) - 1, 1)
+
+    def define(self, *inputs: Array) -> Array:
+        terms, result = self.parts
+        return definitions.einsum(inputs, terms, result, self.lengths([np.shape(x) for x in inputs]))
 
 
 def _matrix_shape(x: Shape, transpose: bool, new_axis: int) -> Shape:

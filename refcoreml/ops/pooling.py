@@ -20,9 +20,14 @@ class Complete:
     """So many pixels at both edges of each axis, and at the end as many more as complete the last window.
 
     If there is padding along any axis, a last window that would begin beyond the input and its first edge is left out.
+
+    Attributes:
+        amounts: pixels at both edges, a number per axis in space.
+        each_axis: whether this depends on the padding along the same axis alone.
     """
 
     amounts: tuple[int, ...]
+    each_axis: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,9 @@ class Pooling(Op):
                 return kernels.valid_windows(size, kernel, stride, edges[axis])
             case Same(heavy_begin):
                 return kernels.same_windows(size, kernel, stride, heavy_begin=heavy_begin)
-            case Complete(amounts):
-                return kernels.complete_windows(size, kernel, stride, amounts[axis], trim=any(amounts))
+            case Complete(amounts, each_axis):
+                trim = amounts[axis] > 0 if each_axis else any(amounts)
+                return kernels.complete_windows(size, kernel, stride, amounts[axis], trim=trim)
             case None:
                 return kernels.valid_windows(size, kernel, stride)
 

@@ -29,6 +29,23 @@ EXAMPLES = [
     Example(ops.Convolution(integers((6, 1, 2, 3), 2), None, (2, 1), (1, 1), 6, padding=EDGES), (X,)),
     Example(ops.Convolution(integers((3, 40, 3, 2), 2), integers((3,), 4), padding=EDGES), (integers((2, 40, 5, 7)),)),
     Example(ops.Convolution(None, BIAS, (1, 2), padding=Same()), (X, integers((4, 6, 2, 3), 2))),
+    Example(ops.Convolution(None, None, (2,), (1,), 2, padding=Same()), (LINE, integers((4, 3, 5), 2), BIAS)),
+    Example(ops.Convolution(None, None, (1, 2, 1), (1, 1, 1)), (VOLUME, integers((4, 6, 2, 1, 3), 2))),
+    Example(ops.Deconvolution(None, None, (2, 3), groups=2), (X, integers((6, 2, 3, 2), 2), BIAS)),
+    Example(ops.Deconvolution(None, BIAS, (2,), (3,), crop=Pixels(((1, 2),))), (LINE, integers((6, 4, 3), 2))),
+    *(
+        Example(
+            ops.Deconvolution(integers((6, 4, 3, 2), 2), BIAS, (2, 3), crop=crop, output_shape=made, keep_begin=True),
+            (X,),
+        )
+        for crop, made in [
+            (Pixels(((1, 0), (2, 1))), (18, 20)),
+            (Pixels(((1, 1), (0, 0))), (17, 24)),
+            (Pixels(((2, 1), (1, 2))), (20, 26)),
+            (None, (17, 22)),
+            (Same(), (18, 24)),
+        ]
+    ),
     *(
         Example(
             ops.Deconvolution(integers((6, 4 // groups, 3, 2), 2), bias, stride, dilation, groups, crop, output_shape),

@@ -36,6 +36,37 @@ EXAMPLES = [
             ((True, False), (2, 5, 4, 3), (4,)),
         ]
     ),
+    *(
+        Example(ops.MatMul(*transposed, drop=True), (integers(x), integers(y, 1)))
+        for transposed, x, y in [
+            ((True, True), (5,), (5,)),
+            ((False, True), (5,), (2, 3, 5)),
+            ((True, False), (2, 5, 4, 3), (4,)),
+            ((False, False), (2, 4), (4, 3)),
+        ]
+    ),
+    Example(ops.MatMul(transpose_y=True), (integers((5, 1, 2, 4)).astype(np.int32), integers((6, 3, 4)).astype("i4"))),
+    *(
+        Example(ops.Einsum(equation), tuple(integers(shape, seed) for seed, shape in enumerate(shapes)))
+        for equation, shapes in [
+            ("nchw, nwhu -> nchu", [(2, 3, 4, 5), (2, 5, 4, 6)]),
+            ("nchw,nwhu->nchu", [(2, 3, 1, 5), (1, 5, 4, 6)]),
+            ("chw,whr->chr", [(3, 4, 5), (5, 4, 2)]),
+            ("ij,kj", [(2, 3), (4, 3)]),
+            ("ba,bc", [(2, 3), (2, 4)]),
+            ("ij,jk->", [(2, 3), (3, 4)]),
+            ("ij,kl->ljik", [(2, 3), (4, 5)]),
+            ("ijk,kl->li", [(2, 3, 4), (4, 5)]),
+            ("ij,j->i", [(2, 3), (1,)]),
+            ("i,->i", [(3,), ()]),
+            ("ii->i", [(3, 3)]),
+            ("iji->j", [(3, 2, 3)]),
+            ("ijk->ki", [(2, 3, 4)]),
+            ("ii,ij->j", [(3, 3), (3, 2)]),
+            ("ab,bc,cd->da", [(2, 3), (3, 4), (4, 5)]),
+            ("abc,cd,ae,d->be", [(2, 3, 4), (4, 5), (2, 6), (5,)]),
+        ]
+    ),
     *(Example(ops.DotProduct(axis), (integers((3, 5, 2)), integers((3, 5, 2), 1))) for axis in (0, 1, -1)),
     # Of each of three sums, exact here, the root (of two) and two quotients; a cosine is at most 1.
     Example(

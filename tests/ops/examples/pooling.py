@@ -24,6 +24,8 @@ EXAMPLES = [
         (PLANES, (4, 3), (2, 3), Same()),
         (PLANES, (4, 3), (2, 3), Same(heavy_begin=True)),
         (PLANES, (2, 4), (4, 3), Complete((1, 0))),
+        (PLANES, (2, 3), (3, 4), Complete((1, 0), each_axis=True)),
+        (PLANES, (3, 2), (2, 3), Complete((1, 1), each_axis=True)),
         (PLANES, (None, None), None, None),
         (PLANES, (None, 2), (1, 3), None),
         (VOLUMES, (2, 3, 4), (1, 2, 3), Same()),
