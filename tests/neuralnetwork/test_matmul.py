@@ -15,7 +15,7 @@ from refcoreml.errors import InvalidModelError
 from refcoreml.spec import schema
 
 run_layer = partial(run_layer, rank5=False)
-matmul = partial(definitions.matmul, transpose_x=False, transpose_y=False)
+matmul = partial(definitions.matmul, transpose_x=False, transpose_y=False, drop=False)
 
 
 @st.composite
