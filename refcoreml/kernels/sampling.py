@@ -7,11 +7,13 @@ is 0 the pixel itself is taken, whatever its neighbour is.
 from __future__ import annotations
 
 import enum
+import itertools
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml.kernels._threads import for_each
 from refcoreml.types import Array
 
 #: Pixels along an axis, and the weights of those that follow them.
@@ -104,7 +106,8 @@ def resample(
 ) -> Array:
     """y[b, c, i, j] = x[b, c] read at (rows[b, i, j], columns[b, i, j]), bilinearly or at the nearest pixel.
 
-    Halves are rounded to the even pixel. NaN gives NaN, and so does infinity where the image is mirrored.
+    Halves are rounded to the even pixel. NaN gives NaN, and so does infinity where the image is mirrored. Blocks of
+    rows of the result are shared among threads.
 
     Args:
         x: [B, C, H, W] float.
@@ -123,16 +126,17 @@ def resample(
     (batch, height, width), channels = rows.shape, x.shape[1]
     y: Array = np.empty((batch, channels, height, width), x.dtype)
     step = max(1, _BLOCK // max(1, width * channels))
-    for b in range(batch):
-        for start in range(0, height, step):
-            part = slice(start, start + step)
-            along = (
-                _inside(p[b, part], length, padding, nearest=nearest)
-                for p, length in zip((rows, columns), x.shape[2:], strict=True)
-            )
-            (row, row_weight), (column, column_weight) = ((k + rim, w) for k, w in along)
-            found = read(pixels, b, (row, row_weight), (column, column_weight))
-            y[b, :, part] = np.moveaxis(found, -1, 0)
+
+    def run(item: tuple[int, int]) -> None:
+        b, part = item[0], slice(item[1], item[1] + step)
+        along = (
+            _inside(p[b, part], length, padding, nearest=nearest)
+            for p, length in zip((rows, columns), x.shape[2:], strict=True)
+        )
+        row, column = ((k + rim, w) for k, w in along)
+        y[b, :, part] = np.moveaxis(read(pixels, b, row, column), -1, 0)
+
+    for_each(run, list(itertools.product(range(batch), range(0, height, step))))
     return y
 
 

@@ -37,7 +37,7 @@ def test_non_zero(shape):
     st.integers(1, 6),
     st.none() | st.integers(-8, 8) | st.sampled_from([-HUGE - 1, HUGE]),
     st.none() | st.integers(-8, 8) | st.sampled_from([-HUGE - 1, HUGE]),
-    st.sampled_from(DTYPES),
+    st.sampled_from([*DTYPES, np.int32, np.uint8]),
 )
 def test_band(rows, columns, lowest, highest, dtype):
     x = np.arange(1, 2 * rows * columns + 1, dtype=dtype).reshape(2, rows, columns)
@@ -48,6 +48,11 @@ def test_band(rows, columns, lowest, highest, dtype):
         for n in range(2):
             assert y[n, row, column] == (x[n, row, column] if kept else 0)
     assert places
+
+
+def test_band_of_booleans():
+    y = kernels.band(np.ones((2, 3), bool), 0, 1)
+    np.testing.assert_array_equal(y, np.array([[True, True, False], [False, True, True]]), strict=True)
 
 
 def test_band_clears_what_is_not_finite():
