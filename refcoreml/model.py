@@ -143,6 +143,11 @@ class Model:
         """The path that the model was read from, or what kind of source it was."""
         return self._file.name
 
+    @property
+    def has_weight_files(self) -> bool:
+        """Whether weights are in files of their own, so that only a package can hold the model."""
+        return self._file.weights is not None
+
     def prepare(self) -> Evaluator:
         """Check the model and decode its weights, once; `load` does it unless told otherwise.
 
@@ -284,7 +289,8 @@ class Model:
         for name, shape in passed.items():
             place = f"shape of input {values.quoted(name)}"
             if not values.is_a(name, str) or str.__str__(name) not in names:
-                remedy = f"Its inputs: {', '.join(map(repr, names[:50]))}"
+                hint = values.did_you_mean(name, names) if values.is_a(name, str) else ""
+                remedy = f"{hint}Its inputs: {', '.join(map(repr, names[:50]))}"
                 raise InputError("the model has no such input", where=place, remedy=remedy)
             shapes[str.__str__(name)] = values.shape(shape, values.argument(place, InputError))
         return shapes

@@ -11,6 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -28,6 +29,7 @@ __all__ = [
     "array",
     "choice",
     "decode",
+    "did_you_mean",
     "each",
     "flag",
     "integer",
@@ -199,6 +201,17 @@ def path(value: Any, refuse: Refuse) -> Path:
     if not text:
         raise refuse("got an empty text, expected a path", 'The current folder is "."')
     return found
+
+
+def similar(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Return known names that a mistyped one may stand for, the most similar first; letter case does not matter."""
+    lowered = {one.lower(): one for one in known}
+    return [lowered[found] for found in get_close_matches(name.lower(), lowered, most)] if len(name) < 200 else []
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question to begin a remedy with, if a known name is similar to a mistyped one; otherwise nothing."""
+    return "".join(f"Did you mean {found!r}? " for found in similar(name, known))
 
 
 def choice(value: Any, known: Iterable[str], refuse: Refuse) -> str:

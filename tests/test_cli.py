@@ -144,6 +144,11 @@ def test_wrong_inputs_say_why_and_exit_with_2(run, linear, given, message, monke
     assert "Traceback" not in err
 
 
+def test_a_mistyped_name_of_an_input(run, picture_model):
+    code, _, err = run("predict", picture_model, "-i", "IMGAE=photo.png")
+    assert (code, "has no input 'IMGAE'. Did you mean 'image'? Its inputs are image" in err) == (2, True), err
+
+
 def test_a_missing_picture_is_named_once(run, picture_model, tmp_path):
     code, _, err = run("predict", picture_model, "-i", tmp_path / "none.png")
     assert code == 2

@@ -285,6 +285,26 @@ def _model() -> Any:
     return load(net.spec())
 
 
+def test_names_that_a_mistyped_one_may_stand_for() -> None:
+    known = ("image", "imageMask", "state")
+    assert values.similar("IMGAE", known) == ["image"]
+    assert values.similar("imagemask", known, 3) == ["imageMask", "image"]
+    assert values.similar("x" * 10**6, known) == []
+    assert values.did_you_mean("stat", known) == "Did you mean 'state'? "
+    assert values.did_you_mean("q", known) == ""
+
+
+def test_an_empty_text_is_no_path() -> None:
+    class Nowhere:
+        def __fspath__(self) -> str:
+            return ""
+
+    for path in ("", Nowhere()):
+        with pytest.raises(UsageError, match=r'place: got an empty text, expected a path\. The current folder is "\."'):
+            values.path(path, values.argument("place"))
+    assert str(values.path(".", values.argument("place"))) == "."
+
+
 # --- text ------------------------------------------------------------------------------------------------------------
 
 

@@ -320,7 +320,5 @@ def _camel(name: str) -> str:
 
 
 def _similar(name: str, known: Sequence[str]) -> str:
-    import difflib
-
-    close = (difflib.get_close_matches(name, known, n=3) if len(name) < 200 else []) or sorted(known)
+    close = values.similar(name, known, 3) or sorted(known)
     return f"There is {', '.join(close)}"

@@ -22,6 +22,9 @@ from refcoreml.storage.writing import write_file
 PROFILES = ("fp32", "fp16/acc32", "fp16/acc16")
 #: The longest timeout, a day, in seconds.
 _LONGEST = 86400
+#: The most cases at a time: each takes two processes.
+_MOST_JOBS = 256
+_WHERE_CASES_ARE = "Cases come with the repository, not with the package; name their folder with --cases"
 
 _EPILOG = """\
 The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a
@@ -92,15 +95,19 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     for target in (options.json, options.junit, options.html):
         check_target(target)
-    if options.jobs < 1 or not 0 < options.timeout <= _LONGEST:
-        raise UsageError(f"--jobs must be 1 or more, and --timeout above 0 and at most {_LONGEST:,}")
+    if not 1 <= options.jobs <= _MOST_JOBS:
+        raise UsageError(f"must be 1 to {_MOST_JOBS}, got {options.jobs}", where="--jobs")
+    if not 0 < options.timeout <= _LONGEST:
+        raise UsageError(f"must be above 0 and at most {_LONGEST:,}, got {options.timeout:g}", where="--timeout")
     expectations = read_expectations(options.expected) if options.expected else []
+    if not options.cases.is_dir():
+        raise UsageError("there is no such folder", where=str(options.cases), remedy=_WHERE_CASES_ARE)
     folders = find_cases(options.cases, options.patterns)
     if not folders:
         raise UsageError(
             f"no case{' fits ' + ' or '.join(options.patterns) if options.patterns else ''}",
             where=str(options.cases),
-            remedy="Cases come with the repository, not with the package; name their folder with --cases",
+            remedy=_WHERE_CASES_ARE,
         )
     least = report.Least("0" if options.min_pass is None else options.min_pass, len(folders))
     make = _maker(options)

@@ -62,7 +62,10 @@ def run(options: argparse.Namespace) -> int:
     photo = _photo(model, inputs, options)
     outputs = model.predict(inputs)
     if options.show is not None and options.show not in outputs:
-        raise UsageError(f"the model has no output {options.show!r}", remedy=f"Its outputs are {', '.join(outputs)}")
+        raise UsageError(
+            f"the model has no output {options.show!r}",
+            remedy=f"{values.did_you_mean(options.show, outputs)}Its outputs are {', '.join(outputs)}",
+        )
     name, preview = _first(
         model, outputs, [options.show] if options.show else _in_order(model, outputs), photo, options
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from functools import partial
@@ -68,7 +69,9 @@ def add_parser(commands: Any) -> None:
     goal = parser.add_mutually_exclusive_group()
     goal.add_argument("--budget", type=_budget, metavar="SIZE", help="search for the bits of each layer: bytes or 20%%")
     goal.add_argument("--floor", type=float, metavar="RATE", help="likewise, for the least accuracy, such as 0.98")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run on (default 1)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes to run on, at most one a core (default 1)"
+    )
     parser.add_argument("-o", "--output", type=nonempty, required=True, metavar="DIR", help="the folder to write to")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
@@ -94,11 +97,12 @@ def run(options: argparse.Namespace) -> int:
     require_matplotlib()
     if options.jobs < 1:
         raise UsageError(f"must be at least 1, got {options.jobs}", where="--jobs")
+    jobs = min(options.jobs, os.cpu_count() or 1)
     columns = TextColumn("configurations"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with ExitStack() as stack:
         executor: Executor | None = None
-        if options.jobs > 1:
-            executor = stack.enter_context(processes(options.jobs, partial(register, options.custom)))
+        if jobs > 1:
+            executor = stack.enter_context(processes(jobs, partial(register, options.custom)))
         bar = stack.enter_context(progress(*columns))
         task = bar.add_task("", total=None)
         found = study(

@@ -17,7 +17,7 @@ from refcoreml.model import Model
 from refcoreml.reporting.samples import read_image
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import read_json
-from refcoreml.values import quoted, unread
+from refcoreml.values import did_you_mean, quoted, unread
 
 _HELP = """\
 an input of the model: NAME=PATH of a picture, a .npy, .npz or .json file, or NAME=VALUE with a number, a list such
@@ -70,7 +70,9 @@ def _read_input(known: dict[str, features.Feature], text: str, resize: Any) -> d
         loaded = _several(Path(text))
         return {key: _value(known[key], item, resize) if key in known else item for key, item in loaded.items()}
     if separator and not os.path.exists(text):
-        raise UsageError(f"the model has no input {name!r}", remedy=f"Its inputs are {', '.join(known)}")
+        raise UsageError(
+            f"the model has no input {name!r}", remedy=f"{did_you_mean(name, known)}Its inputs are {', '.join(known)}"
+        )
     if len(known) == 1:
         return {next(iter(known)): _value(next(iter(known.values())), text, resize)}
     raise UsageError(f"no input is named for {text!r}", remedy=f"Write NAME=VALUE; the inputs are {', '.join(known)}")

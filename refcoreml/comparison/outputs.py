@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -289,7 +288,10 @@ class Comparer:
         known = {feature.name for feature in self.outputs if isinstance(feature, ArrayFeature)}
         self._scores = set(values.texts(scores, values.argument("scores")))
         for name in self._scores - known:
-            raise UsageError(f"the models have no array output {name!r} to take as scores", where="scores")
+            remedy = values.did_you_mean(name, known).rstrip()
+            raise UsageError(
+                f"the models have no array output {name!r} to take as scores", where="scores", remedy=remedy
+            )
         predicted = reference.spec.description.predictedFeatureName
         labels = {feature.name for feature in self.outputs if isinstance(feature, (StringFeature, Int64Feature))}
         self._label = predicted if predicted in labels else None
@@ -398,7 +400,7 @@ class Comparer:
         if sample.label is not None:
             known = [str(name) for name in (names if names is not None else range(reference.size))]
             if str(sample.label) not in known:
-                close = difflib.get_close_matches(str(sample.label), known, 3)
+                close = values.similar(str(sample.label), known, 3)
                 raise UsageError(
                     f"the label {sample.label!r} is none of the model's {len(known)} classes",
                     where=f"sample {sample.name!r}",

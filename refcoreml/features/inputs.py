@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -70,23 +69,17 @@ def check_inputs(
 
 def _by_name(features: Sequence[Feature], values: Any) -> dict[str, Any]:
     """Return the values as a dict whose keys are all names of inputs."""
-    known = {feature.name for feature in features}
+    known = dict.fromkeys(feature.name for feature in features)
     passed = {}
     for key, value in given.mapping(values, given.argument(kind=InputError), "inputs as a dict by name").items():
         name = key if type(key) is str else str.__str__(key) if given.is_a(key, str) else None
         if name is None or name not in known:
-            hint = _similar_name(name or "", features)
+            hint = given.did_you_mean(name or "", known)
             raise InputError(
                 f"the model has no input {given.quoted(key)}", remedy=f"{hint}Its inputs: {_declared(features)}"
             )
         passed[name] = value
     return passed
-
-
-def _similar_name(name: str, features: Sequence[Feature]) -> str:
-    lowered = {feature.name.lower(): feature.name for feature in features}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1) if len(name) < 200 else []
-    return f"Did you mean {lowered[close[0]]!r}? " if close else ""
 
 
 def _declared(features: Sequence[Feature]) -> str:

@@ -65,6 +65,9 @@ _HOMES = ("coremltools.models.model", "coremltools.models.utils", "coremltools._
 _COMPILED_SUFFIX = ".mlmodelc"
 #: In a folder that `ModelProxy.compileModel` makes: the model that was compiled.
 _COMPILED_ITEM = "refcoreml.mlmodel"
+#: The same for a model with weight files, which only a package can hold.
+_COMPILED_PACKAGE = "refcoreml.mlpackage"
+_NOT_FROM_MEMORY = "refcoreml does not load models with weight files from memory"
 
 
 class ModelProxy:
@@ -154,13 +157,15 @@ class ModelProxy:
     def create_model_asset_from_path(path: str) -> Any:
         """Return an ``MLModelAsset`` for a compiled model."""
         with _runtime_errors(), Folder(path) as folder:
+            if folder.is_folder(_COMPILED_PACKAGE):
+                raise UsageError(_NOT_FROM_MEMORY)
             return _asset(folder.read(_COMPILED_ITEM, MODEL_LIMIT))
 
     @staticmethod
     def create_model_asset_from_memory(data: bytes, blobs: Mapping[str, bytes]) -> Any:
         """Return an ``MLModelAsset`` for the bytes of a ``.mlmodel`` file."""
         if blobs:
-            raise RuntimeError("refcoreml does not load models with weight files from memory")
+            raise RuntimeError(_NOT_FROM_MEMORY)
         return _asset(data)
 
     @staticmethod
@@ -217,13 +222,13 @@ def _is_compiled(path: str) -> bool:
 
 
 def _load(path: str) -> Model:
-    item = Path(path) / _COMPILED_ITEM
-    return load(item if _is_compiled(path) and item.exists() else path)
+    items = [Path(path) / name for name in (_COMPILED_ITEM, _COMPILED_PACKAGE)] if _is_compiled(path) else []
+    return load(next((item for item in items if item.exists()), path))
 
 
 def _compile(model: Model) -> str:
     folder = Path(tempfile.mkdtemp(suffix=_COMPILED_SUFFIX))
-    model.save(folder / _COMPILED_ITEM)
+    model.save(folder / (_COMPILED_PACKAGE if model.has_weight_files else _COMPILED_ITEM))
     return str(folder)
 
 

@@ -6,7 +6,6 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -181,7 +180,7 @@ def _check_plan(named: Mapping[str, Scheme], tensors: Sequence[WeightTensor]) ->
     layers = list(dict.fromkeys(tensor.layer for tensor in tensors))
     for layer in named:
         if layer not in layers:
-            near = get_close_matches(layer, layers, 1)
+            near = values.similar(layer, layers)
             raise UsageError(
                 f"the plan names {layer!r}, but no layer of that name has weights",
                 remedy=f"Did you mean {near[0]!r}?" if near else _listed(layers),

@@ -232,7 +232,8 @@ def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
         given = passed.mapping(outputs, passed.argument("reference"))
         for name in given:
             if not passed.is_a(name, str) or name not in names:
-                remedy = f"Its outputs are {', '.join(names)}"
+                hint = passed.did_you_mean(name, names) if passed.is_a(name, str) else ""
+                remedy = f"{hint}Its outputs are {', '.join(names)}"
                 raise UsageError(f"the model has no output {passed.quoted(name)}", remedy=remedy)
         return {name: _array(value, name, labels.get(name, ())) for name, value in given.items()}
     listed = passed.items(outputs, passed.argument("reference")) if passed.is_a(outputs, (tuple, list)) else [outputs]

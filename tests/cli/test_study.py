@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from refcoreml import build
+from refcoreml.cli import study
 
 pytest.importorskip("matplotlib", reason="needs matplotlib, the extra plot")
 
@@ -42,6 +45,21 @@ def test_table_and_files(run, files, tmp_path):
     found = json.loads((out_folder / "study.json").read_text())
     assert [record["configuration"]["bits"] for record in found["records"]] == [8, 8, 2, 2]
     assert found["records"][0]["full_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(("asked", "cores", "used"), [("1000000", 3, [3]), ("2", 3, [2]), ("5", 1, [])])
+def test_no_more_processes_than_cores(run, files, tmp_path, monkeypatch, asked, cores, used):
+    model, data = files
+    seen = []
+
+    def processes(jobs, prepare):
+        seen.append(jobs)
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(study, "processes", processes)
+    run("study", model, "--data", data, "--bits", "8", "--modes", "linear", "--jobs", asked, "-o", tmp_path / "out")
+    assert seen == used
 
 
 def test_files_of_others_are_not_replaced(run, files, tmp_path):

@@ -481,6 +481,7 @@ def test_messages_with_anything_in_them_make_valid_reports(tmp_path):
         ["--command", "no placeholder"],
         ["--python", "missing.py"],
         ["--command", "x {case}", "--jobs", "0"],
+        ["--command", "x {case}", "--jobs", "1000000"],
         ["--command", "x {case}", "--timeout", "nan"],
         ["--command", "x {case}", "--timeout", "inf"],
         ["--command", "x {case}", "--expected", "missing.txt"],
@@ -489,6 +490,16 @@ def test_messages_with_anything_in_them_make_valid_reports(tmp_path):
 )
 def test_wrong_arguments(arguments):
     assert run(*arguments) == 2
+
+
+def test_a_folder_of_cases_that_is_not_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["conformance", "run", "--command", "x {case}"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "conformance/cases: there is no such folder. Cases come with the repository" in said.replace("\\", "/")
+    (tmp_path / "empty").mkdir()
+    assert main(["conformance", "run", "--command", "x {case}", "--cases", "empty"]) == 2
+    assert "empty: no case. Cases come" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_known_failure_that_fits_no_case_fails_a_whole_run(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -463,6 +464,30 @@ class TestCompiled:
         assert not Path(path).exists()
         copy = models.CompiledMLModel(str(tmp_path / "copy.mlmodelc"))
         assert copy.predict({"x": np.ones(3)})["y"].tolist() == [1, 1, 1]
+
+    def test_a_model_with_weight_files(self, tmp_path):
+        net = build.Network({"x": (3,)}, ["y"])
+        net.add("activation", outputs="y", linear={"alpha": 2.0})
+        net.model().save(tmp_path / "m.mlpackage")
+        weights = tmp_path / "m.mlpackage" / "Data" / "com.apple.CoreML" / "weights"
+        weights.mkdir()
+        (weights / "weight.bin").write_bytes(b"12345")
+        manifest = tmp_path / "m.mlpackage" / "Manifest.json"
+        entries = json.loads(manifest.read_text())
+        entries["itemInfoEntries"]["7"] = {
+            "author": "com.apple.CoreML",
+            "description": "",
+            "name": "weights",
+            "path": "com.apple.CoreML/weights",
+        }
+        manifest.write_text(json.dumps(entries))
+        compiled = integration.ModelProxy.compileModel(str(tmp_path / "m.mlpackage"))
+        proxy = integration.ModelProxy(compiled, "ALL", "", {})
+        assert proxy.predict({"x": np.ones(3)})["y"].tolist() == [2, 2, 2]
+        assert [path.read_bytes() for path in Path(compiled).rglob("weight.bin")] == [b"12345"]
+        with pytest.raises(RuntimeError, match="weight files from memory"):
+            integration.ModelProxy.create_model_asset_from_path(compiled)
+        shutil.rmtree(compiled)
 
     def test_from_memory(self):
         net = build.Network({"x": (3,)}, ["y"])
