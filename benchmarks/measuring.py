@@ -26,7 +26,7 @@ def table(rows: list[list[str]]) -> str:
 
 
 def chosen(parser: ArgumentParser, what: str, names: Sequence[str], known: Mapping[str, object]) -> list[str]:
-    """Return what was asked for by name, all by default; ends with an error if a name is not known."""
+    """Return what was requested by name, all by default; ends with an error if a name is not known."""
     if unknown := sorted(set(names) - set(known)):
         parser.error(f"unknown {what} {', '.join(unknown)}")
     return list(names or known)

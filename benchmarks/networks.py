@@ -74,7 +74,7 @@ class Description:
         return self.relu(self.add("add", [a, b], self.channels[a]))
 
     def head(self, x: str, dense: bool = True) -> None:
-        """Average over the image, a fully connected layer if asked for, softmax."""
+        """Average over the image, a fully connected layer if requested, softmax."""
         x = self.add("average", [x], self.channels[x])
         if dense:
             x = self.add("dense", [x], 1000, self._parameters((1000, self.channels[x]), 1))

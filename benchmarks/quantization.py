@@ -111,7 +111,7 @@ def float_tensors(folder: Path) -> list[tuple[str, WeightTensor]]:
 def models(folder: Path) -> None:
     tensors = float_tensors(folder)
     print(f"k-means of {len(tensors)} tensors, {sum(t.count for _, t in tensors) / 1e6:.2f} million weights")
-    print("bits  MSE there / here: least, median, greatest   tensors worse here   time there / here")
+    print("bits  MSE there / here: min, median, max          tensors worse here   time there / here")
     for bits in BITS:
         ratios, worse, here, there = [], [], 0.0, 0.0
         for name, tensor in tensors:
@@ -133,7 +133,7 @@ def models(folder: Path) -> None:
 
 
 def fits(folder: Path) -> None:
-    print("SNR of all weights in dB, linear, one scale a channel")
+    print("SNR of all weights in dB, linear, one scale per channel")
     print(f"{'model':32s}{'bits':>5s}{'minmax':>9s}{'mse':>9s}{'99.9 %':>9s}{'99 %':>9s}{'k-means':>9s}")
     for path in sorted(folder.glob("*.mlmodel")):
         model = refcoreml.load(path, prepare=False)

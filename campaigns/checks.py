@@ -42,7 +42,7 @@ SECONDS = 2.0
 BOUNDS_COST = 50
 #: Elements up to which an input is made, and a prediction compared.
 LARGEST_INPUT = 1 << 16
-#: What a model may ask for: so little that all that is not refused ends within the limit of time.
+#: Limits of a model, low enough that whatever is not refused ends within the limit of time.
 LIMITS = {"REFCOREML_MEMORY": "256e6", "REFCOREML_WORK": "3e8"}
 #: Characters that an error may have.
 LONGEST_MESSAGE = 10_000
@@ -115,7 +115,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an operation came to: a value, or the error that refused; and how much processor time it took."""
+    """The outcome of an operation: a value, or the error that refused; and how much processor time it took."""
 
     value: Any = None
     error: RefCoreMLError | None = None

@@ -37,8 +37,8 @@ class Summary:
         kinds: by kind of outcome.
         shapes, operators: by network shape and by operator of the grammar, each by kind of outcome.
         known: by defect of the converter.
-        unexplained: outcomes that need a reader, shrunk where that was asked for.
-        tightness: bounds in double and in single precision, relative to the greatest output, of those that agree.
+        unexplained: outcomes that need a reader, shrunk where that was requested.
+        tightness: bounds in double and in single precision, relative to the largest output, of those that agree.
         used: the largest part of these bounds that was used.
     """
 

@@ -185,7 +185,7 @@ class Finding:
 
 @dataclass
 class Tally:
-    """What calls came to, by function; and the first of each kind of finding, by number."""
+    """The outcomes of calls, by function; and the first of each kind of finding, by number."""
 
     calls: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -50,7 +50,7 @@ class Found:
 
 @dataclass
 class Report:
-    """What a run, or a chunk of it, came to: the smallest model of each kind of finding, and how many there were."""
+    """The outcome of a run, or of a chunk of it: the smallest model of each kind of finding, and counts."""
 
     tally: Tally = field(default_factory=Tally)
     found: dict[str, Found] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Report:
             self.found[signature] = found
 
     def add(self, other: Report) -> None:
-        """Add what a chunk came to."""
+        """Add the outcome of a chunk."""
         self.tally.add(other.tally)
         for signature, found in other.found.items():
             self.note(found, other.counts[signature])

@@ -238,7 +238,7 @@ def _begin(command: Command) -> None:
 
 @dataclass
 class Result:
-    """What came of a command: how often what was there afterwards, and what was wrong."""
+    """The outcome of a command: how often each state was found afterwards, and what was wrong."""
 
     name: str
     counts: Counter[str] = field(default_factory=Counter)

@@ -343,7 +343,7 @@ class Mutator:
         return "Metadata"
 
     def version(self, model: schema.Model) -> str:
-        """Return another specification version or shape mapping: the network is read in the other of the two worlds."""
+        """Return another specification version or shape mapping: the network is read as a rank-5 or an N-D network."""
         rng = self.rng
         model.specificationVersion = rng.choice([0, 1, 2, 3, 4, 5, 6, 10, 11, 99, -1])
         kind = str(model.WhichOneof("Type"))

@@ -720,7 +720,7 @@ class Program(torch.nn.Module):  # type: ignore[misc]
         return results[0] if len(results) == 1 else results
 
     def text(self, indent: str = "") -> str:
-        """Return the program, a line a step."""
+        """Return the program, one line per step."""
         lines = [
             f"{indent}v{self.inputs + i} = {step.text}({', '.join(f'v{a}' for a in step.arguments)})"
             for i, step in enumerate(self.steps)

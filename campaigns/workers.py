@@ -1,4 +1,4 @@
-"""Runs pieces of work by number in processes that may die, hang, or ask for all memory; each such piece is known."""
+"""Runs pieces of work by number in processes that may die, hang, or allocate all memory; each such piece is known."""
 
 from __future__ import annotations
 

@@ -1163,7 +1163,7 @@ result(
     lambda p, run, x: np.roll(run(x), 1, -1) if p.mode == 0 and p.scalingFactor else run(x),
 )
 kernel(
-    "upsample: half pixels for whole ones",
+    "upsample: half pixels for full pixels",
     "upsample",
     resize.resize_linear,
     lambda f: (
@@ -1657,8 +1657,8 @@ parameters(
     "custom",
     _values("longValue", lambda v: (v + 2**31) % 2**32 - 2**31),
 )
-parameters("custom: whole numbers taken for their magnitude", "custom", _values("intValue", abs))
-parameters("custom: doubles rounded to whole numbers", "custom", _values("doubleValue", round))
+parameters("custom: integers replaced by their magnitude", "custom", _values("intValue", abs))
+parameters("custom: doubles rounded to integers", "custom", _values("doubleValue", round))
 parameters("custom: every boolean is true", "custom", _values("boolValue", lambda v: True))
 parameters("custom: scales of quantized weights ignored", "custom", _without_scale)
 result("custom: outputs in the opposite order", "custom", lambda p, run, *x: run(*x)[::-1])

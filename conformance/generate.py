@@ -130,7 +130,7 @@ def deviation_of(plan: Plan) -> dict[str, Array]:
 
 
 def rounded_of(plan: Plan) -> dict[str, dict[str, Array]]:
-    """Bounds of products of whole numbers if their sums round, by output and profile, where that makes a difference.
+    """Bounds of products of integers if their sums round, by output and profile, where that makes a difference.
 
     Not for sums in half precision, whose bounds are wider than a forgotten term.
     """

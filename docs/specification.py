@@ -131,7 +131,7 @@ def layers() -> dict[str, Layer]:
     """Return every layer that has clauses, in the order of the schema.
 
     Raises:
-        ValueError: a file does not have the form that the docstring of this module asks for.
+        ValueError: a file does not have the form that the docstring of this module describes.
     """
     found: dict[str, Layer] = {}
     for path in sorted(CLAUSES.glob("*.toml")):

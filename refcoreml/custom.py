@@ -81,7 +81,7 @@ class CustomLayer:
     def evaluate(self, inputs: list[Array]) -> Any:
         """Compute the outputs: a list of arrays, or for one output an array.
 
-        Inputs are read-only, ``[Seq, Batch, C, H, W]`` in the world of rank 5, and float32, or float64 under that
+        Inputs are read-only, ``[Seq, Batch, C, H, W]`` in rank-5 networks, and float32, or float64 under that
         precision; under ``float16`` they are float32 arrays of half-precision numbers. Outputs may be views of the
         inputs. They are brought to the same type (and, under ``float16``, rounded), and belong to refcoreml afterwards.
         """
@@ -219,7 +219,7 @@ def scope() -> Iterator[None]:
         LAYERS.entries, MODELS.entries = before
 
 
-# --- what a model asks for --------------------------------------------------------------------------------------------
+# --- what a model needs -----------------------------------------------------------------------------------------------
 
 
 def parameter_values(parameters: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def what_to_write(blocks: Iterable[str], count: int = 1) -> str:
     """Return the remedy for code that nobody has written yet: lines that run as they are.
 
     Args:
-        blocks: `layer_lines` or `model_lines` of each missing class; only the first ones are asked for.
+        blocks: `layer_lines` or `model_lines` of each missing class; only the first ones are requested.
         count: how many classes are missing.
     """
     if not count:

@@ -1,7 +1,7 @@
 """Every error that refcoreml raises on purpose, one class per party at fault.
 
-Each message says where in the model (or in the inputs) the problem lies, what was expected, what came instead, and,
-where there is a remedy, what to do. The parts are kept as attributes, so that a program can show them its own way.
+Each message says where in the model (or in the inputs) the problem lies, what was expected, what was found, and, where
+there is a remedy, what to do. The parts are kept as attributes, so that a program can show them its own way.
 `harmless` is for whoever shows text that is from a model or a file.
 """
 
@@ -97,7 +97,7 @@ class InvalidModelError(RefCoreMLError):
 
 
 class LimitError(InvalidModelError):
-    """The model asks for more memory or time than `refcoreml.Limits` allow; with higher limits it may be fine."""
+    """The model needs more memory or time than `refcoreml.Limits` allow; with higher limits it may be fine."""
 
 
 class UnsupportedModelError(RefCoreMLError):

@@ -135,7 +135,7 @@ class Model:
 
     @property
     def limits(self) -> Limits:
-        """How much memory and time the model may ask for."""
+        """The limits on the memory and time of the model."""
         return self._limits
 
     @property
@@ -254,7 +254,7 @@ class Model:
         return self._predict_one(inputs, observer)
 
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[LayerTrace]:
-        """Yield every layer with its inputs and outputs, each computed when it is asked for."""
+        """Yield every layer with its inputs and outputs, each computed when it is requested."""
         for step, arguments, results, computed in self.prepare().trace(self.check_inputs(inputs)):
             yield LayerTrace(
                 step.index,
@@ -340,14 +340,14 @@ def load(
             otherwise at the first prediction.
         custom_layers, custom_models: code for this model by class name; it goes before what is registered for the
             process, see `refcoreml.custom`. A model never causes code to be imported.
-        limits: how much memory and time the model may ask for; by default `Limits.of_environment`.
+        limits: limits on the memory and time of the model; by default `Limits.of_environment`.
 
     Raises:
         MalformedModelError: the source is no Core ML model, or a damaged one.
         UnsupportedModelError: valid, but not for refcoreml; names every layer that it cannot run, and what to write for
             custom ones.
         InvalidModelError: the model breaks a rule of the specification.
-        LimitError: the model asks for more memory or time than the limits allow.
+        LimitError: the model needs more memory or time than the limits allow.
         CallbackError: code of a custom layer or model fails while the model is prepared.
     """
     model = Model(read_model(source), precision, strict, custom_layers, custom_models, limits)

@@ -35,6 +35,23 @@ NOT_RUN = {
     "myimpl": "names an implementation of the reader's own",
     "mine.py": "names a session of the reader's own",
 }
+#: Words that say less than the field's own, with these.
+BANNED = {
+    r"\bt(ell|ells|elling|old)\b[^.\n]{0,30} apart\b": "distinguish",
+    r"\blen(d|ds|t)\b": "provide",
+    r"\bwhole (numbers?|ones)\b": "integer",
+    r"\bask(s|ed|ing)? for\b": "request, require",
+    r"(?<!\")\bgreatest\b": "largest, maximum",
+    r"\bcame\b": "got, is newer than",
+    r"\b(N-D|rank-5) worlds?\b": "N-D networks, rank-5 networks",
+    r"\b(a|one) ((number|slope|scale|rule|class|line) )?a (channel|layer|kind|row|tensor)\b": "per channel",
+}
+#: Folders whose text the test of words reads, besides the pages.
+WRITTEN = ("refcoreml", "campaigns", "conformance", "benchmarks", "docs", "examples")
+#: To be rewritten.
+UNREAD = re.compile(
+    r"refcoreml/(testing|execution|mil)/|neuralnetwork/(\w+\.py|layers/(control|custom|detection)\.py)|pipeline"
+)
 #: What the names mean that a page leaves to its reader.
 PACKAGES = {"torch": "torch", "coremltools": "coremltools", "dask": "distributed"}
 
@@ -272,3 +289,32 @@ def test_what_the_extras_must_have() -> None:
     assert '"numpy<2.4"' in oracles
     assert "pytest-xdist" in test
     assert any("pytest" in line and "-n auto" in line for line in commands(ROOT / "README.md"))
+
+
+def _texts() -> list[Path]:
+    """Return the pages, the clauses, and the sources with their docstrings, comments and messages."""
+    found = [
+        *PAGES,
+        *(ROOT / "docs").glob("*/*.md"),
+        ROOT / "CHANGELOG.md",
+        *(ROOT / "docs" / "clauses").glob("*.toml"),
+    ]
+    found += [path for folder in WRITTEN for path in (ROOT / folder).rglob("*.py")]
+    return [path for path in found if not UNREAD.search(path.relative_to(ROOT).as_posix())]
+
+
+def _lines_with(pattern: str) -> list[str]:
+    paths = _texts()
+    assert len(paths) > 300
+    lines = [(path, line) for path in paths for line in _text(path).splitlines() if re.search(pattern, line)]
+    return [f"{_named(path)}: {line.strip()}" for path, line in lines]
+
+
+@pytest.mark.parametrize(("pattern", "better"), BANNED.items(), ids=BANNED.values())
+def test_the_words_are_those_of_the_field(pattern: str, better: str) -> None:
+    assert _lines_with(pattern) == [], f"say {better}"
+
+
+def test_formulas_keep_their_case() -> None:
+    """``y = ...`` where the name is y, also at the beginning of a docstring."""
+    assert _lines_with(r'"""[XYZ](, \.\.\.)?(\[.*\])? [=~] ') == []

@@ -87,7 +87,7 @@ def _axes() -> Iterator[Plan]:
     yield from invalid(
         "reverseSeq",
         "lengths",
-        "there must be a length an item",
+        "there must be one length per item",
         _ND,
         _vector(1, 2),
         batch_axis=0,

@@ -60,7 +60,7 @@ class Source:
         return ((self.bits(count) >> np.uint64(40)).astype(np.float64) * 2.0**-24).reshape(shape)
 
     def integers(self, shape: tuple[int, ...], low: int, high: int) -> NDArray[np.float64]:
-        """Whole numbers from ``low`` to ``high``, both included."""
+        """Integers from ``low`` to ``high``, both included."""
         return np.floor(self.uniform(shape) * (high - low + 1)) + low
 
 
@@ -77,7 +77,7 @@ def draw(source: Source, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
     - ``cancellation``: each number is followed by nearly its opposite, so that sums all but vanish.
     - ``special``: zero-mean, with `SPECIAL` in every third place. ``nan`` also has NaN.
     - ``halves``: multiples of 1/2 and 1/4, where rounding has to choose.
-    - ``ties``: whole numbers from 0 to 2, so that many are equal.
+    - ``ties``: integers from 0 to 2, so that many are equal.
     - ``bits``: 0 and 1, other numbers now and then, which are true as well.
     """
     u = source.uniform(shape)

@@ -75,7 +75,7 @@ def _invalid_layers() -> Iterator[Plan]:
     yield from invalid(
         "convolution",
         "scales",
-        "there must be one scale, or one a channel",
+        "there must be one scale, or one per channel",
         x,
         valid={},
         **conv,
@@ -94,7 +94,7 @@ def _invalid_layers() -> Iterator[Plan]:
     yield from invalid("pooling", "window", "the window must fit", x, type="MAX", kernel_size=[6, 2], valid={})
     yield from invalid("activation", "none", "a function must be chosen", x)
     yield from invalid(
-        "activation", "PReLU-channels", "PReLU needs one alpha, or one a channel", x, PReLU={"alpha": W((2,))}
+        "activation", "PReLU-channels", "PReLU needs one alpha, or one per channel", x, PReLU={"alpha": W((2,))}
     )
     dense = {"input_channels": 6, "output_channels": 5}
     yield from invalid(
@@ -125,7 +125,7 @@ def _invalid_layers() -> Iterator[Plan]:
         "batchnorm", "channels", "the input must have as many channels as declared", (4, 5, 2), channels=3, **moments
     )
     yield from invalid(
-        "batchnorm", "parameters", "parameters must have one number a channel", (4, 5, 2), channels=4, **moments
+        "batchnorm", "parameters", "parameters must have one number per channel", (4, 5, 2), channels=4, **moments
     )
     yield from invalid("lrn", "size", "localSize must be 1 or more", x, alpha=1, beta=1, k=1)
     yield from invalid("crop", "too-much", "something must be left", x, crop_amounts=_edges((3, 2), (0, 0)))
@@ -243,7 +243,7 @@ def _invalid_layers() -> Iterator[Plan]:
     yield from invalid(
         "scatter",
         "updates",
-        "the updates must have the shape that indices ask for",
+        "the updates must have the shape that the indices imply",
         nd,
         np.array([1.0, 2]),
         (4, 3, 5),

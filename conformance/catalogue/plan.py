@@ -71,7 +71,7 @@ class W:
 
     Attributes:
         shape: of the weights.
-        encoding: ``float32``, ``float16``, ``linear3`` (3 bits, one scale), ``linear3c`` (a scale a channel),
+        encoding: ``float32``, ``float16``, ``linear3`` (3 bits, one scale), ``linear3c`` (one scale per channel),
             ``lut3``, ``int8``.
         axis: the axis of channels.
         positive: whether to take magnitudes, at least 1/4 (variances, bases).
@@ -99,7 +99,7 @@ class W:
     def _quantized(self, source: Source, kind: str) -> schema.WeightParams:
         message, whole = schema.WeightParams(), kind == "integers"
         channels = self.shape[self.axis] if self.encoding.endswith("c") else 1
-        # Powers of two keep whole numbers exact however a runtime groups the formula.
+        # Powers of two keep integers exact however a runtime groups the formula.
         scale = 2.0 ** source.integers((channels,), 0, 1) if whole else 0.01 + source.uniform((channels,)) / 8
         name = self.encoding.rstrip("c")
         if name == "int8":
@@ -195,7 +195,7 @@ def layer(
         domain: maps drawn numbers to where the layer is defined.
         declared: the inputs' shapes as the model declares them, if they are not those of the arrays.
         exact: whether arrays keep their ranks (specification 4). By default layers of specification 3 with inputs of
-            rank 1 and 3 only are written for the world of rank 5.
+            rank 1 and 3 only are written for rank-5 networks.
         verdict, rule: what the case demands.
         family: for reports; by default the module's.
         expected: references and bounds that the oracle cannot know.

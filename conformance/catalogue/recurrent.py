@@ -262,7 +262,7 @@ def _lstm() -> Iterator[Plan]:
                 **_SIZES,
             )
     plain = _weights(_LSTM, False)
-    # The schema asks for the same ones in both directions.
+    # The schema requires the same ones in both directions.
     for label, functions in {"functions": _FUNCTIONS[1:4], "other-functions": _FUNCTIONS[3:6]}.items():
         yield from layer(
             "biDirectionalLSTM",

@@ -1,4 +1,4 @@
-"""The reductions of both worlds, cumSum, and what orders elements: argMax, argMin, argSort, topK."""
+"""The reductions of rank-5 and N-D networks, cumSum, and what orders elements: argMax, argMin, argSort, topK."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def plans() -> Iterator[Plan]:
         outputs=4,
         max_boxes=1,
     )
-    none = {**kept, "score_threshold": 0.9}  # the greatest score is 27 / 32
+    none = {**kept, "score_threshold": 0.9}  # the highest score is 27 / 32
     yield from layer(
         "NonMaximumSuppression", "none-above", some_boxes, some_scores, data="integers zero-mean", outputs=4, **none
     )

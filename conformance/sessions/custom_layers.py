@@ -1,4 +1,4 @@
-"""The custom layers that cases ask for, in Python: what ``custom_layers`` in case.json says in words.
+"""The custom layers of cases, in Python: what ``custom_layers`` in case.json says in words.
 
 An implementation with an interface for code of the application registers the like.
 """

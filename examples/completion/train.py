@@ -79,7 +79,7 @@ class Transformer(nn.Module):
 
 
 class Completion(nn.Module):
-    """The scripted loop: asks for the next word until it is a full stop, at most MOST times.
+    """The scripted loop: predicts the next word until it is a full stop, at most MOST times.
 
     From tokens [1, WINDOW], as floats, to (the last WINDOW tokens, the last scores, the number of words added).
     """

@@ -5,7 +5,7 @@
 
 In about a minute on one core: scikit-learn's 1797 digits are split, a small convolutional network is trained in
 PyTorch, its weights are written with `refcoreml.build`, and refcoreml's predictions are compared with PyTorch's, where
-the greatest allowed difference is derived from the network's own weights. Into the folder (``digits`` unless told
+the largest allowed difference is derived from the network's own weights. Into the folder (``digits`` unless told
 otherwise) go ``digits.mlmodel``, ``samples/*.png``, ``samples.json`` and ``held_out.npz``; the folder
 ``refcoreml/demo`` holds what one run of this script wrote.
 

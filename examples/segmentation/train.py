@@ -144,7 +144,7 @@ def main() -> None:
     folded, plain = (refcoreml.load(convert(network, fold), precision="float64") for fold in (True, False))
     rng = np.random.default_rng(12345)
     right = total = 0
-    widest, moved, greatest = 0.0, 0.0, 0.0
+    widest, moved, largest = 0.0, 0.0, 0.0
     for _ in range(40):
         picture, mask = scene(rng)
         scores = refcoreml.load(spec).predict({"image": picture})["scores"]
@@ -155,10 +155,10 @@ def main() -> None:
         )
         widest = max(widest, report.double)
         one, other = (model.predict({"image": picture})["scores"] for model in (folded, plain))
-        moved, greatest = max(moved, float(np.abs(one - other).max())), max(greatest, float(np.abs(other).max()))
+        moved, largest = max(moved, float(np.abs(one - other).max())), max(largest, float(np.abs(other).max()))
     print(f"{right / total:.1%} of the pixels of 40 unseen scenes are right")
     print(f"with batch norms as layers, each score agrees with torch in double precision, within {widest:.1e} of it")
-    print(f"folding them into the weights moves a score by {moved:.1e} at most; the greatest is {greatest:.3g}")
+    print(f"folding them into the weights moves a score by {moved:.1e} at most; the largest is {largest:.3g}")
     options.folder.mkdir(parents=True, exist_ok=True)
     refcoreml.load(spec).save(options.folder / "shapes.mlmodel")
     for seed in range(1000):  # a scene in which all shapes occur

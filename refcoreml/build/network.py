@@ -38,7 +38,7 @@ _WRITTEN = (bool, type(None), bytes, list, tuple, dict)
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 2
 
-#: Members of ``NeuralNetworkLayer.layer`` with this number or a greater one came with specification version 5.
+#: Members of ``NeuralNetworkLayer.layer`` from this number on were added by specification version 5.
 _FIRST_VERSION_5_LAYER = 1450
 
 

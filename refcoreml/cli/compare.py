@@ -26,7 +26,7 @@ examples:
   refcoreml compare Net.mlmodel Net.mlmodel --precision-second float16 --data samples.npz
 
 An .npz holds an array for each input, samples first. Exit code 1 if the models agree less, or the SNR is lower, than
-asked for.
+requested.
 """
 
 

@@ -30,7 +30,7 @@ _EPILOG = """\
 The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a
 folder with its inputs as NAME.npy, and {out} for the folder into which it is to write its outputs as NAME.npy. It ends
 with 0 if it returned outputs, 1 if it rejected the model or the inputs, 2 if it does not support them; anything else is
-a crash. Where a case asks for several runs ("repeat": 2), the command predicts as often and writes the last outputs.
+a crash. Where a case requires several runs ("repeat": 2), the command predicts as often and writes the last outputs.
 
 First comes a smoke case, a network of one ReLU. If it is not returned correctly, the command or session does not work,
 and nothing else is run; for an implementation without ReLU name another case, --smoke innerProduct/vector/integers.
@@ -147,7 +147,7 @@ def _run_smoke(options: argparse.Namespace, make: Callable[[], Implementation]) 
         raise UsageError(f"{options.smoke!r} fits {len(folders)} cases, expected one", where="--smoke")
     results = list(run_cases(folders, make, options.profile, jobs=1, timeout=options.timeout))
     if not results or results[0].verdict not in ("returns", ""):
-        raise UsageError(f"{options.smoke!r} asks for no outputs in {options.profile}", where="--smoke")
+        raise UsageError(f"{options.smoke!r} requires no outputs in {options.profile}", where="--smoke")
     if results[0].status == "undetermined":
         raise UsageError(f"{options.smoke!r} shows nothing: {results[0].message}", where="--smoke")
     return results[0]
@@ -184,7 +184,7 @@ def _show(results: list[Result], profile: str, complaints: list[str]) -> None:
     out.print(
         f"{len(results)} cases: {counts['pass']} pass, {counts['fail']} fail{', ' * bool(others)}{others}; "
         f"{sum(result.outcome == 'returned' for result in results)} returned outputs; "
-        f"the greatest error of those that pass is {worst:.3g} of its bound",
+        f"the largest error of those that pass is {worst:.3g} of its bound",
         soft_wrap=True,
     )
     failed = [result for result in results if result.bad]

@@ -89,11 +89,11 @@ def _plain(answer: Answer) -> dict[str, Any]:
 
 
 def _show(answers: dict[str, Answer], profile: str) -> None:
-    numbers = ("greatest value", "greatest bound", "undetermined")
+    numbers = ("largest value", "largest bound", "undetermined")
     columns = Table(profile, "shape", "check", *numbers, right=numbers, whole=("shape", "check"))
     for name, answer in answers.items():
         sure = np.isfinite(answer.bound) & np.isfinite(answer.value)
-        # Without a number that is known there is no greatest one.
+        # Without a number that is known there is no largest one.
         value, bound = (
             f"{np.abs(part[sure]).max():.6g}" if sure.any() else "-" for part in (answer.value, answer.bound)
         )

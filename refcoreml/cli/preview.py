@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "preview",
-        help="draw what a model says over the picture that it was asked about",
+        help="draw a model's output over its input picture",
         description="Runs a model on a picture and draws its output over it: segments, heat maps, pictures, labels.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

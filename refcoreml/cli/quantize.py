@@ -19,7 +19,7 @@ from refcoreml.values import unread
 
 _EPILOG = """\
 examples:
-  refcoreml quantize Net.mlmodel --bits 8 -o Net8.mlmodel                      (linear, one scale a channel)
+  refcoreml quantize Net.mlmodel --bits 8 -o Net8.mlmodel                      (linear, one scale per channel)
   refcoreml quantize Net.mlmodel --bits 4 --mode kmeans -o Net4.mlmodel
   refcoreml quantize Net.mlmodel --bits 16 -o NetHalf.mlmodel                  (half precision)
   refcoreml quantize Net.mlmodel --bits 4 --fit mse --select matrices -o Net4.mlmodel

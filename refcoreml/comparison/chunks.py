@@ -23,7 +23,7 @@ class Sums(Protocol):
     samples: int
 
     def merge(self: S, later: S) -> None:
-        """Add what was gathered about samples that came after."""
+        """Add what was gathered about samples that follow."""
 
 
 def in_chunks(samples: Iterable[Sample], size: int = CHUNK) -> Iterator[list[Sample]]:

@@ -79,7 +79,7 @@ class DifferenceSums:
     noise: float = 0.0
     absolute: float = 0.0
     largest: float = 0.0
-    greatest: float = 0.0
+    magnitude: float = 0.0
     nonfinite: int = 0
     nonfinite_differing: int = 0
     worst_snr: float = math.inf
@@ -106,23 +106,23 @@ class DifferenceSums:
         self.absolute += float(error.sum())
         if s.size:
             self.largest = max(self.largest, float(error.max()))
-            self.greatest = max(self.greatest, float(np.abs(s).max()))
+            self.magnitude = max(self.magnitude, float(np.abs(s).max()))
         snr = decibel(signal, noise)
         if self.worst_sample is None or snr < self.worst_snr:
             self.worst_snr, self.worst_sample = snr, sample
 
     def merge(self, later: DifferenceSums) -> None:
-        """Add the samples of another, which came after."""
+        """Add the samples of another, which follow."""
         for name in ("count", "signal", "other", "product", "noise", "absolute", "nonfinite", "nonfinite_differing"):
             setattr(self, name, getattr(self, name) + getattr(later, name))
-        self.largest, self.greatest = max(self.largest, later.largest), max(self.greatest, later.greatest)
+        self.largest, self.magnitude = max(self.largest, later.largest), max(self.magnitude, later.magnitude)
         if later.worst_sample is not None and (self.worst_sample is None or later.worst_snr < self.worst_snr):
             self.worst_snr, self.worst_sample = later.worst_snr, later.worst_sample
 
     def result(self) -> Difference:
         """Return the figures so far; NaN where there is no element."""
         count = self.count or math.nan
-        peak = self.peak if self.peak is not None else self.greatest
+        peak = self.peak if self.peak is not None else self.magnitude
         norms = math.sqrt(self.signal) * math.sqrt(self.other)
         equal = self.noise == 0 and self.count > 0
         return Difference(

@@ -52,7 +52,7 @@ class Comparison(Result):
 
     Attributes:
         samples: how many were compared.
-        outputs: what came of each output that both models have.
+        outputs: the comparison of each output that both models have.
         skipped: files that could not be read and were left out on request.
         only_in_reference, only_in_candidate: outputs that only one of the models has; they are not compared.
     """
@@ -227,7 +227,7 @@ class OutputSums:
     accuracy_candidate: dict[int, RateCount] = field(default_factory=dict)
 
     def merge(self, later: OutputSums) -> None:
-        """Add the samples of another, which came after."""
+        """Add the samples of another, which follow."""
         if later.difference is not None:
             self.difference = self.difference or DifferenceSums(later.difference.peak)
             self.difference.merge(later.difference)
@@ -245,7 +245,7 @@ class Sums:
     outputs: dict[str, OutputSums] = field(default_factory=dict)
 
     def merge(self, later: Sums) -> None:
-        """Add the samples of another, which came after."""
+        """Add the samples of another, which follow."""
         self.samples += later.samples
         for name, sums in later.outputs.items():
             self.outputs.setdefault(name, OutputSums()).merge(sums)

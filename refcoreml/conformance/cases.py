@@ -77,7 +77,7 @@ class Expected:
         reference: the exact value of each element.
         bound: how far an honest implementation may be from it; a number stands for all elements.
         deviation: of many sums in half precision the standard deviation of an honest error.
-        rounded: of products of whole numbers, which any order of summation gives exactly, the bound if sums round.
+        rounded: of products of integers, which any order of summation gives exactly, the bound if sums round.
     """
 
     reference: Stored
@@ -173,7 +173,7 @@ def find_cases(root: Path, patterns: Sequence[str] = ()) -> list[Path]:
 
 
 def read_case(folder: Path) -> Case:
-    """Read ``case.json``; files are read when they are asked for.
+    """Read ``case.json``; files are read when they are requested.
 
     Raises:
         CaseError: the file is missing, is no JSON, lacks something, or is of another format.

@@ -49,7 +49,7 @@ class About:
 
 
 def by_family(results: Sequence[Result]) -> Iterator[tuple[str, Counter[str], float]]:
-    """(family, cases by status, the greatest error in bounds of those that passed), and a last line for all."""
+    """(family, cases by status, the largest error in bounds of those that passed), and a last line for all."""
     families = sorted({result.family for result in results})
     groups = [(name, [result for result in results if result.family == name]) for name in families]
     for name, group in [*groups, ("all", list(results))]:
@@ -148,7 +148,7 @@ tr:last-child.sum td { border-top: 1px solid #999; font-weight: 600 }
 
 
 def as_html(results: Sequence[Result], about: About) -> str:
-    """Return a page of its own: counts by family, what failed, and the cases that came nearest to their bounds."""
+    """Return a complete page: counts by family, failures, and the cases closest to their bounds."""
     e = html_text
     shown = [status for status in STATUSES if any(result.status == status for result in results)]
     rows = []
@@ -189,7 +189,7 @@ def as_html(results: Sequence[Result], about: About) -> str:
         f"<table>{failures}</table>" if failed else "<p>Nothing.</p>",
         f"<h2>Suspicious</h2><table>{doubtful}</table>" if doubtful else "",
         "<h2>Nearest to their bounds</h2>",
-        "<p>Of the cases that passed, those with the greatest error, as a fraction of what is allowed at that element."
+        "<p>Of the cases that passed, those with the largest error, as a fraction of what is allowed at that element."
         "</p>",
         f"<table><tr><th>case</th><th>where</th><th>error / bound</th><th></th></tr>{nearest}</table>",
     ]

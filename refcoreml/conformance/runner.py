@@ -60,7 +60,7 @@ class Result:
         verdict: what the case demands, one of `refcoreml.conformance.cases.VERDICTS`; empty if it cannot be read.
         outcome: what the implementation did, one of `OUTCOMES` or ``crash`` or ``timeout``; empty if it was not asked.
         message: why.
-        worst: the greatest error, in bounds; see `refcoreml.conformance.verify.Judgement`.
+        worst: the largest error, in bounds; see `refcoreml.conformance.verify.Judgement`.
         where: the output and index of the worst element.
         seconds: how long it took.
     """

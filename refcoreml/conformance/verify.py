@@ -42,7 +42,7 @@ class Judgement:
         status: ``pass``, ``suspicious``, ``undetermined``, ``fail``, ``unsupported``, ``timeout``, ``crash``; from the
             runner also ``damaged``.
         message: why it did not pass.
-        worst, where: the greatest abs(y - r) / b, infinite where a bound of 0 is missed; its output and index.
+        worst, where: the largest abs(y - r) / b, infinite where a bound of 0 is missed; its output and index.
     """
 
     status: str

@@ -3,7 +3,7 @@
     python -m refcoreml.conformance.worker SESSION
 
 SESSION is a file or a module with ``prepare(model: str) -> session``, called with a model's path; ``session(inputs)``
-takes arrays by name and returns outputs by name, the last of which count where a case asks for several runs. Either
+takes arrays by name and returns outputs by name, the last of which count where a case requires several runs. Either
 raises `NotImplementedError` for what it cannot run and `refcoreml.conformance.Rejected` for what it refuses; any other
 exception, `ValueError` included, is a crash. A file may import others of its folder.
 

@@ -23,7 +23,7 @@ __all__ = ["digit_image", "digits_model_path", "held_out", "samples"]
 
 #: Width and height of the model's input.
 IMAGE_SIZE = 32
-#: The greatest count of ink, which becomes white.
+#: The largest count of ink, which becomes white.
 _MOST_INK = 16
 
 _FOLDER = Path(__file__).parent

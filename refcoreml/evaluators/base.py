@@ -20,7 +20,7 @@ from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
 from refcoreml.types import Shape
 
-#: Layers as they run, each computed when it is asked for; in the end, what makes the outputs of them.
+#: Layers as they run, each computed when it is requested; at the end, a function that returns the outputs.
 Trace: TypeAlias = Generator[Event, None, Callable[[], dict[str, Any]]]
 
 
@@ -44,7 +44,7 @@ class Layered(NamedTuple):
 class Evaluator(ABC):
     """Computes one type of model: takes checked inputs, returns outputs that `features.finish_output` completes.
 
-    What an evaluator can do it declares here, so that nobody asks for its class.
+    What an evaluator can do it declares here, so that nothing depends on its class.
 
     Attributes:
         legacy_ranks: whether array inputs become static rank-5 blobs, see `features.check_inputs`.

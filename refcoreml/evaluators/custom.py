@@ -83,8 +83,8 @@ class CustomModelEvaluator(Evaluator):
         with self._turns:
             results = self._call("predict_batch", self._made.predict_batch, given)
         if not isinstance(results, Sequence) or len(results) != len(batch):
-            came = f"{len(results)} results" if isinstance(results, Sequence) else f"a {type(results).__name__}"
-            raise self._failure(f"predict_batch returned {came} for {len(batch)} samples")
+            got = f"{len(results)} results" if isinstance(results, Sequence) else f"a {type(results).__name__}"
+            raise self._failure(f"predict_batch returned {got} for {len(batch)} samples")
         return [finish(computed) for computed in [self._checked("predict_batch", one) for one in results]]
 
     def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:

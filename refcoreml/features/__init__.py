@@ -1,4 +1,4 @@
-"""Features: what a model takes and gives, as Python values, one class a kind.
+"""Features: what a model takes and gives, as Python values, one class per kind.
 
 `Feature` reads the declaration of one input or output, `check_inputs` turns what a user passes into the values that an
 evaluator computes on, `finish_output` turns what it computed into the types that Core ML returns in Python,

@@ -57,8 +57,8 @@ def check_inputs(
         if value is not None:
             result[feature.name] = feature.check(value, legacy_ranks=legacy_ranks)
         elif not feature.optional:
-            came = "is None" if feature.name in passed else "is missing"
-            raise InputError(f"input {feature.name!r} {came}", remedy=f"The model's inputs: {_declared(features)}")
+            problem = "is None" if feature.name in passed else "is missing"
+            raise InputError(f"input {feature.name!r} {problem}", remedy=f"The model's inputs: {_declared(features)}")
         else:
             default = feature.default_value()
             if default is not None:

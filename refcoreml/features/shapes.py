@@ -19,7 +19,7 @@ class Shapes:
     Attributes:
         default: the declared or implied default; None if the model declares nothing, so that every shape will do.
         listed: the enumerated shapes, if the feature enumerates them.
-        ranges: least and greatest length of each dimension, None for no upper limit, if the feature gives ranges.
+        ranges: minimum and maximum length of each dimension, None for no upper limit, if the feature gives ranges.
     """
 
     default: Shape | None = None

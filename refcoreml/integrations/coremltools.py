@@ -277,7 +277,7 @@ def _kind(value: Any) -> tuple[str, Any]:
     if isinstance(value, (list, tuple)):
         return "sequence", value
     if isinstance(value, np.ndarray):
-        # The binding asks for a pointer that it may write through.
+        # The binding requests a pointer that it may write through.
         fits = value.dtype.name in _ARRAY_TYPES and value.ndim > 0 and value.flags.writeable
         return "array" if fits else "", value
     return "image" if isinstance(value, Image.Image) else "", value

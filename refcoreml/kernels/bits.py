@@ -119,6 +119,6 @@ def pack_integers(integers: NDArray[np.integer[Any]], bits: int) -> bytes:
 
 
 def _group(bits: int) -> tuple[int, int]:
-    """Return the shortest whole number of bytes that holds a whole number of codes, and that number."""
+    """Return the smallest number of bytes that holds an integral number of codes, and that number."""
     size = math.lcm(bits, 8)
     return size // 8, size // bits

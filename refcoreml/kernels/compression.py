@@ -194,7 +194,7 @@ def _layout(shape: Sequence[int], groups: Sequence[int]) -> Shape:
 
 
 def _spread(values: Array, shape: Shape) -> Array:
-    """Return a view of values, one a group, with one an element, in the `_layout` of the shape."""
+    """Return a view of values, one per group, with one per element, in the `_layout` of the shape."""
     pairs = zip(shape, values.shape, strict=True)
     axes = itertools.chain.from_iterable((g,) if g in (1, n) else (g, 1) for n, g in pairs)
     return np.broadcast_to(values.reshape(tuple(axes)), _layout(shape, values.shape))

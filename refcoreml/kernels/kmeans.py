@@ -411,7 +411,7 @@ def _dual_bound(points: _Points, edges: Indices, layers: _Layers) -> tuple[float
     return bound, doubt
 
 
-# ---- More points than can be told apart ----
+# ---- More points than the dynamic program takes ----
 
 
 def _compressed(x: Array, w: Floats | None, clusters: int) -> Clustering:

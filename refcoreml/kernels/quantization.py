@@ -119,7 +119,7 @@ def symmetric_parameters(largest: Array, bits: int) -> tuple[NDArray[np.float32]
     scale = `linear_scale` of largest / (2^(bits-1) - 1), bias = -2^(bits-1) * scale; the code 0 is not used.
 
     Args:
-        largest: [C], greatest absolute value.
+        largest: [C], largest absolute value.
         bits: width of a code, 2 to 8.
     """
     half = 1 << (bits - 1)
@@ -165,7 +165,7 @@ def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
 
 
 def row_ranges(rows: Array) -> tuple[Array, Array]:
-    """Return the least and the greatest value of each row of [C, L], L at least 1."""
+    """Return the smallest and the largest value of each row of [C, L], L at least 1."""
     return rows.min(axis=1), rows.max(axis=1)
 
 

@@ -41,7 +41,7 @@ def categorical(source: Generator, probabilities: Array, samples: int) -> NDArra
     """Draw ``samples`` class numbers from each distribution, independent, with replacement.
 
     probabilities: [*B, C], 0 or more, with a positive finite sum along the last axis, which need not be 1. Returns
-    [*B, samples], whole numbers of 0 to C - 1.
+    [*B, samples], integers from 0 to C - 1.
     """
     classes = probabilities.shape[-1]
     below = np.cumsum(probabilities, -1, np.float64)

@@ -85,14 +85,14 @@ def log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
 
     -Inf where all x are, Inf where one is.
     """
-    greatest = np.asarray(x.max(axes, keepdims=True), np.float64)
+    largest = np.asarray(x.max(axes, keepdims=True), np.float64)
     # An infinite maximum would give Inf - Inf, but e^x does not overflow for -Inf and may for Inf.
-    np.copyto(greatest, 0, where=np.isinf(greatest))
-    y: Array = np.subtract(x, greatest, dtype=np.float64)
+    np.copyto(largest, 0, where=np.isinf(largest))
+    y: Array = np.subtract(x, largest, dtype=np.float64)
     np.exp(y, out=y)
     y = y.sum(axes, keepdims=True)
     np.log(y, out=y)
-    y += greatest
+    y += largest
     return cast(y, x.dtype)
 
 

@@ -61,7 +61,7 @@ def upsample_nearest(x: Array, factors: tuple[int, int]) -> Array:
 
     Args:
         x: [*B, H, W].
-        factors: (vertical, horizontal), whole numbers from 1 on.
+        factors: (vertical, horizontal), integers from 1 on.
 
     Returns:
         [*B, H * vertical, W * horizontal] in the type of x, always a new array.

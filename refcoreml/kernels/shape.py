@@ -23,7 +23,7 @@ def space_to_depth(x: Array, block: int) -> Array:
 def depth_to_space(x: Array, block: int) -> Array:
     """Return the inverse of `space_to_depth`: y[c, h * block + i, w * block + j] = x[(i * block + j) * C' + c, h, w].
 
-    x: [*B, C, H, W], C' = C / block**2 a whole number. Returns [*B, C', H * block, W * block].
+    x: [*B, C, H, W], C' = C / block**2 an integer. Returns [*B, C', H * block, W * block].
     """
     *batch, channels, height, width = x.shape
     kept = channels // (block * block)
@@ -34,7 +34,7 @@ def depth_to_space(x: Array, block: int) -> Array:
 def pixel_shuffle(x: Array, block: int) -> Array:
     """y[c, h * block + i, w * block + j] = x[c * block**2 + i * block + j, h, w].
 
-    x: [*B, C, H, W], C' = C / block**2 a whole number. Returns [*B, C', H * block, W * block].
+    x: [*B, C, H, W], C' = C / block**2 an integer. Returns [*B, C', H * block, W * block].
     """
     *batch, channels, height, width = x.shape
     kept = channels // (block * block)

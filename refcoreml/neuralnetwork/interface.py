@@ -24,7 +24,7 @@ __all__ = ["Interface", "is_legacy_layer"]
 #: The message of a network of one of the three model types.
 NetworkMessage: TypeAlias = schema.NeuralNetwork | schema.NeuralNetworkClassifier | schema.NeuralNetworkRegressor
 
-#: Fields up to this number of ``NeuralNetworkLayer.layer`` came with specification versions 1 to 3.
+#: Fields up to this number of ``NeuralNetworkLayer.layer`` were added by specification versions 1 to 3.
 _LAST_LEGACY_LAYER = 500
 
 
@@ -34,7 +34,7 @@ class Interface:
     Input blobs are named like their features. They get these shapes:
 
     ============== ============================= ======================================
-    feature        rank-5 world                  N-D world
+    feature        rank-5 networks               N-D networks
     ============== ============================= ======================================
     array          see `features.rank5_shape`    the array's own
     image          [1, 1, C, H, W]               [1, C, H, W], or [1, 1, C, H, W] under ``RANK5_IMAGE_MAPPING``
@@ -49,7 +49,7 @@ class Interface:
         rank5: whether all blobs are static ``[Seq, Batch, C, H, W]``. So it is if no layer is newer than specification
             version 3 and both mappings of input shapes are the rank-5 ones.
         open_shapes: whether an input may have other shapes than the default one, which then need not be one that fits.
-            So it is with ranges, and in the rank-5 world with arrays, which may come with dimensions Seq and Batch.
+            So it is with ranges, and in rank-5 networks with arrays, which may have dimensions Seq and Batch.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Interface:
             if new_layer is not None:
                 raise self._invalid(
                     f"maps its array inputs to rank 5 (RANK5_ARRAY_MAPPING), but layer {new_layer.name!r} "
-                    f"({new_layer.WhichOneof('layer')}) came after specification version 3",
+                    f"({new_layer.WhichOneof('layer')}) is newer than specification version 3",
                     remedy,
                 )
             if exact_images:
@@ -147,7 +147,7 @@ class Interface:
 
         Images are preprocessed: for each entry of ``preprocessing`` y = channelScale * x + bias, with the bias of the
         channel, which is not scaled itself, or y = x - meanImage; without an entry pixels stay 0..255. Optional arrays
-        and numbers that are absent become zeros of their default shape, in the rank-5 world with the Batch of the other
+        and numbers that are absent become zeros of their default shape, in rank-5 networks with the Batch of the other
         inputs: so a recurrent layer gets its initial state. Everything is computed in the type of the blobs.
 
         Raises:
@@ -187,14 +187,14 @@ class Interface:
     def from_blobs(self, blobs: Mapping[str, Array]) -> dict[str, Any]:
         """Make outputs from output blobs; `features.finish_output` then brings them to their types.
 
-        * arrays: in the N-D world the blob as it is, but with the declared shape if that differs by dimensions of 1
-          only (Apple's tests expect it behind an image of rank 4). In the rank-5 world (where Apple's own tests
+        * arrays: in N-D networks the blob as it is, but with the declared shape if that differs by dimensions of 1
+          only (Apple's tests expect it behind an image of rank 4). In rank-5 networks (where Apple's own tests
           squeeze before they compare, so that this is a choice): the declared shape if it has as many elements as the
           blob; else, where Seq and Batch are 1, [C] if H and W are 1 too and [C, H, W] if not; else
           [Seq, Batch, C, H, W]. A declared shape that is false is not insisted on, see `check_outputs`.
         * images: [C, H, W], which must be the last dimensions of the blob, all others being 1.
         * int64, double: the only element of the blob.
-        * of a classifier: the label with the greatest score, the first of equals; the scores by label as they are (no
+        * of a classifier: the label with the highest score, the first of equals; the scores by label as they are (no
           softmax is added, nothing is normalised). The blob with the scores is that of ``labelProbabilityLayerName``,
           or if that is empty the first output of the last layer, which is what coremltools would have written there.
 
@@ -218,7 +218,7 @@ class Interface:
         self._check_count(classifier, blob.shape)
         if self.rank5 and blob.shape[:2] != (1, 1):
             raise InputError(
-                f"scores came for Seq {blob.shape[0]} and Batch {blob.shape[1]}, but a prediction has one label",
+                f"there are scores for Seq {blob.shape[0]} and Batch {blob.shape[1]}, but a prediction has one label",
                 where=self._where,
                 remedy="Predict one at a time",
             )

@@ -78,7 +78,7 @@ class Port(ABC, Generic[F]):
         """Return the blob of a checked value."""
 
     def absent(self, batch: int) -> Array:
-        """Return the blob of an absent optional input: zeros, in the rank-5 world with the Batch of the others."""
+        """Return the blob of an absent optional input: zeros, in rank-5 networks with the Batch of the others."""
         shape = self.default_shape
         if shape is None:
             raise self._unknown()
@@ -146,7 +146,7 @@ class ImagePort(Port[ImageFeature]):
 
 
 class ArrayPort(Port[ArrayFeature]):
-    """An array: in the N-D world the blob itself, in the rank-5 world see `features.rank5_shape`."""
+    """An array: in N-D networks the blob itself, in rank-5 networks see `features.rank5_shape`."""
 
     def check_declared(self) -> None:
         where = f"input {self.feature.name!r}, {self.feature.describe()}"

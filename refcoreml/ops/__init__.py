@@ -1,4 +1,4 @@
-"""Operations: what a layer of a network or a step of a program computes, whatever dialect asked for it.
+"""Operations: what a layer of a network or a step of a program computes, whatever its dialect.
 
     >>> import numpy as np
     >>> from refcoreml.ops import Softmax

@@ -23,7 +23,7 @@ class LeakyReLU(Elementwise):
     """y = x where x >= 0, alpha * x elsewhere.
 
     Attributes:
-        alpha: a number, or weights such as [C, 1, 1] for one a channel: then it is called PReLU.
+        alpha: a number, or weights such as [C, 1, 1] for one per channel: then it is called PReLU.
     """
 
     alpha: float | Array
@@ -122,7 +122,7 @@ class ParametricSoftplus(Elementwise):
     """y = alpha * ln(1 + e^(beta * x)).
 
     Attributes:
-        alpha, beta: numbers, or weights such as [C, 1, 1] for one a channel.
+        alpha, beta: numbers, or weights such as [C, 1, 1] for one per channel.
     """
 
     alpha: float | Array

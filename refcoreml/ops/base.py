@@ -508,5 +508,5 @@ def shape_in(values: Array, name: str) -> Shape:
     """Return the shape that an input holds."""
     found = vector_in(values, name)
     if min(found, default=0) < 1:
-        bad_input(f"{name} asks for the shape {found}, expected numbers of at least 1")
+        bad_input(f"{name} requests the shape {found}, expected numbers of at least 1")
     return found

@@ -287,7 +287,7 @@ class Scale(Elementwise):
     """y = scale * x + bias, of weights that broadcast to x.
 
     Attributes:
-        scale: weights, such as [C, 1, 1] for a number a channel; None for 1.
+        scale: weights, such as [C, 1, 1] for one number per channel; None for 1.
         bias: likewise; None for 0.
     """
 

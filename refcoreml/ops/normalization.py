@@ -48,7 +48,7 @@ def _along(values: Array, axis: int, rank: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class BatchNormalization(Op):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, a number a channel in each attribute but epsilon.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, one number per channel in each attribute but epsilon.
 
     x [*A, C, *B] of floats with C at the axis; mean, variance, gamma and beta [C] of the same type; y has the type
     of x. NaN where the variance is below -epsilon.

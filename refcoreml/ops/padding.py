@@ -46,7 +46,7 @@ class Pad(Op):
         if self.to_size:
             for pair in pairs:
                 if 0 not in pair:
-                    fail(f"pads to a size before or after an axis, but the amounts {pair} ask for both")
+                    fail(f"pads to a size before or after an axis, but the amounts {pair} pad on both sides")
             lengths = zip(x[leading:], pairs, strict=True)
             pairs = [(max(before - n, 0), max(after - n, 0)) for n, (before, after) in lengths]
         for axis, pair in enumerate(pairs, leading):

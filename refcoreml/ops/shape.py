@@ -61,12 +61,12 @@ class Reshape(Op):
         lengths = self._kept(x, target) if self.zero_keeps else target
         if len(lengths) > MAX_RANK or min(lengths, default=1) < -1 or 0 in lengths or lengths.count(-1) > 1:
             fail(
-                f"the shape {target} is asked for, expected 1 to {MAX_RANK} numbers of at least 1, "
+                f"the shape {target} is requested, expected 1 to {MAX_RANK} numbers of at least 1, "
                 "one of which may be -1"
             )
         count, known = math.prod(x), math.prod(length for length in lengths if length != -1)
         if count % known or (-1 not in lengths and count != known):
-            fail(f"the shape {target} is asked for, which the {count} numbers of {x} do not fill")
+            fail(f"the shape {target} is requested, which the {count} numbers of {x} do not fill")
         return tuple(count // known if length == -1 else length for length in lengths)
 
     def _kept(self, x: Shape, target: Shape) -> Shape:

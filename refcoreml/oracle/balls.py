@@ -49,7 +49,7 @@ class Ball:
 
     @property
     def size(self) -> Doubles:
-        """The greatest magnitude within: |mid| + rad."""
+        """The largest magnitude within: |mid| + rad."""
         return np.abs(self.mid) + self.rad
 
     @property
@@ -199,7 +199,7 @@ class Rounding:
         """Return the mean for a normalization, as above or step by step: m_k = m_(k-1) + (a_k - m_(k-1)) / k (Welford).
 
         A rounding at step k counts k / n in the end. With up to three in the quotient and one in the sum they add up to
-        u sum (k / n) (3 |a_k - m_(k-1)| / k + |m_k|) <= u max |a| (6 + (n + 1) / 2), whole numbers or not.
+        u sum (k / n) (3 |a_k - m_(k-1)| / k + |m_k|) <= u max |a| (6 + (n + 1) / 2), integers or not.
         """
         mean = self.mean(a, axes)
         count = a.mid.size / mean.mid.size
@@ -275,17 +275,17 @@ class Rounding:
         return self.rounded(Ball(y, np.where(open_, np.inf, rad)), x.mid.shape[axis] + 2)
 
     def exponentials(self, x: Ball, axes: tuple[int, ...]) -> tuple[Doubles, Doubles, Doubles]:
-        """exp(x - c), c the greatest midpoint along axes, and how far each such term may be below and above it.
+        """exp(x - c), c the largest midpoint along axes, and how far each such term may be below and above it.
 
         What an implementation subtracts cancels in quotients of terms; only the rounding of the difference, in terms
-        of its own size, remains. The greatest value is at most the greatest upper end: entries that cannot be the
+        of its own size, remains. The largest value is at most the largest upper end: entries that cannot be the
         maximum, such as masked ones, add nothing to it, however wide they are.
         """
         known = np.isfinite(x.rad)
         with np.errstate(all="ignore"):
-            greatest = (x.mid + x.rad).max(axes, keepdims=True)
+            largest = (x.mid + x.rad).max(axes, keepdims=True)
             shifted = x.mid - x.mid.max(axes, keepdims=True)
-            reach = greatest - (x.mid - x.rad)
+            reach = largest - (x.mid - x.rad)
             argument = self.unit * (1 + ARGUMENT * (1 + self.unit)) * reach
             off = x.rad + argument - np.log1p(-FUNCTIONS["exp"] * self.unit)
             # e^(s + d) - e^s = e^(s + d) (1 - e^-d): 0 where even the upper end underflows. e^-inf is 0 for certain.
@@ -339,9 +339,9 @@ def ends(function: Callable[..., Any], *balls: Ball) -> Doubles:
 
 
 def farther(middle: Doubles, *others: Doubles) -> Doubles:
-    """Return the greatest distance of the others from the middle; infinite where it cannot be known."""
+    """Return the largest distance of the others from the middle; infinite where it cannot be known."""
     with np.errstate(all="ignore"):
         distances = [np.where(other == middle, 0.0, np.abs(other - middle)) for other in others]
-        greatest: Doubles = np.maximum.reduce(distances)
-    undefined = np.isnan(greatest) & ~np.isnan(middle)
-    return np.where(undefined, np.inf, np.where(np.isnan(middle), 0.0, greatest))
+        largest: Doubles = np.maximum.reduce(distances)
+    undefined = np.isnan(largest) & ~np.isnan(middle)
+    return np.where(undefined, np.inf, np.where(np.isnan(middle), 0.0, largest))

@@ -1,7 +1,7 @@
 """Runs a network in double precision and, beside each blob, how far rounding can move it: a forward error bound.
 
 Beside each blob runs a radius: what rounding in the layer itself can add, and what the radii of the layer's inputs
-become on their way through it. The rules, one a layer, are in `refcoreml.oracle.rules`.
+become on their way through it. The rules, one per layer, are in `refcoreml.oracle.rules`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class WeightChange:
         bytes_before, bytes_after: bytes in the file, with scales and tables.
         signal: mean of w^2 before.
         noise: mean of (w after - w before)^2.
-        largest_error: greatest absolute error.
+        largest_error: largest absolute error.
     """
 
     layer: str

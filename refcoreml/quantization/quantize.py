@@ -53,9 +53,9 @@ def quantize_weights(
     ==================== ==============================================================================================
     mode                 a weight decodes to
     ==================== ==============================================================================================
-    ``linear``           scale * code + bias, one scale and bias a channel where the format allows, else one a tensor
+    ``linear``           scale * code + bias, one scale and bias per channel where the format allows, else per tensor
     ``linear_symmetric`` the same with bias = -2^(n-1) * scale: levels symmetric about 0, which is exact; 2 to 8 bits
-    ``linear_lut``       table[code], evenly spaced levels, one table a tensor
+    ``linear_lut``       table[code], evenly spaced levels, one table per tensor
     ``kmeans``           table[code], the levels with the least sum of squared errors
     ``custom_lut``       table[code], both from the user's function
     ==================== ==============================================================================================

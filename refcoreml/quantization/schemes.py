@@ -217,5 +217,5 @@ def _custom_table(scheme: Scheme, values: Array, tensor: WeightTensor) -> tuple[
     require(numbers.dtype.kind in "uif", f"codes of type {numbers.dtype}, expected integers")
     require(bool(np.all((numbers >= 0) & (numbers < entries))), f"codes outside [0, {entries - 1}]")
     integers = numbers.astype(np.uint8)
-    require(bool(np.array_equal(integers, numbers)), "codes that are no whole numbers")
+    require(bool(np.array_equal(integers, numbers)), "codes that are not integers")
     return levels, integers

@@ -48,7 +48,7 @@ class WeightTensor:
         spec: the layer's message.
         updatable: whether training on a device may change it.
         allowed: the kinds of encoding that Apple's validator accepts here.
-        channel_scales: whether it accepts one scale a channel, rather than one alone.
+        channel_scales: whether it accepts one scale per channel, rather than a single one.
     """
 
     layer: str
@@ -103,7 +103,7 @@ class WeightTensor:
             raise InvalidModelError(
                 f"weight [{', '.join(map(str, place))}] is {decoded[place]}, of {np.sum(~finite)} that are not finite",
                 where=self.where,
-                remedy="Numbers without a size cannot be quantized; find out where they came from",
+                remedy="Numbers without a size cannot be quantized; find out where they originate",
             )
         return decoded
 
@@ -149,7 +149,7 @@ def _of_network(description: schema.ModelDescription, network: Any, where: str) 
 
 
 class _Recorder:
-    """A source that notes which weights layers ask for, instead of decoding them."""
+    """A source that records which weights layers request, instead of decoding them."""
 
     def __init__(self) -> None:
         self.found: list[WeightTensor] = []
@@ -180,7 +180,7 @@ class _Recorder:
 
 
 def _channel_scales(node: Node, shape: Shape) -> bool:
-    """Return what Apple's validator says: vectors have one scale; so have the constants of the N-D world.
+    """Return what Apple's validator says: vectors have one scale; so have the constants of N-D networks.
 
     A deconvolution's scales run over the output channels of one group, but the validator counts those of all.
     """

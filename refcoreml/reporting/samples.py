@@ -86,7 +86,7 @@ class Source:
         return source
 
     def samples(self, model: Model, skipped: list[str] | None = None) -> Iterator[Sample]:
-        """Read the samples, one when it is asked for.
+        """Read the samples, each when it is requested.
 
         Args:
             model: whose inputs they are to be.

@@ -177,8 +177,8 @@ def _element_count(element: DataType, length: int, padding: int) -> int:
     bits = 8 * length - padding
     if padding >= 8 or bits < 0 or bits % element.bits:
         raise MalformedModelError(
-            f"the record has {length} bytes with {padding} bits of padding, which is not a whole number of elements of"
-            f" type {element}"
+            f"the record has {length} bytes with {padding} bits of padding, which is not an integral number of elements"
+            f" of type {element}"
         )
     return bits // element.bits
 

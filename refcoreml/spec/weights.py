@@ -85,7 +85,7 @@ def check_weights(
         )
     else:
         whole = encoding.kind != "float16" or encoding.size % 2 == 0
-        expect(whole, f"float16Value has {encoding.size} bytes, which is not a whole number of halves")
+        expect(whole, f"float16Value has {encoding.size} bytes, which is not a multiple of 2")
         stored = encoding.size * 8 // encoding.bits if encoding.bits else 0
         dims = " x ".join(map(str, shape)) or "a scalar"
         expect(stored == count, f"holds {stored} values, the declared shape {dims} needs {count}")
@@ -95,9 +95,9 @@ def check_weights(
     if encoding.kind in ("linear", "int8"):
         linear, channels = weights.quantization.linearQuantization, shape[channel_axis] if shape else 1
         scales, biases = len(linear.scale), len(linear.bias)
-        expect(scales in (1, channels), f"has {scales} scales, expected 1 or {channels} (one a channel)")
+        expect(scales in (1, channels), f"has {scales} scales, expected 1 or {channels} (one per channel)")
         expect(encoding.kind == "linear" or not biases, f"has {biases} biases, but signed int8 codes take none")
-        expect(biases in (0, 1, channels), f"has {biases} biases, expected 0, 1 or {channels} (one a channel)")
+        expect(biases in (0, 1, channels), f"has {biases} biases, expected 0, 1 or {channels} (one per channel)")
     return encoding
 
 

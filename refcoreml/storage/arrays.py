@@ -2,7 +2,7 @@
 
 ``numpy.savez`` takes names as keyword arguments, so that no array can be called ``file`` or ``allow_pickle``;
 `write_npz` takes any name. ``numpy.load`` believes the sizes that a header or an archive states; `read_npy` and
-`read_npz` compare them with the bytes that are there before they ask for memory.
+`read_npz` compare them with the bytes that are there before they allocate memory.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def read_npy_stream(stream: Any, size: int) -> NDArray[Any]:
 
     Args:
         stream: a binary stream.
-        size: how many bytes are in it, at most; no more memory than that is asked for.
+        size: how many bytes are in it, at most; no more memory than that is allocated.
 
     Raises:
         ValueError: it is not in the format, is cut off, or holds objects.

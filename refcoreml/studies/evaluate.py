@@ -170,7 +170,7 @@ def bounds_and_errors(full: Model, quantized: Model, mode: str) -> tuple[tuple[f
             weights = before.values()
             error = np.abs(after.values().astype(np.float64) - weights).reshape(-1)
             most = _bound(weights, after, symmetric).reshape(-1)
-            # The greatest excess if there is any, which there must not be; where the bound is 0, so must be the error.
+            # The largest excess if there is any, which there must not be; where the bound is 0, so must be the error.
             ratio = np.divide(error, most, out=np.where(error > 0, np.inf, 0.0), where=most > 0)
             worst = int(np.argmax(ratio))
             found.append((float(most[worst]), float(error[worst])))

@@ -105,7 +105,7 @@ def within_budget(
     Args:
         plans: the path.
         measure: evaluates a plan.
-        budget: the greatest size.
+        budget: the largest size.
         swept: points of the sweep as plans, with what was measured of them.
 
     Raises:

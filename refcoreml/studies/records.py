@@ -53,7 +53,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Record:
-    """What came of one configuration.
+    """The result of one configuration.
 
     Attributes:
         configuration: how the model was quantized.
@@ -67,7 +67,7 @@ class Record:
         psnr: the PSNR of the same output.
         snr_by_output: the SNR of each output that has numbers.
         agreement: top-1 agreement with the model as it was given, ties not counted; None without labels.
-        agreement_tied: the share of ties, to be added to get the greatest agreement.
+        agreement_tied: the share of ties, to be added to get the largest agreement.
         top_agreement: top-k agreement by k (as text).
         accuracy, full_accuracy: top-1 accuracy of the quantized model and of the given one; None without true labels.
         samples: how many samples were predicted.

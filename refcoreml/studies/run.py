@@ -216,7 +216,7 @@ def _sensitivity(bits: Sequence[int], mode: str, layers: Sequence[str]) -> list[
 
 
 def _best_mode(records: Sequence[Record], modes: Sequence[str]) -> str:
-    """Return the mode with the greatest output SNR (or weight SNR, of models without numbers) over the sweep."""
+    """Return the mode with the highest output SNR (or weight SNR, of models without numbers) over the sweep."""
 
     def quality(mode: str) -> float:
         found = [r for r in records if r.configuration.kind == "sweep" and r.configuration.mode == mode]
@@ -301,5 +301,5 @@ class _Runner:
 
     @property
     def known(self) -> list[Record]:
-        """All records that were asked for."""
+        """All requested records."""
         return [self.journal.found[key] for key in self._asked]

@@ -127,7 +127,7 @@ def _scaled() -> tuple[Any, Any]:
 
 
 DEFECTS["scale and shift"] = Defect(
-    "x * scale + shift with a number a channel, also inside a group norm, is multiplied by 1 / sqrt(1 + 1e-5)",
+    "x * scale + shift with one number per channel, also inside a group norm, is multiplied by 1 / sqrt(1 + 1e-5)",
     "the pass fuse_elementwise_to_batchnorm makes it a batch norm of mean 0 and variance 1, and leaves epsilon at 1e-5",
     _scaled,
     converter_pass="common::fuse_elementwise_to_batchnorm",

@@ -1,4 +1,4 @@
-"""Pictures of what a model says, over the picture that it was asked about."""
+"""Pictures of a model's output over its input picture."""
 
 from refcoreml.visualize.preview import KINDS, Preview, Segment, draw, palette, segmentation_style
 

@@ -153,7 +153,7 @@ def draw(
 
     Raises:
         UsageError: the output cannot be drawn so.
-        InputError: the output holds NaN or infinities, or classes that are no whole numbers.
+        InputError: the output holds NaN or infinities, or classes that are not integers.
         InvalidModelError: the preview metadata is damaged.
     """
     if kind is not None and (not given.is_a(kind, str) or kind not in KINDS):
@@ -193,14 +193,14 @@ def _draw_segments(scores: NDArray[Any], photo: Image.Image | None, description:
     classes = scores.argmax(0) if len(scores) > 1 else np.rint(np.clip(scores[0], -1, 0x10000)).astype(np.int64)
     if len(scores) == 1 and (np.abs(scores[0] - classes) > 1e-3).any():  # the probability of a foreground
         if (scores[0] < 0).any() or (scores[0] > 1).any():
-            raise InputError("the output holds neither whole numbers nor probabilities", remedy="Add --as heat")
+            raise InputError("the output holds neither integers nor probabilities", remedy="Add --as heat")
         classes = (scores[0] >= 0.5).astype(np.int64)
     if classes.min() < 0 or classes.max() > 0xFFFF:
         raise InputError(f"classes from {classes.min()} to {classes.max()}, expected 0 to 65535")
     count = max(len(scores), int(classes.max()) + 1, 2)
     labels, colors = segmentation_style(description, count)
     found = [int(index) for index in np.unique(classes) if index]
-    if not _has_colors(description):  # those of the classes at hand are easier to tell apart than all classes'
+    if not _has_colors(description):  # fewer classes have more distinct colours
         for index, color in zip(found, palette(len(found) + 1)[1:], strict=True):
             colors[index] = color
     base = _base(photo, classes.shape)

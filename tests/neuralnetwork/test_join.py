@@ -75,12 +75,12 @@ def test_concat_errors(shapes, fields, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "numSplits asks for 0 parts, but there are 2 outputs"),
-        ({"numSplits": 3}, "asks for 3 parts"),
+        ({}, "numSplits specifies 0 parts, but there are 2 outputs"),
+        ({"numSplits": 3}, "specifies 3 parts"),
         ({"splitSizes": [1, 2], "axis": 1}, r"the parts \(1, 2\) do not divide an axis of 5"),
         ({"splitSizes": [0, 5], "axis": 1}, "numbers of at least 1"),
         ({"splitSizes": [2**63, 2**63], "axis": 1}, "do not divide"),
-        ({"splitSizes": [1, 2, 2], "axis": 1}, "splitSizes asks for 3 parts"),
+        ({"splitSizes": [1, 2, 2], "axis": 1}, "splitSizes specifies 3 parts"),
         ({"numSplits": 2, "axis": -4}, "axis is -4"),
         ({"numSplits": 2, "axis": 2}, r"the parts \(1, 0\) do not divide an axis of 1"),
     ],

@@ -86,9 +86,9 @@ def test_errors():
         run_layer("constantPad", x, [1, 2, -1, 0])
     with pytest.raises(InputError, match=r"amounts holds .*nan"):
         run_layer("constantPad", x, [1, 2, np.nan, 0])
-    with pytest.raises(InvalidModelError, match=r"the amounts \(3, 4\) ask for both"):
+    with pytest.raises(InvalidModelError, match=r"the amounts \(3, 4\) pad on both sides"):
         run_layer("constantPad", x, padAmounts=[3, 4, 0, 0], padToGivenOutputSizeMode=True)
-    with pytest.raises(InputError, match=r"the amounts \(3, 4\) ask for both"):
+    with pytest.raises(InputError, match=r"the amounts \(3, 4\) pad on both sides"):
         run_layer("constantPad", x, [3, 4, 0, 0], padToGivenOutputSizeMode=True)
 
 

@@ -127,7 +127,7 @@ def test_shapes_that_are_none(kind):
     for blob in [[2, 3]], [1] * 6:
         with pytest.raises(InvalidModelError, match=r"expected a vector of 1 to 5 numbers"):
             run(blob)
-    for blob, said in ([0, 2], "asks for the shape"), ([np.nan], "holds .*nan"), ([2.0**30, 2.0**30], "bytes, limit"):
+    for blob, said in ([0, 2], "requests the shape"), ([np.nan], "holds .*nan"), ([2.0**30, 2.0**30], "bytes, limit"):
         with pytest.raises(InputError, match=said):
             run(blob)
 

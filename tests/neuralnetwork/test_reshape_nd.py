@@ -65,7 +65,7 @@ def test_reshapes(shapes, data):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ((5, -1), r"\(5, -1\) is asked for, which the 24 numbers of \(2, 3, 4\) do not fill"),
+        ((5, -1), r"\(5, -1\) is requested, which the 24 numbers of \(2, 3, 4\) do not fill"),
         ((5, 5), "do not fill"),
         ((-1, -1), "one of which may be -1"),
         ((0, 24), "numbers of at least 1"),

@@ -81,7 +81,7 @@ def test_what_is_too_large_is_known_before_it_is_made() -> None:
             lambda v: shape_in(v, "shape"),
             [3, 0],
             InputError,
-            r"asks for the shape \(3, 0\), expected numbers of at least",
+            r"requests the shape \(3, 0\), expected numbers of at least",
         ),
     ],
 )
@@ -109,7 +109,7 @@ UPDATE = ops.SliceUpdate(ops.Slice((ops.Cut(0, 2), ops.Cut(1, squeeze=True))))
     [
         (ops.ReshapeLike(((0, 1),)), [_type(2, 3), _type(2), _type(3)], "parts of 1 shapes, but has 2 inputs"),
         (ops.ReshapeLike(), [_type(2, 3)], "has 0 inputs beside x"),
-        (ops.ReshapeLike(((0, 1),)), [_type(2, 3), _type(2, 3)], r"shape \(2,\) is asked for, which the 6 numbers"),
+        (ops.ReshapeLike(((0, 1),)), [_type(2, 3), _type(2, 3)], r"shape \(2,\) is requested, which the 6 numbers"),
         (ops.PixelUnshuffle(2), [_type(3, 4, 5)], r"blocks of 2 do not divide H and W of \(3, 4, 5\)"),
         (ops.SpaceToBatch((2, 3)), [_type(3, 4, 6)], r"expected an input \[N, C, H, W\]"),
         (ops.SpaceToBatch((2, 3), ((0, 1), (0, 0))), [_type(1, 2, 4, 6)], r"do not divide the \(5, 6\) pixels"),

@@ -526,7 +526,7 @@ def test_something_that_is_no_model_is_refused():
         (lambda bits, weights: (np.zeros(8), np.zeros(5, int)), "5 codes for"),
         (lambda bits, weights: (np.zeros(8), np.full(weights.shape, 8)), r"codes outside \[0, 7\]"),
         (lambda bits, weights: (np.zeros(8), np.full(weights.shape, -1)), r"codes outside \[0, 7\]"),
-        (lambda bits, weights: (np.zeros(8), np.full(weights.shape, 0.5)), "no whole numbers"),
+        (lambda bits, weights: (np.zeros(8), np.full(weights.shape, 0.5)), "not integers"),
         (lambda bits, weights: (np.full(8, np.nan), np.zeros(weights.shape, int)), "not finite"),
         (lambda bits, weights: (np.full(8, 1e39), np.zeros(weights.shape, int)), "not finite"),
         (lambda bits, weights: (["a"] * 8, np.zeros(weights.shape, int)), "no arrays"),

@@ -61,7 +61,7 @@ def test_probabilities_become_a_list_the_best_first():
     [
         (np.array([[np.nan, 0]]), "heat", InputError, "NaN"),
         (np.array([[-1, 0]]), "segments", InputError, "classes from -1"),
-        (np.array([[0.5, 7.2]]), "segments", InputError, "neither whole numbers nor probabilities"),
+        (np.array([[0.5, 7.2]]), "segments", InputError, "neither integers nor probabilities"),
         (np.zeros(3), None, UsageError, "no picture"),
         (np.zeros((2, 3, 4, 5)), "heat", UsageError, "more than one picture"),
         (np.zeros((2, 2)), "label", UsageError, "not a label"),

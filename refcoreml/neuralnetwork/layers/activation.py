@@ -146,7 +146,7 @@ def _by_channel(operation: Callable[..., Elementwise], *weights: Array) -> ops.O
 def _vector(node: Node, params: Any, field: str) -> Array:
     """Decode weights of which only the stored number is known."""
     encoding = weight_encoding(getattr(params, field), where=f"{node.where}.{field}")
-    node.require(encoding.size > 0, f"{field} is empty, expected one value, or one a channel")
+    node.require(encoding.size > 0, f"{field} is empty, expected one value, or one per channel")
     if encoding.bits < 8:
         node.unsupported(f"{field} is stored in codes of {encoding.bits} bits", "Store it as float32 or float16")
     return node.weights(field, (encoding.size * 8 // encoding.bits,), message=params)

@@ -47,7 +47,7 @@ def convolution(node: Node) -> ops.Op:
     of a deconvolution or together with a dilation, which the specification rules out.
     Source: ``ConvolutionLayerParams``.
     Chosen: a deconvolution honours the dilation, although Apple's comments on the schema say that it is ignored: its
-    tests do not. The crop that ``outputShape`` asks for is split like ``same`` with BOTTOM_RIGHT_HEAVY; devices differ.
+    tests do not. The crop that ``outputShape`` implies is split like ``same`` with BOTTOM_RIGHT_HEAVY; devices differ.
     """
     params = node.params
     deconvolves, fixed = params.isDeconvolution, len(node.inputs) == 1

@@ -30,9 +30,9 @@ _MOST_DIMENSIONS = 5
 
 @layer("custom", inputs=(1, None), outputs=(1, None))
 def custom(node: Node) -> Op:
-    """Y, ... = className(parameters).evaluate([x, ...]), or a function of the same.
+    """y, ... = className(parameters).evaluate([x, ...]), or a function of the same.
 
-    Inputs: one or more; read-only. Outputs: one or more, of rank 5 in the rank-5 world, else 1 to 5; a number without
+    Inputs: one or more; read-only. Outputs: one or more, of rank 5 in rank-5 networks, else 1 to 5; a number without
     dimensions becomes [1]. Their shapes are those that the class tells, or else known after the layer has run.
     Parameters: ``className`` names the code; ``parameters`` and ``weights`` are handed to it, see `refcoreml.custom`;
     ``description`` has no effect.

@@ -86,7 +86,7 @@ def scatter(node: Node) -> ops.Op:
     Errors: axis out of range; updates of another shape; indices out of range (see the head of this file).
     Source: ``ScatterLayerParams``, ``ScatterMode``.
     Chosen: repeated indices apply in row-major order, so that the last one wins for UPDATE. Indices of any rank, as
-    Apple's tests have them, though its validator asks for rank 1 where a model states ranks. MAX and MIN with NaN
+    Apple's tests have them, though its validator requires rank 1 where a model states ranks. MAX and MIN with NaN
     give NaN.
     """
     return ops.Scatter(_mode(node), indexing_of(node), axis=node.params.axis)

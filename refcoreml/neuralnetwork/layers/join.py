@@ -97,7 +97,7 @@ def split(node: Node) -> ops.Op:
     parts = len(sizes) or int(params.numSplits)
     node.require(
         parts == len(node.outputs),
-        f"{'splitSizes' if sizes else 'numSplits'} asks for {parts} parts, but there are {len(node.outputs)} outputs",
+        f"{'splitSizes' if sizes else 'numSplits'} specifies {parts} parts, but there are {len(node.outputs)} outputs",
     )
     return ops.Split(int(params.axis), sizes or parts, even=False)
 

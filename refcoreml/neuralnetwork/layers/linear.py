@@ -19,7 +19,7 @@ def inner_product(node: Node) -> ops.Op:
 
     Input and output by rank: (C_in) -> (C_out); (N, C_in) -> (N, C_out); (M, N, C_in) -> (M, N, C_out);
     (N, C, H, W) -> (N, C_out, 1, 1); (M, N, C, H, W) -> (M, N, C_out, 1, 1), with C * H * W = C_in, in row-major
-    order. Blobs of the rank-5 world have rank 5.
+    order. Blobs of rank-5 networks have rank 5.
     Parameters: ``inputChannels`` C_in; ``outputChannels`` C_out; ``weights`` [C_out, C_in]; ``bias`` [C_out] if
     ``hasBias``.
     Errors: channels of 0; weights of another size; an input that does not have C_in values.
@@ -93,7 +93,7 @@ def _check_vectors(x1: Shape, x2: Shape) -> None:
 def load_constant(node: Node) -> ops.Op:
     """y = data.
 
-    Output: [1, 1, C, H, W], in the N-D world too.
+    Output: [1, 1, C, H, W], in N-D networks too.
     Parameters: ``shape`` [C, H, W]; ``data``, as many values.
     Errors: a shape of another rank; a number of values that differs from its product.
     Source: ``LoadConstantLayerParams``.

@@ -1,4 +1,4 @@
-"""Normalization layers of the rank-5 world, which images have in the other one too."""
+"""Normalization layers of rank-5 networks, which N-D networks have for images too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHW = (-3, -2, -1)
 def softmax(node: Node) -> ops.Op:
     """y = exp(x) / sum(exp(x)) along the channel axis, computed without overflow.
 
-    Input: x [*, C, H, W]; in the N-D world a blob of rank 3 is read as (Seq, Batch, C). Output: the shape of x.
+    Input: x [*, C, H, W]; in N-D networks a blob of rank 3 is read as (Seq, Batch, C). Output: the shape of x.
     Source: ``SoftmaxLayerParams`` (no fields).
     Chosen: the last axis for rank 3, against the schema's original comment (seen on devices), and below.
     """
@@ -31,7 +31,7 @@ class _Softmax(ByType):
 
 @layer("batchnorm")
 def batchnorm(node: Node) -> ops.Op:
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, a number a channel in each parameter.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, one number per channel in each parameter.
 
     Input: x [*, C, H, W], rank 3 or more. Output: the shape of x.
     Parameters: ``channels`` C; ``gamma``, ``beta`` [C]; ``mean``, ``variance`` [C], ignored if ``computeMeanVar``;

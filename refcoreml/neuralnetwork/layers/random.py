@@ -164,7 +164,7 @@ def bernoulli_dynamic(node: Node) -> ops.Op:
 def categorical_distribution(node: Node) -> ops.Op:
     """y[..., s] = a class c, drawn with the probability softmax(l / temperature)[..., c], independently for each s.
 
-    Input: x [*D, C]. Output: [*D, numSamples], whole numbers of 0 to C - 1. The logits l are x if ``isLogits``, else
+    Input: x [*D, C]. Output: [*D, numSamples], integers from 0 to C - 1. The logits l are x if ``isLogits``, else
     ln(x + eps) of the probabilities x.
     Parameters: ``seed``; ``numSamples``, 1 or more; ``eps`` 1e-10 if 0 or unset; ``temperature`` 1 if 0 or
     unset.

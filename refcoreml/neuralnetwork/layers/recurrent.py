@@ -124,8 +124,8 @@ def simple_recurrent(node: Node) -> ops.Op:
     sequenceOutput; hasBiasVector; weightMatrix [H, I]; recursionMatrix [H, H]; biasVector [H], read with hasBiasVector
     only; reverseInput: runs from the last x to the first, y stays in the order of processing.
     Errors: sizes or numbers of weights that do not fit; an activation that recurrent layers do not have.
-    Chosen: blobs have rank 5 in the N-D world, too (Apple's validator asks so); a state of batch 1 serves every item of
-    the batch, as the zeros of an omitted optional input have their declared shape; [Batch, H, 1, 1, 1] will do for a
+    Chosen: blobs have rank 5 in N-D networks, too (Apple's validator requires it); a state of batch 1 serves every item
+    of the batch, as the zeros of an omitted optional input have their declared shape; [Batch, H, 1, 1, 1] will do for a
     state, because that is what coremltools' converter makes of it (``rnn`` in its op_mapping).
     Source: ``SimpleRecurrentLayerParams``.
     """
@@ -148,9 +148,9 @@ def gru(node: Node) -> ops.Op:
     RecursionMatrix [H, H] and a BiasVector [H], the last read with hasBiasVectors only; reverseInput: runs from the
     last x to the first, y stays in the order of processing.
     Errors: sizes or numbers of weights that do not fit; activations other than two that recurrent layers have.
-    Chosen: blobs have rank 5 in the N-D world, too (Apple's validator asks so); a state of batch 1 serves every item of
-    the batch, as the zeros of an omitted optional input have their declared shape; a state may have its batch first, as
-    in ``simpleRecurrent``.
+    Chosen: blobs have rank 5 in N-D networks, too (Apple's validator requires it); a state of batch 1 serves every item
+    of the batch, as the zeros of an omitted optional input have their declared shape; a state may have its batch first,
+    as in ``simpleRecurrent``.
     Source: ``GRULayerParams``.
     """
     params = node.params
@@ -203,8 +203,8 @@ def unidirectional_lstm(node: Node) -> ops.Op:
     read with their flags only; reverseInput: runs from the last x to the first, y stays in the order of processing.
     Errors: sizes or numbers of weights that do not fit; activations other than three that recurrent layers have.
     Chosen: forgetBias is ignored, against the schema: stored biases of the forget gate already hold the 1 (recorded
-    results of converted models agree only so). Blobs have rank 5 in the N-D world, too (Apple's validator asks so); a
-    state of batch 1 serves every item of the batch, as the zeros of an omitted optional input have their declared
+    results of converted models agree only so). Blobs have rank 5 in N-D networks, too (Apple's validator requires it);
+    a state of batch 1 serves every item of the batch, as the zeros of an omitted optional input have their declared
     shape; a state may have its batch first, as in ``simpleRecurrent``.
     Source: ``UniDirectionalLSTMLayerParams``, ``LSTMParams``, ``LSTMWeightParams``.
     """

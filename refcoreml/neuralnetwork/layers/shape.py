@@ -88,7 +88,7 @@ def concat(node: Node) -> ops.Op:
     Inputs: two or more [*, C_i, H, W], equal but for C_i, rank 3 or more; with ``sequenceConcat`` [Seq_i, *] of rank 5.
     Output: their shape with the sum of all C_i, or Seq_i.
     Errors: different ranks, or shapes that differ along other axes.
-    Chosen: blobs of rank 3 are [C, H, W] in the N-D world too, as the schema's comment has it (axis -3); Apple's
+    Chosen: blobs of rank 3 are [C, H, W] in N-D networks too, as the schema's comment has it (axis -3); Apple's
     converter does not use the layer below rank 4, and softmax, with the same comment, is an exception.
     Source: ``ConcatLayerParams``.
     """
@@ -101,7 +101,7 @@ def split(node: Node) -> ops.Op:
 
     Input: x [*, C, H, W], rank 3 or more. Outputs: nOutputs times [*, C / nOutputs, H, W].
     Errors: another number of outputs; channels that cannot be divided evenly; an input of lower rank.
-    Chosen: blobs of rank 3 are [C, H, W] in the N-D world too, see `concat`.
+    Chosen: blobs of rank 3 are [C, H, W] in N-D networks too, see `concat`.
     Source: ``SplitLayerParams``.
     """
     parts = int(node.params.nOutputs)

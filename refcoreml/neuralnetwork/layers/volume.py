@@ -62,7 +62,7 @@ def convolution(node: Node) -> ops.Op:
     Errors: any number out of range; weights of another size; an input of other shape; a kernel that does not fit.
     Source: ``Convolution3DLayerParams``.
     Chosen: the order of a deconvolution's weights that coremltools writes, and Apple's tests against torch confirm; the
-    schema's comment has the first two axes exchanged. The crop that outputShape asks for is split evenly, an odd voxel
+    schema's comment has the first two axes exchanged. The crop that outputShape implies is split evenly, an odd voxel
     at the end.
     """
     params = node.params

@@ -1,4 +1,4 @@
-"""How rounding moves the results of each layer: one rule a layer, by families. Importing them fills the table."""
+"""How rounding moves the results of each layer: one rule per layer, by families. Importing them fills the table."""
 
 from refcoreml.oracle.rules import elementwise, linear, movement, normalization, order, recurrent
 from refcoreml.oracle.rules.table import CHECKS, CLASSES, RULES, kind_of

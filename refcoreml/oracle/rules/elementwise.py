@@ -91,7 +91,7 @@ def _power(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[
 
 
 def power(layer: Layer, a: Ball, b: Ball) -> Ball:
-    """x^y: of positive bases e^(y ln x), greatest and least at corners. Others: certain whole exponents only,
+    """x^y: of positive bases e^(y ln x), largest and smallest at corners. Others: certain whole exponents only,
 
     where | |x + r|^n - |x|^n | bounds the change.
     """

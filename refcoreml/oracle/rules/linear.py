@@ -96,7 +96,7 @@ def _pooled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     rad, size = layer.run(x.rad), layer.run(x.size)
     if op.mode == "l2":  # sqrt(sum x^2) is a norm: it changes by at most the norm of the change
         return [root_of_squares(r, x, Ball(y, rad), terms, size)]
-    # The greatest divisor is the window; where padding is excluded the sum is not above this either.
+    # The largest divisor is the window; where padding is excluded the sum is not above this either.
     total = r.summed(Ball(y * terms, rad * terms), terms - 1, size * terms, quantum(x))
     share = r.shared(total, terms)
     if op.exclude_padding:  # other divisors, so that even a sum that is exact rounds when it is divided

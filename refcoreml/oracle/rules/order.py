@@ -17,7 +17,7 @@ from refcoreml.oracle.rules.table import Layer, bounded
 def extreme_place(x: Ball, axis: int, smallest: bool) -> Doubles:
     """Return how far the index of the extreme along an axis, kept, may be from that of the midpoints.
 
-    Candidates are all whose interval reaches the greatest lower end; equal values are candidates, since the
+    Candidates are all whose interval reaches the largest lower end; equal values are candidates, since the
     specification leaves open which of several counts.
     """
     values = -x.mid if smallest else x.mid
@@ -50,7 +50,7 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     """Bound sorted values: runs whose intervals overlap may be in any order; equal values, too.
 
     A place is then off by no more than the distance to the farthest place in its run, and a value by no more than the
-    greatest radius there.
+    largest radius there.
     """
     x, op = balls[0], layer.op
     assert isinstance(op, ops.ArgSort | ops.TopK)
@@ -112,15 +112,15 @@ def _certainly_kept(
     """Return the boxes that every honest computation keeps, in this order, and how many it may keep at most.
 
     A box is kept next if it passes the threshold and has a greater score than all others that may be left. The box of
-    the greatest score of all is kept whether it passes or not. Which boxes are left after it: those that certainly do
+    the highest score of all is kept whether it passes or not. Which boxes are left after it: those that certainly do
     not pass, or overlap by more than the limit, are not; those that certainly pass and overlap by less are; of others
     nothing is known, and where one of them may come next, nor of what follows.
     """
     best = scores.map(lambda v: v.max(-1))
     low, high = best.mid - best.rad, best.mid + best.rad
-    least, greatest = score_limit.mid - score_limit.rad, score_limit.mid + score_limit.rad
+    lowest, highest = score_limit.mid - score_limit.rad, score_limit.mid + score_limit.rad
     # Written so that NaN, which decides nothing, is neither certain nor excluded.
-    certain, possible = low > greatest, ~(high < least)
+    certain, possible = low > highest, ~(high < lowest)
     candidates = ~(scores.mid + scores.rad < low[:, None])
     kept: list[int] = []
     left = np.ones(len(low), bool)  # whatever its score, the best of all is the first

@@ -6,7 +6,7 @@ Classes:
 * ``ulp``: one or a few rounded operations a value;
 * ``dot``: sums of n terms in any order, judged by the sum of their magnitudes;
 * ``func``: elementary functions;
-* ``interval``: results that jump, such as rounding to whole numbers: all that the argument's interval gives;
+* ``interval``: results that jump, such as rounding to integers: all that the argument's interval gives;
 * ``either``: one of several answers where rounding may exchange candidates, such as the order of nearly equal numbers;
 * ``random``: no bound, since only a distribution is specified; ``control``: branches and loops, whose layers count;
 * ``composite``: of the above, by ball arithmetic on its formula; shown by the layer's own name.
