@@ -251,7 +251,7 @@ class Sums:
             self.outputs.setdefault(name, OutputSums()).merge(sums)
 
 
-#: The k of top-k agreement, besides 1, unless others are asked for.
+#: The k of top-k agreement, besides 1, unless others are requested.
 _TOP = (5,)
 
 
