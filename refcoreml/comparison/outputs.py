@@ -335,10 +335,10 @@ class Comparer:
         for sample, reference, result in zip(chunk, references, results, strict=True):
             for feature in self.outputs:
                 self._add(feature, sample, reference[feature.name], result[feature.name], sums.outputs[feature.name])
-        greatest = max(self._asked, default=0)
-        if greatest > max(self._classes, 1) and chunk:
+        largest = max(self._asked, default=0)
+        if largest > max(self._classes, 1) and chunk:
             most = f"the most are {self._classes}" if self._classes else "there are no scores"
-            raise UsageError(f"no output has scores of {greatest} classes, {most}", where="top")
+            raise UsageError(f"no output has scores of {largest} classes, {most}", where="top")
         return sums
 
     def result(self, sums: Sums, skipped: Sequence[str] = ()) -> Comparison:

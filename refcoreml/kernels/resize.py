@@ -5,7 +5,7 @@ Linear sampling reads an array at positions p between its elements, one axis aft
     y[i] = x[k] + w * (x[k + 1] - x[k])        with k = floor(p[i]), w = p[i] - k
 
 first along the last axis, then along those before. Where w is 0 the element itself is taken, whatever its neighbour
-is. Positions are fractions of whole numbers; k and w are computed from them without an intermediate rounding, and only
+is. Positions are fractions of integers; k and w are computed from them without an intermediate rounding, and only
 w is rounded to the type of the array. `Sampling` lists the rules that give the positions.
 """
 

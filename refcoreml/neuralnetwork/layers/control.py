@@ -13,7 +13,7 @@ TRUE_BEYOND = 1e-6
 
 @layer("copy", scalars=True, makes_scalars=True)
 def copy(node: Node) -> ops.Op:
-    """Y = x. The only layer that may write a blob that exists already, with another shape too.
+    """y = x. The only layer that may write a blob that exists already, with another shape too.
 
     Input: x [*D]. Output: y [*D], the same numbers (blobs are never written to, so that none need be copied).
     Source: ``CopyLayerParams`` (no fields).
