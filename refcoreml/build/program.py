@@ -43,7 +43,7 @@ from refcoreml.spec.mil_types import (
 from refcoreml.spec.mil_values import value_message
 from refcoreml.types import Array
 
-#: The specification version that came with each operation set.
+#: The specification version that introduced each operation set.
 _VERSIONS = {name: number for number, name in enumerate(OPSETS, 6)}
 
 #: How the description names types of elements.

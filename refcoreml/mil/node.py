@@ -130,7 +130,7 @@ class Node:
     # ---- Values ----
 
     def has(self, name: str) -> bool:
-        """Whether a parameter is given."""
+        """Return whether a parameter is given."""
         return bool(self.parameters.get(name))
 
     def values(self, name: str) -> Sequence[Value]:
@@ -169,7 +169,7 @@ class Node:
         return self.tensor(name).element.dtype
 
     def is_constant(self, name: str) -> bool:
-        """Whether a parameter is given and is a constant."""
+        """Return whether a parameter is given and is a constant."""
         return self.has(name) and all(value.constant for value in self.parameters[name])
 
     def call(self, op: Op, *names: str) -> Call:

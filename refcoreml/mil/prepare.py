@@ -166,7 +166,7 @@ class Preparer:
         self.constants.update((value.name, value) for value in values if value.constant)
 
     def _store(self, outputs: Sequence[Value]) -> Store | None:
-        """What rounds the results of declared half precision."""
+        """Return what rounds the results of declared half precision."""
         stores = [None if (dtype := element_type(value)) is None else self.precision.store(dtype) for value in outputs]
         if not any(stores):
             return None

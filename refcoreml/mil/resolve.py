@@ -223,7 +223,7 @@ class _Resolver:
         return Value(stored.type, name, stored.get)
 
     def _parameters(self, message: schema.MILSpec.Operation, scope: Scope, where: str) -> dict[str, tuple[Value, ...]]:
-        """The parameters, which are inputs that are bound to names or hold values, or else attributes."""
+        """Return the parameters, which are inputs that are bound to names or hold values, or else attributes."""
         found: dict[str, tuple[Value, ...]] = {}
         for name, argument in message.inputs.items():
             values = []
@@ -242,7 +242,7 @@ class _Resolver:
 
 
 def _name(message: schema.MILSpec.Operation) -> str:
-    """The operation's name: its attribute, else the name of its first result, else its type."""
+    """Return the operation's name: its attribute, else the name of its first result, else its type."""
     strings = message.attributes["name"].immediateValue.tensor.strings.values if "name" in message.attributes else ()
     if strings:
         return str(strings[0])

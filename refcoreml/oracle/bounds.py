@@ -195,7 +195,7 @@ class Undetermined(Exception):  # noqa: N818 (no failure: the sample decides not
 
 
 def _conditions(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
-    """Name of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
+    """Return the names of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
     for step in walk(steps):
         if isinstance(step.op, Choice):
             yield step.inputs[0], "truth"
