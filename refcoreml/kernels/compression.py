@@ -108,7 +108,9 @@ def quantize(x: Array, scale: Array, zero_point: Array | None, dtype: np.dtype[A
             block = np.rint(x[place] / scales[place])
         if zeros is not None:
             block += zeros[place]
-        y[place] = np.nan_to_num(np.clip(block, limits.min, limits.max), nan=0.0)
+        np.copyto(block, 0, where=np.isnan(block))
+        np.maximum(block, limits.min, out=block)
+        y[place] = np.minimum(block, limits.max, out=block)
 
     for_each(run, list(_pieces(x.shape)))
     return y

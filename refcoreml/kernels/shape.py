@@ -65,9 +65,10 @@ def space_to_batch(x: Array, block: tuple[int, int], margins: Sequence[tuple[int
     Returns:
         [N * b_h * b_w, C, H' / b_h, W' / b_w] for p [N, C, H', W'], always a new array.
     """
-    padded = np.pad(x, ((0, 0), (0, 0), *margins))
-    batch, channels, height, width = padded.shape
-    rows, columns = height // block[0], width // block[1]
+    (batch, channels, height, width), ((top, bottom), (left, right)) = x.shape, margins
+    padded: Array = np.zeros((batch, channels, top + height + bottom, left + width + right), x.dtype)
+    padded[:, :, top : top + height, left : left + width] = x
+    rows, columns = padded.shape[2] // block[0], padded.shape[3] // block[1]
     blocks = padded.reshape(batch, channels, rows, block[0], columns, block[1]).transpose(3, 5, 0, 1, 2, 4)
     return blocks.reshape(-1, channels, rows, columns)
 

@@ -25,9 +25,9 @@ class Resample(Op):
     Inputs: x [B, C, H, W] of floats; coordinates [B, H', W', 2] of floats or integers, the place along W first. Result
     [B, C, H', W'].
 
-    The nearest pixel is that at the position rounded to the nearest, halves to even. Each of the four neighbours that
-    lies beyond the edges is the padding (M: Core ML does so in Apple's tests; in later systems perhaps whole samples
-    are). NaN gives NaN, and so does infinity where the image is mirrored.
+    The nearest pixel is that at the position rounded to the nearest, halves to even, which is not specified. With a
+    constant, each neighbour beyond the edges is that number, as Apple's tests expect; there are reports of systems that
+    give it for the whole sample then. NaN gives NaN, and so does infinity where the image is mirrored.
 
     Attributes:
         coordinates: what coordinates mean.

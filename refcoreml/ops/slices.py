@@ -288,10 +288,14 @@ class SliceUpdate(Op):
 
     def run(self, x: Array, update: Array, *settings: Array) -> Array:
         y = x.copy()
-        region = self.taking.run(y, *settings)
+        self.overwrite(y, update, *settings)
+        return y
+
+    def overwrite(self, x: Array, update: Array, *settings: Array) -> None:
+        """Write the update into x itself: for a caller that alone has x, such as one that keeps a state."""
+        region = self.taking.run(x, *settings)
         self._check(TensorType.of(update), TensorType.of(region), bad_input)
         region[...] = update
-        return y
 
     def define(self, x: Array, update: Array, *settings: Array) -> Array:
         return definitions.slice_update(x, update, self.taking.places(x, *settings))

@@ -134,6 +134,15 @@ def test_an_update_that_a_run_time_slice_does_not_fit() -> None:
             found(*given)
 
 
+def test_an_update_in_place_is_that_of_a_copy() -> None:
+    x, update = integers((3, 4)), np.full((2, 1), 9.0)
+    op, begin = ops.SliceUpdate(ops.SliceDynamic((2, 3), (1, 1))), np.array([0, 2])
+    expected = op.run(x, update, begin)
+    assert x.max() < 9
+    op.overwrite(x, update, begin)
+    np.testing.assert_array_equal(x, expected)
+
+
 def test_a_slice_may_be_given_in_small_integers_and_booleans() -> None:
     x = integers((300, 3))
     settings = np.array([-5, 1], np.int8), np.array([0, 127], np.int8), np.ones(2, np.int8)
