@@ -177,7 +177,7 @@ class Pipeline(Evaluator):
         if source is None and not feature.optional:
             raise InvalidModelError(f"{what} is neither an input of the pipeline nor an output of a model before")
         if source is not None and not feature.accepts(source):
-            raise InvalidModelError(f"{what} is {feature.describe()}, but what comes is {source.describe()}")
+            raise InvalidModelError(f"{what} is {feature.describe()}, got {source.describe()}")
 
     def _check_shape(self, output: Feature, source: Feature | None) -> None:
         """Warn of an output whose declared shape is not its model's, as `Interface.check_outputs` does for networks."""

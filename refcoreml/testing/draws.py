@@ -13,7 +13,7 @@ class Draws(Protocol):
     """Where choices come from: Hypothesis, or a random generator."""
 
     def integer(self, low: int, high: int) -> int:
-        """A whole number, both ends included; shrinks towards the lower."""
+        """An integer, both ends included; shrinks towards the lower."""
 
     def choice(self, options: Sequence[Any]) -> Any:
         """One of several; shrinks towards the first."""
@@ -26,7 +26,7 @@ class HypothesisDraws:
     draw: Callable[[Any], Any]
 
     def integer(self, low: int, high: int) -> int:
-        """A whole number, both ends included; shrinks towards the lower."""
+        """An integer, both ends included; shrinks towards the lower."""
         return int(self.draw(hypothesis.strategies.integers(low, high)))
 
     def choice(self, options: Sequence[Any]) -> Any:
@@ -41,7 +41,7 @@ class RandomDraws:
     random: Any
 
     def integer(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
+        """An integer, both ends included."""
         return int(self.random.randint(low, high))
 
     def choice(self, options: Sequence[Any]) -> Any:

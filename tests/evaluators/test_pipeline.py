@@ -261,12 +261,12 @@ DOUBLE.doubleType.SetInParent()
         (
             pipeline({"x": DOUBLE}, {"y": A}, affine("x", "y", 1, 0)),
             InvalidModelError,
-            "input 'x' is MultiArray (Float32 2 x 3), but what comes is Double",
+            "input 'x' is MultiArray (Float32 2 x 3), got Double",
         ),
         (
             pipeline({"x": A}, {"y": DOUBLE}, affine("x", "y", 1, 0)),
             InvalidModelError,
-            "output 'y' is Double, but what comes is MultiArray",
+            "output 'y' is Double, got MultiArray",
         ),
     ],
 )
@@ -337,7 +337,7 @@ def passes(feature, other):
 )
 def test_keys_and_items_keep_their_type(one, other):
     one, other = (build.fill(schema.FeatureType(), fields, "test") for fields in (one, other))
-    with pytest.raises(InvalidModelError, match=r"output 'y' is .*, but what comes is"):
+    with pytest.raises(InvalidModelError, match=r"output 'y' is .*, got"):
         refcoreml.load(passes(one, other), custom_models={"Same": Same})
     assert refcoreml.load(passes(one, one), custom_models={"Same": Same})
 
@@ -488,7 +488,7 @@ def test_a_feature_may_become_one_of_another_kind():
     x = integers((2, 3))
     assert refcoreml.load(spec, custom_models={"Sum": Sum}).predict({"x": x})["y"] == 3 * x.sum() + 0.5
     spec.pipelineRegressor.pipeline.models.add().CopyFrom(affine("x", "z", 1, 0))
-    with pytest.raises(InvalidModelError, match=r"input 'x' is MultiArray .* but what comes is Double"):
+    with pytest.raises(InvalidModelError, match=r"input 'x' is MultiArray .* got Double"):
         refcoreml.load(spec, custom_models={"Sum": Sum})
 
 
