@@ -323,7 +323,8 @@ def with_last_uses(
     needed = set(outputs)
     result = []
     for step in reversed(steps):
-        names = (*step.inputs, *step.outputs, *sorted(step.reads), *sorted(step.writes))
+        inner = [name for region in step.regions for name in sorted(region.reads | region.writes)]
+        names = (*step.inputs, *step.outputs, *inner)
         last = [name for name in dict.fromkeys(names) if name not in needed and (among is None or name in among)]
         needed.update(last)
         result.append(replace(step, last_uses=tuple(last)))

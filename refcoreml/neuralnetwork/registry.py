@@ -2,8 +2,8 @@
 `layer`.
 
 A layer is a function that gets a `Node` (its message and what surrounds it), checks the parameters, decodes the
-weights, and returns an `Op`: what to run on arrays, and how shapes follow from shapes. It is called once per network;
-the `Op` it returns is called once per prediction. The numbers themselves come from `refcoreml.kernels`.
+weights, and returns an operation of `refcoreml.ops`. It is called once per network; the operation runs once per
+prediction.
 """
 
 from __future__ import annotations
@@ -24,14 +24,8 @@ from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights, weight_encoding
 from refcoreml.types import Array, Shape, TensorType
 
-#: Overwrites a block of a blob (see `Op.inplace`).
-Inplace: TypeAlias = Callable[..., None]
-
 #: Rounds an array to the type in which it is stored.
 Round: TypeAlias = Callable[[Array], Array]
-#: Multiplications, from the shapes of inputs and of outputs.
-Work: TypeAlias = Callable[[Sequence[Shape], Sequence[Shape]], int]
-
 #: The most dimensions that a blob may have.
 MAX_RANK = 5
 
@@ -127,50 +121,6 @@ class Restricted(base.Adapted):
         """What the operation infers, for shapes that pass."""
         self.check(*(x.shape for x in inputs))
         return self.op.infer(*inputs)
-
-
-def _few(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-    return 0
-
-
-@dataclass(frozen=True)
-class Op(base.Op):
-    """A layer as functions, where there is no operation of its own in `refcoreml.ops` yet.
-
-    Attributes:
-        run: arrays in, one array (or a tuple of arrays, one per output) out. Never writes to its inputs; may return a
-            view of them.
-        shape: shapes in, one shape (or a tuple of shapes) out, without arithmetic; raises `InvalidModelError` through
-            `Node.invalid` when the shapes do not fit. None, or a function that returns None, where the output's shape
-            depends on values.
-        inplace: for elementwise layers of one output, the same arithmetic written over an input: called with a block
-            ``[C', ...]`` of the blob whose channel axis comes first, the slice of channels it holds, and, if the layer
-            has a second input of the same shape, its block. Of two inputs it may get either first. The engine uses it
-            where nobody else needs the overwritten input.
-        fused: for layers that can finish their output block by block, ``run`` with a function that is to be applied to
-            each block while it is in the cache. Must give the same bits as `run` followed by the function.
-        fresh: whether the output is always a new array, never a view of an input or a constant.
-        work: the multiplications of a run, for layers that do many for each number that they read or write.
-    """
-
-    run: Callable[..., Array | tuple[Array, ...]] | None  # type: ignore[misc,assignment]
-    shape: Callable[..., Shape | tuple[Shape, ...] | None] | None
-    inplace: Inplace | None = None  # type: ignore[misc]
-    fused: Callable[..., Array] | None = None  # type: ignore[misc]
-    fresh: bool = False  # type: ignore[misc]
-    work: Work = _few  # type: ignore[assignment]
-
-    def infer(self, *inputs: TensorType) -> base.Types | None:
-        """The types of the outputs, all of one float type."""
-        if self.shape is None:
-            return None
-        shapes: Any = self.shape(*(x.shape for x in inputs))
-        if shapes is None:
-            return None
-        dtype = inputs[0].dtype if inputs else np.dtype(np.float32)
-        if shapes and isinstance(shapes[0], tuple):
-            return tuple(TensorType(dtype, shape) for shape in shapes)
-        return TensorType(dtype, shapes)
 
 
 @dataclass(frozen=True)
@@ -328,7 +278,7 @@ class LayerType:
 
     Attributes:
         name: the schema's name of the layer.
-        prepare: the function that turns a `Node` into an `Op`.
+        prepare: the function that turns a `Node` into an operation.
         inputs: least and greatest number of inputs; None for no upper limit.
         outputs: least and greatest number of outputs; None for no upper limit.
         scalars: whether the layer distinguishes blobs of rank 0 from blobs [1].
@@ -382,11 +332,6 @@ def prepare_layer(node: Node) -> base.Op:
 
 def _range(count: Count) -> tuple[int, int | None]:
     return (count, count) if isinstance(count, int) else count
-
-
-def same_shape(x: Shape) -> Shape:
-    """The shape rule of layers that keep the shape of their only input."""
-    return x
 
 
 def channel_axis(rank: int) -> int:

@@ -18,7 +18,9 @@ def prepared(nodes: Sequence[Node]) -> tuple[Step, ...]:
 
 
 def _step(index: int, node: Node) -> Step:
-    op = prepare_layer(replace(node, steps={field: prepared(body) for field, body in node.bodies.items()}))
+    if node.bodies:
+        node = replace(node, steps={field: prepared(body) for field, body in node.bodies.items()})
+    op = prepare_layer(node)
     op.prepare()
     return Step(
         index,

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from support import integers
 
-from refcoreml import build
+from refcoreml import build, ops
 from refcoreml.errors import InternalError, InvalidModelError, UnsupportedModelError
 from refcoreml.execution.arithmetic import arithmetic
 from refcoreml.execution.limits import Limits
 from refcoreml.execution.steps import Step
 from refcoreml.neuralnetwork.network import Network
-from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, Op, layer, same_shape
+from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node, layer
 from refcoreml.spec import schema
 
 
@@ -236,10 +236,11 @@ def test_a_blob_larger_than_the_limit_is_refused_before_it_is_made():
 
 
 def _broken(error):
-    def run(x):
-        raise error
+    class Broken(ops.Identity):
+        def run(self, x):
+            raise error
 
-    return LayerType("softmax", lambda node: Op(run, same_shape), (1, 1), (1, 1))
+    return LayerType("softmax", lambda node: Broken(), (1, 1), (1, 1))
 
 
 def test_an_unexpected_failure_names_the_layer_and_its_inputs(monkeypatch):

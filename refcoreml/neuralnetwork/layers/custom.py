@@ -7,29 +7,29 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial
 from threading import RLock
 from typing import Any
 
 import numpy as np
 
+from refcoreml import ops
 from refcoreml.custom import Code, parameter_values
 from refcoreml.errors import CallbackError
-from refcoreml.execution.limits import beyond, size_of
-from refcoreml.neuralnetwork.registry import Node, Op, layer
+from refcoreml.execution.limits import Limits, beyond, size_of
+from refcoreml.neuralnetwork.registry import Node, layer
 from refcoreml.spec.weights import weight_encoding
-from refcoreml.types import Array, Shape
+from refcoreml.types import Array, Shape, TensorType
 from refcoreml.values import argument, unmasked
 
 #: So many combinations of input shapes are remembered.
 _MOST_SHAPES = 64
-_UNKNOWN = object()
-
 _MOST_DIMENSIONS = 5
 
 
 @layer("custom", inputs=(1, None), outputs=(1, None))
-def custom(node: Node) -> Op:
+def custom(node: Node) -> ops.Op:
     """y, ... = className(parameters).evaluate([x, ...]), or a function of the same.
 
     Inputs: one or more; read-only. Outputs: one or more, of rank 5 in rank-5 networks, else 1 to 5; a number without
@@ -41,72 +41,173 @@ def custom(node: Node) -> Op:
     Chosen: weights come flat unless the class tells their shapes, as the schema holds none. Source:
     ``CustomLayerParams``.
     """
-    if node.params.className not in node.custom_layers:
-        node.unsupported(f"needs code that is not registered: class {node.params.className!r}")
-    code = node.custom_layers[node.params.className]
+    name = node.params.className
+    if name not in node.custom_layers:
+        node.unsupported(f"needs code that is not registered: class {name!r}")
+    code = node.custom_layers[name]
     parameters = parameter_values(node.params.parameters, node.where)
-    layer_class = isinstance(code, type)
-    made: Any = _instance(node, code, parameters) if layer_class else _function(node, code, parameters)
-    what = f"{node.params.className}.evaluate" if layer_class else f"function {getattr(code, '__name__', code)!r}"
-    evaluate: Callable[..., Any] = made.evaluate if layer_class else made
+    form = _Form(tuple(node.outputs), np.dtype(node.dtype), node.rank5, node.limits)
+    if not isinstance(code, type):
+        call = _function(node, code, parameters)
+        return CustomLayer(form, f"function {getattr(code, '__name__', code)!r}", lambda inputs: call(*inputs))
+    made = _instance(node, code, parameters)
     turns: AbstractContextManager[Any] = nullcontext()
-    if layer_class and not getattr(made, "thread_safe", False):
+    if not getattr(made, "thread_safe", False):
         turns = RLock()  # one and the same instance serves all threads
-    told: Callable[..., Any] | None = getattr(made, "output_shapes", None) if layer_class else None
-    known: dict[tuple[Shape, ...], tuple[Shape, ...] | None] = {}
+    told = getattr(made, "output_shapes", None)
+    tell = None if told is None else _Told(form, f"{name}.output_shapes", told)
+    return CustomLayer(form, f"{name}.evaluate", made.evaluate, tell, turns)
 
-    def shape(*inputs: Shape) -> tuple[Shape, ...] | None:
-        found: Any = known.get(inputs, _UNKNOWN)
-        if found is _UNKNOWN:
-            if len(known) >= _MOST_SHAPES:
-                known.clear()
-            found = None if told is None else _told_shapes(node, told, inputs)
-            known[inputs] = found
-        return found  # type: ignore[no-any-return]
 
-    def run(*inputs: Array) -> tuple[Array, ...]:
-        expected = shape(*[x.shape for x in inputs]) if told is not None else None
-        views = []
-        for x in inputs:
-            view = x.view()
-            view.flags.writeable = False
-            views.append(view)
+@dataclass(frozen=True)
+class _Form:
+    """What outputs of code must look like.
+
+    Attributes:
+        names: of the outputs.
+        dtype: the type that their numbers are brought into.
+        rank5: whether all have five dimensions.
+        limits: how much memory one may take.
+    """
+
+    names: tuple[str, ...]
+    dtype: np.dtype[Any]
+    rank5: bool
+    limits: Limits
+
+    def check_shape(self, what: str, name: str, shape: Shape) -> None:
+        """Refuse a shape that no blob may have."""
+        if self.rank5 and len(shape) != _MOST_DIMENSIONS:
+            expected = "all blobs of this network have five dimensions, [Seq, Batch, C, H, W]"
+        elif len(shape) > _MOST_DIMENSIONS:
+            expected = f"a blob has at most {_MOST_DIMENSIONS} dimensions"
+        elif min(shape) < 1:
+            expected = "every dimension must be at least 1"
+        elif found := beyond(size_of(shape, self.dtype.itemsize), self.limits):
+            expected = f"that is {found}"
+        else:
+            return
+        raise CallbackError(f"{what} gave the shape {shape} for output {name!r}, but {expected}")
+
+    def finished(self, what: str, name: str, value: Any) -> Array:
+        """Return an output as an array of the right type."""
         try:
-            with turns:
-                results = evaluate(views) if layer_class else evaluate(*views)
-        except Exception as error:
-            raise _failure(node, what, error) from error
-        several = isinstance(results, (list, tuple))
-        listed = results if several else [results]
-        if len(listed) != len(node.outputs):
-            came = f"a {type(results).__name__} of {len(results)}" if several else f"one {type(results).__name__}"
-            raise _callback(node, f"{what} returned {came}, but the layer has {len(node.outputs)} output(s)")
-        finished = [_finished(node, what, name, y) for name, y in zip(node.outputs, listed, strict=True)]
-        if expected is not None:
-            for name, y, declared in zip(node.outputs, finished, expected, strict=True):
-                if y.shape != declared:
-                    problem = f"{what} returned the shape {y.shape} for output {name!r}, but told {declared} before"
-                    raise _callback(node, problem, "output_shapes and evaluate must agree")
-        return tuple(finished)
+            array = value if type(value) is np.ndarray else _as_array(value)
+        except CallbackError as error:
+            problem = f"{what} returned for output {name!r} an array that {error.problem}"
+            raise CallbackError(problem, remedy=error.remedy) from None
+        except Exception as error:  # tensors that need gradients, rows of unequal length
+            problem = f"{what} returned a {type(value).__name__} for output {name!r}, which is no array: {error}"
+            raise CallbackError(problem) from error
+        if array.dtype.kind not in "biuf":
+            came = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+            raise CallbackError(f"{what} returned {came} for output {name!r}, expected an array of real numbers")
+        if array.ndim == 0:
+            array = array.reshape(1)
+        self.check_shape(what, name, array.shape)
+        return array if array.dtype == self.dtype else array.astype(self.dtype)
 
-    return Op(run, shape if told is not None else None)
+
+def _as_array(value: Any) -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old versions of NumPy only warn of rows of unequal length
+        return unmasked(value, argument(kind=CallbackError))
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The shapes that code tells for its outputs, checked.
+
+    Attributes:
+        form: what they must look like.
+        what: the function, for errors.
+        tell: called with the shapes of the inputs.
+    """
+
+    form: _Form
+    what: str
+    tell: Callable[..., Any]
+
+    @cached_property
+    def shapes(self) -> Callable[[tuple[Shape, ...]], tuple[Shape, ...] | None]:
+        """From the shapes of the inputs; None where the code does not know; asked once for the same ones."""
+        return lru_cache(maxsize=_MOST_SHAPES)(self._shapes)
+
+    def _shapes(self, inputs: tuple[Shape, ...]) -> tuple[Shape, ...] | None:
+        with _calling(self.what):
+            shapes = self.tell(list(inputs))
+            if shapes is None:
+                return None
+            listed = [tuple(map(operator.index, shape)) or (1,) for shape in shapes]
+        names = self.form.names
+        if len(listed) != len(names):
+            raise CallbackError(f"{self.what} told {len(listed)} shapes, but the layer has {len(names)} output(s)")
+        for name, shape in zip(names, listed, strict=True):
+            self.form.check_shape(self.what, name, shape)
+        return tuple(listed)
+
+
+@dataclass(frozen=True)
+class CustomLayer(ops.Op):
+    """Code of the user's own.
+
+    Attributes:
+        form: what its outputs must look like.
+        what: the function, for errors.
+        evaluate: called with a list of arrays.
+        told: the shapes of the outputs, where the code tells them.
+        turns: held while it runs.
+    """
+
+    form: _Form
+    what: str
+    evaluate: Callable[[list[Array]], Any]
+    told: _Told | None = None
+    turns: AbstractContextManager[Any] = field(default_factory=nullcontext)
+
+    def _expected(self, inputs: Sequence[Shape]) -> tuple[Shape, ...] | None:
+        return None if self.told is None else self.told.shapes(tuple(inputs))
+
+    def infer(self, *inputs: TensorType) -> tuple[TensorType, ...] | None:
+        """Return the types that the code tells."""
+        shapes = self._expected([x.shape for x in inputs])
+        return None if shapes is None else tuple(TensorType(self.form.dtype, shape) for shape in shapes)
+
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """Run the code, and check what it returns."""
+        expected = self._expected([x.shape for x in inputs])
+        with _calling(self.what), self.turns:
+            results = self.evaluate([_read_only(x) for x in inputs])
+        several = isinstance(results, (list, tuple))
+        listed, names = results if several else [results], self.form.names
+        if len(listed) != len(names):
+            came = f"a {type(results).__name__} of {len(results)}" if several else f"one {type(results).__name__}"
+            raise CallbackError(f"{self.what} returned {came}, but the layer has {len(names)} output(s)")
+        finished = tuple(self.form.finished(self.what, name, y) for name, y in zip(names, listed, strict=True))
+        for name, y, declared in zip(names, finished, expected or [y.shape for y in finished], strict=True):
+            if y.shape != declared:
+                problem = f"{self.what} returned the shape {y.shape} for output {name!r}, but told {declared} before"
+                raise CallbackError(problem, remedy="output_shapes and evaluate must agree")
+        return finished
+
+
+def _read_only(x: Array) -> Array:
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
+@contextmanager
+def _calling(what: str, where: str = "") -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        remedy = "Inputs are read-only: copy what is to be changed" if "read-only" in str(error) else ""
+        raise CallbackError(f"{what} raised {type(error).__name__}: {error}", where=where, remedy=remedy) from error
 
 
 def _callback(node: Node, problem: str, remedy: str = "") -> CallbackError:
     return CallbackError(problem, where=node.where, remedy=remedy)
-
-
-def _failure(node: Node, what: str, error: Exception) -> CallbackError:
-    remedy = "Inputs are read-only: copy what is to be changed" if "read-only" in str(error) else ""
-    return _callback(node, f"{what} raised {type(error).__name__}: {error}", remedy)
-
-
-@contextmanager
-def _calling(node: Node, what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise _failure(node, what, error) from error
 
 
 # --- before anything is computed -------------------------------------------------------------------------------------
@@ -115,23 +216,23 @@ def _calling(node: Node, what: str) -> Iterator[None]:
 def _instance(node: Node, code: Code, parameters: dict[str, Any]) -> Any:
     """An instance of a class, with its weights."""
     name, weights = node.params.className, node.params.weights
-    with _calling(node, f"{name}.__init__"):
+    with _calling(f"{name}.__init__", node.where):
         made = code(parameters)
     shapes: Any = None
     if hasattr(made, "weight_shapes"):
-        with _calling(node, f"{name}.weight_shapes"):
+        with _calling(f"{name}.weight_shapes", node.where):
             shapes = made.weight_shapes()
             shapes = None if shapes is None else [tuple(map(operator.index, shape)) for shape in shapes]
         if shapes is not None and len(shapes) != len(weights):
             raise _callback(node, f"{name}.weight_shapes told {len(shapes)} shapes, the layer holds {len(weights)}")
     if hasattr(made, "set_raw_weights"):
-        with _calling(node, f"{name}.set_raw_weights"):
+        with _calling(f"{name}.set_raw_weights", node.where):
             made.set_raw_weights([_copy(message) for message in weights])
     elif weights and not hasattr(made, "set_weights"):
         raise _callback(node, f"the layer holds {len(weights)} weights, but class {name!r} has no method set_weights")
     if hasattr(made, "set_weights"):
         arrays = _weights(node, shapes)
-        with _calling(node, f"{name}.set_weights"):
+        with _calling(f"{name}.set_weights", node.where):
             made.set_weights(arrays)
     return made
 
@@ -191,61 +292,3 @@ def _flat_shape(node: Node, index: int, message: Any, where: str) -> Shape:
         )
     node.require(count % channels == 0, f"{count} weights cannot be shared among {channels} scales")
     return (channels, count // channels)
-
-
-def _told_shapes(node: Node, told: Callable[..., Any], inputs: tuple[Shape, ...]) -> tuple[Shape, ...] | None:
-    """What ``output_shapes`` says, checked."""
-    what = f"{node.params.className}.output_shapes"
-    with _calling(node, what):
-        shapes = told(list(inputs))
-        if shapes is None:
-            return None
-        listed = [tuple(map(operator.index, shape)) or (1,) for shape in shapes]
-    if len(listed) != len(node.outputs):
-        raise _callback(node, f"{what} told {len(listed)} shapes, but the layer has {len(node.outputs)} output(s)")
-    for name, shape in zip(node.outputs, listed, strict=True):
-        _check_shape(node, what, name, shape)
-    return tuple(listed)
-
-
-# --- after the code has run ------------------------------------------------------------------------------------------
-
-
-def _finished(node: Node, what: str, name: str, value: Any) -> Array:
-    """An output as an array of the arithmetic's type."""
-    try:
-        array = value if type(value) is np.ndarray else _as_array(value)
-    except CallbackError as error:
-        raise _callback(
-            node, f"{what} returned for output {name!r} an array that {error.problem}", error.remedy
-        ) from None
-    except Exception as error:  # tensors that need gradients, rows of unequal length
-        problem = f"{what} returned a {type(value).__name__} for output {name!r}, which is no array: {error}"
-        raise _callback(node, problem) from error
-    if array.dtype.kind not in "biuf":
-        came = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-        raise _callback(node, f"{what} returned {came} for output {name!r}, expected an array of real numbers")
-    if array.ndim == 0:
-        array = array.reshape(1)
-    _check_shape(node, what, name, array.shape)
-    return array if array.dtype == node.dtype else array.astype(node.dtype)
-
-
-def _as_array(value: Any) -> Array:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old versions of NumPy only warn of rows of unequal length
-        return unmasked(value, argument(kind=CallbackError))
-
-
-def _check_shape(node: Node, what: str, name: str, shape: Shape) -> None:
-    if node.rank5 and len(shape) != _MOST_DIMENSIONS:
-        expected = "all blobs of this network have five dimensions, [Seq, Batch, C, H, W]"
-    elif len(shape) > _MOST_DIMENSIONS:
-        expected = f"a blob has at most {_MOST_DIMENSIONS} dimensions"
-    elif min(shape) < 1:
-        expected = "every dimension must be at least 1"
-    elif found := beyond(size_of(shape, np.dtype(node.dtype).itemsize), node.limits):
-        expected = f"that is {found}"
-    else:
-        return
-    raise _callback(node, f"{what} gave the shape {shape} for output {name!r}, but {expected}")
