@@ -228,3 +228,25 @@ def test_what_depends_on_the_kind_of_a_feature_is_in_the_class_of_the_kind() -> 
         if compares_kinds_of_features(node)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+#: What looks into steps or layers for those inside of them: the two walks, and what prepares, checks, runs them.
+NESTED = {
+    "execution/control.py": "chooses among regions",
+    "execution/steps.py": "the walk over steps",
+    "neuralnetwork/graph.py": "the walk over layers, and the rules of their names",
+    "neuralnetwork/layers/control.py": "prepares the layers that hold others",
+    "neuralnetwork/steps.py": "prepares the others",
+}
+
+
+def test_nobody_else_walks_nested_steps_or_layers() -> None:
+    found = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in ("bodies", "regions", "inner_networks"))
+        or (isinstance(node, ast.Constant) and node.value in ("ifBranch", "elseBranch", "bodyNetwork"))
+        or (isinstance(node, ast.Attribute) and node.attr in ("ifBranch", "elseBranch", "bodyNetwork"))
+    }
+    assert found == NESTED.keys()

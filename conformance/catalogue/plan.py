@@ -270,12 +270,9 @@ def network(
 
 
 def _kinds(layers: Any) -> Iterator[str]:
-    from refcoreml.neuralnetwork.graph import inner_networks
+    from refcoreml.neuralnetwork.graph import walk_layers
 
-    for message in layers:
-        yield str(message.WhichOneof("layer"))
-        for _, inner in inner_networks(message):
-            yield from _kinds(inner)
+    return (str(message.WhichOneof("layer")) for message in walk_layers(layers))
 
 
 def invalid(

@@ -18,7 +18,7 @@ from conformance.sessions.custom_layers import LAYERS as CUSTOM_LAYERS
 from refcoreml.conformance import cases as reader
 from refcoreml.conformance.cases import CaseError, find_cases, read_case
 from refcoreml.neuralnetwork import network  # noqa: F401 (fills the table of layers)
-from refcoreml.neuralnetwork.graph import inner_networks
+from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.spec import schema
 
@@ -89,7 +89,7 @@ def test_every_enum_value_flag_and_choice_of_every_layer_is_seen():
     for folder in FOLDERS:
         if _returning(folder):
             model = schema.Model.FromString((folder / "model.mlmodel").read_bytes())
-            for layer in _all_layers(model.neuralNetwork.layers):
+            for layer in walk_layers(model.neuralNetwork.layers):
                 kind = layer.WhichOneof("layer")
                 _note(getattr(layer, kind), kind, seen)
     missing = {}
@@ -100,13 +100,6 @@ def test_every_enum_value_flag_and_choice_of_every_layer_is_seen():
             if values - seen[place] - (_NOT_RECURRENT if "activation" in place.split(".", 1)[-1] else set())
         }
     assert missing == {}
-
-
-def _all_layers(layers):
-    for layer in layers:
-        yield layer
-        for _, inner in inner_networks(layer):
-            yield from _all_layers(inner)
 
 
 def _note(message, place, seen):
@@ -147,7 +140,7 @@ def test_cases_say_what_their_custom_layers_compute():
         case = read_case(folder)
         if case.verdict in ("returns", "invalid"):
             model = schema.Model.FromString((folder / "model.mlmodel").read_bytes())
-            names = {layer.custom.className for layer in _all_layers(model.neuralNetwork.layers)} - {""}
+            names = {layer.custom.className for layer in walk_layers(model.neuralNetwork.layers)} - {""}
             assert set(case.custom_layers) == names, case.id
             assert case.custom_layers == {name: DEFINITIONS[name] for name in names}
             used |= names
