@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -17,8 +18,8 @@ Activation: TypeAlias = Callable[..., Array]
 #: One step: gets the step's input products [Batch, G, H] and the last hidden state, writes the new state to the third.
 _Step: TypeAlias = Callable[[Array, Array, Array], None]
 
-#: Bound of what the activations of the gates are given.
-_PRE_ACTIVATION_LIMIT = 50.0
+#: Bound of what the activations of the gates are given, if no other is.
+PRE_ACTIVATION_LIMIT = 50.0
 
 #: Input products are made for all steps at once, but no more numbers than this: it bounds the memory of long sequences.
 _PRODUCTS_AT_ONCE = 1 << 24
@@ -60,6 +61,8 @@ def _recur(recursion: Array, h: Array, out: Array) -> None:
 
 
 def _clip(x: Array, limit: float) -> None:
+    if math.isinf(limit):
+        return
     bound = x.dtype.type(limit)
     np.minimum(x, bound, out=x)
     np.maximum(x, -bound, out=x)
@@ -87,7 +90,14 @@ def _unroll(
 
 
 def simple_recurrent(
-    x: Array, h: Array, weights: GateWeights, f: Activation, *, sequence: bool, reverse: bool = False
+    x: Array,
+    h: Array,
+    weights: GateWeights,
+    f: Activation,
+    *,
+    sequence: bool,
+    reverse: bool = False,
+    limit: float = PRE_ACTIVATION_LIMIT,
 ) -> tuple[Array, Array]:
     """h_t = f(clip(W x_t + R h_{t-1} + b)).
 
@@ -95,9 +105,10 @@ def simple_recurrent(
         x: [Seq, Batch, I], Seq >= 1.
         h: [Batch, H], the state before the first step.
         weights: of the only gate.
-        f: activation; clip bounds its argument to [-50, 50].
+        f: activation; clip bounds its argument to [-limit, limit].
         sequence: whether to return the states after all steps, or after the last one.
         reverse: whether to run from the last x to the first.
+        limit: see f.
 
     Returns:
         y [Seq or 1, Batch, H], in the order of processing; the last state [Batch, H]. In the type of x.
@@ -106,7 +117,7 @@ def simple_recurrent(
     def step(product: Array, h: Array, out: Array) -> None:
         _recur(weights.recursion, h, gate)
         np.add(gate, product[:, 0], out=out)
-        _clip(out, _PRE_ACTIVATION_LIMIT)
+        _clip(out, limit)
         f(out, out=out)
 
     gate = np.empty(h.shape, x.dtype)
@@ -114,21 +125,34 @@ def simple_recurrent(
 
 
 def gru(
-    x: Array, h: Array, weights: GateWeights, f: Activation, g: Activation, *, sequence: bool, reverse: bool = False
+    x: Array,
+    h: Array,
+    weights: GateWeights,
+    f: Activation,
+    g: Activation,
+    *,
+    sequence: bool,
+    reverse: bool = False,
+    limit: float = PRE_ACTIVATION_LIMIT,
+    reset_after: bool = False,
+    recurrent_bias: Array | None = None,
 ) -> tuple[Array, Array]:
-    """h_t = (1 - z) * o + z * h_{t-1}, with the reset gate applied before the recurrent product:
+    """h_t = (1 - z) * o + z * h_{t-1}, with the reset gate applied before the recurrent product, or after it:
 
     z = f(clip(W_z x_t + R_z h_{t-1} + b_z)), r = f(clip(W_r x_t + R_r h_{t-1} + b_r)),
-    o = g(clip(W_o x_t + R_o (r * h_{t-1}) + b_o)).
+    o = g(clip(W_o x_t + R_o (r * h_{t-1}) + b_o)), or g(clip(W_o x_t + r * (R_o h_{t-1} + recurrent_bias) + b_o)).
 
     Args:
         x: [Seq, Batch, I], Seq >= 1.
         h: [Batch, H], the state before the first step.
         weights: of the gates z, r, o.
-        f: activation of z and r; clip bounds its argument to [-50, 50].
+        f: activation of z and r; clip bounds its argument to [-limit, limit].
         g: activation of o; likewise.
         sequence: whether to return the states after all steps, or after the last one.
         reverse: whether to run from the last x to the first.
+        limit: see f.
+        reset_after: whether the reset gate acts after the product.
+        recurrent_bias: [H], or None for 0; only with ``reset_after``.
 
     Returns:
         y [Seq or 1, Batch, H], in the order of processing; the last state [Batch, H]. In the type of x.
@@ -142,12 +166,18 @@ def gru(
     def step(product: Array, h: Array, out: Array) -> None:
         _recur(recursion, h, gates.reshape(batch, -1))
         np.add(gates, product[:, :2], out=gates)
-        _clip(gates, _PRE_ACTIVATION_LIMIT)
+        _clip(gates, limit)
         f(gates, out=gates)
-        np.multiply(r, h, out=r)
-        _recur(recursion_o, r, o)
+        if reset_after:
+            _recur(recursion_o, h, o)
+            if recurrent_bias is not None:
+                np.add(o, recurrent_bias, out=o)
+            np.multiply(r, o, out=o)
+        else:
+            np.multiply(r, h, out=r)
+            _recur(recursion_o, r, o)
         np.add(o, product[:, 2], out=o)
-        _clip(o, _PRE_ACTIVATION_LIMIT)
+        _clip(o, limit)
         g(o, out=o)
         np.multiply(z, h, out=out)
         np.subtract(one, z, out=z)
@@ -169,6 +199,7 @@ def lstm(
     cell_clip: float = 50.0,
     sequence: bool,
     reverse: bool = False,
+    limit: float = PRE_ACTIVATION_LIMIT,
 ) -> tuple[Array, Array, Array]:
     """c_t = clip_c(forget * c_{t-1} + i * z), h_t = h(c_t) * o, with
 
@@ -180,12 +211,13 @@ def lstm(
         h: [Batch, H], the hidden state before the first step.
         c: [Batch, H], the cell state before the first step.
         weights: of the gates i, forget, o, z; coupled: of i, o, z.
-        functions: the activations f, g, h; clip bounds the arguments of f and g to [-50, 50].
+        functions: the activations f, g, h; clip bounds the arguments of f and g to [-limit, limit].
         peepholes: vectors [H]: p_i, p_f, p_o; coupled: p_i, p_o; or None for zeros.
         coupled: whether the forget gate is 1 - i.
         cell_clip: bound of the absolute cell state, >= 0.
         sequence: whether to return the states after all steps, or after the last one.
         reverse: whether to run from the last x to the first.
+        limit: see functions.
 
     Returns:
         y [Seq or 1, Batch, H], in the order of processing; the last h and c [Batch, H]. In the type of x.
@@ -204,12 +236,12 @@ def lstm(
         _recur(weights.recursion, h, gates.reshape(batch, -1))
         np.add(gates, product, out=gates)
         if p_early is None:
-            _clip(gates, _PRE_ACTIVATION_LIMIT)
+            _clip(gates, limit)
             f(gates[:, :-1], out=gates[:, :-1])
         else:
             np.add(early, p_early * c[:, None], out=early)
-            _clip(early, _PRE_ACTIVATION_LIMIT)
-            _clip(z, _PRE_ACTIVATION_LIMIT)
+            _clip(early, limit)
+            _clip(z, limit)
             f(early, out=early)
         g(z, out=z)
         if coupled:
@@ -220,7 +252,7 @@ def lstm(
         _clip(c, cell_clip)
         if peepholes is not None:
             np.add(o, peepholes[-1] * c, out=o)
-            _clip(o, _PRE_ACTIVATION_LIMIT)
+            _clip(o, limit)
             f(o, out=o)
         activate_output(c, out=out)
         np.multiply(out, o, out=out)

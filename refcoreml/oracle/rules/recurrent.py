@@ -9,7 +9,6 @@ import numpy as np
 
 from refcoreml import ops
 from refcoreml.kernels import recurrent
-from refcoreml.kernels.recurrent import GateWeights
 from refcoreml.ops.base import Elementwise
 from refcoreml.ops.recurrent import Recurrent
 from refcoreml.oracle.balls import Ball, Doubles
@@ -19,8 +18,9 @@ from refcoreml.oracle.rules.table import Layer, bounded
 class _Cell:
     """Balls through one step of a recurrent layer."""
 
-    def __init__(self, layer: Layer, gates: GateWeights, path: str = "") -> None:
-        """Read W [G, H, I], R [G, H, H], b [G, H] of gates, which are at a path within the layer's operation."""
+    def __init__(self, layer: Layer, op: ops.SimpleRecurrent | ops.GRU | ops.LSTM, path: str = "") -> None:
+        """Read W [G, H, I], R [G, H, H], b [G, H] of an operation, which is at a path within that of the layer."""
+        gates, self.limit = op.gates, op.limit
         self.rounding, self.hidden = layer.rounding, gates.recursion.shape[1]
         self.weights, self.recursion = (self._by_gate(layer, f"{path}gates.{name}") for name in ("inputs", "recursion"))
         zeros = Ball.exact(np.zeros((len(self.weights.mid), self.hidden)))
@@ -38,7 +38,7 @@ class _Cell:
 
         total = r.add(r.add(times(x, self.weights), times(h, self.recursion)), self.bias.map(lambda b: b[index]))
         total = total if extra is None else r.add(total, extra)
-        return Ball(np.clip(total.mid, -50, 50), total.rad)
+        return Ball(np.clip(total.mid, -self.limit, self.limit), total.rad)
 
     def apply(self, function: Elementwise, x: Ball) -> Ball:
         """Return a recurrent activation; all are increasing."""
@@ -74,7 +74,7 @@ def _shaped(radii: Sequence[Doubles], results: list[Doubles]) -> list[Doubles]:
 def _simple_recurrent(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     op = layer.op
     assert isinstance(op, ops.SimpleRecurrent)
-    cell = _Cell(layer, op.gates)
+    cell = _Cell(layer, op)
 
     def step(v: Ball, s: tuple[Ball, ...]) -> tuple[Ball, ...]:
         return (cell.apply(op.f, cell.gate(0, v, s[0])),)
@@ -87,7 +87,8 @@ def _simple_recurrent(layer: Layer, balls: list[Ball], results: list[Doubles]) -
 def _gru(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     op, r = layer.op, layer.rounding
     assert isinstance(op, ops.GRU)
-    cell = _Cell(layer, op.gates)
+    assert not op.reset_after  # no network has that
+    cell = _Cell(layer, op)
 
     def step(v: Ball, s: tuple[Ball, ...]) -> tuple[Ball, ...]:
         update, reset = (cell.apply(op.f, cell.gate(index, v, s[0])) for index in (0, 1))
@@ -101,7 +102,7 @@ def _gru(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[An
 
 def _lstm_step(layer: Layer, op: ops.LSTM, path: str) -> _Step:
     """Return a step of the LSTM at a path within the operation of the layer."""
-    cell, r, limit = _Cell(layer, op.gates, path), layer.rounding, op.cell_clip
+    cell, r, limit = _Cell(layer, op, path), layer.rounding, op.cell_clip
     peepholes = None if op.peepholes is None else layer.constant(f"{path}peepholes")
 
     def gated(gate: int, v: Ball, h: Ball, c: Ball, peephole: int) -> Ball:
@@ -132,6 +133,7 @@ def _lstm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 def _bidirectional(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     op = layer.op
     assert isinstance(op, ops.BidirectionalLSTM)
+    assert not op.joined  # no network has that
     x, states = _read(op, balls)
     (y, *last), (y_back, *last_back) = (
         _over_time(x, _lstm_step(layer, one, path), some, one.sequence, one.reverse)

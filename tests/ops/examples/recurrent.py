@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from ops.examples.example import Example
 from support import integers
 
@@ -22,7 +23,7 @@ def gates(count: int, seed: int, *, bias: bool = True) -> GateWeights:
 
 X = integers((LENGTH, BATCH, INPUTS), 1, -2, 3)
 H, C, H2, C2 = (integers((BATCH, HIDDEN), seed, -2, 3) for seed in (2, 3, 4, 5))
-LINEAR, RELU = ops.Affine(1.0, 0.0), ops.ReLU()
+LINEAR, RELU, BOUNDED = ops.Affine(1.0, 0.0), ops.ReLU(), ops.Clip(-2.0, 2.0)
 PEEPHOLES = integers((3, HIDDEN), 6, -1, 2)
 
 EXAMPLES = [
@@ -42,6 +43,21 @@ EXAMPLES = [
             (True, RELU, LINEAR, True, False, (H,)),
             (False, LINEAR, RELU, False, True, ()),
         ]
+    ),
+    *(
+        Example(ops.GRU(gates(3, 21), RELU, LINEAR, limit=limit, reset_after=True, recurrent_bias=bias), (X, H))
+        for limit, bias in [(np.inf, integers((HIDDEN,), 7)), (5.0, None), (3.0, integers((HIDDEN,), 8))]
+    ),
+    Example(ops.SimpleRecurrent(gates(1, 12), RELU, limit=4.0), (10 * X, H)),
+    Example(ops.SimpleRecurrent(gates(1, 12), RELU, limit=np.inf), (100 * X, H)),
+    Example(ops.LSTM(gates(4, 31), BOUNDED, LINEAR, LINEAR, PEEPHOLES, cell_clip=np.inf, limit=np.inf), (9 * X, H, C)),
+    Example(
+        ops.BidirectionalLSTM(
+            ops.LSTM(gates(4, 44), RELU, LINEAR, LINEAR, limit=3.0),
+            ops.LSTM(gates(4, 45), LINEAR, RELU, LINEAR, PEEPHOLES, reverse=True),
+            joined=True,
+        ),
+        (X, integers((BATCH, 2 * HIDDEN), 9), integers((BATCH, 2 * HIDDEN), 10)),
     ),
     *(
         Example(ops.LSTM(gates(4 - coupled, 30, bias=bias), *functions, **options, coupled=coupled), (X, *states))
