@@ -35,23 +35,23 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "compare",
         help="compare two models on data: agreement of labels, SNR, layer by layer",
-        description="Compares what two models return for the same inputs; the first one is the reference.",
+        description="Compare the outputs of two models for the same inputs; the first model is the reference.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "reference", type=nonempty, metavar="A", help="the reference: a .mlmodel file or .mlpackage folder"
     )
-    parser.add_argument("candidate", type=nonempty, metavar="B", help="the model to judge")
+    parser.add_argument("candidate", type=nonempty, metavar="B", help="the candidate")
     add_data_arguments(parser)
     add_custom_argument(parser)
-    parser.add_argument("--layers", action="store_true", help="layer by layer, own error and accumulated error")
-    for option, which in (("--precision", "both models"), ("--precision-second", "B, if it is to differ")):
+    parser.add_argument("--layers", action="store_true", help="also compare layers: own error and accumulated error")
+    for option, which in (("--precision", "both models"), ("--precision-second", "B, if different")):
         parser.add_argument(option, choices=("float32", "float64", "float16"), help=f"arithmetic of {which}")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--csv", type=nonempty, metavar="FILE", help="also write the result as CSV")
     parser.add_argument(
-        "--plot", type=nonempty, metavar="FILE", help="also draw it, to a .png, .svg or .pdf (extra: plot)"
+        "--plot", type=nonempty, metavar="FILE", help="also plot the result, as .png, .svg or .pdf (extra: plot)"
     )
     parser.add_argument(
         "--min-agreement", type=float, metavar="RATE", help="exit with 1 if top-1 agreement is below, such as 0.99"
@@ -72,15 +72,13 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         help="true labels: a .json, .csv, .npy or .txt file; 'folders': a picture's folder is its label; or the name of"
         " an array in the .npz",
     )
+    parser.add_argument("--resize", choices=("fill", "fit", "crop"), help="resize pictures to the model's input size")
+    parser.add_argument("--skip-broken", action="store_true", help="skip files that cannot be read, and list them")
     parser.add_argument(
-        "--resize", choices=("fill", "fit", "crop"), help="bring pictures to the size that the model wants"
-    )
-    parser.add_argument("--skip-broken", action="store_true", help="leave files out that cannot be read, and name them")
-    parser.add_argument(
-        "--scores", action="append", default=[], metavar="OUTPUT", help="an array output that holds scores of classes"
+        "--scores", action="append", default=[], metavar="OUTPUT", help="an array output with the scores of classes"
     )
     parser.add_argument(
-        "--top", type=int, metavar="K", help="the k of top-k agreement (default 5, if there are more classes)"
+        "--top", type=int, metavar="K", help="the k of top-k agreement (default 5 if there are more classes)"
     )
 
 

@@ -27,13 +27,13 @@ _MOST_JOBS = 256
 _WHERE_CASES_ARE = "Cases come with the repository, not with the package; name their folder with --cases"
 
 _EPILOG = """\
-The command is called once a case. In it stand {case} for the case's folder, {model} for its model, {inputs} for a
-folder with its inputs as NAME.npy, and {out} for the folder into which it is to write its outputs as NAME.npy. It ends
-with 0 if it returned outputs, 1 if it rejected the model or the inputs, 2 if it does not support them; anything else is
-a crash. Where a case requires several runs ("repeat": 2), the command predicts as often and writes the last outputs.
+The command runs once per case. Placeholders in it: {case} is the case's folder, {model} its model, {inputs} a folder
+with its inputs as NAME.npy, and {out} the folder for outputs as NAME.npy. Its exit codes: 0 outputs returned,
+1 model or inputs rejected, 2 not supported; anything else is a crash. Where a case requires several runs ("repeat": 2),
+the command predicts that many times and writes the last outputs.
 
-First comes a smoke case, a network of one ReLU. If it is not returned correctly, the command or session does not work,
-and nothing else is run; for an implementation without ReLU name another case, --smoke innerProduct/vector/integers.
+A smoke case, a network of one ReLU, runs first. If its output is wrong or missing, the command or session does not
+work, and nothing else runs; for an implementation without ReLU choose another: --smoke innerProduct/vector/integers.
 
 exit codes: 0 nothing failed, 1 something failed, too little passed or nothing was returned, 2 wrong arguments,
             6 the smoke case was not returned correctly
@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
     parser = top.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser(
         "run",
         help="run the cases",
-        description="Runs an implementation of Core ML on cases whose outputs are known with proven tolerances.",
+        description="Run an implementation of Core ML on cases with reference outputs and proven tolerances.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -73,7 +73,9 @@ def add_parser(commands: Any) -> None:
         metavar="FOLDER",
         help="where the cases are (conformance/cases)",
     )
-    parser.add_argument("--profile", choices=PROFILES, default="fp32", help="in what it claims to compute (fp32)")
+    parser.add_argument(
+        "--profile", choices=PROFILES, default="fp32", help="the arithmetic that it claims to use (fp32)"
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cases at a time (2)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that a case may take (30)")
     parser.add_argument(
@@ -83,7 +85,7 @@ def add_parser(commands: Any) -> None:
         "--min-pass", metavar="N", help="fail if fewer cases pass: a number, or a share of those that ran such as 95%%"
     )
     parser.add_argument(
-        "--smoke", type=nonempty, metavar="CASE", help="the case that comes first (one of the package, a ReLU)"
+        "--smoke", type=nonempty, metavar="CASE", help="the case that runs first (a ReLU, in the package)"
     )
     parser.add_argument("--json", type=nonempty_path, metavar="FILE", help="write a report as JSON")
     parser.add_argument("--junit", type=nonempty_path, metavar="FILE", help="write a report as JUnit XML")

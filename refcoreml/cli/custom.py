@@ -24,7 +24,7 @@ def add_custom_argument(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="run a Python file of yours that registers custom layers or models (may be repeated); no model can do so",
+        help="run a Python file that registers custom layers or models; may be repeated",
     )
 
 

@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="run the embedded classifier of handwritten digits on its samples",
-        description="Runs the embedded classifier of handwritten digits on a few pictures that it was not trained on.",
+        description="Run the embedded classifier of handwritten digits on a few pictures outside its training set.",
     )
     parser.add_argument("--json", action="store_true", help="print labels and probabilities as JSON")
     parser.set_defaults(run=run)

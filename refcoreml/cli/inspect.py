@@ -31,15 +31,15 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "inspect",
-        help="show what a model is: features, metadata, layers, storage, dependencies",
-        description="Shows what a model is: features, metadata, layers, storage, dependencies. Runs nothing.",
+        help="show a model's features, metadata, layers, storage and dependencies",
+        description="Show a model's features, metadata, layers, storage and dependencies, without running it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", type=nonempty, metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
     add_custom_argument(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--no-layers", action="store_true", help="leave the table of layers out")
+    parser.add_argument("--no-layers", action="store_true", help="omit the table of layers")
     parser.set_defaults(run=run)
 
 

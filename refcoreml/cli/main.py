@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser with all commands."""
     top = argparse.ArgumentParser(
         prog="refcoreml",
-        description="Run, look into, trace and compare Core ML models on any operating system.",
+        description="Run, inspect, trace, quantize and compare Core ML models on any operating system.",
         epilog=explained(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

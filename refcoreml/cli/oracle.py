@@ -20,9 +20,9 @@ examples:
   refcoreml oracle Net.mlmodel --input x=x.npy
   refcoreml oracle Net.mlmodel --input x=x.npy --profile fp16/acc32 -o answers.npz
 
-the .npz holds for each output NAME its value, NAME.bound, NAME.check and of classifiers NAME.labels: an implementation
-is right where it equals the value, infinities and NaN included, or is not farther away than the bound; a bound of inf
-means undetermined: rounding may make any number. Exit code 1 if this is so for every number of every output.
+The .npz has for each output NAME its value, NAME.bound, NAME.check and, for classifiers, NAME.labels. An output of an
+implementation is correct where it equals the value (infinities and NaN included), or differs from it by at most the
+bound. An infinite bound means undetermined. Exit code 1 if every number of every output is undetermined.
 """
 
 
@@ -30,9 +30,8 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "oracle",
-        help="compute golden outputs with a bound for every number",
-        description="Computes a network in double precision, and for every number of its outputs how far an honest "
-        "implementation may be away.",
+        help="compute reference outputs with an error bound for every number",
+        description="Compute the outputs of a network in double precision, with an error bound for every number.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,8 +40,8 @@ def add_parser(commands: Any) -> None:
         "--profile",
         choices=tuple(PROFILES),
         default="fp32",
-        help="the implementation's numbers: fp32 (default), or blobs and weights in half precision with sums in single "
-        "(fp16/acc32) or half precision (fp16/acc16)",
+        help="the implementation's arithmetic: fp32 (default), or blobs and weights in half precision with sums in "
+        "single (fp16/acc32) or half precision (fp16/acc16)",
     )
     parser.add_argument("--json", action="store_true", help="print values and bounds in full as JSON")
     parser.add_argument("-o", "--output", type=nonempty, metavar="FILE", help="write the answers to a .npz file")

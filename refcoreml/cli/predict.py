@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="run a model once and show its outputs",
-        description="Runs a model once and shows its outputs.",
+        description="Run a model once and show its outputs.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "preview",
         help="draw a model's output over its input picture",
-        description="Runs a model on a picture and draws its output over it: segments, heat maps, pictures, labels.",
+        description="Run a model on a picture and draw its output over it: segments, heat maps, pictures, labels.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,9 +47,9 @@ def add_parser(commands: Any) -> None:
         "--as", dest="kind", choices=KINDS, help="how to draw it, by default what its type and the metadata suggest"
     )
     parser.add_argument(
-        "--photo", type=nonempty, metavar="FILE", help="the picture below, by default the one among the inputs"
+        "--photo", type=nonempty, metavar="FILE", help="the picture to draw over, by default the one among the inputs"
     )
-    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
 
 

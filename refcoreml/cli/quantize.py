@@ -27,11 +27,11 @@ examples:
   refcoreml quantize Net.mlmodel --plan plan.json -o Net.mlmodel
   refcoreml quantize Net8.mlmodel --bits 32 -o Net.mlmodel                     (back to float32)
 
-A plan gives bits and mode by layer name: {"conv1": [8, "linear"], "fc": [4, "kmeans"]}. Layers that it does not name
-are stored with --bits, or stay as they are without it.
+A plan gives bits and mode by layer name: {"conv1": [8, "linear"], "fc": [4, "kmeans"]}. Other layers are stored with
+--bits, or unchanged without it.
 
 Selectors: matrices (no vectors), kind=, name=, field= (with !=, several with commas, * and ? in names),
-count>=, count<=, channels>=, channels<=. A tensor must fit all of them.
+count>=, count<=, channels>=, channels<=. A tensor must match all of them.
 """
 
 _NUMBERS = ("weights", "bytes before", "after", "SNR dB", "max error")
@@ -41,8 +41,8 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "quantize",
-        help="store the weights in fewer bits, and show what that does to each",
-        description="Writes a model whose weights take fewer bits, and shows each layer before and after.",
+        help="store the weights in fewer bits, and show the error of each layer",
+        description="Store the weights of a model in fewer bits, and show each layer before and after.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -62,7 +62,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--select", action="append", default=[], metavar="WHICH", help="which weights; may be repeated")
     parser.add_argument("--plan", type=nonempty, metavar="FILE", help="a JSON file with bits and mode by layer name")
     parser.add_argument(
-        "--compatible", choices=["coremltools"], help="exactly the numbers that coremltools would store"
+        "--compatible", choices=["coremltools"], help="store exactly the numbers that coremltools stores"
     )
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     parser.set_defaults(run=run)

@@ -25,8 +25,8 @@ examples:
   refcoreml study Net.mlmodel --data digits.npz --labels label --floor 0.98 -o study/
   refcoreml study Net.mlmodel --images photos/ --resize fill --budget 20% -o study/
 
-Writes report.html (one file to read or send), study.csv, study.json, figures, and records.jsonl, from which a study
-that was interrupted goes on.
+Writes report.html (a single file), study.csv, study.json, figures, and records.jsonl, from which an interrupted study
+resumes.
 """
 
 
@@ -34,8 +34,8 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "study",
-        help="measure what quantization does: size, error, agreement; sensitivity of layers; a report",
-        description="Measures what quantization of the weights does to a model, and writes a report.",
+        help="measure the effect of quantization: size, error, agreement; sensitivity of layers; a report",
+        description="Measure the effect of quantizing a model's weights, and write a report.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,20 +57,20 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
         metavar="TERM",
-        help="which weights to quantize: matrices, kind!=batchnorm, count>=4096 and the like; of several all must hold",
+        help="which weights to quantize: matrices, kind!=batchnorm, count>=4096 and so on; a tensor must match all",
     )
     parser.add_argument(
         "--sensitivity",
         type=_numbers,
         default=(),
         metavar="LIST",
-        help="also quantize each layer alone, and all but one, with so many bits; in the first mode",
+        help="also quantize each layer alone, and all but one, with these bits, in the first mode",
     )
     goal = parser.add_mutually_exclusive_group()
     goal.add_argument("--budget", type=_budget, metavar="SIZE", help="search for the bits of each layer: bytes or 20%%")
-    goal.add_argument("--floor", type=float, metavar="RATE", help="likewise, for the least accuracy, such as 0.98")
+    goal.add_argument("--floor", type=float, metavar="RATE", help="likewise, with at least this accuracy, such as 0.98")
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes to run on, at most one a core (default 1)"
+        "--jobs", type=int, default=1, metavar="N", help="number of processes, at most one per core (default 1)"
     )
     parser.add_argument("-o", "--output", type=nonempty, required=True, metavar="DIR", help="the folder to write to")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

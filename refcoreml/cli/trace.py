@@ -18,10 +18,10 @@ examples:
   refcoreml trace Net.mlmodel --input image=photo.jpg --resize crop
   refcoreml trace Net.mlmodel --input x=x.npy --precision float16     (where does half precision break?)
 
-Headroom is how many times the largest number could grow before it leaves half precision (65504).
-With --precision float16, "to 0" counts the numbers that became 0 when they were rounded to half precision, and
-"subnormal" those that became smaller than 6.1e-05 in size, where half precision has fewer bits.
-Exit code 1 if some layer makes a NaN or an infinity.
+Headroom is the factor by which the largest number could grow before it overflows half precision (65504).
+With --precision float16, "to 0" counts the numbers that were rounded to 0 in half precision, and "subnormal" those
+whose magnitude is below 6.1e-05 afterwards, where half precision has fewer bits.
+Exit code 1 if an output of a layer has NaN or infinities.
 """
 
 
@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "trace",
         help="show every layer's output as it runs: range, mean, NaN and infinities",
-        description="Runs a model and shows every layer's output: shape, range, mean, NaN and infinities.",
+        description="Run a model and show every layer's output: shape, range, mean, NaN and infinities.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

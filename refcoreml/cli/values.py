@@ -21,7 +21,7 @@ from refcoreml.values import did_you_mean, quoted, unread
 
 _HELP = """\
 an input of the model: NAME=PATH of a picture, a .npy, .npz or .json file, or NAME=VALUE with a number, a list such
-as 1,2,3 or JSON; NAME= may be left out if the model has one input; a .npz or .json file without a name holds several
+as 1,2,3 or JSON; NAME= is optional if the model has one input; a .npz or .json file without a name holds several
 """
 
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) ->
     parser.add_argument(
         "--resize",
         choices=("fill", "fit", "crop"),
-        help="bring pictures to the size that the model wants: fill (stretch), fit (black borders), crop (centre)",
+        help="resize pictures to the model's input size: fill (stretch), fit (black borders), crop (centre)",
     )
     add_custom_argument(parser)
     if not precision:

@@ -33,7 +33,7 @@ class CustomModelEvaluator(Evaluator):
         message = spec.customModel
         self._where = f"customModel of class {message.className!r}"
         if not message.className:
-            raise InvalidModelError("has no className, so that nobody can know what to compute", where="customModel")
+            raise InvalidModelError("has no className, so that its code is unknown", where="customModel")
         description = ModelDescription(
             read_features(spec.description.input, "inputs", self._where),
             read_features(spec.description.output, "outputs", self._where),

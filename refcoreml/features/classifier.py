@@ -142,7 +142,7 @@ class Classifier:
     def label(self, scores: NDArray[Any]) -> Label:
         """Return the label with the highest score, the first of equals."""
         if np.isnan(scores).any():
-            warnings.warn(f"{self.where}: scores are NaN, the label means nothing", RefCoreMLWarning, stacklevel=6)
+            warnings.warn(f"{self.where}: scores are NaN, the label is meaningless", RefCoreMLWarning, stacklevel=6)
         return self.labels[int(np.argmax(scores))]
 
     def output(self, feature: Feature, scores: NDArray[Any]) -> Any:

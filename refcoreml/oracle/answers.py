@@ -161,9 +161,9 @@ def _blobs(
                 bounds[name] = bound
     except Undetermined as error:
         raise InputError(
-            "rounding may turn this decision either way, so that nothing can be said about what follows",
+            "rounding may change this decision, so that all results after it are undetermined",
             where=str(error),
-            remedy="Choose inputs for which the condition is clear",
+            remedy="Choose inputs for which the decision is certain",
         ) from None
     return bounds
 

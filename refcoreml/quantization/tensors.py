@@ -103,7 +103,7 @@ class WeightTensor:
             raise InvalidModelError(
                 f"weight [{', '.join(map(str, place))}] is {decoded[place]}, of {np.sum(~finite)} that are not finite",
                 where=self.where,
-                remedy="Numbers without a size cannot be quantized; find out where they originate",
+                remedy="NaN and infinities cannot be quantized; find out where they originate",
             )
         return decoded
 

@@ -192,7 +192,7 @@ def _read_folder(path: Path) -> ModelFile:
             except (OSError, MalformedModelError):
                 if not folder.was_replaced():
                     raise
-    raise MalformedModelError("was replaced again and again while it was read", where=str(path))
+    raise MalformedModelError("was replaced repeatedly while it was read", where=str(path))
 
 
 def _read_package(folder: Folder) -> ModelFile:
@@ -292,7 +292,7 @@ def write_model(file: ModelFile, target: str | os.PathLike[str]) -> None:
                 _write_new(new, data, file.weights, path)
             break
     else:
-        raise UsageError("was replaced again and again while it was copied", where=file.name)
+        raise UsageError("was replaced repeatedly while it was copied", where=file.name)
 
 
 def check_target(file: ModelFile, target: str | os.PathLike[str]) -> Path:

@@ -152,7 +152,7 @@ def read_npy_stream(stream: Any, size: int) -> NDArray[Any]:
     count = math.prod(shape)
     wanted = count * dtype.itemsize
     if wanted > size or any(length < 0 for length in shape):
-        raise ValueError(f"its header promises {wanted:,} bytes, but the file has {size:,}")
+        raise ValueError(f"its header declares {wanted:,} bytes, but the file has {size:,}")
     content = bytearray(wanted)
     found = _fill(stream, content)
     if found < wanted:

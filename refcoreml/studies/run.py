@@ -129,7 +129,7 @@ def study(
     fewest = min((*bits, *sensitivity))
     layers = quantizable_layers(loaded, fewest, modes[0], select) if fewest < 32 else []
     if not layers and fewest < 32:
-        raise UsageError(f"no weights take less room with {fewest} bits", where=loaded.name)
+        raise UsageError(f"no weights get smaller with {fewest} bits", where=loaded.name)
     path = None
     if folder is not None:
         try:
@@ -192,7 +192,7 @@ def _check(
     if budget is not None and not values.number(budget, values.argument("budget")) > 0:
         raise UsageError(f"must be positive, got {budget}", where="budget")
     if budget is not None and budget > 1 and not (math.isfinite(budget) and budget == int(budget)):
-        raise UsageError(f"must be a number of bytes, or a part of at most 1, got {budget}", where="budget")
+        raise UsageError(f"must be a number of bytes, or a fraction of at most 1, got {budget}", where="budget")
     if floor is not None:
         check_rate(values.number(floor, values.argument("floor")), "floor")
 

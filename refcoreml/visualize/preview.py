@@ -185,7 +185,7 @@ def _planes(value: Any) -> NDArray[Any]:
             raise UsageError(f"an output of shape {array.shape} holds more than one picture")
         array = array.reshape(array.shape[-3:])
     if not np.isfinite(array).all():
-        raise InputError("the output holds NaN or infinities, which have no place in a picture")
+        raise InputError("the output holds NaN or infinities, which a picture cannot show")
     return array if array.ndim == 3 else array[None]
 
 

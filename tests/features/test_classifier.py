@@ -85,5 +85,5 @@ def test_the_scores_are_an_output_of_their_own(name: str, problem: str) -> None:
 def test_what_means_little_causes_a_warning() -> None:
     with pytest.warns(RefCoreMLWarning, match="place: 2 classes have the label 'a'"):
         classes = classifier(["a", "b", "a"], description())
-    with pytest.warns(RefCoreMLWarning, match="place: scores are NaN, the label means nothing"):
+    with pytest.warns(RefCoreMLWarning, match="place: scores are NaN, the label is meaningless"):
         classes.label(np.array([0.0, np.nan, 1.0]))

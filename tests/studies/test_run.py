@@ -293,7 +293,7 @@ def test_what_is_known_is_not_measured_again(model, tmp_path, evaluated):
         ({"budget": -1}, "must be positive"),
         ({"floor": 1.5}, "floor: must be a rate"),
         ({"floor": float("nan")}, "floor: must be a rate"),
-        ({"budget": 1.5}, "budget: must be a number of bytes, or a part of at most 1"),
+        ({"budget": 1.5}, "budget: must be a number of bytes, or a fraction of at most 1"),
         ({"budget": float("inf")}, "budget: must be a number of bytes"),
         ({"labels": ["cow"]}, "1 labels, but more samples"),
         ({"labels": ["cat"] * 24}, "none of the model's 4 classes"),
