@@ -93,7 +93,7 @@ def promising(shape: tuple[int, ...]) -> bytes:
         (b"\x93NUMPY", "not in the .npy format"),
         (b"\x93NUMPY\x07\x00" + b" " * 50, "version"),
         (npy_bytes(np.arange(9))[:-1], "promises|ends after"),
-        (promising((10**12,)), "promises 1,000,000,000,000 bytes"),
+        (promising((10**12,)), "declares 1,000,000,000,000 bytes"),
         (promising((2**40, 0, 3)), ""),
         (promising((-3, -1)), "promises"),
     ],
