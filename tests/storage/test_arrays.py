@@ -92,10 +92,10 @@ def promising(shape: tuple[int, ...]) -> bytes:
         (b"", "not in the .npy format"),
         (b"\x93NUMPY", "not in the .npy format"),
         (b"\x93NUMPY\x07\x00" + b" " * 50, "version"),
-        (npy_bytes(np.arange(9))[:-1], "promises|ends after"),
+        (npy_bytes(np.arange(9))[:-1], "declares|ends after"),
         (promising((10**12,)), "declares 1,000,000,000,000 bytes"),
         (promising((2**40, 0, 3)), ""),
-        (promising((-3, -1)), "promises"),
+        (promising((-3, -1)), "declares"),
     ],
 )
 def test_damaged_arrays(tmp_path: Path, data: bytes, problem: str) -> None:
