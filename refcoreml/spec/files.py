@@ -1,15 +1,17 @@
-"""Model files: reading ``.mlmodel`` and ``.mlpackage``, writing both, recognising what is neither."""
+"""Model files: ``.mlmodel`` and ``.mlpackage``, read and written; compiled ML Programs, read; what is none of these."""
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import stat
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from refcoreml import values
 from refcoreml.errors import MalformedModelError, ModelNotFoundError, UnsupportedModelError, UsageError
 from refcoreml.spec import schema
+from refcoreml.spec.blobs import BlobFiles
+from refcoreml.spec.compiled import compiled_model
 from refcoreml.spec.foreign import foreign_file, foreign_folder
 from refcoreml.storage.reading import (
     DATA_LIMIT,
@@ -36,7 +40,9 @@ NEWEST_SPECIFICATION = 10
 
 _MANIFEST = "Manifest.json"
 _MODEL_ITEM = "com.apple.CoreML/model.mlmodel"
-_WEIGHTS_ITEM = "com.apple.CoreML/weights"
+_WEIGHTS_NAME = "weights"
+_WEIGHTS_ITEM = f"com.apple.CoreML/{_WEIGHTS_NAME}"
+_COMPILED = "model.mil"
 #: How often to begin again when a package is replaced while it is read.
 _ATTEMPTS = 100
 
@@ -65,27 +71,59 @@ class ModelFile:
     Attributes:
         spec: the model.
         name: file name or kind of the source, for messages.
-        weights: folder that holds weight files, if there is one.
+        weights: the folder of its files of weights, if there is one; or their contents by their paths in it.
         package: the package, if it was one.
     """
 
     spec: schema.Model
     name: str
-    weights: Path | None = None
+    weights: Path | Mapping[str, bytes] | None = None
     package: Package | None = None
+
+    def blob_files(self) -> BlobFiles | None:
+        """Return the files of weights of an ML Program, none of them opened yet; None if there is no place for them."""
+        if self.package is not None:
+            return BlobFiles(partial(_map_in_package, self.package))
+        if self.weights is None:
+            return None
+        return BlobFiles(partial(_weights_in, self.weights))
+
+
+def _map_in_package(package: Package, item: str) -> mmap.mmap:
+    """Map a file by its path from the model's folder."""
+    with Folder(package.path) as folder:
+        if folder.read(_MANIFEST, TEXT_LIMIT) != package.manifest:
+            raise MalformedModelError(
+                "the package has changed since the model was read from it",
+                where=str(package.path),
+                remedy="Load the model again",
+            )
+        return folder.map(f"{package.model.rpartition('/')[0]}/{item}")
+
+
+def _weights_in(weights: Path | Mapping[str, bytes], item: str) -> mmap.mmap | bytes:
+    """Return a file by its path from the model's folder; all are in the folder ``weights`` there."""
+    folder, _, inner = item.partition("/")
+    if folder != _WEIGHTS_NAME or (not isinstance(weights, Path) and inner not in weights):
+        raise FileNotFoundError(item)
+    if not isinstance(weights, Path):
+        return weights[inner]
+    with Folder(weights) as opened:
+        return opened.map(inner)
 
 
 def read_model(source: Any) -> ModelFile:
     """Read a model from wherever it is.
 
     Args:
-        source: a path to ``.mlmodel`` or ``.mlpackage``, bytes, a binary file object, a ``Model`` message of this or
-            another protobuf pool, or anything with ``get_spec()``, such as coremltools' ``MLModel``.
+        source: a path to ``.mlmodel`` or ``.mlpackage``, or to ``.mlmodelc`` if an ML Program is in it; bytes, a binary
+            file object, a ``Model`` message of this or another protobuf pool, or anything with ``get_spec()``, such as
+            coremltools' ``MLModel``.
 
     Raises:
         ModelNotFoundError: nothing at that path.
         MalformedModelError: no Core ML model, or a damaged one.
-        UnsupportedModelError: a compiled model, or one from a newer specification.
+        UnsupportedModelError: a compiled model that is no ML Program, or one from a newer specification.
     """
     if values.is_a(source, (str, os.PathLike)):
         return _read_path(values.path(source, values.argument("source")))
@@ -200,6 +238,8 @@ def _read_package(folder: Folder) -> ModelFile:
     try:
         content = folder.read(_MANIFEST, TEXT_LIMIT)
     except FileNotFoundError:
+        if (folder.path / _COMPILED).exists():
+            return _read_compiled(folder)
         raise _no_package(folder.path) from None
     except FileRefusedError as error:
         raise _refused(error, where) from error
@@ -228,6 +268,22 @@ def _read_package(folder: Folder) -> ModelFile:
     )
 
 
+def _read_compiled(folder: Folder) -> ModelFile:
+    where = str(folder.path)
+    try:
+        text = folder.read(_COMPILED, TEXT_LIMIT).decode()
+        try:
+            metadata = folder.read("metadata.json", TEXT_LIMIT).decode()
+        except FileNotFoundError:
+            metadata = None
+        weights = folder.path / _WEIGHTS_NAME if folder.is_folder(_WEIGHTS_NAME) else None
+    except FileRefusedError as error:
+        raise _refused(error, where) from error
+    except UnicodeDecodeError as error:
+        raise MalformedModelError(f"its program or its metadata are no UTF-8: {error}", where=where) from error
+    return ModelFile(check_model(compiled_model(text, metadata, where), where), where, weights)
+
+
 def _refused(error: FileRefusedError, where: str) -> MalformedModelError:
     remedy = ""
     if isinstance(error, LinkError):
@@ -237,11 +293,12 @@ def _refused(error: FileRefusedError, where: str) -> MalformedModelError:
 
 
 def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
-    """Return the error for a folder that has no manifest."""
-    if any((folder / name).exists() for name in ("coremldata.bin", "model.mil", "model.espresso.net")):
-        form = "ML Program" if (folder / "model.mil").exists() else "neural network or classic model"
+    """Return the error for a folder that has no manifest, and no program."""
+    if any((folder / name).exists() for name in ("coremldata.bin", "model.espresso.net")):
+        network = (folder / "model.espresso.net").exists()
         return UnsupportedModelError(
-            f"a compiled model ({form}, .mlmodelc), whose form is private to Apple's runtime",
+            f"a compiled {'neural network' if network else 'model'} (.mlmodelc), in a form that is private to Apple's runtime;"
+            " of compiled models, ML Programs alone can be read",
             where=str(folder),
             remedy="Load the .mlmodel or .mlpackage that it was compiled from",
         )
@@ -362,11 +419,11 @@ def _copy_others(package: Package, new: NewFolder, target: Path) -> bool:
             return False
 
 
-def _write_new(new: NewFolder, data: bytes, weights: Path | None, target: Path) -> None:
+def _write_new(new: NewFolder, data: bytes, weights: Path | Mapping[str, bytes] | None, target: Path) -> None:
     root = str(uuid.uuid4()).upper()
     entries = {root: _entry("model.mlmodel", "Core ML model specification", _MODEL_ITEM)}
     new.write(f"Data/{_MODEL_ITEM}", data)
-    if weights is not None:
+    if isinstance(weights, Path):
         try:
             with Folder(weights) as old:
                 _copy(old, f"Data/{_WEIGHTS_ITEM}/", new, target)
@@ -374,6 +431,10 @@ def _write_new(new: NewFolder, data: bytes, weights: Path | None, target: Path) 
             raise _refused(error, str(weights)) from error
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MalformedModelError(f"the weight files cannot be read: {error}", where=str(weights)) from error
+    elif weights is not None:
+        for item, content in weights.items():
+            new.write(f"Data/{_WEIGHTS_ITEM}/{item}", content)
+    if weights is not None:
         entries[str(uuid.uuid4()).upper()] = _entry("weights", "Core ML model weights", _WEIGHTS_ITEM)
     manifest = {"fileFormatVersion": "1.0.0", "itemInfoEntries": entries, "rootModelIdentifier": root}
     new.write(_MANIFEST, f"{json.dumps(manifest, indent=4)}\n".encode())
