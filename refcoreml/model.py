@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,8 @@ from refcoreml.execution.engine import Observer
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import Feature
 from refcoreml.spec import schema
-from refcoreml.spec.files import ModelFile, check_model, check_target, read_model, write_model
+from refcoreml.spec.blobs import BlobFiles
+from refcoreml.spec.files import ModelFile, check_model, check_target, is_package_of, read_model, write_model
 from refcoreml.types import Array, Shape
 
 #: How each model type is run: from its message and settings to an evaluator.
@@ -70,7 +72,7 @@ class Model:
         custom_models: Mapping[str, custom.Code] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._file = file
+        self._file, self._weight_files = file, file.blob_files()
         self._precision, self._arithmetic = precision, arithmetic(precision)
         self._custom = custom.LAYERS.given(custom_layers), custom.MODELS.given(custom_models)
         self._evaluator: Evaluator | None = None
@@ -86,7 +88,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickling, without what `prepare` made: other processes make it again."""
-        made = ("_inputs", "_outputs", "_evaluator")
+        made = ("_inputs", "_outputs", "_evaluator", "_weight_files")
         state = {name: value for name, value in vars(self).items() if name not in made}
         file = self._file
         return {**state, "_file": (self.spec.SerializeToString(), file.name, file.weights, file.package)}
@@ -95,6 +97,7 @@ class Model:
         spec, *source = state["_file"]
         vars(self).update(state)
         self._file = ModelFile(schema.Model.FromString(spec), *source)
+        self._weight_files = self._file.blob_files()
         self._evaluator = None
         self._read_features()
 
@@ -148,6 +151,11 @@ class Model:
         """Whether weights are in files of their own, so that only a package can hold the model."""
         return self._file.weights is not None
 
+    @property
+    def weight_files(self) -> BlobFiles | None:
+        """The files of weights of an ML Program, mapped when they are needed; None if there is no place for them."""
+        return self._weight_files
+
     def prepare(self) -> Evaluator:
         """Check the model and decode its weights, once; `load` does it unless told otherwise.
 
@@ -157,9 +165,22 @@ class Model:
         """
         if self._evaluator is None:
             code = self.custom_code("layer"), self.custom_code("model")
-            settings = Settings(self._arithmetic, self.strict, *code, EVALUATORS, budget=Budget(self.limits))
+            budget = Budget(self.limits)
+            settings = Settings(
+                self._arithmetic, self.strict, *code, EVALUATORS, budget=budget, weight_files=self._weight_files
+            )
             self._evaluator = make_evaluator(self.spec, settings, self.name)
         return self._evaluator
+
+    def release(self) -> None:
+        """Let go of mapped files of weights, and of what was prepared with them; the next prediction prepares anew.
+
+        Windows keeps mapped files from being replaced; after this it does not, unless arrays of them are still held.
+        """
+        if self._weight_files is not None and self._weight_files.are_open:
+            self._evaluator = None
+            gc.collect()  # a prepared model may hold itself in a circle
+            self._weight_files.close()
 
     def with_spec(self, spec: schema.Model) -> Model:
         """Return a model of a copy of another message, with this one's source, settings and code; not prepared yet.
@@ -300,6 +321,8 @@ class Model:
 
         A model that was read from a package is saved with all else that this package holds.
         """
+        if is_package_of(self._file, path):
+            self.release()
         write_model(self._file, path)
 
     def check_save(self, path: str | os.PathLike[str]) -> None:
@@ -329,8 +352,8 @@ def load(
     """Load a Core ML model.
 
     Args:
-        source: a path to ``.mlmodel`` or ``.mlpackage``, bytes, a binary file object, a ``Model`` message, or anything
-            with ``get_spec()``, such as coremltools' ``MLModel``.
+        source: a path to ``.mlmodel`` or ``.mlpackage``, or to ``.mlmodelc`` if an ML Program is in it; bytes, a binary
+            file object, a ``Model`` message, or anything with ``get_spec()``, such as coremltools' ``MLModel``.
         precision: the arithmetic: ``float32`` (as a CPU runtime), ``float64`` (the oracle) or ``float16`` (weights and
             blobs stored in half precision, sums in single: indices too, which are exact up to 2048 only). Weights that
             become infinite or 0 by that cause a `RefCoreMLWarning`, which names them.

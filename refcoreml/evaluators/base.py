@@ -18,6 +18,7 @@ from refcoreml.kernels._threads import for_each
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
+from refcoreml.spec.blobs import BlobFiles
 from refcoreml.types import Shape
 
 #: Layers as they run, each computed when it is requested; at the end, a function that returns the outputs.
@@ -106,6 +107,7 @@ class Settings:
         evaluators: what runs each model type, for models that hold models.
         depth: how many models are around this one.
         budget: how much memory and time the model may take, and what its networks have taken of that.
+        weight_files: the files of weights of ML Programs, also of those in a pipeline, if there is a place for them.
     """
 
     arithmetic: Arithmetic = ARITHMETICS["float32"]
@@ -115,6 +117,7 @@ class Settings:
     evaluators: Mapping[str, MakeEvaluator] = field(default_factory=dict)
     depth: int = 0
     budget: Budget = field(default_factory=Budget)
+    weight_files: BlobFiles | None = None
 
 
 #: Checks a model and prepares it.

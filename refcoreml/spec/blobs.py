@@ -236,6 +236,11 @@ class BlobFiles:
                 file.close()
             self._files = {}
 
+    @property
+    def are_open(self) -> bool:
+        """Whether a file is mapped."""
+        return bool(self._files)
+
     def record(self, path: str, offset: int) -> BlobRecord:
         """Return the record at an offset of a file, by the path that a program gives.
 

@@ -89,6 +89,16 @@ class ModelFile:
         return BlobFiles(partial(_weights_in, self.weights))
 
 
+def is_package_of(file: ModelFile, path: str | os.PathLike[str]) -> bool:
+    """Return whether a path leads to the package that a model was read from."""
+    if file.package is None:
+        return False
+    try:
+        return os.path.samefile(file.package.path, path)
+    except OSError:
+        return False
+
+
 def _map_in_package(package: Package, item: str) -> mmap.mmap:
     """Map a file by its path from the model's folder."""
     with Folder(package.path) as folder:
@@ -297,8 +307,8 @@ def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
     if any((folder / name).exists() for name in ("coremldata.bin", "model.espresso.net")):
         network = (folder / "model.espresso.net").exists()
         return UnsupportedModelError(
-            f"a compiled {'neural network' if network else 'model'} (.mlmodelc), in a form that is private to Apple's runtime;"
-            " of compiled models, ML Programs alone can be read",
+            f"a compiled {'neural network' if network else 'model'} (.mlmodelc), which only Apple's runtime reads; of"
+            " compiled models, ML Programs alone can be read here",
             where=str(folder),
             remedy="Load the .mlmodel or .mlpackage that it was compiled from",
         )

@@ -24,8 +24,7 @@ _STARTS = {
     b"\x93NUMPY": "a NumPy array, an input perhaps",
     b"\x89PNG": "a picture, an input perhaps",
     b"\xff\xd8\xff": "a picture, an input perhaps",
-    b"program(": "the text of an ML Program (model.mil), a part of a compiled model; load the .mlpackage that it was"
-    " compiled from",
+    b"program(": "the text of an ML Program (model.mil), a part of a compiled model; give the .mlmodelc folder itself",
     b"<": "XML or HTML, perhaps a failed download",
 }
 

@@ -197,10 +197,8 @@ def test_first_and_newest_version(version: int) -> None:
 @pytest.mark.parametrize(
     ("inside", "form"),
     [
-        (["coremldata.bin", "model.mil", "weights/weight.bin"], "ML Program"),
-        (["model.mil"], "ML Program"),
-        (["coremldata.bin", "model.espresso.net", "model.espresso.weights"], "neural network"),
-        (["coremldata.bin"], "classic"),
+        (["coremldata.bin", "model.espresso.net", "model.espresso.weights"], "a compiled neural network"),
+        (["coremldata.bin"], "a compiled model"),
     ],
 )
 def test_compiled_models_are_recognised(tmp_path: Path, inside: list[str], form: str) -> None:
