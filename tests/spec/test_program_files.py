@@ -1,4 +1,4 @@
-"""ML Programs and their files of weights: packages of any layout, what is kept when saved, let go of, never read whole."""
+"""ML Programs and their files of weights: packages of any layout, what is kept when saved, let go of, not read whole."""
 
 from __future__ import annotations
 

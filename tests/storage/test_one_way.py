@@ -29,6 +29,7 @@ ALLOWED = {
     ("spec/blobs.py", "self._open"): "what gives a file of `storage.reading.Folder`",
     ("cli/console.py", "os.open"): "the null device, where output goes when its reader has gone",
     ("spec/foreign.py", "zipfile.ZipFile"): "bytes that have been read",
+    ("build/program.py", "self.model(prepare=False).save"): "a `Model`",
     ("cli/quantize.py", "made.save"): "a `Model`",
     ("testing/spec_grammar.py", "tempfile.TemporaryDirectory"): "a folder of its own",
     ("testing/spec_grammar.py", "single.save"): "a `Model`",
