@@ -1,4 +1,4 @@
-"""ML Programs and their files of weights: packages of any layout, what is kept when saved, let go of, not read whole."""
+"""ML Programs and their files of weights: packages of any layout, what is saved, let go of, and not read whole."""
 
 from __future__ import annotations
 
