@@ -26,7 +26,6 @@ FUNCTIONS = {
 #: What may stand there nevertheless.
 ALLOWED = {
     ("spec/files.py", "old.open"): "a file of a `storage.reading.Folder`",
-    ("spec/blobs.py", "self._open"): "what gives a file of `storage.reading.Folder`",
     ("cli/console.py", "os.open"): "the null device, where output goes when its reader has gone",
     ("spec/foreign.py", "zipfile.ZipFile"): "bytes that have been read",
     ("build/program.py", "self.model(prepare=False).save"): "a `Model`",
