@@ -32,7 +32,7 @@ DEEPEST_NESTING = 16
 
 
 def inner_models(spec: schema.Model) -> list[tuple[str, schema.Model]]:
-    """The names and messages of the models in a pipeline; none for models of other types.
+    """Return the names and messages of the models in a pipeline; none for models of other types.
 
     Models without names are called ``model0``, ``model1`` and so on.
     """
@@ -64,7 +64,7 @@ class _Stage:
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """Shapes that do not fit are the pipeline's own fault where its models made all of them."""
+        """Blame the pipeline for shapes that do not fit where its models made all of them."""
         try:
             yield
         except InputError as error:
@@ -196,7 +196,7 @@ class Pipeline(Evaluator):
             )
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        """Computes the outputs by feature name from checked inputs."""
+        """Compute the outputs by feature name from checked inputs."""
         values = self._given(inputs)
         for stage in self._stages:
             with _inside_model(stage.name, stage.where), stage.blamed():
@@ -205,7 +205,7 @@ class Pipeline(Evaluator):
         return self._results(values)
 
     def trace(self, inputs: Mapping[str, Any]) -> Trace:
-        """Computes layer by layer, model after model."""
+        """Compute layer by layer, model after model."""
         values = self._given(inputs)
         for stage in self._stages:
             with _inside_model(stage.name, stage.where), stage.blamed():
@@ -215,7 +215,7 @@ class Pipeline(Evaluator):
         return partial(self._results, values)
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
-        """The shapes of the blobs as ``model/blob``, from those of the pipeline's inputs or else the declared ones."""
+        """Return the shapes of the blobs as ``model/blob``, from those of the inputs, by default the declared ones."""
         found: dict[str, Shape] = {}
         made: set[str] = set()
         for stage in self._stages:
@@ -240,7 +240,7 @@ class Pipeline(Evaluator):
         return {name: self._inputs[name].as_passed(value) for name, value in inputs.items()}
 
     def _taken(self, stage: _Stage, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The checked inputs of a model; what the models before made and does not fit is the pipeline's own fault."""
+        """Return the checked inputs of a model; blame the pipeline for results of models before that do not fit."""
         taken: dict[str, Any] = {}
         for handed in (False, True):
             features = [feature for feature in stage.inputs if (feature.name in stage.handed) == handed]
@@ -259,7 +259,7 @@ class Pipeline(Evaluator):
                 values[feature.name] = feature.as_passed(computed[feature.name])
 
     def _results(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The pipeline's own outputs in their types; as with networks, shapes of arrays are not insisted on.
+        """Return the pipeline's own outputs in their types; as with networks, shapes of arrays are not insisted on.
 
         A model's output already has the type that the model declares. So what does not fit is the fault of the
         pipeline, which declares another one; Apple's validator refuses such pipelines altogether.
@@ -283,7 +283,7 @@ class Pipeline(Evaluator):
 
 @contextmanager
 def _inside_model(name: str, where: str) -> Iterator[None]:
-    """Errors raised inside say in which model they are, and name its blobs as `Pipeline.shapes` does."""
+    """Add the model to the place of errors raised inside, and name its blobs as `Pipeline.shapes` does."""
     with within(where):
         try:
             yield
@@ -297,14 +297,14 @@ def _in_model(name: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def _of_models(error: InputError) -> InvalidModelError:
-    """The same problem, as one of models that do not fit together."""
+    """Return the same problem, as one of models that do not fit together."""
     made = InvalidModelError(f"the models do not fit together: {error.problem}", where=error.where)
     made.shapes = error.shapes
     return made
 
 
 def _inside(stage: _Stage, step: Step) -> Step:
-    """The step as one of a model in the pipeline."""
+    """Return the step as one of a model in the pipeline."""
     return replace(step, model=f"{stage.name}/{step.model}" if step.model else stage.name)
 
 

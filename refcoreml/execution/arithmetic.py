@@ -30,7 +30,7 @@ class Arithmetic:
     round: Callable[[Array], Array] | None = None
 
     def store(self, array: Array) -> Array:
-        """The array as storage leaves it."""
+        """Return the array as storage leaves it."""
         return array if self.round is None else self.round(array)
 
 
@@ -50,7 +50,7 @@ ARITHMETICS = {
 
 
 def arithmetic(name: str) -> Arithmetic:
-    """Looks an arithmetic up by name; raises `UsageError` for an unknown one."""
+    """Look an arithmetic up by name; raises `UsageError` for an unknown one."""
     if not values.is_a(name, str) or name not in ARITHMETICS:
         raise UsageError(f"unknown precision {values.quoted(name)}, choose one of {', '.join(ARITHMETICS)}")
     return ARITHMETICS[name]

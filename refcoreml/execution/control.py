@@ -206,7 +206,7 @@ class _Known:
     looks: int = 0
 
     def differ(self, before: Types, after: Types, name: str) -> bool:
-        """Whether a value that was known has another type now."""
+        """Return whether a value that was known has another type now."""
         known = before.get(name) if name not in self.forgotten else None
         return known is not None and after.get(name) != known
 
@@ -245,5 +245,5 @@ class Leave(Control):
     def flow_types(
         self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
     ) -> Sequence[ValueType | None]:
-        """Know nothing of what is never reached."""
+        """Know nothing, since it is never reached."""
         raise _Left

@@ -36,7 +36,7 @@ def fuse(steps: Sequence[Step], inputs: Sequence[str], outputs: Sequence[str]) -
 
 
 def _joins(group: Sequence[Step], step: Step) -> bool:
-    """Whether a step can overwrite what the steps before it made."""
+    """Return whether a step can overwrite what the steps before it made."""
     first, last = group[0], group[-1]
     return (
         step.op.inplace is not None
@@ -51,7 +51,7 @@ def _joins(group: Sequence[Step], step: Step) -> bool:
 
 
 def _in_one(first: Step, *rest: Step) -> Step:
-    """A step and the elementwise ones after it as one, whose inputs are the first step's, then the others'."""
+    """Return a step and the elementwise ones after it as one, whose inputs are the first step's, then the others'."""
     parts = (first, *rest)
     passed = {name for step in parts[:-1] for name in step.outputs}
     others = tuple(tuple(name for name in step.inputs if name not in passed) for step in rest)

@@ -1,6 +1,6 @@
-"""How much memory and time a model may ask for: `Limits`, and what adds up what it does ask for.
+"""Limits on the memory and time of a model: `Limits`, and the meter that adds up what it uses.
 
-A file of a hundred bytes can ask for any amount of both. So what a layer takes is computed from shapes before the layer
+A file of a hundred bytes can require any amount of both. So what a layer takes is computed from shapes before the layer
 runs, and refused at the first layer that would go beyond a limit.
 """
 
@@ -25,7 +25,7 @@ _ENVIRONMENT = {"memory": "REFCOREML_MEMORY", "work": "REFCOREML_WORK"}
 
 @dataclass(frozen=True)
 class Limits:
-    """What a model may ask for before it is refused with a `LimitError`; ``math.inf`` for anything.
+    """Limits above which a model is refused with a `LimitError`; ``math.inf`` for none.
 
     The same model is refused on every machine: nothing is measured, all is computed from shapes.
 
@@ -47,7 +47,7 @@ class Limits:
 
     @staticmethod
     def given(limits: Limits | None) -> Limits:
-        """The limits that a caller passes; by default `of_environment`."""
+        """Return the limits that a caller passes; by default `of_environment`."""
         if limits is None:
             return Limits.of_environment()
         if not isinstance(limits, Limits):
@@ -56,7 +56,7 @@ class Limits:
 
     @staticmethod
     def of_environment() -> Limits:
-        """The limits that ``REFCOREML_MEMORY`` (bytes) and ``REFCOREML_WORK`` set, such as ``16e9``; else the usual."""
+        """Return the limits of ``REFCOREML_MEMORY`` (bytes) and ``REFCOREML_WORK``, such as ``16e9``, or defaults."""
         given = {}
         for name, variable in _ENVIRONMENT.items():
             if text := os.environ.get(variable):
@@ -68,12 +68,12 @@ class Limits:
 
 
 def beyond(size: int, limits: Limits) -> str:
-    """How large something is that is larger than the limit of memory; empty if it is not."""
+    """Return how large something is that is larger than the limit of memory; empty if it is not."""
     return f"{size:.2g} bytes, limit {limits.memory:.2g}" if size > limits.memory else ""
 
 
 def remedy(name: str, needed: float) -> str:
-    """How to raise one of the limits so far that a need is met."""
+    """Return how to raise one of the limits so far that a need is met."""
     value = f"{1.2 * needed:.0e}".replace("+", "")
     return (
         f"If you trust the model, allow more: refcoreml.load(..., limits=refcoreml.Limits({name}={value})), "
@@ -142,7 +142,7 @@ class Meter:
 
 
 def size_of(shape: tuple[int, ...], itemsize: int) -> int:
-    """The bytes of an array."""
+    """Return the bytes of an array."""
     return math.prod(shape) * itemsize
 
 

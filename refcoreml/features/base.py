@@ -69,7 +69,7 @@ class Feature:
         where = f"description of feature {description.name!r}"
         kind = _CLASSES.get(description.type.WhichOneof("Type") or "")
         if kind is None:
-            raise InvalidModelError("it has no type, or one that is newer than specification version 10", where=where)
+            raise InvalidModelError("it has no type, or one newer than specification version 10", where=where)
         element, shapes = kind.read_type(description.type, where)
         copy = schema.FeatureDescription()
         copy.CopyFrom(description)

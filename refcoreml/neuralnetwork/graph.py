@@ -28,7 +28,7 @@ def checked_nodes(
     runnable: bool = True,
     **options: Any,
 ) -> list[Node]:
-    """The nodes of a network whose graph keeps the rules. Whatever prepares layers starts from these.
+    """Return the nodes of a network whose graph keeps the rules. Whatever prepares layers starts from these.
 
     Args:
         layers: the messages.
@@ -49,7 +49,7 @@ def checked_nodes(
 
 
 def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: int = 0, **options: Any) -> list[Node]:
-    """The nodes of a network and, in their ``bodies``, those of the networks inside its branches and loops.
+    """Return the nodes of a network and, in their ``bodies``, those of the networks inside its branches and loops.
 
     Args:
         layers: the messages.
@@ -65,7 +65,7 @@ def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: i
         kind = spec.WhichOneof("layer")
         if kind is None:
             raise InvalidModelError(
-                "the layer has no type, or one that came after specification version 10", where=f"{place} {spec.name!r}"
+                "the layer has no type, or one newer than specification version 10", where=f"{place} {spec.name!r}"
             )
         problem = undefined_enum(getattr(spec, kind))
         if problem:
@@ -78,7 +78,7 @@ def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: i
 
 
 def inner_networks(spec: schema.NeuralNetworkLayer) -> Iterator[tuple[str, Sequence[schema.NeuralNetworkLayer]]]:
-    """The networks inside a branch or loop, by the name of their field; empty ones are left out."""
+    """Yield the networks inside a branch or loop, by the name of their field; empty ones are left out."""
     kind = spec.WhichOneof("layer")
     if kind in ("branch", "loop"):
         for field, value in getattr(spec, kind).ListFields():
@@ -97,7 +97,7 @@ def walk_layers(layers: Sequence[Layer]) -> Iterator[Layer]:
 
 
 def check_supported(nodes: Sequence[Node]) -> None:
-    """Raises `UnsupportedModelError` that names every layer without an implementation, and tells what to write."""
+    """Raise `UnsupportedModelError` that names every layer without an implementation, and tells what to write."""
     everything = list(walk_layers(nodes))
     missing = [node for node in everything if node.kind not in LAYERS]
     without_code = [node for node in everything if _lacks_code(node)]
@@ -131,7 +131,7 @@ _Produced = ChainMap[str, str]
 
 
 def check_graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], where: str) -> None:
-    """Checks counts and names: a blob exists before it is used, only ``copy`` writes one again, outputs exist."""
+    """Check counts and names: a blob exists before it is used, only ``copy`` writes one again, outputs exist."""
     produced: _Produced = ChainMap(dict.fromkeys(inputs, "the model's inputs"))
     _check_body(nodes, produced, in_loop=False)
     for name in outputs:
@@ -140,7 +140,7 @@ def check_graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[
 
 
 def _check_body(nodes: Sequence[Node], produced: _Produced, *, in_loop: bool) -> None:
-    """Checks a network whose surroundings have produced some blobs; adds its own, with their producers."""
+    """Check a network whose surroundings have produced some blobs; adds its own, with their producers."""
     later = {name: node.where for node in nodes for name in node.outputs}
     for node in nodes:
         entry = LAYERS[node.kind]
@@ -166,7 +166,7 @@ def _check_body(nodes: Sequence[Node], produced: _Produced, *, in_loop: bool) ->
 
 
 def _check_branch(node: Node, produced: _Produced, in_loop: bool) -> None:
-    """Adds what exists after a branch: the blobs that both bodies produce."""
+    """Add what exists after a branch: the blobs that both bodies produce."""
     one, other = produced.new_child(), produced.new_child()
     _check_body(node.bodies.get("ifBranch", ()), one, in_loop=in_loop)
     _check_body(node.bodies.get("elseBranch", ()), other, in_loop=in_loop)
@@ -175,7 +175,7 @@ def _check_branch(node: Node, produced: _Produced, in_loop: bool) -> None:
 
 
 def _check_loop(node: Node, produced: _Produced) -> None:
-    """Adds what exists after a loop: the blobs of its condition, or, if it has none, of its body."""
+    """Add what exists after a loop: the blobs of its condition, or, if it has none, of its body."""
     condition = produced.new_child()
     _check_body(node.bodies.get("conditionNetwork", ()), condition, in_loop=False)
     variable = node.params.conditionVar

@@ -18,8 +18,8 @@ __all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "typical"]
 #: the coarsest arithmetic that networks are meant to run in.
 WIDEST = 2.0**-10
 
-#: What the greatest score is multiplied by: masks are greater, and those of one constant no farther apart. They are
-#: apart by twice the greatest score, of which masked ones may be twice as great.
+#: What the largest score is multiplied by: masks are larger, and those of one constant no farther apart. They are
+#: apart by twice the largest score, of which masked ones may be twice as large.
 _APART = 4.0
 
 #: The most constants that mask numbers of one output.
@@ -65,14 +65,14 @@ class Difference:
 
 
 def without_ones(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape without its dimensions of 1."""
+    """Return a shape without its dimensions of 1."""
     return tuple(length for length in shape if length != 1)
 
 
 def typical(values: Any) -> float:
     """Return the magnitude of a typical number among values: the median of those that are finite and not 0; else 0.
 
-    Not the greatest: beside a masked score of -1e9 everything is small. Where most are masked, so is the median; then
+    Not the largest: beside a masked score of -1e9 everything is small. Where most are masked, so is the median; then
     it counts no more than that of the numbers below the masks, see `_below_masks`.
     """
     size = np.abs(np.asarray(values, np.float64))
@@ -97,7 +97,7 @@ def _below_masks(size: Doubles) -> Iterator[Doubles]:
 
 
 def _few(above: Doubles, spread: float) -> bool:
-    """Whether numbers in ascending order are few masks, each of which is there more than once on average."""
+    """Return whether numbers in ascending order are few masks, each of which is there more than once on average."""
     start = 0
     for count in range(1, _MOST_MASKS + 1):
         start = int(np.searchsorted(above, above[start] + max(spread, above[start] * WIDEST), "right"))
@@ -113,7 +113,7 @@ class Sharpness:
     Attributes:
         width: the bound there, relative to the greater of the number and a typical one of its output (see `typical`);
             infinite where hardly anything was compared: no finite number, or NaN for most.
-        used: the greatest part of a bound that was used.
+        used: the largest part of a bound that was used.
         name, place, bound, value: the output, where in it, the bound and the number there.
         nothing: why hardly anything was compared, if so.
     """
@@ -137,7 +137,7 @@ class Sharpness:
 
 
 def _sharpness(name: str, wanted: Doubles, off: Doubles, radius: Doubles) -> Sharpness:
-    """Of one output that agrees."""
+    """Return the sharpness for one output that agrees."""
     finite = np.isfinite(wanted)
     if not finite.any():
         return Sharpness(np.inf, name=name, nothing="has no finite number")
@@ -157,7 +157,7 @@ def _sharpness(name: str, wanted: Doubles, off: Doubles, radius: Doubles) -> Sha
 def compare_outputs(
     names: Sequence[str], actual: Mapping[str, Any], expected: Sequence[Any], radii: Mapping[str, Doubles]
 ) -> tuple[Difference | None, Sharpness]:
-    """The first output that differs, or how sharp the comparison was.
+    """Return the first output that differs, or how sharp the comparison was.
 
     NaN equals NaN and an infinity itself, at the same places. Shapes may differ by dimensions of 1, since Core ML has
     no outputs of rank 0 and keeps some dimensions that torch drops.

@@ -92,7 +92,7 @@ class _Search:
             self.plain.add(blob)
 
     def same(self, values: Doubles, radius: Doubles) -> Iterator[int]:
-        """The places of the reference's values that hold the same numbers, in any order: they may be transposed."""
+        """Yield the places of reference values with the same numbers, in any order: they may be transposed."""
         flat, radii = values.reshape(-1), np.broadcast_to(radius, values.shape).reshape(-1)
         order = np.argsort(flat)
         flat, radii = flat[order], radii[order]
@@ -106,7 +106,7 @@ class _Search:
                 yield place
 
     def rejoining(self) -> set[str]:
-        """Blobs that are right, or that something right comes from. Ones and zeros may be right by chance."""
+        """Return blobs that are right, or that a right blob depends on. Ones and zeros may be right by chance."""
         readers: dict[str, list[str]] = {}
         for layer in self.layers:
             for source in layer.step.inputs:
@@ -120,7 +120,7 @@ class _Search:
         return found
 
     def unmatched(self) -> list[_Layer]:
-        """Layers that match nothing, and nothing behind them does: the first whose inputs match, and its followers.
+        """Return layers after which nothing matches: the first whose inputs match, and its followers.
 
         Without such a first layer, all of them.
         """
@@ -144,7 +144,7 @@ class _Search:
         return all(source in self.matches for source in layer.step.inputs)
 
     def stretch(self) -> list[_Layer]:
-        """The layers among which the first divergent one is.
+        """Return the layers among which the first divergent one is.
 
         A converter makes several layers of one operator, of which only the last has a counterpart. So the stretch goes
         on up to the first layer whose output, if it is replaced by a value of the reference, makes the layer that
@@ -159,7 +159,7 @@ class _Search:
         return [layer for layer in lost if layer.bound.kind not in MOVES] or lost
 
     def _mends(self, layer: _Layer, reader: _Layer) -> bool:
-        """Whether some value of the reference, in place of the layer's output, makes the reader match another one."""
+        """Return whether a reference value in place of the layer's output makes the reader match another value."""
         step, shape = reader.step, layer.bound.value.shape
         others = [name for name in step.inputs if name != layer.blob]
         if reader.bound.kind in MOVES or CHECKS.get(kind_of(step) or "") in ("control", "random"):
@@ -178,12 +178,12 @@ class _Search:
         return False
 
     def _new(self, place: int, item: Recorded) -> bool:
-        """Whether a value is no blob of the network, and another than the one that was put in."""
+        """Return whether a value is no blob of the network, and another than the one that was put in."""
         values = self.recorded[place].values
         return place not in self.found and not np.array_equal(np.sort(values, None), np.sort(item.values, None))
 
     def left_over(self) -> list[str]:
-        """The operators of the reference whose results are no blob of the network, in order."""
+        """Return the operators of the reference whose results are no blob of the network, in order."""
         names = [item.name for place, item in enumerate(self.recorded) if item.computed and place not in self.found]
         return [name for number, name in enumerate(names) if number == 0 or names[number - 1] != name]
 
@@ -191,7 +191,7 @@ class _Search:
 def first_divergence(
     model: Model, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants
 ) -> str:
-    """Names the first layer whose output is not in the reference while all of its inputs are.
+    """Name the first layer whose output is not in the reference while all of its inputs are.
 
     Where several layers in a row have no counterpart, the stretch; where a known defect of the converter explains it,
     the defect; where every blob has a counterpart, what the reference computed beside.
@@ -237,7 +237,7 @@ def _explains(
     recorded: Sequence[Recorded],
     constants: Constants,
 ) -> bool:
-    """Whether a defect fits some layer of a stretch, and the network without it is right up to there."""
+    """Return whether a defect fits some layer of a stretch, and the network without it is right up to there."""
     spec = copy.deepcopy(model.spec)
     names = {layer.bound.layer for layer in stretch}
     network = getattr(spec, str(spec.WhichOneof("Type")))

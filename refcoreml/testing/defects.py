@@ -56,7 +56,7 @@ def _is_about(value: float, written: float) -> bool:
 
 
 def _without_normalization(layer: Any) -> bool:
-    """Takes the epsilon from a batch norm of mean 0 and variance 1, which has nothing to normalize."""
+    """Take the epsilon from a batch norm of mean 0 and variance 1, which has nothing to normalize."""
     norm = layer.batchnorm
     if layer.WhichOneof("layer") != "batchnorm" or norm.computeMeanVar or not _is_about(norm.epsilon, 1e-5):
         return False

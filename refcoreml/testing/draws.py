@@ -13,10 +13,10 @@ class Draws(Protocol):
     """Where choices come from: Hypothesis, or a random generator."""
 
     def integer(self, low: int, high: int) -> int:
-        """An integer, both ends included; shrinks towards the lower."""
+        """Return an integer, both ends included; shrinks towards the lower."""
 
     def choice(self, options: Sequence[Any]) -> Any:
-        """One of several; shrinks towards the first."""
+        """Return one of several; shrinks towards the first."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class HypothesisDraws:
     draw: Callable[[Any], Any]
 
     def integer(self, low: int, high: int) -> int:
-        """An integer, both ends included; shrinks towards the lower."""
+        """Return an integer, both ends included; shrinks towards the lower."""
         return int(self.draw(hypothesis.strategies.integers(low, high)))
 
     def choice(self, options: Sequence[Any]) -> Any:
-        """One of several; shrinks towards the first."""
+        """Return one of several; shrinks towards the first."""
         return options[self.integer(0, len(options) - 1)]
 
 
@@ -41,9 +41,9 @@ class RandomDraws:
     random: Any
 
     def integer(self, low: int, high: int) -> int:
-        """An integer, both ends included."""
+        """Return an integer, both ends included."""
         return int(self.random.randint(low, high))
 
     def choice(self, options: Sequence[Any]) -> Any:
-        """One of several."""
+        """Return one of several."""
         return self.random.choice(options)

@@ -93,7 +93,7 @@ def assert_equivalent(
         inputs: the model's inputs by name.
         reference_inputs: arguments of the reference; by default the arrays among the inputs, in the model's order.
             Needed for images, whose preprocessing the model holds and the reference does not.
-        folded: the greatest magnitude among terms that the converter has folded into biases; by default taken from the
+        folded: the largest magnitude among terms that the converter has folded into biases; by default taken from the
             module's parameters (see `refcoreml.testing.torch_modules.source_constants`), 0 for other references.
         widest: the widest bound, relative to the output's numbers, within which agreement counts. By default 2^-10, one
             unit in the last place of half precision; a greater one accepts a comparison that shows less.
@@ -175,7 +175,7 @@ def _is_module(reference: Any) -> bool:
 def _run_reference(
     model: Model, reference: Any, inputs: Mapping[str, Any], given: Sequence[Any] | None
 ) -> tuple[Any, Sequence[Any], Any]:
-    """(the torch module in double precision or None, its arguments, the outputs)."""
+    """Return (the torch module in double precision or None, its arguments, the outputs)."""
     if not callable(reference):
         return None, (), reference
     if given is None:
@@ -197,7 +197,7 @@ def _run_reference(
 
 
 def _called(reference: Callable[..., Any], given: Sequence[Any]) -> Any:
-    """What a function returns; it gets copies, since it may work in place."""
+    """Return what a function returns; it gets copies, since it may work in place."""
     for value in given:
         if passed.is_a(value, np.ndarray) and value.dtype.kind in "biuf":
             passed.array(value, passed.argument("reference_inputs"))
@@ -212,13 +212,13 @@ def _called(reference: Callable[..., Any], given: Sequence[Any]) -> Any:
 
 
 def _tensor(value: Any) -> Any:
-    """As the model sees it: numbers in single precision, integers as they are."""
+    """Return the array as the model gets it: numbers in single precision, integers unchanged."""
     array = np.array(value)
     return torch.from_numpy(array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int64))
 
 
 def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
-    """The reference's outputs as arrays by the model's names."""
+    """Return the reference's outputs as arrays by the model's names."""
     outputs_of_numbers = [
         feature for feature in model.outputs if isinstance(feature, (ArrayFeature, ImageFeature, DictionaryFeature))
     ]
@@ -246,7 +246,7 @@ def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
 
 
 def _array(value: Any, name: str, labels: Sequence[Label]) -> Any:
-    """An output of the reference as an array; scores by label in the order of the model's classes."""
+    """Return an output of the reference as an array; scores by label in the order of the model's classes."""
     refuse = passed.argument(f"reference output {name!r}")
     if passed.is_a(value, Mapping):
         scores = passed.mapping(value, refuse)
@@ -270,7 +270,7 @@ def _constants(module: Any, folded: float | None) -> Constants:
 
 
 def _blobs(model: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
-    """The outputs as the network's last layers leave them."""
+    """Return the outputs as the network's last layers leave them."""
     blobs: dict[str, Doubles] = {}
     for layer in model.trace(inputs):
         blobs.update({name: np.array(value, np.float64) for name, value in layer.outputs.items() if name in names})

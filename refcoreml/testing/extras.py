@@ -10,13 +10,13 @@ from refcoreml.errors import UsageError
 
 
 class _Extra:
-    """Stands for a package until something is asked of it."""
+    """Stands for a package until one of its attributes is used."""
 
     def __init__(self, name: str) -> None:
         self._name, self._module = name, None
 
     def load(self) -> ModuleType:
-        """The package, or an error that says how to get it."""
+        """Return the package, or an error that says how to get it."""
         if self._module is None:
             try:
                 self._module = importlib.import_module(self._name)  # type: ignore[assignment]

@@ -48,7 +48,7 @@ class Constants:
         known: values that the source holds, sorted: a tensor made of these alone is exact. None: all tensors are.
         roundings: how many roundings to single precision a tensor with other values has seen. A batch norm folded into
             weights takes: variance + epsilon, root, quotient, product, and the storing; 8 are allowed.
-        terms: the greatest magnitude among the terms of a folded bias, whose roundings remain when the terms cancel.
+        terms: the largest magnitude among the terms of a folded bias, whose roundings remain when the terms cancel.
         scalars: whether plain numbers in the model (epsilon, alpha, ...) were rounded when they were stored.
     """
 
@@ -58,14 +58,14 @@ class Constants:
     scalars: bool = True
 
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
-        """The radii of a tensor of weights."""
+        """Return the radii of a tensor of weights."""
         if self.known is None or _are_among(values, self.known):
             return np.zeros_like(values)
         size: Doubles = np.abs(values) + (self.terms if values.ndim <= 1 else 0.0)
         return self.roundings * UNIT32 * size
 
     def scalar(self, value: Any) -> Ball:
-        """Plain numbers of the model: off by one rounding, unless they are small multiples of 2^-10."""
+        """Return plain numbers of the model: off by one rounding, unless they are small multiples of 2^-10."""
         ball = Ball.exact(value)
         rounded = self.scalars & (ball.mid * 1024 != np.rint(ball.mid * 1024))
         return Ball(ball.mid, np.where(rounded, np.abs(ball.mid) * UNIT32, 0.0))
@@ -76,7 +76,7 @@ AS_STORED = Constants(scalars=False)
 
 
 def _are_among(values: Doubles, known: Doubles) -> bool:
-    """Whether all values are multiples of 2^-10 (zeros, ones, sizes, indices) or among the known ones."""
+    """Return whether all values are multiples of 2^-10 (zeros, ones, sizes, indices) or among the known ones."""
     flat_values = values.reshape(-1)
     plain = flat_values * 1024 == np.rint(flat_values * 1024)
     if not len(known):
@@ -88,7 +88,7 @@ def _are_among(values: Doubles, known: Doubles) -> bool:
 def blob_bounds(
     model: Model, inputs: Mapping[str, Any], *, unit: float = UNIT32, constants: Constants = AS_STORED
 ) -> dict[str, BlobBound]:
-    """Bounds for all blobs of a network; of a blob written several times, those of the last time.
+    """Return bounds for all blobs of a network; for a blob written several times, those of the last time.
 
     Args:
         model: a network loaded with ``precision="float64"``.

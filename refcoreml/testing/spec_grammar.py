@@ -1,6 +1,6 @@
 """Random Core ML networks, written with `refcoreml.build`, and what must hold for every one of them.
 
-`networks` draws networks of the rank-5 world (layers of specification versions 1 to 3) and of the N-D world (versions 4
+`networks` draws rank-5 networks (layers of specification versions 1 to 3) and N-D networks (versions 4
 and 5), with branches that join again by sums and concatenation. `check_network` runs them.
 """
 
@@ -44,16 +44,16 @@ class _Writer:
         self.blobs = list(self.inputs)
 
     def shape(self, blob: str) -> Shape:
-        """The shape of a blob; in the rank-5 world [C, H, W]."""
+        """Return the shape of a blob; in rank-5 networks [C, H, W]."""
         return self.shapes[blob] if self.exact else self.shapes[blob][2:]
 
     def weights(self, *shape: int) -> Array:
-        """Numbers in [-1, 1] divided by the root of the number of terms."""
+        """Return numbers in [-1, 1] divided by the root of the number of terms."""
         terms = int(np.prod(shape[1:])) or 1
         return np.asarray(self.rng.uniform(-1, 1, shape) / terms**0.5, np.float32)
 
     def positive(self, *shape: int) -> Array:
-        """Numbers in [0.5, 1.5]."""
+        """Return numbers in [0.5, 1.5]."""
         return np.asarray(self.rng.uniform(0.5, 1.5, shape), np.float32)
 
     def add(self, kind: str, *blobs: str, outputs: Any = 1, **fields: Any) -> bool:
@@ -273,7 +273,7 @@ def _split(w: _Writer, x: str) -> None:
 
 @_layer("join")
 def _join(w: _Writer, x: str) -> None:
-    """A residual or a concatenation with an earlier blob of the same height and width."""
+    """Add a residual or a concatenation with an earlier blob of the same height and width."""
     fitting = [blob for blob in w.blobs if blob != x and w.shape(blob)[-2:] == w.shape(x)[-2:]]
     if not fitting:
         return
@@ -422,7 +422,7 @@ class SpecNetwork:
     Attributes:
         spec: the model.
         inputs: arrays by name.
-        exact: whether it lives in the N-D world.
+        exact: whether it is an N-D network.
         layers: the types of its layers.
     """
 
@@ -465,7 +465,7 @@ def _build(draws: Draws) -> SpecNetwork:
 
 
 def networks() -> Any:
-    """A Hypothesis strategy for `SpecNetwork`."""
+    """Return a Hypothesis strategy for `SpecNetwork`."""
 
     @hypothesis.strategies.composite  # type: ignore[untyped-decorator]
     def strategy(draw: Any) -> SpecNetwork:
@@ -475,7 +475,7 @@ def networks() -> Any:
 
 
 def random_spec_network(seed: int) -> SpecNetwork:
-    """The network that belongs to a number."""
+    """Return the network that belongs to a number."""
     import random
 
     return _build(RandomDraws(random.Random(seed)))
@@ -485,8 +485,8 @@ def check_network(network: SpecNetwork) -> None:
     """Assert what must hold for every network.
 
     Every blob in single precision is within the rounding bound of the same blob in double precision; static shapes are
-    those that come out; a batch gives what a loop gives; a saved model predicts the same bits; and a network of the
-    rank-5 world computes the same in the N-D world.
+    those that come out; a batch gives what a loop gives; a saved model predicts the same bits; and a rank-5
+    network computes the same as an N-D network.
     """
     single, double = load(network.spec), load(network.spec, precision="float64")
     outputs = single.predict(network.inputs)
@@ -514,7 +514,7 @@ def _assert_same(a: dict[str, Any], b: dict[str, Any], what: str) -> None:
 def _check_rounding(single: Model, double: Model, inputs: dict[str, Array]) -> None:
     computed = {name: blob.copy() for layer in single.trace(inputs) for name, blob in layer.outputs.items()}
     for name, bound, _ in trace_bounds(double, inputs, unit=UNIT32):
-        with np.errstate(invalid="ignore"):  # the greatest of a window that lies in the padding is -infinity in both
+        with np.errstate(invalid="ignore"):  # the maximum of a window that lies in the padding is -infinity in both
             off = np.where(computed[name] == bound.value, 0, np.abs(computed[name] - bound.value))
         bad = off > bound.radius
         assert not bad.any(), (
@@ -531,11 +531,11 @@ def _check_shapes(model: Model, inputs: dict[str, Array]) -> None:
 
 
 def _check_worlds(network: SpecNetwork, outputs: dict[str, Any]) -> None:
-    """The same layers on blobs of rank 5 in the N-D world."""
+    """Compare with the same layers on blobs of rank 5 in an N-D network."""
     names = list(outputs)
     net = build.Network({n: (1, 1, *a.shape) for n, a in network.inputs.items()}, dict.fromkeys(names), exact=True)
     net.layers.extend(network.spec.neuralNetwork.layers)
     found = net.model().predict({name: array[None, None] for name, array in network.inputs.items()})
     for name in names:
         a, b = np.asarray(found[name]), np.asarray(outputs[name])
-        np.testing.assert_array_equal(a.reshape(-1), b.reshape(-1), err_msg=f"the two worlds differ in {name!r}")
+        np.testing.assert_array_equal(a.reshape(-1), b.reshape(-1), err_msg=f"the two networks differ in {name!r}")

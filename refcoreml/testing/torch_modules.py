@@ -17,14 +17,14 @@ __all__ = ["Recorded", "in_double", "record_torch", "run_torch", "source_constan
 
 
 def source_constants(module: Any) -> Constants:
-    """How far the constants of a converted network may be from the parameters of its source (see `Constants`).
+    """Return how far the constants of a converted network may be from the parameters of its source (see `Constants`).
 
     A bias that a batch norm was folded into is (b - mean) * f + beta, f = weight / sqrt(variance + eps): its terms are
-    below 2 * P * F + P, P the greatest parameter, F the greatest f.
+    below 2 * P * F + P, P the largest parameter, F the largest f.
     """
     tensors = [t.detach().double().reshape(-1).numpy() for t in module.state_dict().values() if t.is_floating_point()]
     known: Doubles = np.unique(np.concatenate([np.zeros(1), *tensors]))
-    greatest, factor = float(np.abs(known).max()), 1.0
+    largest, factor = float(np.abs(known).max()), 1.0
     for part in module.modules():
         variance = getattr(part, "running_var", None)
         if variance is not None:
@@ -32,11 +32,11 @@ def source_constants(module: Any) -> Constants:
                 variance.min() + part.eps
             ) ** 0.5
             factor = max(factor, float(scale))
-    return Constants(known, terms=2 * greatest * factor + greatest)
+    return Constants(known, terms=2 * largest * factor + largest)
 
 
 def in_double(module: Any, inputs: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
-    """Copies of the module and its inputs in double precision."""
+    """Copy of the module and its inputs in double precision."""
     arguments = tuple(x.detach().clone() for x in inputs)
     return copy.deepcopy(module).double().eval(), tuple(x.double() if x.is_floating_point() else x for x in arguments)
 
@@ -57,7 +57,7 @@ class Recorded:
 
 
 def run_torch(module: Any, inputs: Sequence[Any]) -> Any:
-    """What a module returns. Neither it nor its inputs change, even if it works in place."""
+    """Return what a module returns. Neither it nor its inputs change, even if it works in place."""
     with torch.no_grad():
         return copy.deepcopy(module)(*_clones(inputs))
 
@@ -67,7 +67,7 @@ def _clones(inputs: Sequence[Any]) -> list[Any]:
 
 
 def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
-    """The results of all operators that a module runs, in order; see `run_torch`."""
+    """Return the results of all operators that a module runs, in order; see `run_torch`."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     found: list[Recorded] = []
@@ -100,7 +100,7 @@ def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
 
 
 def _tensors(value: Any) -> Iterator[Any]:
-    """All tensors within lists, tuples and dictionaries."""
+    """Yield all tensors within lists, tuples and dictionaries."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):

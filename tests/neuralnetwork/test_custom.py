@@ -202,7 +202,7 @@ def test_shapes_that_the_class_tells_decode_weights_exactly():
         run(Flat, integers((2,)), weights=[packed])
     with pytest.raises(InvalidModelError, match=r"weights\[0\].*holds 4 values, the declared shape 3 x 5 needs 15"):
         run(Shaped, integers((2,)), weights=[schema.WeightParams(floatValue=[1, 2, 3, 4])])
-    with pytest.raises(CallbackError, match="told 1 shapes, the layer holds 2"):
+    with pytest.raises(CallbackError, match="returned 1 shapes, the layer holds 2"):
         run(Shaped, integers((2,)), weights=[packed, packed])
 
 
@@ -496,8 +496,8 @@ def test_exceptions_are_chained_also_those_of_refcoreml():
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        (lambda shapes: [(3, 2)], r"returned the shape \(2, 3\) for output 'y0', but told \(3, 2\) before"),
-        (lambda shapes: [], "output_shapes told 0 shapes, but the layer has 1 output"),
+        (lambda shapes: [(3, 2)], r"returned the shape \(2, 3\) for output 'y0', but declared \(3, 2\)"),
+        (lambda shapes: [], "output_shapes returned 0 shapes, but the layer has 1 output"),
         (lambda shapes: [(2, -3)], r"output_shapes gave the shape \(2, -3\).*at least 1"),
         (lambda shapes: [(1 << 40,)], "output_shapes gave the shape .* limit"),
         (lambda shapes: [(2, 1.5)], "output_shapes raised TypeError"),

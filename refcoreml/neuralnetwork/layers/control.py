@@ -25,7 +25,7 @@ def copy(node: Node) -> ops.Op:
 
 @layer("branch", outputs=0, scalars=True)
 def branch(node: Node) -> ops.Op:
-    """Runs ``ifBranch`` if abs(x) > 1e-6, else ``elseBranch`` if there is one.
+    """Run ``ifBranch`` if abs(x) > 1e-6, else ``elseBranch`` if there is one.
 
     Input: x, a single number. No outputs: the blobs that both networks produce exist afterwards.
     Errors: an empty ``ifBranch``; a condition of more than one number or NaN.
@@ -39,7 +39,7 @@ def branch(node: Node) -> ops.Op:
 
 @layer("loop", inputs=(0, 1), outputs=0, scalars=True)
 def loop(node: Node) -> ops.Op:
-    """Runs ``bodyNetwork`` again and again.
+    """Run ``bodyNetwork`` again and again.
 
     Before each round, the first included, and after the last, ``conditionNetwork`` runs if there is one; the loop ends
     when abs(conditionVar) is not above 1e-6. It also ends after n rounds, n being the input if there is one, else
@@ -74,13 +74,13 @@ def loop(node: Node) -> ops.Op:
 
 @layer("loopBreak", inputs=0, outputs=0)
 def loop_break(node: Node) -> ops.Op:
-    """Leaves the innermost loop. No inputs, no outputs. Source: ``LoopBreakLayerParams`` (no fields)."""
+    """Leave the innermost loop. No inputs, no outputs. Source: ``LoopBreakLayerParams`` (no fields)."""
     return Leave(BreakSignal)
 
 
 @layer("loopContinue", inputs=0, outputs=0)
 def loop_continue(node: Node) -> ops.Op:
-    """Goes on with the next round of the innermost loop, from its condition. Source: ``LoopContinueLayerParams``."""
+    """Continue with the next round of the innermost loop, from its condition. Source: ``LoopContinueLayerParams``."""
     return Leave(ContinueSignal)
 
 

@@ -100,8 +100,8 @@ class _Form:
             problem = f"{what} returned a {type(value).__name__} for output {name!r}, which is no array: {error}"
             raise CallbackError(problem) from error
         if array.dtype.kind not in "biuf":
-            came = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-            raise CallbackError(f"{what} returned {came} for output {name!r}, expected an array of real numbers")
+            got = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+            raise CallbackError(f"{what} returned {got} for output {name!r}, expected an array of real numbers")
         if array.ndim == 0:
             array = array.reshape(1)
         self.check_shape(what, name, array.shape)
@@ -141,7 +141,7 @@ class _Told:
             listed = [tuple(map(operator.index, shape)) or (1,) for shape in shapes]
         names = self.form.names
         if len(listed) != len(names):
-            raise CallbackError(f"{self.what} told {len(listed)} shapes, but the layer has {len(names)} output(s)")
+            raise CallbackError(f"{self.what} returned {len(listed)} shapes, but the layer has {len(names)} output(s)")
         for name, shape in zip(names, listed, strict=True):
             self.form.check_shape(self.what, name, shape)
         return tuple(listed)
@@ -181,12 +181,12 @@ class CustomLayer(ops.Op):
         several = isinstance(results, (list, tuple))
         listed, names = results if several else [results], self.form.names
         if len(listed) != len(names):
-            came = f"a {type(results).__name__} of {len(results)}" if several else f"one {type(results).__name__}"
-            raise CallbackError(f"{self.what} returned {came}, but the layer has {len(names)} output(s)")
+            got = f"a {type(results).__name__} of {len(results)}" if several else f"one {type(results).__name__}"
+            raise CallbackError(f"{self.what} returned {got}, but the layer has {len(names)} output(s)")
         finished = tuple(self.form.finished(self.what, name, y) for name, y in zip(names, listed, strict=True))
         for name, y, declared in zip(names, finished, expected or [y.shape for y in finished], strict=True):
             if y.shape != declared:
-                problem = f"{self.what} returned the shape {y.shape} for output {name!r}, but told {declared} before"
+                problem = f"{self.what} returned the shape {y.shape} for output {name!r}, but declared {declared}"
                 raise CallbackError(problem, remedy="output_shapes and evaluate must agree")
         return finished
 
@@ -214,7 +214,7 @@ def _callback(node: Node, problem: str, remedy: str = "") -> CallbackError:
 
 
 def _instance(node: Node, code: Code, parameters: dict[str, Any]) -> Any:
-    """An instance of a class, with its weights."""
+    """Return an instance of a class, with its weights."""
     name, weights = node.params.className, node.params.weights
     with _calling(f"{name}.__init__", node.where):
         made = code(parameters)
@@ -224,7 +224,7 @@ def _instance(node: Node, code: Code, parameters: dict[str, Any]) -> Any:
             shapes = made.weight_shapes()
             shapes = None if shapes is None else [tuple(map(operator.index, shape)) for shape in shapes]
         if shapes is not None and len(shapes) != len(weights):
-            raise _callback(node, f"{name}.weight_shapes told {len(shapes)} shapes, the layer holds {len(weights)}")
+            raise _callback(node, f"{name}.weight_shapes returned {len(shapes)} shapes, the layer holds {len(weights)}")
     if hasattr(made, "set_raw_weights"):
         with _calling(f"{name}.set_raw_weights", node.where):
             made.set_raw_weights([_copy(message) for message in weights])
@@ -238,7 +238,7 @@ def _instance(node: Node, code: Code, parameters: dict[str, Any]) -> Any:
 
 
 def _function(node: Node, code: Code, parameters: dict[str, Any]) -> Callable[..., Any]:
-    """A function, with the parameters and weights that it is to be called with."""
+    """Return a function, with the parameters and weights that it is to be called with."""
     keywords = {**parameters, **({"weights": _weights(node, None)} if node.params.weights else {})}
     try:
         signature = inspect.signature(code)
@@ -265,7 +265,7 @@ def _copy(message: Any) -> Any:
 
 
 def _weights(node: Node, shapes: Sequence[Shape] | None) -> list[Array]:
-    """The decoded weights: in the given shapes, or flat."""
+    """Return the decoded weights: in the given shapes, or flat."""
     arrays = []
     for index, message in enumerate(node.params.weights):
         where = f"{node.where}.weights[{index}]"
@@ -276,7 +276,7 @@ def _weights(node: Node, shapes: Sequence[Shape] | None) -> list[Array]:
 
 
 def _flat_shape(node: Node, index: int, message: Any, where: str) -> Shape:
-    """A shape that holds all stored numbers: [channels, all others] where each channel has a scale, else [all]."""
+    """Return a shape of all stored numbers: [channels, all others] where each channel has a scale, else [all]."""
     encoding = weight_encoding(message, where=where)
     count = encoding.size * 8 // encoding.bits if encoding.bits else 0
     linear = message.quantization.linearQuantization

@@ -10,7 +10,7 @@ from refcoreml.neuralnetwork.registry import Node, layer
 
 @layer("NonMaximumSuppression", inputs=(2, 5), outputs=4)
 def non_maximum_suppression(node: Node) -> ops.Op:
-    """Keeps up to M boxes, in order of falling score, each unless its IoU with one already kept is above the threshold.
+    """Keep up to M boxes, in order of falling score, each unless its IoU with one already kept is above the threshold.
 
     A box is x center, y center, width, height; its score is the largest of its class scores. Boxes whose score is not
     above scoreThreshold are dropped first; if that leaves none, the best box of all is returned, and the count is 1.
