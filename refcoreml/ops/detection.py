@@ -56,7 +56,10 @@ class NonMaximumSuppression(Op):
         check_places(self.result or boxes.dtype, scores.shape[2 if self.boxes_last else 1])
         for name, setting in zip(self._inputs, settings, strict=True):
             require(math.prod(setting.shape) == 1, f"the {name} has the shape {setting.shape}, expected one element")
-        return None if self.max_boxes is None else self._types(boxes, scores, self.max_boxes)
+        if self.max_boxes is None:
+            return None
+        require(self.max_boxes >= 1, f"the number of boxes is {self.max_boxes}, expected 1 or more, or an input for it")
+        return self._types(boxes, scores, self.max_boxes)
 
     @property
     def _inputs(self) -> list[str]:

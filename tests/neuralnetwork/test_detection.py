@@ -135,7 +135,7 @@ def test_a_fraction_of_the_number_of_boxes_is_cut_off():
 @pytest.mark.parametrize(
     ("given", "options", "message"),
     [
-        ([(2, 5, 4), (2, 5, 3)], {}, "maxBoxes is 0, expected 1 or more, or a fifth input"),
+        ([(2, 5, 4), (2, 5, 3)], {}, "the number of boxes is 0, expected 1 or more, or an input for it"),
         (
             [(2, 5, 4), (2, 5)],
             {"max_boxes": 3},

@@ -32,11 +32,9 @@ def non_maximum_suppression(node: Node) -> ops.Op:
     params, given = node.params, len(node.inputs) - 2
     node.require(not math.isnan(params.iouThreshold), "iouThreshold is NaN")
     node.require(not math.isnan(params.scoreThreshold), "scoreThreshold is NaN")
-    most = int(params.maxBoxes)
-    node.require(most >= 1 or given == 3, "maxBoxes is 0, expected 1 or more, or a fifth input")
     return ops.NonMaximumSuppression(
         iou_threshold=None if given else params.iouThreshold,
         score_threshold=None if given > 1 else params.scoreThreshold,
-        max_boxes=None if given > 2 else most,
+        max_boxes=None if given > 2 else int(params.maxBoxes),
         per_class=params.perClassSuppression,
     )
