@@ -78,6 +78,11 @@ def gelu_tanh(x: Array) -> Array:
     return np.asarray(x * (1 + tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2)
 
 
+def silu(x: Array) -> Array:
+    """y = x / (1 + e^-x)."""
+    return np.asarray(x * sigmoid(x))
+
+
 def gelu_sigmoid(x: Array) -> Array:
     """y = x / (1 + e^(-1.702 * x))."""
     return np.asarray(x * sigmoid(1.702 * x))

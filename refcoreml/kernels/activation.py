@@ -145,6 +145,11 @@ def gelu_sigmoid(x: Array, *, out: Array | None = None) -> Array:
     return _gated(lambda v: _sigmoid(1.702 * v), x, out)
 
 
+def silu(x: Array, *, out: Array | None = None) -> Array:
+    """y = x / (1 + e^-x); 0 at -Inf."""
+    return _gated(_sigmoid, x, out)
+
+
 def _gated(gate: Callable[[Array], Array], x: Array, out: Array | None) -> Array:
     """y = x * gate(x) in double precision, for a gate that goes from 0 to 1 and has long done so at 1e100."""
     return by_blocks(lambda v: np.maximum(v, -1e100) * gate(np.clip(v, -1e100, 1e100)), x, out=out)

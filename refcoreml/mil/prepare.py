@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from refcoreml.mil.node import Call, Node, Value
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
-from refcoreml.ops.base import Adapted, Results, Types, require
+from refcoreml.ops.base import Adapted, Op, Results, Types, require
 from refcoreml.spec.mil_types import DataType, DeclaredTensor, DeclaredType
 from refcoreml.types import Array, TensorType, ValueType
 
@@ -27,9 +27,11 @@ __all__ = ["Preparer", "Typed", "fold", "infer_outputs"]
 class Typed(Adapted):
     """An operation on values of declared types, which it checks.
 
-    Types are inferred as they are declared, and given and returned as they are held: see `Precision`.
+    Types are inferred as they are declared, and given and returned as they are held: see `Precision`. So an operation
+    that makes numbers of a type of its own has the declared one as its attribute, and runs with the one that holds it.
 
     Attributes:
+        op: the operation; types among its attributes are declared ones.
         inputs: the declared types of elements; None for values that are no tensors.
         outputs: the declared types of results.
         precision: how they are held.
@@ -38,6 +40,15 @@ class Typed(Adapted):
     inputs: Sequence[np.dtype[Any] | None]
     outputs: Sequence[DeclaredType]
     precision: Precision
+
+    @cached_property
+    def running(self) -> Op:
+        """The operation whose attributes name the types that hold the declared ones."""
+        return _with_held_types(self.op, self.precision)
+
+    def prepare(self) -> None:
+        """As the operation."""
+        self.running.prepare()
 
     def _declared(self, types: Sequence[ValueType]) -> list[Any]:
         return [
@@ -51,7 +62,7 @@ class Typed(Adapted):
 
     def infer_from(self, *inputs: Any) -> Types | None:
         """Return what the operation infers from values."""
-        found = self.op.infer_from(*inputs)
+        found = self.running.infer_from(*inputs)
         if found is None:
             return None
         types = found if isinstance(found, tuple) else (found,)
@@ -78,7 +89,7 @@ class Typed(Adapted):
 
     def run(self, *inputs: Any) -> Results:
         """Return what the operation computes, if it has the declared types."""
-        results: Any = self.op.run(*inputs)
+        results: Any = self.running.run(*inputs)
         listed = results if isinstance(results, tuple) else (results,)
         for y, declared, dtype in zip(listed, self.outputs, self._dtypes, strict=True):
             if dtype is None:
@@ -101,6 +112,16 @@ class Typed(Adapted):
                 length in (None, given) for given, length in zip(shape, declared.shape, strict=True)
             )
             require(fits, f"makes the shape {shape}, but an output is declared as {declared}")
+
+
+def _with_held_types(op: Op, precision: Precision) -> Op:
+    """Return an operation with the types among its attributes replaced by those that hold them."""
+    assert is_dataclass(op)
+    assert not isinstance(op, type)
+    given = {item.name: getattr(op, item.name) for item in fields(op)}
+    held = {name: precision.dtype(value) for name, value in given.items() if isinstance(value, np.dtype)}
+    changed = {name: dtype for name, dtype in held.items() if dtype != given[name]}
+    return replace(op, **changed) if changed else op
 
 
 def element_type(value: Value) -> np.dtype[Any] | None:

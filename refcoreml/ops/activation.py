@@ -154,3 +154,11 @@ class GELUSigmoid(Elementwise):
 
     kernel = staticmethod(kernels.gelu_sigmoid)
     definition = definitions.gelu_sigmoid
+
+
+@dataclass(frozen=True)
+class SiLU(Elementwise):
+    """y = x / (1 + e^-x), also called swish; 0 at -Inf."""
+
+    kernel = staticmethod(kernels.silu)
+    definition = definitions.silu

@@ -64,6 +64,7 @@ REFERENCES = {
         activation.gelu_tanh,
         lambda x: x / (1 + (-2 * (Decimal(2) / _sqrt_pi() ** 2).sqrt() * (x + Decimal("0.044715") * x**3)).exp()),
     ),
+    "silu": (activation.silu, lambda x: x / (1 + (-x).exp())),
     "gelu_sigmoid": (activation.gelu_sigmoid, lambda x: x / (1 + (Decimal("-1.702") * x).exp())),
 }
 
@@ -126,7 +127,7 @@ def test_edges(dtype):
         np.testing.assert_array_equal(special.erf(x), np.array([1, -1, np.nan, 0, 0, 1, -1], dtype))
         np.testing.assert_array_equal(special.erfc(x), np.array([0, 2, np.nan, 1, 1, 0, 2], dtype))
         np.testing.assert_array_equal(special.normal_cdf(x), np.array([1, 0, np.nan, 0.5, 0.5, 1, 0], dtype))
-        for kernel in activation.gelu, activation.gelu_tanh, activation.gelu_sigmoid:
+        for kernel in activation.gelu, activation.gelu_tanh, activation.gelu_sigmoid, activation.silu:
             expected = np.array([np.inf, 0, np.nan, 0, 0, np.finfo(dtype).max, 0], dtype)
             np.testing.assert_array_equal(kernel(x), expected)
     assert np.signbit(special.erf(x))[4]

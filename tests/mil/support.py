@@ -10,6 +10,7 @@ import numpy as np
 from refcoreml.build.program import Program as Builder
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.program import Program
+from refcoreml.spec import schema
 from refcoreml.spec.mil_types import DataType
 
 
@@ -55,7 +56,9 @@ def run(
     results = list(made) if isinstance(made, tuple) else [made]
     program.output(*results)
     held = PRECISIONS[precision]
-    prepared = Program(program.spec().mlProgram, "main", precision=held, strict=strict)
+    message = schema.MILSpec.Program(version=1)  # without a description, which has no features of some types
+    message.functions["main"].CopyFrom(program.function())
+    prepared = Program(message, "main", precision=held, strict=strict)
     found = prepared.run({name: held.hold(array) for name, array in listed.items()})
     values = [found[result.name] for result in results]
     return values if len(values) > 1 else values[0]

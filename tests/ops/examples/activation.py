@@ -31,5 +31,9 @@ EXAMPLES = [
     ),
     *(Example(ops.ParametricSoftplus(*pair), (X,), roundings=20) for pair in ((C, ONE), (ONE, C), (2 * C, C))),
     # 1 + erf and 1 + tanh round in terms of 1, times x.
-    *(Example(op, (x,), roundings=40) for op in (ops.GELU(), ops.GELUTanh(), ops.GELUSigmoid()) for x in (X, SCALAR)),
+    *(
+        Example(op, (x,), roundings=40)
+        for op in (ops.GELU(), ops.GELUTanh(), ops.GELUSigmoid(), ops.SiLU())
+        for x in (X, SCALAR)
+    ),
 ]

@@ -1,0 +1,382 @@
+"""Operations place by place, against Python's own arithmetic."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mil.support import run
+from support import integers
+
+from refcoreml.errors import InputError, InvalidModelError
+
+TYPES = {"fp16": np.float16, "fp32": np.float32, "int32": np.int32}
+#: The values of an array in each type are held as these.
+HELD = {np.float16: np.float32}
+
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "maximum": max,
+    "minimum": min,
+    "floor_div": operator.floordiv,
+    "mod": operator.mod,
+}
+COMPARISONS: dict[str, Callable[..., Any]] = {
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
+LOGIC: dict[str, Callable[..., Any]] = {
+    "logical_and": operator.and_,
+    "logical_or": operator.or_,
+    "logical_xor": operator.xor,
+}
+
+#: Small integers of both signs, the divisors without 0; they broadcast to [4, 2, 3].
+X, Y = integers((4, 1, 3), 1, -6, 7), integers((2, 3), 2, 1, 5) * np.array([1, -1, 1])
+FINE = np.array([[-2.5, -1.5, -0.5], [0.5, 1.5, 0.0]])
+
+
+def each(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
+    """Apply a function of Python numbers place by place."""
+    together = np.broadcast_arrays(*(np.asarray(array, object) for array in arrays))
+    flat = [function(*values) for values in zip(*(array.reshape(-1) for array in together), strict=True)]
+    return np.array(flat).reshape(together[0].shape)
+
+
+def check(y: np.ndarray, expected: np.ndarray, dtype: Any) -> None:
+    assert y.dtype == HELD.get(dtype, dtype)
+    np.testing.assert_array_equal(y, expected)
+
+
+# ---- Two inputs ----
+
+
+@pytest.mark.parametrize("dtype", TYPES.values(), ids=TYPES)
+@pytest.mark.parametrize("name", [*ARITHMETIC, *COMPARISONS])
+def test_two_inputs_broadcast_in_each_type(name: str, dtype: Any) -> None:
+    x, y = X.astype(dtype), Y.astype(dtype)
+    found = run(name, {"x": x, "y": y})
+    function = {**ARITHMETIC, **COMPARISONS}[name]
+    check(found, each(function, X, Y), bool if name in COMPARISONS else dtype)
+
+
+@pytest.mark.parametrize("name", [*ARITHMETIC, *COMPARISONS])
+def test_either_input_may_be_a_constant_array_or_number(name: str) -> None:
+    function = {**ARITHMETIC, **COMPARISONS}[name]
+    for y in (Y.astype(np.int32), np.int32(-3), np.array([-3], np.int32), np.full((1, 1, 1, 1), -3, np.int32)):
+        np.testing.assert_array_equal(run(name, {"x": X.astype(np.int32)}, y=y), each(function, X, y))
+    for x in (X.astype(np.int32), np.int32(4), np.array([4], np.int32)):
+        np.testing.assert_array_equal(run(name, {"y": Y.astype(np.int32)}, x=x), each(function, x, Y))
+
+
+def test_results_of_numbers_have_rank_0() -> None:
+    three, four = np.float32(3), np.float32(4)
+    assert run("add", {"x": three, "y": four}).shape == run("add", {"x": three}, y=four).shape == ()
+    assert run("less", {"x": three}, y=four).shape == run("logical_not", {"x": np.bool_(True)}).shape == ()
+    assert run("abs", {"x": -three}).shape == ()
+    assert run("add", {"x": three}, y=np.array([4], np.float32)).shape == (1,)
+
+
+@pytest.mark.parametrize("name", [*ARITHMETIC, *COMPARISONS])
+def test_inputs_of_unknown_lengths(name: str) -> None:
+    element = "bool" if name in COMPARISONS else "fp32"
+    found = run(
+        name,
+        {"x": X.astype(np.float32), "y": Y.astype(np.float32)},
+        open_shapes=True,
+        outputs=[(element, (None, None, None))],
+    )
+    np.testing.assert_array_equal(found, each({**ARITHMETIC, **COMPARISONS}[name], X, Y))
+
+
+def test_division() -> None:
+    for dtype in (np.float16, np.float32):
+        x, y = X.astype(dtype), Y.astype(dtype)
+        expected = each(operator.truediv, X, Y).astype(dtype)
+        np.testing.assert_array_equal(run("real_div", {"x": x, "y": y}).astype(dtype), expected)
+    found = run("real_div", {"x": X.astype(np.int32), "y": Y.astype(np.int32)})
+    check(found, each(lambda a, b: int(a / b), X, Y), np.int32)
+
+
+def test_division_by_zero() -> None:
+    x = np.array([-2, 0, 3])
+    for name, expected in {"real_div": [-np.inf, np.nan, np.inf], "mod": [np.nan] * 3}.items():
+        np.testing.assert_array_equal(run(name, {"x": x.astype(np.float32)}, y=np.float32(0)), expected)
+    for name in ("real_div", "floor_div", "mod"):
+        np.testing.assert_array_equal(run(name, {"x": x.astype(np.int32)}, y=np.int32(0)), [0, 0, 0])
+
+
+def test_quotients_of_fractions_are_floored() -> None:
+    x = np.array([-7.5, -0.5, 0.5, 7.5], np.float32)
+    np.testing.assert_array_equal(run("floor_div", {"x": x}, y=np.float32(2)), [-4, -1, 0, 3])
+    np.testing.assert_array_equal(run("mod", {"x": x}, y=np.float32(2)), [0.5, 1.5, 0.5, 1.5])
+    np.testing.assert_array_equal(run("mod", {"x": x}, y=np.float32(-2)), [-1.5, -0.5, -1.5, -0.5])
+
+
+def test_power() -> None:
+    for dtype in TYPES.values():
+        x, y = np.array([[-3], [2]]), np.array([0, 1, 2, 3])
+        check(run("pow", {"x": x.astype(dtype), "y": y.astype(dtype)}), each(operator.pow, x, y), dtype)
+        check(run("pow", {"x": x.astype(dtype)}, y=dtype(2)), each(operator.pow, x, 2), dtype)
+        # What devices get wrong: 2 as a constant base
+        check(run("pow", {"y": y.astype(dtype)}, x=dtype(2)), each(operator.pow, 2, y), dtype)
+    roots = run("pow", {"x": np.array([4, 9, -1], np.float32)}, y=np.float32(0.5))
+    np.testing.assert_array_equal(roots, [2, 3, np.nan])
+    negative = run("pow", {"x": np.array([-2, -1, 0, 1, 2], np.int32)}, y=np.int32(-1))
+    np.testing.assert_array_equal(negative, [0, -1, 0, 1, 0])
+
+
+def test_integers_wrap_around_and_are_exact() -> None:
+    x = np.array([2**31 - 1, -(2**31), 2**24 + 1], np.int32)
+    np.testing.assert_array_equal(run("add", {"x": x}, y=np.int32(1)), [-(2**31), 1 - 2**31, 2**24 + 2])
+    np.testing.assert_array_equal(run("mul", {"x": x}, y=np.int32(3)), [2**31 - 3, -(2**31), 3 * 2**24 + 3])
+    np.testing.assert_array_equal(run("square", {"x": x}), [1, 0, 2**25 + 1])
+    np.testing.assert_array_equal(run("equal", {"x": x}, y=np.int32(2**24)), [False] * 3)
+
+
+def test_not_a_number() -> None:
+    x = np.array([np.nan, 1, np.inf], np.float32)
+    for name in ("maximum", "minimum"):
+        np.testing.assert_array_equal(run(name, {"x": x, "y": x}), x)
+    for name, expected in {
+        "equal": [0, 1, 1],
+        "not_equal": [1, 0, 0],
+        "less_equal": [0, 1, 1],
+        "less": [0] * 3,
+    }.items():
+        np.testing.assert_array_equal(run(name, {"x": x, "y": x}), expected)
+
+
+@pytest.mark.parametrize("name", LOGIC)
+def test_logic(name: str) -> None:
+    x, y = np.array([[False], [True]]), np.array([False, True, True])
+    check(run(name, {"x": x, "y": y}), each(LOGIC[name], x, y), bool)
+    for known in (False, True):
+        np.testing.assert_array_equal(run(name, {"x": x}, y=known), each(LOGIC[name], x, known))
+
+
+def test_logical_not() -> None:
+    check(run("logical_not", {"x": np.array([[True, False, True]])}), [[False, True, False]], bool)
+
+
+@pytest.mark.parametrize("dtype", [*TYPES.values(), np.bool_])
+def test_select_broadcasts_all_three(dtype: Any) -> None:
+    cond = np.array([[True], [False]])
+    a, b = np.array([1, 0, 1]).astype(dtype), integers((4, 1, 1), 3, 0, 2).astype(dtype)
+    expected = each(lambda c, x, y: x if c else y, cond, a, b)
+    check(run("select", {"cond": cond, "a": a, "b": b}), expected, dtype)
+    check(run("select", {"a": a, "b": b}, cond=np.bool_(True)), np.broadcast_to(a, (4, 1, 3)), dtype)
+
+
+def test_select_leaves_no_trace_of_the_other() -> None:
+    a, b = np.array([np.nan, 1, np.inf], np.float32), np.array([1, np.nan, 2], np.float32)
+    np.testing.assert_array_equal(run("select", {"cond": a == 1, "a": a, "b": b}), [1, 1, 2])
+
+
+# ---- Functions of one number ----
+
+FUNCTIONS: dict[str, tuple[Callable[[float], float], Any]] = {
+    "sqrt": (math.sqrt, [0.25, 2, 9.5]),
+    "exp": (math.exp, [-3.5, 0, 2.25]),
+    "erf": (math.erf, [-1.5, 0, 0.75]),
+    "sin": (math.sin, [-2.5, 0, 7.25]),
+    "cos": (math.cos, [-2.5, 0, 7.25]),
+    "tan": (math.tan, [-1.25, 0, 2.5]),
+    "asin": (math.asin, [-1, 0.25, 0.75]),
+    "acos": (math.acos, [-0.5, 0.25, 1]),
+    "atan": (math.atan, [-8.5, 0, 0.75]),
+    "sinh": (math.sinh, [-2.5, 0, 3.25]),
+    "cosh": (math.cosh, [-2.5, 0, 3.25]),
+    "atanh": (math.atanh, [-0.5, 0, 0.75]),
+    "exp2": (lambda x: 2.0**x, [-2.5, 0, 3.25]),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name: str) -> None:
+    function, points = FUNCTIONS[name]
+    expected = [[function(x)] for x in points]
+    # Rounded once to single precision, and then to half: an ulp is at most 2^-23 and 2^-10.
+    for dtype, limit in ((np.float32, 2**-23), (np.float16, 2**-10)):
+        y = run(name, {"x": np.array(points, dtype).reshape(-1, 1)})
+        np.testing.assert_allclose(y, expected, rtol=limit)
+    np.testing.assert_allclose(
+        run(name, {"x": np.array(points, np.float32).reshape(-1, 1)}, precision="float64"), expected, rtol=1e-14
+    )
+
+
+EXACT: dict[str, list[float]] = {
+    "ceil": [-2, -1, 0, 1, 2, 0],
+    "floor": [-3, -2, -1, 0, 1, 0],
+    "round": [-2, -2, 0, 0, 2, 0],
+    "abs": [2.5, 1.5, 0.5, 0.5, 1.5, 0],
+    "sign": [-1, -1, -1, 1, 1, 0],
+    "square": [6.25, 2.25, 0.25, 0.25, 2.25, 0],
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_functions(name: str) -> None:
+    for dtype in (np.float16, np.float32):
+        check(run(name, {"x": FINE.astype(dtype)}), np.reshape(EXACT[name], FINE.shape), dtype)
+
+
+def test_integers_of_one_input() -> None:
+    x = np.array([-3, 0, 5], np.int32)
+    for name, expected in {"abs": [3, 0, 5], "sign": [-1, 0, 1], "square": [9, 0, 25], "exp2": [0, 1, 32]}.items():
+        check(run(name, {"x": x}), np.array(expected), np.int32)
+    check(run("threshold", {"x": x}, alpha=np.int32(2)), np.array([2, 2, 5]), np.int32)
+
+
+def test_threshold_and_clip() -> None:
+    for dtype in (np.float16, np.float32):
+        x = FINE.astype(dtype)
+        check(run("threshold", {"x": x}, alpha=dtype(-0.75)), np.maximum(FINE, -0.75), dtype)
+        check(run("clip", {"x": x}, alpha=dtype(-0.75), beta=dtype(1)), np.clip(FINE, -0.75, 1), dtype)
+
+
+def test_since_coreml7_clip_needs_an_interval() -> None:
+    x, bounds = FINE.astype(np.float32), {"alpha": np.float32(1), "beta": np.float32(1)}
+    np.testing.assert_array_equal(run("clip", {"x": x}, opset="CoreML6", **bounds), np.ones((2, 3)))
+    with pytest.raises(InvalidModelError, match="alpha is 1, which must be below beta, 1"):
+        run("clip", {"x": x}, opset="CoreML7", **bounds)
+
+
+EPSILONS: dict[str, tuple[float, Callable[[float], float]]] = {
+    "inverse": (1e-4, lambda x: 1 / x if x else math.inf),
+    "log": (1e-45, lambda x: math.log(x) if x else -math.inf),
+    "rsqrt": (1e-12, lambda x: x**-0.5 if x else math.inf),
+}
+
+
+@pytest.mark.parametrize("name", EPSILONS)
+def test_epsilon_has_the_type_of_x_unless_it_is_given(name: str) -> None:
+    default, function = EPSILONS[name]
+    points = np.array([0, 0.5, 3])
+    for dtype, limit in ((np.float32, 2**-21), (np.float16, 2**-10)):
+        y = run(name, {"x": points.astype(dtype)})
+        np.testing.assert_allclose(y, each(function, points + float(dtype(default))), rtol=limit)
+        y = run(name, {"x": points.astype(dtype)}, opset="CoreML5", epsilon=dtype(0.25))
+        np.testing.assert_allclose(y, each(function, points + 0.25), rtol=limit)
+    # The nearest of half precision to 1e-6 is 5 % off, but it is not asked.
+    y = run(name, {"x": points.astype(np.float16)}, opset="CoreML7", epsilon=np.float32(1e-6))
+    with np.errstate(over="ignore"):
+        expected = each(function, points + 1e-6).astype(np.float16)
+    np.testing.assert_allclose(y, expected, rtol=2**-10)
+
+
+def test_epsilon_is_added_to_x_whatever_its_sign() -> None:
+    x = np.array([-0.25, -0.5], np.float32)
+    np.testing.assert_array_equal(run("inverse", {"x": x}, epsilon=np.float32(0.25)), [np.inf, -4])
+    np.testing.assert_array_equal(run("rsqrt", {"x": x}, epsilon=np.float32(0.25)), [np.inf, np.nan])
+    np.testing.assert_array_equal(run("log", {"x": x}, epsilon=np.float32(0.25)), [-np.inf, np.nan])
+
+
+# ---- Types ----
+
+
+def test_cast_between_the_old_types() -> None:
+    x = np.array([-3.6, -0.4, 0, 0.6, 3.6])
+    for dtype in (np.float16, np.float32):
+        check(run("cast", {"x": x.astype(dtype)}, opset="CoreML5", dtype="int32"), [-3, 0, 0, 0, 3], np.int32)
+        check(run("cast", {"x": x.astype(dtype)}, opset="CoreML5", dtype="bool"), [1, 1, 0, 1, 1], bool)
+    for name, dtype in TYPES.items():
+        given = {"bool": np.array([True, False]), "int32": np.array([1, 0], np.int32)}
+        for array in given.values():
+            check(run("cast", {"x": array}, dtype=name), [1, 0], dtype)
+
+
+def test_cast_to_half_precision() -> None:
+    x = np.array([2049, 2051, 65519, 65520, -1e6, 2**-25, 1e-4], np.float32)
+    expected = [2048, 2052, 65504, np.inf, -np.inf, 0, np.float32(np.float16(1e-4))]
+    check(run("cast", {"x": x}, dtype="fp16"), expected, np.float16)
+    whole = np.array([2049, 65504, 70000], np.int32)
+    check(run("cast", {"x": whole}, dtype="fp16"), [2048, 65504, np.inf], np.float16)
+    for precision, dtype in (("float32", np.float32), ("float64", np.float64)):
+        y = run("cast", {"x": x.astype(np.float32)}, precision=precision, dtype="fp16")
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y, x)
+    halves = np.array(expected).astype(np.float16)
+    np.testing.assert_array_equal(run("cast", {"x": halves}, dtype="fp32"), expected)
+
+
+def test_cast_beyond_the_range() -> None:
+    x = np.array([3e9, -np.inf, np.nan], np.float32)
+    check(run("cast", {"x": x}, dtype="int32"), [2**31 - 1, -(2**31), 0], np.int32)
+    check(run("cast", {"x": x}, dtype="uint8"), [255, 0, 0], np.uint8)
+
+
+@pytest.mark.parametrize("name", ["int8", "uint8", "int16", "uint16", "int32", "fp16", "fp32", "bool"])
+def test_since_coreml7_cast_knows_small_integers(name: str) -> None:
+    for source in ("int8", "uint8", "int16", "uint16", "int32", "float16", "float32"):
+        y = run("cast", {"x": np.array([0, 1, 100], source)}, opset="CoreML7", dtype=name)
+        check(y, [0, 1, 1 if name == "bool" else 100], TYPES.get(name) or np.dtype(name).type)
+    with pytest.raises(InvalidModelError, match="'dtype' is 'int16', expected one of 'fp16', 'fp32', 'int32', 'bool'"):
+        run("cast", {"x": np.float32(1)}, opset="CoreML6", dtype="int16")
+
+
+def test_integers_that_do_not_fit_are_an_error_unless_that_is_allowed() -> None:
+    x = np.array([40000, -1], np.int32)
+    with pytest.raises(InputError, match=r"value at \(0,\) is 40000, which int16 cannot represent"):
+        run("cast", {"x": x}, dtype="int16")
+    check(run("cast", {"x": x}, dtype="int16", strict=False), [32767, -1], np.int16)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int32, np.bool_, np.int8, np.uint16])
+def test_identity(dtype: Any) -> None:
+    x = np.array([[0, 1, 1]]).astype(dtype)
+    check(run("identity", {"x": x}), x, dtype)
+
+
+# ---- Errors ----
+
+
+@pytest.mark.parametrize("name", [*ARITHMETIC, *COMPARISONS, "real_div", "pow"])
+def test_nothing_is_converted_implicitly(name: str) -> None:
+    place = r"\(made_0\)|made"
+    for x, y in ((np.float16(1), np.float32(2)), (np.float32(1), np.int32(2))):
+        for given in ({"inputs": {"x": x, "y": y}}, {"inputs": {"x": x}, "y": y}, {"inputs": {"y": y}, "x": x}):
+            with pytest.raises(InvalidModelError, match=rf"({place}).*'x', 'y' have elements of types .*expected one"):
+                run(name, **given)  # type: ignore[arg-type]
+
+
+def test_types_that_an_operation_does_not_take() -> None:
+    small, whole, yes = np.int8(1), np.int32(1), np.bool_(True)
+    for name, inputs in (
+        ("add", {"x": small, "y": small}),
+        ("equal", {"x": yes, "y": yes}),
+        ("logical_and", {"x": whole, "y": whole}),
+        ("logical_not", {"x": whole}),
+        ("select", {"cond": whole, "a": whole, "b": whole}),
+        ("select", {"cond": yes, "a": small, "b": small}),
+        ("abs", {"x": yes}),
+        *((each_name, {"x": whole}) for each_name in (*FUNCTIONS, "floor", "log") if each_name != "exp2"),
+    ):
+        with pytest.raises(InvalidModelError, match=r"has elements of type .*, expected "):
+            run(name, inputs)
+    with pytest.raises(InvalidModelError, match="'x', 'alpha' have elements of types fp32, fp16, expected one"):
+        run("threshold", {"x": np.float32(1)}, alpha=np.float16(1))
+    with pytest.raises(InvalidModelError, match="'x', 'epsilon' have elements of types fp16, fp32, expected one"):
+        run("log", {"x": np.float16(1)}, opset="CoreML6", epsilon=np.float32(1))
+
+
+def test_shapes_that_do_not_broadcast() -> None:
+    with pytest.raises(InvalidModelError, match=r"\(2, 3\), \(2,\) do not fit together"):
+        run("add", {"x": np.zeros((2, 3), np.float32), "y": np.zeros(2, np.float32)})
+
+
+def test_parameters_that_are_missing() -> None:
+    with pytest.raises(InvalidModelError, match="parameter 'alpha' is missing"):
+        run("threshold", {"x": np.float32(1)})
+    with pytest.raises(InvalidModelError, match="parameter 'dtype' is missing"):
+        run("cast", {"x": np.float32(1)})
