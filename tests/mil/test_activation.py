@@ -32,9 +32,10 @@ ACTIVATIONS: dict[str, tuple[dict[str, float], Callable[[float], float]]] = {
     "softsign": ({}, lambda x: x / (1 + abs(x))),
     "softplus": ({}, lambda x: math.log1p(math.exp(x))),
 }
+#: (1 + tanh(u)) / 2 = 1 / (1 + e^(-2 u)), without cancellation.
 GELU: dict[str, Callable[[float], float]] = {
     "EXACT": lambda x: x * math.erfc(-x / math.sqrt(2)) / 2,
-    "TANH_APPROXIMATION": lambda x: x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
+    "TANH_APPROXIMATION": lambda x: x / (1 + math.exp(-math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))),
     "SIGMOID_APPROXIMATION": lambda x: x / (1 + math.exp(-1.702 * x)),
 }
 #: As many steps of a unit in the last place as formulas of a few operations can lose: in single, in half precision.
