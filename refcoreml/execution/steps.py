@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections import ChainMap, Counter
+from collections import ChainMap
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -297,15 +297,18 @@ def walk(steps: Sequence[Step]) -> Iterator[Step]:
     """Yield all steps, each before those in its regions, at any depth."""
     for step in steps:
         yield step
-        for region in step.regions:
-            yield from walk(region.steps)
+        if isinstance(step.op, Control):
+            for region in step.op.regions:
+                yield from walk(region.steps)
 
 
 def rewritten(steps: Sequence[Step], inputs: Iterable[str]) -> frozenset[str]:
     """Return the values that more than one step writes, or that a step writes over an input."""
-    counts = Counter(iter(inputs))
-    counts.update(name for step in walk(steps) for name in step.outputs)
-    return frozenset(name for name, count in counts.items() if count > 1)
+    made, again = set(inputs), set[str]()
+    for step in walk(steps):
+        for name in step.outputs:
+            (again if name in made else made).add(name)
+    return frozenset(again)
 
 
 def with_last_uses(
@@ -323,8 +326,9 @@ def with_last_uses(
     needed = set(outputs)
     result = []
     for step in reversed(steps):
-        inner = [name for region in step.regions for name in sorted(region.reads | region.writes)]
-        names = (*step.inputs, *step.outputs, *inner)
+        names = step.inputs + step.outputs
+        if isinstance(step.op, Control):
+            names += tuple(sorted(step.reads | step.writes))
         last = [name for name in dict.fromkeys(names) if name not in needed and (among is None or name in among)]
         needed.update(last)
         result.append(replace(step, last_uses=tuple(last)))

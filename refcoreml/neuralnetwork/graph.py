@@ -92,8 +92,9 @@ def walk_layers(layers: Sequence[Layer]) -> Iterator[Layer]:
     while waiting:
         layer = waiting.pop()
         yield layer
-        inner = layer.bodies.items() if isinstance(layer, Node) else inner_networks(layer)
-        waiting.extend([part for _, body in inner for part in body][::-1])
+        inner = layer.bodies if isinstance(layer, Node) else dict(inner_networks(layer))
+        if inner:
+            waiting.extend([part for body in inner.values() for part in body][::-1])
 
 
 def check_supported(nodes: Sequence[Node]) -> None:

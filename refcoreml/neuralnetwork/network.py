@@ -17,8 +17,8 @@ from refcoreml.execution.steps import Step
 from refcoreml.kernels.half import listed, losses
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.graph import checked_nodes, walk_layers
-from refcoreml.neuralnetwork.registry import LAYERS, Node, WeightSource, prepare_layer
-from refcoreml.neuralnetwork.steps import prepared
+from refcoreml.neuralnetwork.registry import Node, WeightSource
+from refcoreml.neuralnetwork.steps import may_be_scalars, operation, prepared
 from refcoreml.ops import Op
 from refcoreml.spec import schema
 from refcoreml.types import Array, Shape, TensorType
@@ -80,10 +80,10 @@ class Network:
             strict=strict,
             custom_layers=custom_layers or {},
             budget=budget,
-            scalars=frozenset() if rank5 else frozenset(_scalars(layers)),
         )
         self.nodes: Mapping[str, Node] = {node.where: node for node in walk_layers(nodes)}
-        self.engine = Engine(prepared(nodes), self.inputs, self.outputs, budget, where)
+        self._scalars = may_be_scalars(self.nodes.values())
+        self.engine = Engine(prepared(nodes, self._scalars), self.inputs, self.outputs, budget, where)
         if lost:
             warnings.warn(
                 f"precision {arithmetic.name!r} loses numbers of {len(lost)} fields of weights: {listed(lost)}",
@@ -125,7 +125,7 @@ class Network:
     def operation(self, step: Step, source: WeightSource) -> Op:
         """Prepare the layer of a step again, with weights from another source."""
         node = self.nodes[step.where]
-        return prepare_layer(replace(node, budget=Budget(node.limits), source=source, lost=[]))
+        return operation(replace(node, budget=Budget(node.limits), source=source, lost=[]), self._scalars)
 
     def _stored(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         if self.arithmetic.round is None:
@@ -137,11 +137,3 @@ class Network:
                 text = f"precision {self.arithmetic.name!r} loses numbers of input {name!r}: {found}"
                 warnings.warn(text, RefCoreMLWarning, stacklevel=3)
         return stored
-
-
-def _scalars(layers: Sequence[schema.NeuralNetworkLayer]) -> Iterator[str]:
-    """The blobs that may have rank 0."""
-    for layer in walk_layers(layers):
-        entry = LAYERS.get(str(layer.WhichOneof("layer")))
-        if entry is not None and entry.makes_scalars:
-            yield from layer.output

@@ -18,6 +18,7 @@ import numpy as np
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.execution.steps import Step
+from refcoreml.execution.table import Table
 from refcoreml.kernels.half import losses
 from refcoreml.ops import base
 from refcoreml.spec import schema
@@ -175,7 +176,6 @@ class Node:
         strict: whether what the specification leaves undefined, such as an index out of range, is an error.
         bodies: nodes of the networks inside a branch or loop, by the name of their field.
         steps: the steps of these networks; empty for who wants the layers one by one.
-        scalars: the blobs of the network that may have rank 0.
         custom_layers: the code of custom layers, by class name.
         lost: gets a line for each field of weights of which `round` made numbers infinite or 0.
         budget: how much memory weights and blobs may take.
@@ -191,7 +191,6 @@ class Node:
     strict: bool = True
     bodies: Mapping[str, Sequence[Node]] = field(default_factory=dict)
     steps: Mapping[str, Sequence[Step]] = field(default_factory=dict)
-    scalars: frozenset[str] = frozenset()
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     budget: Budget = field(default_factory=Budget, compare=False)
@@ -293,7 +292,7 @@ class LayerType:
     makes_scalars: bool = False
 
 
-LAYERS: dict[str, LayerType] = {}
+LAYERS: Table[LayerType] = Table("layer")
 
 Count: TypeAlias = int | tuple[int, int | None]
 
@@ -312,11 +311,9 @@ def layer(
     """
     if name not in schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name:
         raise ValueError(f"the schema has no layer named {name!r}")
-    if name in LAYERS:
-        raise ValueError(f"layer {name!r} is registered twice")
 
     def register(prepare: Prepare) -> Prepare:
-        LAYERS[name] = LayerType(name, prepare, _range(inputs), _range(outputs), scalars, makes_scalars)
+        LAYERS.add(name, LayerType(name, prepare, _range(inputs), _range(outputs), scalars, makes_scalars))
         return prepare
 
     return register
@@ -324,10 +321,8 @@ def layer(
 
 def prepare_layer(node: Node) -> base.Op:
     """Return the operation that a layer stands for; infinite weights, and what follows from them, cause no warning."""
-    entry = LAYERS[node.kind]
     with np.errstate(all="ignore"):
-        op = entry.prepare(node)
-    return op if entry.scalars or node.scalars.isdisjoint(node.inputs) else Vectors(op)
+        return LAYERS[node.kind].prepare(node)
 
 
 def _range(count: Count) -> tuple[int, int | None]:

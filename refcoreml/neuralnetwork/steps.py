@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
-from refcoreml.execution.limits import Allowed
+from refcoreml.execution.limits import Allowed, Limits
 from refcoreml.execution.steps import Step
-from refcoreml.neuralnetwork.registry import Node, Round, prepare_layer
+from refcoreml.neuralnetwork.registry import LAYERS, Node, Round, Vectors, prepare_layer
+from refcoreml.ops import Op
 from refcoreml.types import Array
 
 
-def prepared(nodes: Sequence[Node]) -> tuple[Step, ...]:
-    """Return the steps of a network."""
-    return tuple(_step(index, node) for index, node in enumerate(nodes))
+def may_be_scalars(nodes: Iterable[Node]) -> frozenset[str]:
+    """Return the blobs that may have rank 0, of all layers of a network."""
+    makers = [node for node in nodes if LAYERS[node.kind].makes_scalars and not node.rank5]
+    return frozenset(name for node in makers for name in node.outputs)
 
 
-def _step(index: int, node: Node) -> Step:
-    if node.bodies:
-        node = replace(node, steps={field: prepared(body) for field, body in node.bodies.items()})
+def operation(node: Node, scalars: frozenset[str]) -> Op:
+    """Return the operation of a layer among blobs of which some may have rank 0."""
     op = prepare_layer(node)
+    return op if LAYERS[node.kind].scalars or scalars.isdisjoint(node.inputs) else Vectors(op)
+
+
+def prepared(nodes: Sequence[Node], scalars: frozenset[str]) -> tuple[Step, ...]:
+    """Return the steps of a network."""
+    return tuple([_step(index, node, scalars) for index, node in enumerate(nodes)])
+
+
+def _step(index: int, node: Node, scalars: frozenset[str]) -> Step:
+    if node.bodies:
+        node = replace(node, steps={field: prepared(body, scalars) for field, body in node.bodies.items()})
+    op = operation(node, scalars)
     op.prepare()
     return Step(
         index,
@@ -31,8 +44,13 @@ def _step(index: int, node: Node) -> Step:
         tuple(node.inputs),
         tuple(node.outputs),
         store=None if node.round is None else partial(_stored, node.round),
-        allowed=Allowed(node.limits),
+        allowed=_allowed(node.limits),
     )
+
+
+@lru_cache(maxsize=16)
+def _allowed(limits: Limits) -> Allowed:
+    return Allowed(limits)
 
 
 def _stored(round: Round, results: tuple[Array, ...]) -> tuple[Array, ...]:
