@@ -25,10 +25,16 @@ class Table(dict[str, Entry]):
         """Register what a name means from a version on; a second entry for the same version is a `ValueError`."""
         versions = self._versions.setdefault(name, [])
         if any(version == since for version, _ in versions):
-            raise ValueError(f"{self._what} {name!r} is registered twice" + (f" from version {since} on" if since else ""))
+            raise ValueError(
+                f"{self._what} {name!r} is registered twice" + (f" from version {since} on" if since else "")
+            )
         versions.append((since, entry))
         versions.sort(key=lambda item: -item[0])
         self[name] = versions[0][1]
+
+    def versions(self, name: str) -> list[tuple[int, Entry]]:
+        """Return what a name means, with the version from which on it does, newest first."""
+        return list(self._versions.get(name, ()))
 
     def find(self, name: str, version: int) -> Entry | None:
         """Return the newest entry of a name that is not newer than a version; None if there is none."""

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from refcoreml.errors import InvalidModelError
+from refcoreml.execution.table import Table
 from refcoreml.mil.node import Call, Entry, Node
 from refcoreml.ops.base import Op
 
@@ -30,19 +31,14 @@ _NUMBERS = {name: number for number, name in enumerate(OPSETS)}
 Adapter: TypeAlias = Callable[[Node], "Op | Call"]
 
 
-#: The entries of each name, newest first.
-OPERATIONS: dict[str, list[Entry]] = {}
+OPERATIONS: Table[Entry] = Table("operation")
 
 
 def operation(name: str, *operands: str, since: str = "CoreML5", until: str = "") -> Callable[[Adapter], Adapter]:
     """Register an adapter for a name from an operation set on; see `Entry`."""
 
     def register(adapt: Adapter) -> Adapter:
-        entries = OPERATIONS.setdefault(name, [])
-        if any(entry.since == since for entry in entries):
-            raise ValueError(f"operation {name!r} is registered twice for {since}")
-        entries.append(Entry(name, since, operands, adapt, until))
-        entries.sort(key=lambda entry: -_NUMBERS[entry.since])
+        OPERATIONS.add(name, Entry(name, since, operands, adapt, until), _NUMBERS[since])
         return adapt
 
     return register
@@ -58,7 +54,5 @@ def opset_number(opset: str, where: str) -> int:
 
 def find(name: str, opset: int) -> Entry | None:
     """Return the newest entry of a name that is not newer than an operation set; None if there is none."""
-    for entry in OPERATIONS.get(name, ()):
-        if _NUMBERS[entry.since] <= opset:
-            return None if entry.until and _NUMBERS[entry.until] < opset else entry
-    return None
+    entry = OPERATIONS.find(name, opset)
+    return None if entry is None or (entry.until and _NUMBERS[entry.until] < opset) else entry

@@ -22,8 +22,17 @@ def table() -> Table[str]:
 
 @pytest.mark.parametrize(
     ("name", "version", "entry"),
-    [("a", 4, None), ("a", 5, "a5"), ("a", 6, "a5"), ("a", 7, "a7"), ("a", 8, "a7"), ("a", 11, "a9"), ("b", 7, None),
-     ("b", 9, "b8"), ("c", 9, None)],
+    [
+        ("a", 4, None),
+        ("a", 5, "a5"),
+        ("a", 6, "a5"),
+        ("a", 7, "a7"),
+        ("a", 8, "a7"),
+        ("a", 11, "a9"),
+        ("b", 7, None),
+        ("b", 9, "b8"),
+        ("c", 9, None),
+    ],
 )
 def test_the_newest_entry_that_is_not_newer_counts(table, name, version, entry):
     assert table.find(name, version) == entry
@@ -31,6 +40,8 @@ def test_the_newest_entry_that_is_not_newer_counts(table, name, version, entry):
 
 def test_as_a_dictionary_it_has_the_newest(table):
     assert table == {"a": "a9", "b": "b8"}
+    assert table.versions("a") == [(9, "a9"), (7, "a7"), (5, "a5")]
+    assert table.versions("c") == []
 
 
 def test_a_second_entry_for_a_version_is_refused(table):
