@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from refcoreml.kernels import conv, pool, quantization, recurrent, resize
 from refcoreml.kernels.bits import unpack_codes
-from refcoreml.neuralnetwork.registry import LAYERS, Adapted, LayerType, Node
+from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node
 from refcoreml.ops import Op
+from refcoreml.ops.base import Adapted
 from refcoreml.spec import schema
 
 Array: TypeAlias = NDArray[Any]
