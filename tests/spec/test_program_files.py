@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import random
 import shutil
 import struct
 import subprocess
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +24,14 @@ import refcoreml
 from refcoreml.errors import MalformedModelError, RefCoreMLError
 from refcoreml.model import Model
 from refcoreml.spec import schema
-from refcoreml.spec.blobs import BlobWriter
-from refcoreml.spec.files import ModelFile
+from refcoreml.spec.blobs import BlobFiles, BlobWriter
+from refcoreml.spec.compiled import compiled_model
+from refcoreml.spec.files import ModelFile, parse_model
+from refcoreml.spec.mil_print import print_program
 from refcoreml.spec.mil_types import DeclaredTensor, type_message
 from refcoreml.spec.mil_values import read_value, value_message
 
+MODELS = Path(os.environ.get("REFCOREML_MODELS", Path(__file__).resolve().parents[3] / "shared" / "models"))
 NUMBERS = np.arange(12, dtype=np.float16).reshape(3, 4)
 
 
@@ -202,3 +211,72 @@ def test_a_package_of_a_gigabyte(package: Path) -> None:
     seconds, megabytes = map(float, child.stdout.split())
     assert seconds < 1
     assert megabytes < 50
+
+
+# --- mutations --------------------------------------------------------------------------------------------------------
+
+
+def read_all(spec: schema.Model, content: bytes) -> int:
+    """Read every value of a program; returns how many there are."""
+    files, count = BlobFiles.of_bytes({"weights/weight.bin": content}), 0
+    for function in spec.mlProgram.functions.values():
+        for operation in function.block_specializations[function.opset].operations:
+            bound = [item for argument in operation.inputs.values() for item in argument.arguments]
+            inline = [item.value for item in bound if item.WhichOneof("binding") == "value"]
+            for value in [*operation.attributes.values(), *inline]:
+                read_value(value, files).get()
+                count += 1
+    return count
+
+
+def flipped(data: bytes, places: Sequence[int], draw: random.Random) -> bytes:
+    """Return bytes with one to three of them changed, at the places or a few after them."""
+    changed = bytearray(data)
+    for _ in range(draw.randint(1, 3)):
+        place = min(draw.choice(places) + draw.randint(0, 31), len(data) - 1)
+        changed[place] = draw.choice([0, 1, 127, 128, 255, draw.randint(0, 255)])
+    return bytes(changed)
+
+
+def mutations(spec: schema.Model, content: bytes, rounds: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield what reads mutations of a program's message, of its text, and of its file of weights."""
+    draw = random.Random(3)
+    message, text = spec.SerializeToString(), print_program(spec.mlProgram)
+    records = [0, *(at for at in range(0, len(content), 64) if content[at : at + 4] == b"\xef\xbe\xad\xde")]
+    for _ in range(rounds):
+        yield "weights", partial(read_all, spec, flipped(content, records, draw))
+        changed = flipped(message, range(len(message)), draw)
+        yield "message", lambda changed=changed: read_all(parse_model(changed), content)
+        place = draw.randrange(len(text))
+        words = text[:place] + draw.choice("0129abx_ \n([{<,") + text[place + draw.randint(0, 2) :]
+        yield "text", lambda words=words: read_all(compiled_model(words, None), content)
+
+
+def check_mutations(spec: schema.Model, content: bytes, rounds: int) -> None:
+    """All are read or refused, promptly; both happen, so that they test something."""
+    assert read_all(spec, content)
+    outcomes: Counter[tuple[str, bool]] = Counter()
+    for kind, read in mutations(spec, content, rounds):
+        started = time.process_time()
+        try:
+            read()
+            outcomes[kind, True] += 1
+        except RefCoreMLError:
+            outcomes[kind, False] += 1
+        assert time.process_time() - started < 2
+    for kind in ("weights", "message", "text"):
+        assert min(outcomes[kind, True], outcomes[kind, False]) > rounds // 30, outcomes
+
+
+def test_mutations_of_a_program() -> None:
+    check_mutations(*program(), rounds=300)
+
+
+REAL = [path for path in sorted(MODELS.rglob("*.mlpackage")) if list(path.rglob("weight.bin"))]
+
+
+@pytest.mark.skipif(not REAL, reason="no packages of ML Programs; name a folder of models in REFCOREML_MODELS")
+def test_mutations_of_real_packages() -> None:
+    for path in REAL:
+        content = next(path.rglob("weight.bin")).read_bytes()
+        check_mutations(refcoreml.load(path, prepare=False).spec, content, rounds=60)
