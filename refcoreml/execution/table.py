@@ -21,13 +21,16 @@ class Table(dict[str, Entry]):
         self._what = what
         self._versions: dict[str, list[tuple[int, Entry]]] = {}
 
+    def check_new(self, name: str, since: int = 0) -> None:
+        """Refuse a name that has an entry for a version already."""
+        if any(version == since for version, _ in self._versions.get(name, ())):
+            version = f" from version {since} on" if since else ""
+            raise ValueError(f"{self._what} {name!r} is registered twice{version}")
+
     def add(self, name: str, entry: Entry, since: int = 0) -> None:
         """Register what a name means from a version on; a second entry for the same version is a `ValueError`."""
+        self.check_new(name, since)
         versions = self._versions.setdefault(name, [])
-        if any(version == since for version, _ in versions):
-            raise ValueError(
-                f"{self._what} {name!r} is registered twice" + (f" from version {since} on" if since else "")
-            )
         versions.append((since, entry))
         versions.sort(key=lambda item: -item[0])
         self[name] = versions[0][1]

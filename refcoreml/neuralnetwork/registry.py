@@ -311,6 +311,7 @@ def layer(
     """
     if name not in schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name:
         raise ValueError(f"the schema has no layer named {name!r}")
+    LAYERS.check_new(name)
 
     def register(prepare: Prepare) -> Prepare:
         LAYERS.add(name, LayerType(name, prepare, _range(inputs), _range(outputs), scalars, makes_scalars))

@@ -230,7 +230,7 @@ def test_branches():
     x = {"x": np.float32([0.3])}
     assert oracle(branching(0.5), x)["y"].value == pytest.approx(1.3)
     assert oracle(branching(0.7), x)["y"].value == pytest.approx(-0.7)
-    with pytest.raises(InputError, match="either way"):
+    with pytest.raises(InputError, match="rounding may change this decision"):
         oracle(branching(float(1 / (1 + np.exp(-np.float32(0.3))))), x)
 
 
