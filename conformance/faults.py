@@ -86,14 +86,14 @@ class _Faulty(Adapted):
         return self.op.run
 
     def run(self, *xs: Array) -> Any:
-        """What the fault makes of the honest computation, in the type of the inputs."""
+        """What the fault makes of the correct computation, in the type of the inputs."""
         y = self.fault(self.params, self._honest, *xs)
         dtype = xs[0].dtype if xs else np.float32
         return tuple(np.asarray(one, dtype) for one in y) if isinstance(y, tuple) else np.asarray(y, dtype)
 
 
 def result(name: str, kinds: str, fault: Callable[..., Any], unseen: str = "") -> None:
-    """The layer computes ``fault(params, run, *inputs)``, where ``run`` is the honest computation."""
+    """The layer computes ``fault(params, run, *inputs)``, where ``run`` is the correct computation."""
 
     def wrap(entry: LayerType) -> LayerType:
         def prepare(node: Node) -> Op:

@@ -110,7 +110,7 @@ class Arrays:
 
 
 def deviation_of(plan: Plan) -> dict[str, Array]:
-    """Standard deviations of honest errors in fp16/acc16, of outputs that are enough sums of zero-mean data."""
+    """Standard deviations of rounding errors in fp16/acc16, of outputs that are enough sums of zero-mean data."""
     if plan.verdict != "returns" or plan.data != "zero-mean" or plan.expected or plan.twin or plan.family == "networks":
         return {}
     model = schema.Model.FromString(plan.model)

@@ -1,7 +1,7 @@
 """Values that users pass, turned into arrays, lists, dicts, numbers and texts, or refused in words.
 
 Whatever a value is, the answer is given soon and takes little memory: sizes are known before anything is copied,
-methods of foreign objects may raise what they like, and nothing is shown that is long or that steers a terminal. Each
+methods of foreign objects may raise what they like, and nothing is shown that is long or has control sequences. Each
 function takes ``refuse``, which makes the error: `Feature.refuse <refcoreml.features.Feature.refuse>` or `argument`.
 """
 

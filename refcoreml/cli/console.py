@@ -23,7 +23,7 @@ _PIPE_WIDTH = 160
 
 
 class SafeConsole(Console):
-    """A console on which text from models steers nothing: see `harmless`. Newlines that a command prints stay.
+    """A console that escapes control sequences in text from models: see `harmless`. Newlines of a command stay.
 
     When its reader has gone, as in ``refcoreml inspect MODEL | head``, the rest goes nowhere: the command writes its
     files all the same, and ends with its own exit code.

@@ -75,8 +75,8 @@ class Expected:
 
     Attributes:
         reference: the exact value of each element.
-        bound: how far an honest implementation may be from it; a number stands for all elements.
-        deviation: of many sums in half precision the standard deviation of an honest error.
+        bound: the largest error of a conforming implementation; a number stands for all elements.
+        deviation: of many sums in half precision the standard deviation of the rounding error.
         rounded: of products of integers, which any order of summation gives exactly, the bound if sums round.
     """
 

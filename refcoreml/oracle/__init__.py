@@ -1,7 +1,7 @@
-"""Golden outputs with proven tolerances: `oracle` computes a network in double precision, with a bound for each number.
+"""Reference outputs with proven tolerances: `oracle` computes a network in double precision, with a bound for each number.
 
     answers = oracle("Net.mlmodel", {"x": x}, profile="fp16/acc32")
-    abs(y - answers["y"].value) <= answers["y"].bound        # of every honest implementation y of the profile
+    abs(y - answers["y"].value) <= answers["y"].bound        # of every conforming implementation y of the profile
 
 The formulas are derived in docs/oracle.md.
 """

@@ -1,4 +1,4 @@
-"""The oracle: outputs in double precision, and how far an honest implementation may be from each number."""
+"""The oracle: outputs in double precision, with an error bound for each number."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Answer:
         check: the class of the bound: ``exact``, ``ulp``, ``dot``, ``func``, ``interval``, ``either``, the name of a
             layer that is a composite, or ``composite`` where several inexact layers follow one another.
         labels: the classes, of dictionaries of scores and predicted labels.
-        deviation: of sums of exact numbers the standard deviation of an honest error, for the statistical criterion by
-            `refcoreml.oracle.deviation.spread` where the bound is too wide; else None.
+        deviation: of sums of exact numbers the standard deviation of the rounding error, for the statistical criterion
+            by `refcoreml.oracle.deviation.spread` where the bound is too wide; else None.
     """
 
     value: Doubles

@@ -9,7 +9,7 @@ expected variance is
 
 with S = sum t and q = sum t^2 / n - (S / n)^2 (sampling without replacement), which sum up to
 n (n + 1) / 6 * q + (n + 1) (2 n + 1) / (6 n) * S^2. Sums in blocks or pairs have smaller partial sums; fused
-products have no d_k. So, over many outputs, an honest implementation has RMS((y - R) / v) <= 1, up to sampling; see
+products have no d_k. So, over many outputs, a conforming implementation has RMS((y - R) / v) <= 1, up to sampling; see
 `spread`. Not so where all terms have one sign: then partial sums outgrow the terms, whose errors go the same way again
 and again (stagnation). The criterion is for zero-mean data.
 """

@@ -24,7 +24,7 @@ def flushed(values: Doubles, storage: Rounding) -> Doubles:
 
 
 def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rounding, arithmetic: Rounding) -> Doubles:
-    """Return how far an honest decoder may be from weights R in double precision.
+    """Return the error bound of a conforming decoder, from weights R in double precision.
 
     Floating-point weights and tables are stored rounded, so that they are exact but for subnormal numbers. Linear codes
     become R = scale * code + bias: |fl(fl(code * scale) + bias) - R| <= u (|code * scale| + |R|), then a rounding to

@@ -109,7 +109,7 @@ def _item(ball: Ball, index: Any) -> Ball:
 def _certainly_kept(
     overlap: _Overlap, scores: Ball, overlap_limit: Ball, score_limit: Ball, most: int, per_class: bool
 ) -> tuple[list[int], int]:
-    """Return the boxes that every honest computation keeps, in this order, and how many it may keep at most.
+    """Return the boxes that every conforming implementation keeps, in this order, and how many it may keep at most.
 
     A box is kept next if it passes the threshold and has a greater score than all others that may be left. The box of
     the highest score of all is kept whether it passes or not. Which boxes are left after it: those that certainly do
