@@ -88,7 +88,7 @@ class Engine:
         return {name: existing(run.values, name, self.where) for name in self.outputs}
 
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
-        """Run step by step, each when the caller asks for the next."""
+        """Run step by step, each when the caller requests the next."""
         return self._start(inputs).walk(self.steps)
 
     def types(self, inputs: Mapping[str, ValueType]) -> dict[str, ValueType]:
@@ -137,7 +137,7 @@ class _Run:
             self._hold(values, values.values(), where)
 
     def walk(self, steps: Sequence[Step]) -> Iterator[Event]:
-        """Run some steps, each when the caller asks for the next."""
+        """Run some steps, each when the caller requests the next."""
         for step in steps:
             arguments = [existing(self.values, name, step.where) for name in step.inputs]
             if isinstance(step.op, Control):

@@ -126,7 +126,7 @@ class Step:
         return self._remembered(tuple(map(key_of, inputs)))
 
     def forecast_of(self, arguments: Sequence[Any]) -> Forecast | None:
-        """As `forecast`, of inputs at hand."""
+        """Return the forecast, as `forecast` does, for given inputs."""
         return self._remembered(keys_of(arguments))
 
     @cached_property
@@ -144,7 +144,7 @@ class Step:
         return self.made(given, found)
 
     def check_values(self, arguments: Sequence[Any]) -> None:
-        """Refuse inputs whose values ask for outputs that are too large, before these are made.
+        """Refuse inputs whose values require outputs that are too large, before these are made.
 
         To be called where `forecast` knows nothing.
         """
@@ -166,7 +166,7 @@ class Step:
         return Forecast(tuple(outputs), tuple(found.nbytes for found in outputs), work)
 
     def fits(self, arguments: Sequence[Any]) -> bool:
-        """Whether `parts` may run as one on these inputs; if not, each is to run by itself and say why."""
+        """Return whether `parts` may run as one on these inputs; if not, each is to run by itself and say why."""
         try:
             return self.forecast_of(arguments) is not None
         except RefCoreMLError:

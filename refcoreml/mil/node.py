@@ -95,7 +95,7 @@ class Node:
         where: its place in the model.
         opset: the number of the function's operation set.
         parameters: the values by parameter; several for a parameter that takes a tuple.
-        outputs: the declared types of the results; none where somebody asks for them.
+        outputs: the declared types of the results; none where they are to be inferred.
         entry: what the table says of it.
         precision: how floats are held.
         strict: whether what the specification leaves undefined is an error.

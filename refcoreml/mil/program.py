@@ -71,6 +71,6 @@ class Program:
         return {name: made[value.name] for name, value in self.results.items()}
 
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
-        """Run operation by operation, each when the caller asks for the next."""
+        """Run operation by operation, each when the caller requests the next."""
         engine, known = self._engine
         return engine.trace({**known, **inputs})

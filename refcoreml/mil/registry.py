@@ -24,7 +24,7 @@ from refcoreml.ops.base import Op
 
 __all__ = ["OPERATIONS", "OPSETS", "Entry", "find", "operation", "opset_number"]
 
-#: The operation sets, oldest first, and the systems that came with them.
+#: The operation sets, oldest first, and the systems that introduced them.
 OPSETS = {"CoreML5": "iOS15", "CoreML6": "iOS16", "CoreML7": "iOS17", "CoreML8": "iOS18", "CoreML9": "iOS26"}
 _NUMBERS = {name: number for number, name in enumerate(OPSETS)}
 

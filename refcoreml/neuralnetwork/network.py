@@ -47,7 +47,7 @@ class Network:
         budget: Budget | None = None,
         where: str = "neuralNetwork",
     ) -> None:
-        """Checks the graph, prepares every layer.
+        """Check the graph, prepares every layer.
 
         Args:
             layers: the layers in their order, which must be topological.
@@ -97,7 +97,7 @@ class Network:
         return self.engine.steps
 
     def run(self, inputs: Mapping[str, Array], observe: Observer | None = None) -> dict[str, Array]:
-        """Computes the output blobs from the input blobs.
+        """Compute the output blobs from the input blobs.
 
         With an observer every layer runs on its own; without one, elementwise layers may be fused into the layer
         before, which changes no bit of the result, and no refusal.
@@ -105,11 +105,11 @@ class Network:
         return self.engine.run(self._stored(inputs), observe)
 
     def trace(self, inputs: Mapping[str, Array]) -> Iterator[Event]:
-        """Run layer by layer, each when the caller asks for the next."""
+        """Run layer by layer, each when the caller requests the next."""
         return self.engine.trace(self._stored(inputs))
 
     def shapes(self, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
-        """The shape of every blob, computed from those of the inputs without running a layer.
+        """Return the shape of every blob, computed from those of the inputs without running a layer.
 
         Blobs whose shape depends on values, or changes while a loop runs, are missing from the answer, and so are those
         computed from them.

@@ -36,12 +36,12 @@ class Vector(base.Adapted):
     """An operation whose result of rank 0 is [1], as networks have it."""
 
     def infer(self, *inputs: TensorType) -> base.Types | None:
-        """The operation's type, with a shape of [1] for a scalar."""
+        """Return the operation's type, with a shape of [1] for a scalar."""
         found = self.op.infer(*inputs)
         return found.with_shape(found.shape or (1,)) if isinstance(found, TensorType) else found
 
     def run(self, *inputs: Array) -> Array:
-        """The operation's result, as [1] if it is a scalar."""
+        """Return the operation's result, as [1] if it is a scalar."""
         y: Any = self.op.run(*inputs)
         return np.atleast_1d(y)
 
@@ -91,7 +91,7 @@ class Like(base.Adapted):
     """An operation that has its shape as an attribute, in the shape of a blob whose values are not read."""
 
     def resolve(self, *inputs: TensorType) -> base.Op:
-        """The operation of this shape."""
+        """Return the operation of this shape."""
         return self._of(inputs[0].shape)
 
     def _of(self, shape: Shape) -> base.Op:
@@ -100,11 +100,11 @@ class Like(base.Adapted):
         return made
 
     def infer(self, *inputs: TensorType) -> base.Types | None:
-        """What the operation of this shape infers."""
+        """Return what the operation of this shape infers."""
         return self._of(inputs[0].shape).infer()
 
     def run(self, *inputs: Array) -> base.Results:
-        """What the operation of this shape computes."""
+        """Return what the operation of this shape computes."""
         return self._of(inputs[0].shape).run()
 
 
@@ -119,14 +119,14 @@ class Restricted(base.Adapted):
     check: Callable[..., None]
 
     def infer(self, *inputs: TensorType) -> base.Types | None:
-        """What the operation infers, for shapes that pass."""
+        """Return what the operation infers, for shapes that pass."""
         self.check(*(x.shape for x in inputs))
         return self.op.infer(*inputs)
 
 
 @dataclass(frozen=True)
 class WeightField:
-    """A field of weights that a layer asks for.
+    """A field of weights that a layer requests.
 
     Attributes:
         name: the field's name, such as ``weights``.
@@ -144,7 +144,7 @@ class WeightField:
 
 
 class WeightSource(Protocol):
-    """Answers what layers ask for; see `Decoder`, which reads the file.
+    """Answers the requests of layers; see `Decoder`, which reads the file.
 
     A layer knows the shapes of its weights, and nobody else does. Whoever wants something else than their values (where
     they are, for quantization; changed ones, for bounds) prepares the layer again with a source of its own.
@@ -171,7 +171,7 @@ class Node:
         kind: the layer's name in the schema, such as ``innerProduct``.
         where: the layer's place in the model, for error messages.
         dtype: the type in which kernels compute; weights are decoded to it.
-        rank5: True in the world of static rank-5 blobs ``[Seq, Batch, C, H, W]``, False in the N-D world.
+        rank5: True in rank-5 networks, whose blobs are ``[Seq, Batch, C, H, W]``, False in N-D networks.
         round: rounds blobs and weights to the storage type of the arithmetic, where it has one.
         strict: whether what the specification leaves undefined, such as an index out of range, is an error.
         bodies: nodes of the networks inside a branch or loop, by the name of their field.
@@ -212,21 +212,21 @@ class Node:
         return self.spec.output
 
     def invalid(self, problem: str, remedy: str = "") -> NoReturn:
-        """Raises `InvalidModelError` at this layer."""
+        """Raise `InvalidModelError` at this layer."""
         raise InvalidModelError(problem, where=self.where, remedy=remedy)
 
     def unsupported(self, problem: str, remedy: str = "") -> NoReturn:
-        """Raises `UnsupportedModelError` at this layer."""
+        """Raise `UnsupportedModelError` at this layer."""
         raise UnsupportedModelError(problem, where=self.where, remedy=remedy)
 
     def require(self, condition: bool, problem: str, remedy: str = "") -> None:
-        """Raises `InvalidModelError` at this layer unless the condition holds."""
+        """Raise `InvalidModelError` at this layer unless the condition holds."""
         if not condition:
             self.invalid(problem, remedy)
 
     @property
     def limits(self) -> Limits:
-        """How much a model may ask for."""
+        """The limits of the model."""
         return self.budget.limits
 
     def weights(self, field_name: str, shape: Shape, *, channel_axis: int = 0, message: Any = None) -> Array:
@@ -278,8 +278,8 @@ class LayerType:
     Attributes:
         name: the schema's name of the layer.
         prepare: the function that turns a `Node` into an operation.
-        inputs: least and greatest number of inputs; None for no upper limit.
-        outputs: least and greatest number of outputs; None for no upper limit.
+        inputs: minimum and maximum number of inputs; None for no upper limit.
+        outputs: minimum and maximum number of outputs; None for no upper limit.
         scalars: whether the layer distinguishes blobs of rank 0 from blobs [1].
         makes_scalars: whether its outputs may have rank 0.
     """
@@ -300,11 +300,11 @@ Count: TypeAlias = int | tuple[int, int | None]
 def layer(
     name: str, *, inputs: Count = 1, outputs: Count = 1, scalars: bool = False, makes_scalars: bool = False
 ) -> Callable[[Prepare], Prepare]:
-    """Registers a layer under the name that the schema's ``oneof`` gives it; a second registration raises.
+    """Register a layer under the name that the schema's ``oneof`` gives it; a second registration raises.
 
     Args:
         name: the member of ``NeuralNetworkLayer.layer``.
-        inputs: how many inputs the layer takes, or (least, greatest) with None for "any number".
+        inputs: how many inputs the layer takes, or (minimum, maximum) with None for "any number".
         outputs: likewise for its outputs.
         scalars: whether it distinguishes blobs of rank 0, which slices make, from blobs [1]; others get the latter.
         makes_scalars: whether its outputs may have rank 0.
@@ -331,7 +331,7 @@ def _range(count: Count) -> tuple[int, int | None]:
 
 
 def channel_axis(rank: int) -> int:
-    """The channel axis of a blob: C of [..., C, H, W], also of rank 3; the last axis of a blob that has no C.
+    """Return the channel axis of a blob: C of [..., C, H, W], also of rank 3; the last axis of a blob that has no C.
 
     Apple's own tests expect this of rank-3 blobs in l2normalize and lrn, and its converter writes mvn and scale so.
     Softmax is the exception that has been seen: it reads a rank-3 blob as (Seq, Batch, C).

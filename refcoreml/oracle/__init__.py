@@ -1,4 +1,4 @@
-"""Reference outputs with proven tolerances: `oracle` computes a network in double precision, with a bound for each number.
+"""Reference outputs with proven tolerances: `oracle` computes a network in double precision, with a bound per number.
 
     answers = oracle("Net.mlmodel", {"x": x}, profile="fp16/acc32")
     abs(y - answers["y"].value) <= answers["y"].bound        # of every conforming implementation y of the profile
