@@ -296,10 +296,8 @@ def _from_python(value: Any, declared: DeclaredTensor) -> Array:
     dtype = declared.element.dtype
     if dtype.kind == "O":  # NumPy's own type for texts drops zeros at their ends
         return np.asarray(value, object)
-    try:
-        array = np.asarray(value) if np.size(value) else np.empty(np.shape(value), dtype)
-    except ValueError as error:
-        raise UsageError(f"got a list of lists that differ in length, expected {declared}") from error
+    shape = _lengths(value, declared)
+    array = np.asarray(value) if math.prod(shape) else np.empty(shape, dtype)
     allowed = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}[dtype.kind]
     if array.dtype == dtype or array.dtype.kind not in allowed:
         return array
@@ -312,6 +310,16 @@ def _from_python(value: Any, declared: DeclaredTensor) -> Array:
     if dtype.kind == "f" and (np.isinf(rounded) & np.isfinite(array)).any():
         raise UsageError(f"got a number beyond the range of {declared}")
     return rounded
+
+
+def _lengths(value: Any, declared: DeclaredTensor) -> Shape:
+    """Return the shape of numbers in lists of lists, which must be of equal lengths."""
+    if not isinstance(value, (list, tuple)):
+        return ()
+    inner = {_lengths(item, declared) for item in value}
+    if len(inner) > 1:
+        raise UsageError(f"got lists that differ in length, expected {declared}")
+    return (len(value), *(inner.pop() if inner else ()))
 
 
 def _write_tensor(message: schema.MILSpec.TensorValue, element: DataType, array: Array) -> None:

@@ -200,7 +200,7 @@ def test_sets_of_operations(word: str) -> None:
 # --- any program ------------------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["x", "y_1", "_", "CamelCase", "a@b", "fp16_workaround", "loop:0", "scope.y/z"])
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+texts = st.text(max_size=6)
 
 
 @st.composite

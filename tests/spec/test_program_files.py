@@ -185,12 +185,12 @@ _LOAD = """
 import resource, sys, time
 import refcoreml
 from refcoreml.spec.mil_values import read_value
-before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
 model = refcoreml.load(sys.argv[1], prepare=False)
 operation = model.spec.mlProgram.functions["main"].block_specializations["CoreML6"].operations[0]
 value = read_value(operation.attributes["val"], model.weight_files).get()
 assert value.shape == (2**15, 2**14)
-print(time.perf_counter() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print(time.process_time() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
