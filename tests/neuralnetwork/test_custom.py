@@ -206,6 +206,29 @@ def test_shapes_that_the_class_tells_decode_weights_exactly():
         run(Shaped, integers((2,)), weights=[packed, packed])
 
 
+@pytest.mark.parametrize("shape", [(-15,), (-3, -5), (0,), (2**31, -1)])
+def test_shapes_of_weights_that_no_array_has_are_the_fault_of_the_class(shape):
+    class Shaped:
+        def __init__(self, parameters):
+            pass
+
+        def weight_shapes(self):
+            return [shape]
+
+        def set_weights(self, weights):
+            pass
+
+        def evaluate(self, inputs):
+            return inputs
+
+    packed = schema.WeightParams(rawValue=bytes(8))
+    packed.quantization.numberOfBits = 2
+    packed.quantization.linearQuantization.scale.append(1)
+    for stored in packed, schema.WeightParams(floatValue=[1, 2, 3]):
+        with pytest.raises(CallbackError, match=r"weight_shapes returned the shape .*, expected lengths of 1 or more"):
+            run(Shaped, integers((2,)), weights=[stored])
+
+
 @pytest.mark.clause("custom.S1")
 def test_weights_of_a_function_come_as_a_list():
     weights = [schema.WeightParams(floatValue=[2, 3, 5])]

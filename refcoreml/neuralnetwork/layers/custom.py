@@ -225,6 +225,9 @@ def _instance(node: Node, code: Code, parameters: dict[str, Any]) -> Any:
             shapes = None if shapes is None else [tuple(map(operator.index, shape)) for shape in shapes]
         if shapes is not None and len(shapes) != len(weights):
             raise _callback(node, f"{name}.weight_shapes returned {len(shapes)} shapes, the layer holds {len(weights)}")
+        for shape in shapes or ():
+            if min(shape, default=1) < 1:
+                raise _callback(node, f"{name}.weight_shapes returned the shape {shape}, expected lengths of 1 or more")
     if hasattr(made, "set_raw_weights"):
         with _calling(f"{name}.set_raw_weights", node.where):
             made.set_raw_weights([_copy(message) for message in weights])
