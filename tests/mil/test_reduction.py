@@ -1,0 +1,176 @@
+"""Reductions and running totals, against sums that Python takes number by number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from mil.support import run
+from support import integers
+
+from refcoreml.errors import InvalidModelError
+
+X = integers((2, 4, 3), 1, -5, 6)
+POSITIVE = integers((2, 4, 3), 2, 1, 6)
+
+#: Results that are integers for integers.
+EXACT: dict[str, Callable[[Sequence[int]], float]] = {
+    "reduce_sum": sum,
+    "reduce_prod": math.prod,
+    "reduce_max": max,
+    "reduce_min": min,
+    "reduce_l1_norm": lambda v: sum(map(abs, v)),
+    "reduce_sum_square": lambda v: sum(x * x for x in v),
+}
+ROUNDED: dict[str, Callable[[Sequence[int]], float]] = {
+    "reduce_mean": lambda v: sum(v) / len(v),
+    "reduce_l2_norm": lambda v: math.sqrt(sum(x * x for x in v)),
+    "reduce_log_sum": lambda v: math.log(sum(v)),
+    "reduce_log_sum_exp": lambda v: math.log(sum(map(math.exp, v))),
+}
+AXES = [None, (0,), (1,), (-1,), (0, 2), (-2, 0), (0, 1, 2)]
+HELD = {np.float16: np.float32}
+
+
+def reduced(function: Callable[..., float], x: np.ndarray, axes: tuple[int, ...] | None, keep: bool) -> np.ndarray:
+    """Collect the numbers of each block and reduce them."""
+    along = set(range(x.ndim)) if axes is None else {axis % x.ndim for axis in axes}
+    blocks: dict[tuple[int, ...], list[Any]] = {}
+    for place in np.ndindex(x.shape):
+        key = tuple(0 if axis in along else i for axis, i in enumerate(place))
+        blocks.setdefault(key, []).append(x[place].item())
+    lengths = tuple(1 if axis in along else n for axis, n in enumerate(x.shape))
+    y = np.array([function(blocks[place]) for place in np.ndindex(lengths)]).reshape(lengths)
+    return y if keep else y.reshape([n for axis, n in enumerate(lengths) if axis not in along])
+
+
+def given(axes: tuple[int, ...] | None, keep: bool) -> dict[str, Any]:
+    chosen = {} if axes is None else {"axes": np.array(axes, np.int32)}
+    return {**chosen, "keep_dims": True} if keep else chosen  # False is the default
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("name", EXACT)
+def test_integers_and_floats_are_reduced_exactly(name: str, axes: tuple[int, ...] | None, keep: bool) -> None:
+    x = np.where(X == 0, 1, np.sign(X)) if name == "reduce_prod" else X
+    expected = reduced(EXACT[name], x, axes, keep)
+    for dtype in (np.float16, np.float32, np.int32):
+        y = run(name, {"x": x.astype(dtype)}, **given(axes, keep))
+        assert y.dtype == HELD.get(dtype, dtype)
+        np.testing.assert_array_equal(y, expected, strict=False)
+        assert y.shape == expected.shape
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("name", ROUNDED)
+def test_floats_are_rounded_and_integers_cut_off(name: str, axes: tuple[int, ...] | None, keep: bool) -> None:
+    x = POSITIVE if name == "reduce_log_sum" else X
+    expected = reduced(ROUNDED[name], x, axes, keep)
+    # 24 exact terms, a few roundings; a sum in single precision, one rounding to half.
+    for dtype, limit in ((np.float32, 2**-20), (np.float16, 2**-10)):
+        y = run(name, {"x": x.astype(dtype)}, **given(axes, keep))
+        np.testing.assert_allclose(y, expected, rtol=limit)
+        assert y.shape == expected.shape
+    y = run(name, {"x": x.astype(np.int32)}, **given(axes, keep))
+    assert y.dtype == np.int32
+    assert (abs(expected - np.rint(expected)) > 1e-9).any()
+    np.testing.assert_array_equal(
+        y, np.trunc(np.where(abs(expected - np.rint(expected)) < 1e-9, np.rint(expected), expected))
+    )
+
+
+def test_sums_of_half_precision_are_taken_in_single_and_those_of_integers_wrap_around() -> None:
+    x = np.full((1, 5001), 0.75, np.float16)
+    # 3750.75, rounded once to a multiple of 2
+    np.testing.assert_array_equal(run("reduce_sum", {"x": x}, axes=np.array([1], np.int32)), [3750])
+    whole = np.array([2**31 - 1, 1, 5], np.int32)
+    assert run("reduce_sum", {"x": whole}) == 5 - 2**31
+
+
+def test_edges_of_logarithms() -> None:
+    x = np.array([[0, 0], [-3, 1], [1000, 1000]], np.float32)
+    axes = np.array([1], np.int32)
+    y = run("reduce_log_sum", {"x": x}, axes=axes)
+    np.testing.assert_array_equal(y[:2], [-np.inf, np.nan])
+    np.testing.assert_allclose(run("reduce_log_sum_exp", {"x": x}, axes=axes)[2], 1000 + math.log(2), rtol=2**-23)
+
+
+def test_numbers_and_unknown_lengths() -> None:
+    for name, expected in {"reduce_sum": -3, "reduce_l1_norm": 3, "reduce_mean": -3}.items():
+        y = run(name, {"x": np.float32(-3)})
+        assert y.shape == ()
+        assert y == expected
+    y = run("reduce_sum", {"x": X.astype(np.float32)}, open_shapes=True, outputs=[("fp32", ())])
+    assert y == X.sum()
+
+
+@pytest.mark.parametrize("axes", [(3,), (-4,), (0, -3), ()])
+def test_axes_that_are_none(axes: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidModelError, match=r"'made' \(reduce_max\).*axes is|axes is"):
+        run("reduce_max", {"x": X.astype(np.float32)}, axes=np.array(axes, np.int32))
+
+
+@pytest.mark.parametrize("name", [*EXACT, *ROUNDED, "cumsum", "reduce_argmax"])
+def test_other_types_are_refused(name: str) -> None:
+    for dtype in (np.int8, np.bool_):
+        with pytest.raises(InvalidModelError, match=r"'x' has elements of type .*, expected fp16, fp32, int32"):
+            run(name, {"x": np.ones((2, 3), dtype)})
+
+
+# ---- Places of extremes ----
+
+
+@pytest.mark.parametrize("name", ["reduce_argmax", "reduce_argmin"])
+@pytest.mark.parametrize("axis", [None, 0, 1, -2])
+def test_the_first_of_equal_extremes(name: str, axis: int | None) -> None:
+    best = max if name == "reduce_argmax" else min
+    expected = np.apply_along_axis(lambda v: v.tolist().index(best(v)), -1 if axis is None else axis, X)
+    for dtype in (np.float16, np.float32, np.int32):
+        for keep in (False, True):
+            chosen = {} if axis is None else {"axis": axis}
+            y = run(name, {"x": X.astype(dtype)}, opset="CoreML5", keep_dims=keep, **chosen)
+            assert y.dtype == np.int32
+            np.testing.assert_array_equal(
+                y, np.expand_dims(expected, -1 if axis is None else axis) if keep else expected
+            )
+
+
+def test_since_coreml7_places_may_be_uint16() -> None:
+    x = np.array([[1, 3, 2]], np.float32)
+    for text, dtype in {"uint16": np.uint16, "int32": np.int32}.items():
+        y = run("reduce_argmax", {"x": x}, opset="CoreML7", output_dtype=text)
+        assert y.dtype == dtype
+        assert y.tolist() == [1]
+    assert run("reduce_argmin", {"x": x}).dtype == np.int32
+    with pytest.raises(InvalidModelError, match="'output_dtype' is 'int16', expected one of 'int32', 'uint16'"):
+        run("reduce_argmax", {"x": x}, output_dtype="int16")
+
+
+# ---- Running totals ----
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("axis", [None, 1, -1])
+def test_running_totals(axis: int | None, exclusive: bool, reverse: bool) -> None:
+    expected = np.empty_like(X)
+    along = 0 if axis is None else axis % 3
+    for place in np.ndindex(X.shape):
+        total = 0
+        for i in range(X.shape[along]):
+            before = i > place[along] if reverse else i < place[along]
+            if before or (i == place[along] and not exclusive):
+                total += X[(*place[:along], i, *place[along + 1 :])]
+        expected[place] = total
+    chosen: dict[str, Any] = {} if axis is None else {"axis": axis}
+    chosen |= {"exclusive": True} if exclusive else {}
+    chosen |= {"reverse": True} if reverse else {}
+    for dtype in (np.float16, np.float32, np.int32):
+        y = run("cumsum", {"x": X.astype(dtype)}, **chosen)
+        assert y.dtype == HELD.get(dtype, dtype)
+        np.testing.assert_array_equal(y, expected)
