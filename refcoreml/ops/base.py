@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property
-from typing import Any, ClassVar, NoReturn, TypeAlias
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, NoReturn, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -475,6 +475,37 @@ def check_places(numbers: np.dtype[Any], *lengths: int) -> None:
         )
 
 
+# ---- What follows from shapes ----
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: For so many shapes, or values of settings, an operation remembers what it derived.
+_MOST_REMEMBERED = 64
+
+
+def remembered(derive: Callable[P, R]) -> Callable[P, R]:
+    """Return a function of shapes and the like that remembers its latest results; errors are raised anew.
+
+    Operations keep it as a `cached_property`, so that each remembers its own.
+    """
+    return cast("Callable[P, R]", lru_cache(maxsize=_MOST_REMEMBERED)(derive))
+
+
+#: Small arrays as a key of what was derived from them.
+Settings: TypeAlias = "tuple[tuple[np.dtype[Any], Shape, bytes], ...]"
+
+
+def settings_of(arrays: Sequence[Array]) -> Settings:
+    """Return arrays that hold settings, as begins of slices, as a key."""
+    return tuple([(array.dtype, array.shape, array.tobytes()) for array in arrays])
+
+
+def arrays_of(settings: Settings) -> list[Array]:
+    """Return the arrays of a key, read-only."""
+    return [np.frombuffer(data, dtype).reshape(shape) for dtype, shape, data in settings]
+
+
 # ---- Numbers that inputs hold ----
 
 
@@ -482,7 +513,7 @@ def numbers_in(values: Array, name: str, count: int) -> list[float]:
     """Return the numbers in an input of ``count`` elements; NaN is an error."""
     require(values.size == count, f"{name} has the shape {values.shape}, expected {count} element(s)")
     flat = values.reshape(-1).tolist()
-    if any(map(math.isnan, flat)):
+    if values.dtype.kind == "f" and any(map(math.isnan, flat)):
         bad_input(f"{name} holds {flat}, expected numbers")
     return flat
 
@@ -490,6 +521,8 @@ def numbers_in(values: Array, name: str, count: int) -> list[float]:
 def integers_in(values: Array, name: str, count: int) -> list[int]:
     """Return the numbers as `numbers_in` does, truncated to integers; infinity is an error, too."""
     numbers = numbers_in(values, name, count)
+    if values.dtype.kind in "iu":
+        return cast("list[int]", numbers)
     if any(map(math.isinf, numbers)):
         bad_input(f"{name} holds {numbers}, expected integers")
     return [int(number) for number in numbers]

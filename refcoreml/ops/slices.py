@@ -5,21 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import cached_property
+from typing import NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import gather as kernels
-from refcoreml.ops.base import Op, axis_in, bad_input, check_rank, integers_in, invalid, numbers_in, require
+from refcoreml.ops.base import (
+    Op,
+    Settings,
+    arrays_of,
+    axis_in,
+    bad_input,
+    check_rank,
+    integers_in,
+    invalid,
+    numbers_in,
+    remembered,
+    require,
+    settings_of,
+)
 from refcoreml.ops.gather import COUNTING, Indexing
 from refcoreml.types import Array, Shape, TensorType
 
 # ---- Slices ----
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """What a slice takes of one axis: [begin:end:stride] as in Python, or one index.
 
     Negative begins and ends count from the end; those beyond the axis are cut to it.
@@ -47,41 +60,61 @@ class Cut:
                 error; else the nearest index is taken, and index 0 included.
             fail: raises an error.
         """
-        here = f"axis {axis} of {length} elements"
         if self.squeeze:
             if strict and not -length <= self.begin < length:
-                fail(f"begin is {self.begin} on {here}, which is squeezed, expected {-length} to {length - 1}")
+                fail(
+                    f"begin is {self.begin} on axis {axis} of {length} elements, which is squeezed, "
+                    f"expected {-length} to {length - 1}"
+                )
             return max(-length, min(self.begin, length - 1))
         if self.stride == 0:
-            fail(f"the stride is 0 on {here}")
+            fail(f"the stride is 0 on axis {axis} of {length} elements")
         if strict and self.stride < 0 and self.end < -length and not self.to_last:
-            fail(f"end is {self.end} on {here}, where Core ML does not run down to index 0; use an end mask")
+            fail(
+                f"end is {self.end} on axis {axis} of {length} elements, "
+                "where Core ML does not run down to index 0; use an end mask"
+            )
         taken = slice(None if self.from_first else self.begin, None if self.to_last else self.end, self.stride)
         if not len(range(*taken.indices(length))):
-            masks = f"masks {self.from_first}, {self.to_last}"
-            fail(f"the slice {self.begin}:{self.end}:{self.stride} of {here} is empty ({masks})")
+            fail(
+                f"the slice {self.begin}:{self.end}:{self.stride} of axis {axis} of {length} elements is empty "
+                f"(masks {self.from_first}, {self.to_last})"
+            )
         return taken
+
+
+#: What NumPy takes of each axis.
+Taken: TypeAlias = "tuple[slice | int, ...]"
+
+
+class Region(NamedTuple):
+    """What a slice takes of each axis of an array, and the shape of that."""
+
+    taken: Taken
+    shape: Shape
+
+    @staticmethod
+    def of(x: Shape, taken: Taken) -> Region:
+        """Return what is taken of an array of some shape."""
+        pairs = zip(taken, x, strict=True)
+        return Region(taken, tuple([len(range(*s.indices(length))) for s, length in pairs if isinstance(s, slice)]))
 
 
 #: A whole axis.
 WHOLE = Cut(from_first=True, to_last=True)
 
 
-def _taken(x: Shape, cuts: Sequence[Cut], strict: bool, fail: Callable[[str], NoReturn] = invalid) -> list[slice | int]:
-    return [cut.of(axis, length, strict, fail) for axis, (cut, length) in enumerate(zip(cuts, x, strict=True))]
+def _region(x: Shape, cuts: Sequence[Cut], strict: bool, fail: Callable[[str], NoReturn] = invalid) -> Region:
+    pairs = enumerate(zip(cuts, x, strict=True))
+    return Region.of(x, tuple([cut.of(axis, length, strict, fail) for axis, (cut, length) in pairs]))
 
 
-def _sliced(x: TensorType, taken: Sequence[slice | int]) -> TensorType:
-    pairs = zip(taken, x.shape, strict=True)
-    return x.with_shape(tuple(len(range(*s.indices(length))) for s, length in pairs if isinstance(s, slice)))
-
-
-def _places(x: Array, taken: Sequence[slice | int]) -> list[range | int]:
+def _places(x: Array, taken: Taken) -> list[range | int]:
     """Return the places along each axis as non-negative numbers."""
     return [s % n if isinstance(s, int) else range(*s.indices(n)) for s, n in zip(taken, x.shape, strict=True)]
 
 
-def _defined(x: Array, taken: Sequence[slice | int]) -> Array:
+def _defined(x: Array, taken: Taken) -> Array:
     return definitions.strided_slice(x, _places(x, taken))
 
 
@@ -99,22 +132,26 @@ class Slice(Op):
     cuts: tuple[Cut, ...]
     strict: bool = True
 
-    def _taken(self, x: Shape) -> list[slice | int]:
+    @cached_property
+    def _region(self) -> Callable[[Shape], Region]:
+        return remembered(self._derive)
+
+    def _derive(self, x: Shape) -> Region:
         require(len(self.cuts) == len(x), f"has {len(self.cuts)} slices, expected {len(x)}, the rank of {x}")
-        return _taken(x, self.cuts, self.strict)
+        return _region(x, self.cuts, self.strict)
 
     def infer(self, x: TensorType) -> TensorType:
-        return _sliced(x, self._taken(x.shape))
+        return x.with_shape(self._region(x.shape).shape)
 
     def run(self, x: Array) -> Array:
-        return kernels.slice_axes(x, self._taken(x.shape))
+        return kernels.slice_axes(x, self._region(x.shape).taken)
 
     def places(self, x: Array) -> list[range | int]:
         """Return which places are taken along each axis, or the one of an axis that vanishes."""
-        return _places(x, self._taken(x.shape))
+        return _places(x, self._region(x.shape).taken)
 
     def define(self, x: Array) -> Array:
-        return _defined(x, self._taken(x.shape))
+        return _defined(x, self._region(x.shape).taken)
 
 
 @dataclass(frozen=True)
@@ -142,73 +179,96 @@ class SliceDynamic(Op):
             if given.dtype.kind == "f":  # integers too small for an axis can name a part of it
                 Indexing().check(given, *x.shape)
 
-    def _taken(self, x: Array, settings: Sequence[Array]) -> list[slice | int]:
-        rank = x.ndim
-        columns: list[Sequence[int]] = []
+    def _region(self, x: Array, settings: Sequence[Array]) -> Region:
+        return self._remembered(x.shape, settings_of(settings))
+
+    @cached_property
+    def _remembered(self) -> Callable[[Shape, Settings], Region]:
+        return remembered(self._derive)
+
+    def _derive(self, x: Shape, settings: Settings) -> Region:
+        rank, given = len(x), arrays_of(settings)
         own = {"end": self.end, "stride": self.stride}
         masks = {"begin mask": self.from_first, "end mask": self.to_last, "squeeze mask": self.squeeze}
-        for number, name in enumerate(("begin", *own, *masks)):
-            if number < len(settings):
-                given = settings[number]
-                flags = name in masks
-                columns.append(
-                    [value != 0 for value in numbers_in(given, name, rank)] if flags else integers_in(given, name, rank)
-                )
-                continue
+        columns: list[Sequence[int]] = [
+            [value != 0 for value in numbers_in(values, name, rank)]
+            if name in masks
+            else integers_in(values, name, rank)
+            for values, name in zip(given, ("begin", *own, *masks), strict=False)
+        ]
+        for name in ("begin", *own, *masks)[len(given) :]:
             entries: Sequence[int] = own[name] if name in own else masks[name] or (False,) * rank
-            require(len(entries) >= rank, f"{name} has {len(entries)} entries, expected {rank}, the rank of {x.shape}")
+            require(len(entries) >= rank, f"{name} has {len(entries)} entries, expected {rank}, the rank of {x}")
             columns.append(entries[:rank])
         cuts = [
             Cut(begin, end, stride, bool(first), bool(last), bool(squeeze))
             for begin, end, stride, first, last, squeeze in zip(*columns, strict=True)
         ]
-        return _taken(x.shape, cuts, self.strict, bad_input)
+        return _region(x, cuts, self.strict, bad_input)
 
     def infer_from(self, x: Array, *settings: Array) -> TensorType:
-        return _sliced(TensorType.of(x), self._taken(x, settings))
+        return TensorType(x.dtype, self._region(x, settings).shape)
 
     def run(self, x: Array, *settings: Array) -> Array:
-        return kernels.slice_axes(x, self._taken(x, settings))
+        return kernels.slice_axes(x, self._region(x, settings).taken)
 
     def places(self, x: Array, *settings: Array) -> list[range | int]:
         """Return which places are taken along each axis, or the one of an axis that vanishes."""
-        return _places(x, self._taken(x, settings))
+        return _places(x, self._region(x, settings).taken)
 
     def define(self, x: Array, *settings: Array) -> Array:
-        return _defined(x, self._taken(x, settings))
+        return _defined(x, self._region(x, settings).taken)
 
 
 @dataclass(frozen=True)
 class SliceBySize(Op):
     """y[i...] = x[begin + i...], of a given size along one axis or along all.
 
-    Inputs: x; begin, one element, or along all axes [r] for x of rank r, 0 to length - size each; then the sizes [r],
-    if they are no attribute. Result: size in place of the length.
+    Inputs: x; begin, one element, or along all axes [r] for x of rank r, 0 to length - size each, if it is no
+    attribute; then the sizes [r], if they are none. Result: size in place of the length.
 
     Attributes:
         axis: along which; None for all axes.
         size: 1 or more; along all axes r such numbers, or -1 for what is left after begin; None if they are an input.
         indexing: what begin means.
+        from_end: whether a negative begin counts from the end of its axis.
+        begin: r numbers; None if it is an input.
     """
 
     axis: int | None
     size: int | tuple[int, ...] | None
     indexing: Indexing = COUNTING
+    from_end: bool = False
+    begin: tuple[int, ...] | None = None
 
-    def infer(self, x: TensorType, begin: TensorType, size: TensorType | None = None) -> TensorType | None:
-        self.indexing.check(begin, *x.shape)
-        if self.axis is None:
-            for name, given in (("begin", begin), ("size", size)):
-                fits = given is None or given.shape == (x.rank,)
-                require(fits, f"{name} has the shape {given and given.shape}, expected {(x.rank,)} for {x.shape}")
-        else:
-            require(math.prod(begin.shape) == 1, f"begin has the shape {begin.shape}, expected one element")
+    def infer(self, x: TensorType, *settings: TensorType) -> TensorType | None:
+        self._check_settings(x, settings)
         if self.size is None:
             return None
         sizes = self._sizes(x.shape, None)
-        if self.axis is None and -1 in sizes:
-            return None
-        return x.with_shape(self._checked(x.shape, sizes, invalid))
+        self._check_sizes(x.shape, sizes, invalid)
+        if self.begin is not None:
+            self._check_begin(x.shape, self.begin, sizes)
+            return x.with_shape(self._remembered(x.shape, ()).shape)
+        return None if self.axis is None and -1 in sizes else x.with_shape(sizes)
+
+    def _check_settings(self, x: TensorType, settings: Sequence[TensorType]) -> None:
+        names = [name for name, own in (("begin", self.begin), ("size", self.size)) if own is None]
+        for name, given in zip(names, settings, strict=True):
+            if name == "begin":
+                self.indexing.check(given, *x.shape)
+            if self.axis is None:
+                fits = given.shape == (x.rank,)
+                require(fits, f"{name} has the shape {given.shape}, expected {(x.rank,)} for {x.shape}")
+            else:
+                require(math.prod(given.shape) == 1, f"{name} has the shape {given.shape}, expected one element")
+
+    def _check_begin(self, x: Shape, begin: Sequence[int], sizes: Shape) -> None:
+        require(len(begin) == len(x), f"begin is {begin}, expected {len(x)} numbers for {x}")
+        for axis, (start, size, length) in enumerate(zip(begin, sizes, x, strict=True)):
+            last, first = length - abs(size), -length if self.from_end else 0
+            fits = first <= start <= last and (start >= 0 or start + length <= last)
+            require(fits, f"begin is {start} on axis {axis} of {length} elements, expected {first} to {last}")
 
     def _sizes(self, x: Shape, given: Array | None) -> Shape:
         """Return one size per axis, -1 for what is left."""
@@ -222,33 +282,47 @@ class SliceBySize(Op):
         require(len(self.size) == len(x), f"size is {self.size}, expected {len(x)} numbers for {x}")
         return self.size
 
-    def _checked(self, x: Shape, sizes: Shape, fail: Callable[[str], NoReturn]) -> Shape:
-        for axis, (size, length) in enumerate(zip(sizes, x, strict=True)):
+    def _check_sizes(self, x: Shape, sizes: Shape, fail: Callable[[str], NoReturn]) -> list[int]:
+        """Return the sizes, 1 for what is left, of which there must be one element."""
+        rests = [1 if size == -1 and self.axis is None else size for size in sizes]
+        for axis, (size, length) in enumerate(zip(rests, x, strict=True)):
             if not 1 <= size <= length:
                 fail(f"size is {size}, expected 1 to {length}, the length of axis {axis}")
-        return sizes
+        return rests
 
-    def infer_from(self, x: Array, begin: Array, size: Array | None = None) -> TensorType:
-        return _sliced(TensorType.of(x), self._taken(x, begin, size))
+    def infer_from(self, x: Array, *settings: Array) -> TensorType:
+        return TensorType(x.dtype, self._region(x, settings).shape)
 
-    def _taken(self, x: Array, begin: Array, size: Array | None) -> list[slice | int]:
-        sizes = self._sizes(x.shape, size)
-        rests = tuple(1 if size == -1 else size for size in sizes)
-        self._checked(x.shape, rests, invalid if size is None else bad_input)
-        room = [length - rest + 1 for length, rest in zip(x.shape, rests, strict=True)]
-        taken: list[slice | int] = [slice(None)] * x.ndim
-        axes = range(x.ndim) if self.axis is None else [axis_in(self.axis, x.ndim)]
+    def _region(self, x: Array, settings: Sequence[Array]) -> Region:
+        return self._remembered(x.shape, settings_of(settings))
+
+    @cached_property
+    def _remembered(self) -> Callable[[Shape, Settings], Region]:
+        return remembered(self._derive)
+
+    def _derive(self, x: Shape, settings: Settings) -> Region:
+        given = iter(arrays_of(settings))
+        begin = next(given) if self.begin is None else np.array(self.begin)
+        sizes = self._sizes(x, next(given, None))
+        rests = self._check_sizes(x, sizes, invalid if self.size is not None else bad_input)
+        axes = range(len(x)) if self.axis is None else [axis_in(self.axis, len(x))]
+        taken = [slice(None)] * len(x)
         if axes:
-            starts = self.indexing.places(np.reshape(begin, -1), [room[axis] for axis in axes], "begin").tolist()
+            lengths = np.array([x[axis] for axis in axes])
+            numbers = np.reshape(begin, -1)
+            if self.from_end:
+                numbers = np.where(numbers < 0, numbers + lengths, numbers)
+            room = [x[axis] - rests[axis] + 1 for axis in axes]
+            starts = self.indexing.places(numbers, room, "begin").tolist()
             for axis, start in zip(axes, starts, strict=True):
                 taken[axis] = slice(start, None if sizes[axis] == -1 else start + sizes[axis])
-        return taken
+        return Region.of(x, tuple(taken))
 
-    def run(self, x: Array, begin: Array, size: Array | None = None) -> Array:
-        return kernels.slice_axes(x, self._taken(x, begin, size))
+    def run(self, x: Array, *settings: Array) -> Array:
+        return kernels.slice_axes(x, self._region(x, settings).taken)
 
-    def define(self, x: Array, begin: Array, size: Array | None = None) -> Array:
-        return _defined(x, self._taken(x, begin, size))
+    def define(self, x: Array, *settings: Array) -> Array:
+        return _defined(x, self._region(x, settings).taken)
 
 
 @dataclass(frozen=True)
@@ -346,9 +420,9 @@ class Reverse(Op):
         self._along(x.rank)
         return x
 
-    def _taken(self, x: Array) -> list[slice | int]:
+    def _taken(self, x: Array) -> Taken:
         axes = self._along(x.ndim)
-        return [slice(None, None, -1 if axis in axes else 1) for axis in range(x.ndim)]
+        return tuple([slice(None, None, -1 if axis in axes else 1) for axis in range(x.ndim)])
 
     def run(self, x: Array) -> Array:
         return kernels.slice_axes(x, self._taken(x))

@@ -77,6 +77,31 @@ def test_slices_by_size_out_of_range(op: ops.Op, inputs: Any, words: str) -> Non
         op.run(X, *(np.array(values, np.int32) for values in inputs))
 
 
+def test_begins_that_are_known_and_begins_from_the_end() -> None:
+    y = checked(ops.SliceBySize(None, (2, -1, 3), from_end=True, begin=(-3, 1, -7)), X)
+    np.testing.assert_array_equal(y, X[1:3, 1:, :3])
+    at_run = np.array([-3, 1, -7], np.int8)
+    np.testing.assert_array_equal(checked(ops.SliceBySize(None, (2, -1, 3), from_end=True), X, at_run), y)
+    with pytest.raises(InvalidModelError, match="begin is -1 on axis 2 of 7 elements, expected 0 to 4"):
+        ops.SliceBySize(None, (2, -1, 3), begin=(0, 0, -1)).infer(TensorType.of(X))
+    for begin in (-1, -8, 5):
+        words = f"begin is {begin} on axis 2 of 7 elements, expected -7 to 4"
+        with pytest.raises(InvalidModelError, match=words):
+            ops.SliceBySize(None, (2, -1, 3), from_end=True, begin=(0, 0, begin)).infer(TensorType.of(X))
+
+
+def test_what_is_remembered_of_a_slice_belongs_to_shapes_and_settings() -> None:
+    op = ops.SliceDynamic((), (1, 1, 1))
+    for dtype, begin in [(np.int32, [1, 0, 0]), (np.int8, [1, 0, 0]), (np.int32, [0, 2, 1])]:
+        for x in (X, X[:3], X[::-1]):
+            b, e = np.array(begin, dtype), np.array([3, 3, 4], dtype)
+            np.testing.assert_array_equal(op.run(x, b, e), x[begin[0] : 3, begin[1] : 3, begin[2] : 4])
+            assert op.infer_from(x, b, e) == TensorType.of(x[begin[0] : 3, begin[1] : 3, begin[2] : 4])
+    for _ in range(2):  # errors are raised each time
+        with pytest.raises(InputError, match="is empty"):
+            op.run(X, np.array([3, 0, 0]), np.array([3, 3, 4]))
+
+
 def test_sizes_that_do_not_fit() -> None:
     begin = TensorType(np.dtype(np.int32), (3,))
     with pytest.raises(InvalidModelError, match="size is 5, expected 1 to 4, the length of axis 0"):
