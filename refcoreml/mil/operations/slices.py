@@ -27,11 +27,6 @@ def _expect(node: Node, *settings: str) -> None:
 # ---- Slices ----
 
 
-def _masks(node: Node, rank: int) -> list[tuple[bool, ...]]:
-    names = ("begin_mask", "end_mask", "squeeze_mask")
-    return [node.flags(name, (False,) * rank, count=rank) for name in names]
-
-
 def _slice(node: Node) -> tuple[ops.Slice | ops.SliceDynamic, Sequence[str]]:
     """Return a slice, with the names of those of its settings that a run computes.
 
@@ -51,14 +46,15 @@ def _slice(node: Node) -> tuple[ops.Slice | ops.SliceDynamic, Sequence[str]]:
     _expect(node, "begin", "end", "stride")
     rank = node.rank()
     stride = node.integers("stride", (1,) * rank, count=rank)
-    masks = _masks(node, rank)
+    names = ("begin_mask", "end_mask", "squeeze_mask")
+    first, last, squeeze = (node.flags(name, (False,) * rank, count=rank) for name in names)
     if node.is_constant("begin") and node.is_constant("end"):
         begin, end = (node.integers(name, count=rank) for name in ("begin", "end"))
-        cuts = zip(begin, end, stride, *masks, strict=True)
+        cuts = zip(begin, end, stride, first, last, squeeze, strict=True)
         return ops.Slice(tuple(Cut(*cut) for cut in cuts), node.strict), ()
-    if node.is_constant("end"):
-        return ops.SliceDynamic(node.integers("end", count=rank), stride, *masks, node.strict), ("begin",)
-    return ops.SliceDynamic((), stride, *masks, node.strict), ("begin", "end")
+    computed = ("begin",) if node.is_constant("end") else ("begin", "end")
+    end = () if "end" in computed else node.integers("end", count=rank)
+    return ops.SliceDynamic(end, stride, first, last, squeeze, node.strict), computed
 
 
 @operation("slice_by_index", since="CoreML7")
