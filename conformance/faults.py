@@ -1074,7 +1074,7 @@ kernel(
     "gru: the reset gate acts after the recurrent product",
     "gru",
     recurrent.gru,
-    lambda f: lambda x, h, **o: _loop_gru(x, h, late=True, **o),
+    lambda f: lambda x, h, **o: f(x, h, **{**o, "reset_after": True}),
 )
 kernel("gru: the state at the beginning ignored", "gru", recurrent.gru, lambda f: lambda x, h, **o: f(x, 0 * h, **o))
 kernel(
@@ -1134,8 +1134,8 @@ def _loop_gru(
     g: Any,
     sequence: bool,
     reverse: bool = False,
-    late: bool = False,
     turned: bool = False,
+    **_: Any,
 ) -> tuple[Array, Array]:
     n, steps = h.shape[-1], []
     bias = np.zeros(3 * n, x.dtype) if weights.bias is None else weights.bias
@@ -1143,7 +1143,7 @@ def _loop_gru(
         p = x_t @ weights.inputs.T + bias
         q = h @ weights.recursion.T
         z, r = f(p[:, :n] + q[:, :n]), f(p[:, n : 2 * n] + q[:, n : 2 * n])
-        o = g(p[:, 2 * n :] + (r * q[:, 2 * n :] if late else (r * h) @ weights.recursion[2 * n :].T))
+        o = g(p[:, 2 * n :] + (r * h) @ weights.recursion[2 * n :].T)
         h = z * o + (1 - z) * h if turned else (1 - z) * o + z * h
         steps.append(h)
     return np.stack(steps if sequence else steps[-1:]), h

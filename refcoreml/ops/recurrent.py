@@ -133,7 +133,10 @@ class GRU(_Recurrent):
         (h,) = self._started(x, states)
         f, g = self.f.compute, self.g.compute
         return kernels.gru(
-            *(x, h, self.gates, f, g),
+            *(x, h),
+            weights=self.gates,
+            f=f,
+            g=g,
             sequence=self.sequence,
             reverse=self.reverse,
             limit=self.limit,
