@@ -165,7 +165,7 @@ def test_an_answer_that_is_garbled_is_a_crash(tmp_path):
     [
         ("os.truncate(y, 3 << 30)", "bytes"),
         ("header(y, (3 << 28,)); os.truncate(y, 3 << 30)", "bytes"),
-        ("header(y, (30 << 40,))", "promises"),
+        ("header(y, (30 << 40,))", "header declares"),
         ("os.remove(y); os.mkfifo(y)", "pipe"),
         ("os.remove(y); os.symlink('/dev/zero', y)", "device"),
         ("os.rename(y, y.replace('y0', 'Y0'))", "'Y0.npy' was"),
