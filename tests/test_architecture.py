@@ -232,6 +232,7 @@ def test_what_depends_on_the_kind_of_a_feature_is_in_the_class_of_the_kind() -> 
 
 #: What looks into steps or layers for those inside of them: the two walks, and what prepares, checks, runs them.
 NESTED = {
+    "execution/blame.py": "follows values into regions and out of them",
     "execution/control.py": "chooses among regions",
     "execution/steps.py": "the walk over steps",
     "neuralnetwork/graph.py": "the walk over layers, and the rules of their names",

@@ -7,7 +7,8 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from refcoreml.errors import InputError, at
+from refcoreml.errors import InputError, InvalidModelError, LimitError, at
+from refcoreml.execution.blame import Blame, of_inputs
 from refcoreml.execution.fusion import fuse
 from refcoreml.execution.inference import Inference, infer
 from refcoreml.execution.limits import Budget, Meter
@@ -73,6 +74,7 @@ class Engine:
         self.steps = with_last_uses(steps, self.outputs)
         self._budget = budget
         self.fused = fuse(self.steps, self.inputs, self.outputs)
+        self._blame = Blame(self.steps, self.inputs)
         self._inferred = lru_cache(maxsize=MOST_TYPES)(self._infer)
 
     def run(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
@@ -106,7 +108,7 @@ class Engine:
     def _start(self, inputs: Mapping[str, Any]) -> _Run:
         """Return a run of which all is checked that can be checked in advance."""
         complete = self._inferred(keys_of([inputs[name] for name in self.inputs])).complete
-        return _Run(dict(inputs), None if complete else Meter(self._budget), self.where)
+        return _Run(dict(inputs), None if complete else Meter(self._budget), self._blame, self.where)
 
     def _infer(self, keys: tuple[Key, ...]) -> Inference:
         named = dict(zip(self.inputs, map(typed, keys), strict=True))
@@ -130,8 +132,8 @@ class _Run:
         values: those that exist, by name.
     """
 
-    def __init__(self, values: dict[str, Any], meter: Meter | None, where: str) -> None:
-        self.values, self._meter = values, meter
+    def __init__(self, values: dict[str, Any], meter: Meter | None, blame: Blame, where: str) -> None:
+        self.values, self._meter, self._blame = values, meter, blame
         self._rounds = iter(range(ROUND_LIMIT))
         if meter is not None:
             self._hold(values, values.values(), where)
@@ -197,17 +199,33 @@ class _Run:
             return step.run(arguments)
         first = step.parts[0] if step.parts else step
         given = arguments[: len(first.inputs)]
-        forecast = first.forecast_of(given)
+        forecast = self._checked(first, given)
         if forecast is not None:
             self._count(self._meter, first, forecast)
-        else:
-            first.check_values(given)
         results = step.run(arguments)
         if forecast is None:
             self._count(self._meter, first, first.made(types_of(given), types_of(results)))
         if step.parts:
             self._count_parts(self._meter, step.parts, *types_of(results))
         return results
+
+    def _checked(self, step: Step, given: Sequence[Any]) -> Forecast | None:
+        """Return the forecast; where there is none, refuse values that ask for too much."""
+        try:
+            forecast = step.forecast_of(given)
+        except InvalidModelError as error:
+            if not isinstance(error, LimitError) and self._blame.follows(step):
+                raise of_inputs(error, " (with inputs of these values)") from error
+            raise
+        if forecast is None:
+            try:
+                step.check_values(given)
+            except LimitError as error:
+                if self._blame.chosen(step, given):
+                    raise of_inputs(error) from error
+                raise
+            self._blame.note(step, given)
+        return forecast
 
     def _count(self, meter: Meter, step: Step, forecast: Forecast) -> None:
         meter.spend(forecast.work, step.where)

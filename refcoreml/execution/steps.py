@@ -16,8 +16,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from refcoreml.errors import InputError, InternalError, InvalidModelError, RefCoreMLError, at
-from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Allowed, beyond, refuse_memory, remedy
+from refcoreml.errors import InternalError, InvalidModelError, RefCoreMLError, at
+from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Allowed, refuse_memory
 from refcoreml.ops import Op
 from refcoreml.types import Array, Shape, TensorType, ValueType
 
@@ -144,16 +144,15 @@ class Step:
         return self.made(given, found)
 
     def check_values(self, arguments: Sequence[Any]) -> None:
-        """Refuse inputs whose values require outputs that are too large, before these are made.
+        """Raise `LimitError` for inputs whose values require outputs that are too large, before these are made.
 
         To be called where `forecast` knows nothing.
         """
         with at(self.where):
             types = self.op.infer_from(*arguments)
             for found in types if isinstance(types, tuple) else (types,) if types else ():
-                if too_large := beyond(found.nbytes, self.allowed.limits):
-                    problem = f"an output would have the shape {found.shape}, {too_large}"
-                    raise InputError(problem, remedy=remedy("memory", found.nbytes))
+                what = f"an output would have the shape {found.shape},"
+                refuse_memory(what, found.nbytes, self.allowed.limits, self.where)
 
     def made(self, inputs: Sequence[ValueType], outputs: Sequence[ValueType]) -> Forecast:
         """Return the forecast once the outputs' types are known; refuse those that no value may have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from step_programs import Program, names, numbers, ran, run
 
 from refcoreml import ops
-from refcoreml.errors import InternalError, InvalidModelError, LimitError
+from refcoreml.errors import InputError, InternalError, InvalidModelError, LimitError
 from refcoreml.execution.control import Choice, Decision, Loop
 from refcoreml.execution.limits import Allowed, Limits
 from refcoreml.execution.steps import Region, closed_region
@@ -314,3 +315,44 @@ def test_a_failure_names_its_step_and_what_it_was_given():
     program.add("y", Broken(), "x")
     with pytest.raises(InternalError, match=r"main\[0\] 'y' \(Broken\): failed on x \(2,\): IndexError: boom"):
         program.engine("x", "y").run({"x": numbers(1, 2)})
+
+
+# --- whose fault it is ------------------------------------------------------------------------------------------------
+
+
+def filled(shape: str) -> Program:
+    program = Program(limits=Limits(memory=10_000))
+    program.add("five", ops.Constant(numbers(*[2000] * 5)))
+    program.add("two", ops.Constant(numbers(2, 3)))
+    program.add("same", ops.Identity(), "chosen")
+    program.add("y", ops.Fill(0.5, None, F32), shape)
+    return program
+
+
+def test_too_large_a_result_is_the_fault_of_who_chose_its_size():
+    """The model's, if its constants did; a limit may be raised for it."""
+    with pytest.raises(LimitError, match=r"main\[3\] 'y' \(Fill\): an output would have the shape \(2000,.*Limits"):
+        filled("five").engine("chosen", "y").run({"chosen": numbers(1)})
+    for shape in ("chosen", "same"):
+        engine = filled(shape).engine("chosen", "y")
+        assert run(engine, chosen=numbers(2, 3))["y"].shape == (2, 3)
+        with pytest.raises(InputError, match=r"main\[3\] 'y' \(Fill\): an output would have the shape \(2000,"):
+            engine.run({"chosen": numbers(*[2000] * 5)})
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [("chosen", InputError, "do not fit together (with inputs of these values)"), ("two", InvalidModelError, "do not")],
+)
+def test_shapes_that_do_not_fit_are_the_fault_of_who_chose_them(shape, kind, message):
+    """Whether x, whose numbers go through, is an input makes no difference; between the two may be other steps."""
+    program = filled("two")
+    program.add("r", ops.Reshape(None), f"x {shape}")
+    program.add("s", ops.ReLU(), "r")
+    program.add("sum", ops.Add(), "s z")
+    engine = program.engine("x chosen z", "sum")
+    x, z = np.arange(6, dtype=np.float32), np.ones(4, np.float32)
+    with pytest.raises(kind, match=rf"main\[6\] 'sum' \(Add\): .*{re.escape(message)}") as caught:
+        engine.run({"x": x, "chosen": numbers(2, 3), "z": z})
+    assert caught.type is kind
+    assert run(engine, x=x, chosen=numbers(2, 3), z=z[:3])["sum"].shape == (2, 3)

@@ -17,7 +17,7 @@ from layer_examples import EXAMPLES, Source
 from profiles import examples
 
 from refcoreml import build
-from refcoreml.errors import InternalError, InvalidModelError, LimitError, RefCoreMLError
+from refcoreml.errors import InputError, InternalError, InvalidModelError, LimitError, RefCoreMLError
 from refcoreml.execution.limits import LAYER_WORK, Limits
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.network import Network
@@ -55,10 +55,10 @@ def agreed(network: Network, inputs: Blobs) -> Any:
     return plain
 
 
-def refused(network: Network, inputs: Blobs, message: str) -> None:
-    """All ways to run refuse the inputs as the model's fault, with this message."""
+def refused(network: Network, inputs: Blobs, message: str, fault: type[Exception] = InvalidModelError) -> None:
+    """All ways to run refuse the inputs with this message, as the model's fault unless said otherwise."""
     kind, text = agreed(network, inputs)
-    assert kind is InvalidModelError
+    assert kind is fault
     assert re.search(message, text), text
 
 
@@ -132,7 +132,7 @@ def test_a_sum_behind_a_shape_that_depends_on_values() -> None:
     for shape, message in {(2, 3): "", (3, 2): "do not fit together", (6, 1): "", (1, 3, 2): "do not fit"}.items():
         inputs = {"x": x, "shape": np.array(shape, np.float32), "other": other}
         if message:
-            refused(made, inputs, message)
+            refused(made, inputs, message, InputError)
         else:
             assert isinstance(agreed(made, inputs), dict)
             assert isinstance(agreed(made, {**inputs, "other": np.ones(shape, np.float32)}), dict)
