@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from refcoreml.ops.base import (
     invalid,
     most_places,
     numbers_in,
+    remembered,
     require,
     shape_in,
 )
@@ -64,7 +67,10 @@ class Fill(Op):
 
     def infer(self, shape: TensorType | None = None) -> TensorType | None:
         check_numbers("the value", self.value, self.dtype)
-        return None if self.shape is None else check_rank(TensorType(self.dtype, self.shape))
+        if self.shape is None:
+            return None
+        require(min(self.shape, default=1) >= 1, f"the shape {self.shape} is requested, expected numbers of at least 1")
+        return check_rank(TensorType(self.dtype, self.shape))
 
     def infer_from(self, shape: Array) -> TensorType:
         return TensorType(self.dtype, shape_in(shape, "shape"))
@@ -173,17 +179,19 @@ class Range(Op):
     """y[i] = start + i * step, for all i with which y stays before the end.
 
     Inputs: end, start and step, in this order, of one element each, those that are no attributes. y [n], with
-    n = ceil((end - start) / step) in the arithmetic of its type.
+    n = ceil((end - start) / step).
 
     Attributes:
         end, start, step: numbers; None for inputs.
         dtype: the type of y.
+        counted_in: the type in which n is computed; None for that of y.
     """
 
     end: float | None
     start: float | None
     step: float | None
     dtype: np.dtype[Any]
+    counted_in: type[np.number[Any]] | None = None
 
     fresh = True
 
@@ -203,8 +211,12 @@ class Range(Op):
     def _type(self, *inputs: Array) -> TensorType:
         return TensorType(self.dtype, (self._count(*self._numbers(*inputs)),))
 
-    def _count(self, end: float, start: float, step: float) -> int:
-        number = self.dtype.type
+    @cached_property
+    def _count(self) -> Callable[[float, float, float], int]:
+        return remembered(self._derive)
+
+    def _derive(self, end: float, start: float, step: float) -> int:
+        number: Any = self.counted_in or self.dtype.type
         for name, value in (("end", end), ("start", start), ("step", step)):
             check_numbers(name, value, self.dtype)
         try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import shape as kernels
-from refcoreml.ops.base import Op, axis_in, bad_input, check_rank, require, vector_in
+from refcoreml.ops.base import Op, axis_in, bad_input, check_rank, remembered, require, vector_in
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -120,6 +121,7 @@ class Split(Op):
 
     def _sizes(self, length: int) -> Shape:
         if isinstance(self.parts, int):
+            require(self.parts >= 1, f"{self.parts} parts are requested, expected at least 1")
             small, longer = divmod(length, self.parts)
             require(
                 longer == 0 or not self.even, f"an axis of {length} cannot be divided into {self.parts} equal parts"
@@ -128,7 +130,7 @@ class Split(Op):
         else:
             sizes = self.parts
         require(
-            min(sizes) >= 1 and sum(sizes) == length,
+            min(sizes, default=0) >= 1 and sum(sizes) == length,
             f"the parts {sizes} do not divide an axis of {length}: expected numbers of at least 1 that add up to it",
         )
         return sizes
@@ -137,10 +139,17 @@ class Split(Op):
         axis = axis_in(self.axis, x.rank)
         return tuple(x.with_shape(_with(x.shape, axis, size)) for size in self._sizes(x.shape[axis]))
 
+    @cached_property
+    def _taken(self) -> Callable[[Shape], list[tuple[slice, ...]]]:
+        return remembered(self._derive)
+
+    def _derive(self, x: Shape) -> list[tuple[slice, ...]]:
+        axis = axis_in(self.axis, len(x))
+        ends = [0, *itertools.accumulate(self._sizes(x[axis]))]
+        return [(slice(None),) * axis + (slice(*pair),) for pair in itertools.pairwise(ends)]
+
     def run(self, x: Array) -> tuple[Array, ...]:
-        axis = axis_in(self.axis, x.ndim)
-        ends = list(itertools.accumulate(self._sizes(x.shape[axis])))
-        return tuple(np.split(x, ends[:-1], axis))
+        return tuple([x[taken] for taken in self._taken(x.shape)])
 
     def define(self, x: Array) -> tuple[Array, ...]:
         axis = axis_in(self.axis, x.ndim)
@@ -179,7 +188,12 @@ class Tile(Op):
         return self._aligned(x.shape, given)
 
     def infer(self, x: TensorType, repetitions: TensorType | None = None) -> TensorType | None:
-        return None if self.repetitions is None else _tiled(x, self._aligned(x.shape, self.repetitions))
+        if self.repetitions is None:
+            return None
+        require(
+            min(self.repetitions, default=1) >= 1, f"repetitions are {self.repetitions}, expected numbers of at least 1"
+        )
+        return _tiled(x, self._aligned(x.shape, self.repetitions))
 
     def infer_from(self, x: Array, repetitions: Array) -> TensorType:
         return _tiled(TensorType.of(x), self._given(x, repetitions))

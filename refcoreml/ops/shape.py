@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn, TypeAlias
 
 from refcoreml import definitions
 from refcoreml.kernels import shape as kernels
-from refcoreml.ops.base import MAX_RANK, Op, axes_in, bad_input, check_rank, invalid, require, vector_in
+from refcoreml.ops.base import MAX_RANK, Op, axes_in, bad_input, check_rank, invalid, remembered, require, vector_in
 from refcoreml.types import Array, Shape, TensorType
 
 # ---- The same order, another shape ----
@@ -115,16 +116,23 @@ class ReshapeLike(Op):
 
 
 class _Reshaping(Op):
-    """What gives x a shape that follows from its own; subclasses say which, in `infer`."""
+    """What gives x a shape that follows from its own; subclasses say which, in `_derive`."""
 
-    def infer(self, x: TensorType) -> TensorType:
+    def _derive(self, x: Shape) -> Shape:
         raise NotImplementedError
 
+    @cached_property
+    def _shape(self) -> Callable[[Shape], Shape]:
+        return remembered(self._derive)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return check_rank(x.with_shape(self._shape(x.shape)))
+
     def run(self, x: Array) -> Array:
-        return x.reshape(self.infer(TensorType.of(x)).shape)
+        return x.reshape(self._shape(x.shape))
 
     def define(self, x: Array) -> Array:
-        return definitions.reshape(x, self.infer(TensorType.of(x)).shape)
+        return definitions.reshape(x, self._shape(x.shape))
 
 
 @dataclass(frozen=True)
@@ -137,11 +145,11 @@ class Flatten2D(_Reshaping):
 
     axis: int
 
-    def infer(self, x: TensorType) -> TensorType:
-        rank, axis = x.rank, self.axis
+    def _derive(self, x: Shape) -> Shape:
+        rank, axis = len(x), self.axis
         require(-rank <= axis <= rank, f"axis is {axis}, expected {-rank} to {rank} for rank {rank}")
         place = axis + rank if axis < 0 else axis
-        return x.with_shape((math.prod(x.shape[:place]), math.prod(x.shape[place:])))
+        return math.prod(x[:place]), math.prod(x[place:])
 
 
 @dataclass(frozen=True)
@@ -154,10 +162,10 @@ class ExpandDims(_Reshaping):
 
     axes: tuple[int, ...]
 
-    def infer(self, x: TensorType) -> TensorType:
-        rank = x.rank + len(self.axes)
-        axes, lengths = axes_in(self.axes, rank), iter(x.shape)
-        return check_rank(x.with_shape(tuple(1 if axis in axes else next(lengths) for axis in range(rank))))
+    def _derive(self, x: Shape) -> Shape:
+        rank = len(x) + len(self.axes)
+        axes, lengths = axes_in(self.axes, rank), iter(x)
+        return tuple(1 if axis in axes else next(lengths) for axis in range(rank))
 
 
 @dataclass(frozen=True)
@@ -170,14 +178,13 @@ class Squeeze(_Reshaping):
 
     axes: tuple[int, ...] | None = None
 
-    def infer(self, x: TensorType) -> TensorType:
+    def _derive(self, x: Shape) -> Shape:
         if self.axes is None:
-            return x.with_shape(tuple(length for length in x.shape if length != 1))
-        axes = axes_in(self.axes, x.rank)
+            return tuple(length for length in x if length != 1)
+        axes = axes_in(self.axes, len(x))
         for axis in axes:
-            length = x.shape[axis]
-            require(length == 1, f"axis {axis} of {x.shape} has the length {length}, only one of 1 can be squeezed")
-        return x.with_shape(tuple(length for axis, length in enumerate(x.shape) if axis not in axes))
+            require(x[axis] == 1, f"axis {axis} of {x} has the length {x[axis]}, only one of 1 can be squeezed")
+        return tuple(length for axis, length in enumerate(x) if axis not in axes)
 
 
 # ---- Another order ----
@@ -280,10 +287,14 @@ class _Blocks(Op):
 
     block: int
 
+    def _check_block(self) -> None:
+        require(self.block >= 1, f"the block is {self.block}, expected a number of at least 1")
+
 
 class _ToDepth(_Blocks):
     def infer(self, x: TensorType) -> TensorType:
         channels, height, width = _image(x)
+        self._check_block()
         block = self.block
         require(
             height % block == 0 and width % block == 0, f"blocks of {block} do not divide H and W of {x.shape} evenly"
@@ -320,6 +331,7 @@ class PixelUnshuffle(_ToDepth):
 class _ToSpace(_Blocks):
     def infer(self, x: TensorType) -> TensorType:
         channels, height, width = _image(x)
+        self._check_block()
         block = self.block
         require(channels % block**2 == 0, f"{channels} channels cannot be divided into blocks of {block} * {block}")
         return x.with_shape((*x.shape[:-3], channels // block**2, height * block, width * block))
