@@ -22,7 +22,12 @@ from refcoreml.ops import Softmax
 for room in (refcoreml.definitions, refcoreml.execution, refcoreml.kernels, refcoreml.ops):
     for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
         __import__(module.name)
-y = Softmax(axis=0).run(np.log([1.0, 3.0]))
+from refcoreml.execution.engine import Engine
+from refcoreml.execution.limits import Budget
+from refcoreml.execution.steps import Step
+
+step = Step(0, "y", "softmax", "main[0]", Softmax(axis=0), ("x",), ("y",))
+y = Engine([step], ["x"], ["y"], Budget(), "main").run({"x": np.log([1.0, 3.0])})["y"]
 print(y.round(12).tolist(), any(name.startswith("google") for name in sys.modules))
 """
 
