@@ -19,15 +19,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from refcoreml import values
 from refcoreml.errors import UsageError, within
-from refcoreml.mil.node import Value
-from refcoreml.mil.prepare import infer_outputs
+from refcoreml.mil.node import Value, folded
+from refcoreml.mil.precision import PRECISIONS
+from refcoreml.mil.prepare import Preparer, fold, infer_outputs
 from refcoreml.mil.registry import OPSETS, find, opset_number
+from refcoreml.mil.resolve import Operation
 from refcoreml.model import Model, load
 from refcoreml.spec import schema
 from refcoreml.spec.mil_types import (
@@ -45,6 +48,9 @@ from refcoreml.types import Array
 
 #: The specification version that introduced each operation set.
 _VERSIONS = {name: number for number, name in enumerate(OPSETS, 6)}
+
+#: Since this operation set parameters of operations that make constants are inputs.
+_CONSTANT_INPUTS = opset_number("CoreML8", "")
 
 #: How the description names types of elements.
 _FEATURE_TYPES = {"fp32": "FLOAT32", "fp16": "FLOAT16", "fp64": "DOUBLE", "int32": "INT32", "int8": "INT8"}
@@ -168,7 +174,8 @@ class Program:
             outputs: the types of its results, where they do not follow from the types of the parameters.
             blocks: of control flow, functions that add the operations of a block: called with the values that the block
                 is given, each returns its result or a list of results.
-            parameters: by name results, lists of results, or constants; None for one that is not given.
+            parameters: by name results, lists of results, or constants; None for one that is not given. Those of
+                ``constexpr_...`` must be constants, which become attributes before CoreML8; so are their results.
         """
         name = self._unique(name or f"{kind}_{len(self._names)}")
         with within(f"operation {name!r} ({kind})"):
@@ -182,9 +189,14 @@ class Program:
             }
             inner = [self._block(f"{name}_{index}", build, bound) for index, build in enumerate(blocks)]
             message = self._message(kind, name)
-            for key, listed in bound.items():
-                for value in listed:
-                    message.inputs[key].arguments.add(name=value.name)
+            makes_constants = kind.startswith("constexpr_")
+            if makes_constants and self._opset < _CONSTANT_INPUTS:
+                for key, listed in bound.items():
+                    message.attributes[key].CopyFrom(value_message(listed[0].type, _stored(key, listed[0])))
+            else:
+                for key, listed in bound.items():
+                    for value in listed:
+                        message.inputs[key].arguments.add(name=value.name)
             for block in inner:
                 message.blocks.append(block[0])
             if outputs is not None:
@@ -193,11 +205,18 @@ class Program:
                 types = [value.type for value in inner[-1][1]]
             else:
                 types = infer_outputs(entry, bound, self._opset)
-            results = []
-            for index, declared in enumerate(types):
-                made = name if len(types) == 1 else self._unique(f"{name}_{index}")
-                self._declare(message, made, declared)
-                results.append(Result(Value(declared, made)))
+            made = [
+                Value(declared, name if len(types) == 1 else self._unique(f"{name}_{index}"))
+                for index, declared in enumerate(types)
+            ]
+            for value in made:
+                self._declare(message, value.name, value.type)
+            if makes_constants:
+                given_values = {key: tuple(listed) for key, listed in bound.items()}
+                operation = Operation(kind, name, name, entry, given_values, tuple(made))
+                settings = Preparer(self._opset, PRECISIONS["declared"])
+                made = folded(made, partial(fold, operation, settings), bound)
+            results = [Result(value) for value in made]
         return results[0] if len(results) == 1 else tuple(results) or None
 
     def _bound(self, name: str, value: Any) -> Result | list[Result]:
@@ -292,6 +311,13 @@ def _plain(value: Any) -> Array:
     array = np.asarray(value)
     narrow = {"i": np.int32, "f": np.float32}.get(array.dtype.kind)
     return array if narrow is None else array.astype(narrow)
+
+
+def _stored(name: str, value: Value) -> Any:
+    """Return a constant as it is stored."""
+    if not value.constant:
+        raise UsageError(f"parameter {name!r} must be a constant")
+    return value.known
 
 
 def _text(text: str) -> schema.MILSpec.Value:

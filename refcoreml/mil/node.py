@@ -55,6 +55,49 @@ class Value:
         return self.type if isinstance(self.type, DeclaredTensor) else None
 
 
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """How one of the results of an operation on constants is read: by running it.
+
+    Attributes:
+        compute: returns all results; one and the same object for all of them.
+        index: which of them it is.
+        depth: how many such operations depend on one another, this one included.
+    """
+
+    compute: Callable[[], Sequence[Any]]
+    index: int
+    depth: int
+
+    def __call__(self) -> Any:
+        """Return the result."""
+        return self.compute()[self.index]
+
+
+def folded(
+    values: Sequence[Value], compute: Callable[[], Sequence[Any]], parameters: Mapping[str, Sequence[Value]]
+) -> list[Value]:
+    """Return the results of an operation as constants, given its parameters."""
+    reads = [value.read for listed in parameters.values() for value in listed]
+    depth = 1 + max((read.depth for read in reads if isinstance(read, Folded)), default=0)
+    return [Value(value.type, value.name, Folded(compute, index, depth)) for index, value in enumerate(values)]
+
+
+def known(values: Sequence[Value]) -> list[Any]:
+    """Return constants; what one operation makes of constants, by running it once."""
+    made: dict[Callable[[], Sequence[Any]], Sequence[Any]] = {}
+    found = []
+    for value in values:
+        if isinstance(value.read, Folded):
+            compute = value.read.compute
+            if compute not in made:
+                made[compute] = compute()
+            found.append(made[compute][value.read.index])
+        else:
+            found.append(value.known)
+    return found
+
+
 @dataclass(frozen=True)
 class Call:
     """An operation and the values that it takes."""

@@ -12,7 +12,7 @@ import numpy as np
 from refcoreml.errors import InternalError, UsageError, at
 from refcoreml.execution.limits import Allowed
 from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
-from refcoreml.mil.node import Call, Node, Value
+from refcoreml.mil.node import Call, Node, Value, known
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
@@ -241,7 +241,7 @@ def fold(operation: Operation, settings: Preparer) -> tuple[Any, ...]:
     """Return the results of an operation whose values are all constants, in the declared types."""
     call = call_of(settings.node(operation, [value.type for value in operation.outputs]))
     with at(operation.where), np.errstate(all="ignore"):
-        arrays = [value.known for value in call.values]
+        arrays = known(call.values)
         call.op.infer(*map(TensorType.of, arrays))
         results: Any = call.op.run(*arrays)
     listed: tuple[Array, ...] = results if isinstance(results, tuple) else (results,)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
-from refcoreml.mil.node import Value
+from refcoreml.mil.node import Folded, Value, folded
 from refcoreml.mil.registry import OPSETS, Entry, find, opset_number
 from refcoreml.mil.scope import Scope
 from refcoreml.spec import schema
@@ -21,6 +21,8 @@ __all__ = ["Block", "Function", "Operation", "resolve", "walk"]
 
 #: How deep blocks may lie within one another.
 DEEPEST_NESTING = 24
+#: How many operations that make constants of constants may depend on one another; compression needs four.
+DEEPEST_CHAIN = 16
 #: The only version of a program that there is.
 _VERSION = 1
 
@@ -184,22 +186,26 @@ class _Resolver:
             nested, block_place = scope.inner(), f"{where}.blocks[{index}]"
             inputs = self.bound(inner.inputs, nested, block_place)
             blocks.append(self.block(inner, nested, block_place, inputs))
-        folded = message.type.startswith("constexpr_")
+        is_folded = message.type.startswith("constexpr_")
         outputs = []
         for declared in message.outputs:
             type_ = read_type(declared.type, f"{where}.outputs[{declared.name!r}]")
             outputs.append(Value(type_, scope.unique(declared.name)))
         operation = Operation(message.type, name, where, entry, parameters, tuple(outputs), tuple(blocks))
-        if folded:
+        if is_folded:
             self._check_constants(operation)
-            known = partial(self._folded, operation)
-            outputs = [Value(value.type, value.name, partial(known, index)) for index, value in enumerate(outputs)]
+            outputs = self._folded(operation)
         for declared, value in zip(message.outputs, outputs, strict=True):
             scope.define(declared.name, value, where)
-        return None if folded else operation
+        return None if is_folded else operation
 
-    def _folded(self, operation: Operation, index: int) -> Any:
-        return self._fold(operation, self._opset)[index]
+    def _folded(self, operation: Operation) -> list[Value]:
+        outputs = folded(operation.outputs, partial(self._fold, operation, self._opset), operation.parameters)
+        for value in outputs:
+            if isinstance(value.read, Folded) and value.read.depth > DEEPEST_CHAIN:
+                problem = f"constants that operations make are made of one another more than {DEEPEST_CHAIN} deep"
+                raise InvalidModelError(problem, where=operation.where)
+        return outputs
 
     def _check_constants(self, operation: Operation) -> None:
         for name, values in operation.parameters.items():

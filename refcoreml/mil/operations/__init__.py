@@ -2,6 +2,7 @@
 
 from refcoreml.mil.operations import (
     activation,
+    compression,
     elementwise,
     gather,
     normalization,
@@ -12,4 +13,15 @@ from refcoreml.mil.operations import (
     sort,
 )
 
-__all__ = ["activation", "elementwise", "gather", "normalization", "random", "reduction", "shape", "slices", "sort"]
+__all__ = [
+    "activation",
+    "compression",
+    "elementwise",
+    "gather",
+    "normalization",
+    "random",
+    "reduction",
+    "shape",
+    "slices",
+    "sort",
+]
