@@ -57,9 +57,7 @@ MISSING = set(
     linear matmul einsum scaled_dot_product_attention
     batch_norm instance_norm layer_norm l2_norm local_response_norm
     gru lstm rnn
-    reshape reshape_like expand_dims squeeze transpose flatten2d shape concat stack split tile pad crop
-    depth_to_space space_to_depth pixel_shuffle pixel_unshuffle batch_to_space space_to_batch
-    fill fill_like range_1d band_part
+    pad crop
     resize resize_bilinear resize_nearest_neighbor upsample_bilinear upsample_nearest_neighbor
     crop_resize resample affine
     cond while_loop make_list list_gather list_length list_read list_scatter list_write
