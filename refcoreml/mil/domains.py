@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from refcoreml.mil.node import REQUIRED, Node
 from refcoreml.ops.base import Op
 
-__all__ = ["FLOATS", "INTEGERS", "NUMBERS", "SMALL", "VALUES", "expect", "floats", "parameter", "same"]
+__all__ = ["FLOATS", "INTEGERS", "NUMBERS", "SMALL", "VALUES", "expect", "floats", "parameter", "same", "weighted"]
 
 FLOATS = ("fp16", "fp32")
 NUMBERS = (*FLOATS, "int32")
@@ -42,6 +42,19 @@ def same(node: Node, domain: Sequence[str], op: Op) -> Op:
 def floats(node: Node, op: Op) -> Op:
     """Return an operation on x of floats."""
     return same(node, FLOATS, op)
+
+
+def weighted(node: Node, *names: str) -> None:
+    """Raise `InvalidModelError` unless x and tensors, of those that are given, are floats of one type.
+
+    Since CoreML7 each of them may be of the other float type.
+    """
+    given = [name for name in names if node.has(name)]
+    if node.entry.since == "CoreML7":
+        for name in ("x", *given):
+            expect(node, FLOATS, name)
+    else:
+        expect(node, FLOATS, "x", *given)
 
 
 def parameter(node: Node, name: str, default: float = REQUIRED) -> float:

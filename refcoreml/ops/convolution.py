@@ -78,8 +78,27 @@ class _Kernel(Op):
             f"stride {self.stride} and dilation {self.dilation} are not for the same 1 to 3 axes in space",
         )
         require(
+            min(*self.stride, *self.dilation, self.groups) >= 1,
+            f"stride is {self.stride}, dilation {self.dilation}, groups {self.groups}, expected numbers of at least 1",
+        )
+        require(
             rank in (None, space + 2),
             f"stride {self.stride} does not fit weights of rank {rank}, expected {space + 2}",
+        )
+        if self.weights is not None:
+            self._check_groups(self.weights.shape)
+            outputs = self._outputs(self.weights.shape)
+            given = None if self.bias is None else self.bias.shape
+            require(given in (None, (outputs,)), f"expected a bias of the shape {(outputs,)}, got {given}")
+
+    def _outputs(self, weights: Shape) -> int:
+        """Return C_out."""
+        raise NotImplementedError
+
+    def _check_groups(self, weights: Shape) -> None:
+        require(
+            len(weights) == len(self.stride) + 2 and weights[0] % self.groups == 0,
+            f"expected weights [{self.layout}] whose first length is a multiple of {self.groups}, got {weights}",
         )
 
     def _edges(self, padding: Pixels | None) -> Edges:
@@ -94,10 +113,7 @@ class _Kernel(Op):
         assert given is not None
         wanted = self.expected
         require(wanted in (None, given.shape), f"expected weights of the shape {wanted}, got {given.shape}")
-        require(
-            given.rank == len(self.stride) + 2 and given.shape[0] % self.groups == 0,
-            f"expected weights [{self.layout}] whose first length is a multiple of {self.groups}, got {given}",
-        )
+        self._check_groups(given.shape)
         return given.shape
 
     def _check_bias(self, bias: TensorType | None, outputs: int) -> None:
@@ -215,6 +231,9 @@ class Convolution(_Kernel):
     planes = kernels.Convolution
     volumes = conv3d.Convolution3d
 
+    def _outputs(self, weights: Shape) -> int:
+        return weights[0]
+
     def border(self, x: Shape, kernel: Sequence[int]) -> Edges:
         """Return the padding of an input, in pixels."""
         if not isinstance(self.padding, Same):
@@ -262,6 +281,9 @@ class Deconvolution(_Kernel):
     layout = "C_in, C_out / groups, *kernel"
     planes = kernels.Deconvolution
     volumes = conv3d.Deconvolution3d
+
+    def _outputs(self, weights: Shape) -> int:
+        return weights[1] * self.groups
 
     def border(self, x: Shape, kernel: Sequence[int]) -> Edges:
         """Return the crop of an output, in pixels."""

@@ -63,6 +63,10 @@ class Pooling(Op):
             given["padding"] = self.padding.edges if isinstance(self.padding, Pixels) else self.padding.amounts
         for name, value in given.items():
             require(value is None or len(value) == space, f"{name} {value} is not for the {space} axes of the kernel")
+        lengths = [length for length in (*self.kernel, *(self.stride or ())) if length is not None]
+        require(
+            min(lengths, default=1) >= 1, f"kernel is {self.kernel}, stride {self.stride}, expected at least 1 each"
+        )
 
     def windows(self, x: Shape) -> list[Windows]:
         """Return where windows lie along each axis in space."""

@@ -3,9 +3,11 @@
 from refcoreml.mil.operations import (
     activation,
     compression,
+    convolution,
     elementwise,
     gather,
     normalization,
+    pooling,
     random,
     reduction,
     shape,
@@ -16,9 +18,11 @@ from refcoreml.mil.operations import (
 __all__ = [
     "activation",
     "compression",
+    "convolution",
     "elementwise",
     "gather",
     "normalization",
+    "pooling",
     "random",
     "reduction",
     "shape",
