@@ -91,6 +91,7 @@ class _Crop(Op):
     def infer(self, x: TensorType, reference: TensorType | None = None) -> TensorType:
         edges = self._edges(x.shape, None if reference is None else reference.shape)
         require(len(edges) <= x.rank, f"crops {len(edges)} axes, but x {x.shape} has fewer")
+        require(min(map(min, edges), default=0) >= 0, f"crops {edges} of the last axes, expected none below 0")
         leading = x.rank - len(edges)
         sizes = x.shape[leading:]
         left = tuple(n - before - after for n, (before, after) in zip(sizes, edges, strict=True))

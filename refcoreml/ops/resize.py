@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -22,6 +23,7 @@ def _image(x: TensorType) -> TensorType:
 
 def _enlarged(x: Shape, factors: tuple[int, int] | tuple[float, float]) -> tuple[int, int]:
     """Return floor(H * vertical) and floor(W * horizontal), with floats in float32."""
+    require(all(0 < factor < math.inf for factor in factors), f"factors are {factors}, expected finite numbers above 0")
     height, width = (
         pixels * factor if isinstance(factor, int) else int(np.float32(pixels) * np.float32(factor))
         for pixels, factor in zip(x[-2:], factors, strict=True)
@@ -62,6 +64,10 @@ class UpsampleNearest(Op):
         return definitions.upsample_nearest(x, _enlarged(x.shape, self.factors))
 
 
+def _check_target(target: tuple[int, int]) -> None:
+    require(min(target) >= 1, f"the target is {target}, expected numbers of at least 1")
+
+
 class _Bilinear(Op):
     """What reads whole images bilinearly."""
 
@@ -98,6 +104,7 @@ class ResizeBilinear(_Bilinear):
     sampling: Sampling
 
     def size(self, x: Shape) -> tuple[int, int]:
+        _check_target(self.target)
         return self.target
 
 
@@ -216,6 +223,7 @@ class CropResize(Op):
     fresh = True
 
     def infer(self, x: TensorType, boxes: TensorType, images: TensorType | None = None) -> TensorType:
+        _check_target(self.target)
         require(x.rank == 4, f"expected images [B, C, H, W], got {x.shape}")
         require(boxes.rank == 2 and boxes.shape[1] in (4, 5), f"expected boxes [N, 4] or [N, 5], got {boxes.shape}")
         batch, channels = x.shape[:2]
