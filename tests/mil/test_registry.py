@@ -56,9 +56,6 @@ MISSING = set(
     linear matmul einsum scaled_dot_product_attention
     batch_norm instance_norm layer_norm l2_norm local_response_norm
     gru lstm rnn
-    pad crop
-    resize resize_bilinear resize_nearest_neighbor upsample_bilinear upsample_nearest_neighbor
-    crop_resize resample affine
     cond while_loop make_list list_gather list_length list_read list_scatter list_write
     read_state write_state classify custom_layer
     """.split()  # noqa: SIM905 (a line per family)
