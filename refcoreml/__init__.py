@@ -31,6 +31,7 @@ from refcoreml.version import VERSION
 if TYPE_CHECKING:
     from refcoreml.comparison import compare_layers, compare_models
     from refcoreml.custom import CustomLayer, CustomModel, custom_layer, custom_model
+    from refcoreml.evaluators.state import State
     from refcoreml.execution.limits import Limits
     from refcoreml.inspection import Summary, inspect
     from refcoreml.model import LayerTrace, Model, load
@@ -54,6 +55,7 @@ __all__ = [
     "ModelNotFoundError",
     "RefCoreMLError",
     "RefCoreMLWarning",
+    "State",
     "Study",
     "Summary",
     "UnsupportedModelError",
@@ -77,6 +79,7 @@ _LATER = {
     "LayerTrace": "model",
     "Limits": "execution.limits",
     "Model": "model",
+    "State": "evaluators.state",
     "Study": "studies",
     "Summary": "inspection",
     "compare_layers": "comparison",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, overload
+
+import numpy as np
 
 from refcoreml import custom, features, values
 from refcoreml.errors import InputError, UsageError, harmless
@@ -16,13 +19,17 @@ from refcoreml.evaluators.custom import CustomModelEvaluator
 from refcoreml.evaluators.linear import LinearRegressor
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.evaluators.pipeline import Pipeline, inner_models
+from refcoreml.evaluators.program import ProgramEvaluator
+from refcoreml.evaluators.state import State
 from refcoreml.execution.arithmetic import arithmetic
 from refcoreml.execution.engine import Observer
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import Feature
+from refcoreml.mil.values import StateCell
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
 from refcoreml.spec.files import ModelFile, check_model, check_target, is_package_of, read_model, write_model
+from refcoreml.spec.functions import Description, find_function, function_names
 from refcoreml.types import Array, Shape
 
 #: How each model type is run: from its message and settings to an evaluator.
@@ -32,6 +39,7 @@ EVALUATORS: dict[str, MakeEvaluator] = {
     "neuralNetworkRegressor": NeuralNetworkEvaluator,
     "glmRegressor": LinearRegressor,
     "customModel": CustomModelEvaluator,
+    "mlProgram": ProgramEvaluator,
     "pipeline": Pipeline,
     "pipelineClassifier": Pipeline,
     "pipelineRegressor": Pipeline,
@@ -66,14 +74,17 @@ class Model:
     def __init__(
         self,
         file: ModelFile,
-        precision: str = "float32",
+        precision: str = "declared",
         strict: bool = True,
         custom_layers: Mapping[str, custom.Code] | None = None,
         custom_models: Mapping[str, custom.Code] | None = None,
         limits: Limits | None = None,
+        function: str = "",
     ) -> None:
         self._file, self._weight_files = file, file.blob_files()
-        self._precision, self._arithmetic = precision, arithmetic(precision)
+        known = arithmetic(precision).name
+        self._precision = precision if _declares_types(file.spec) else known
+        self._chosen_function, self._function = function, find_function(file.spec, function)
         self._custom = custom.LAYERS.given(custom_layers), custom.MODELS.given(custom_models)
         self._evaluator: Evaluator | None = None
         self._strict = values.flag(strict, values.argument("strict"))
@@ -88,7 +99,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickling, without what `prepare` made: other processes make it again."""
-        made = ("_inputs", "_outputs", "_evaluator", "_weight_files")
+        made = ("_inputs", "_outputs", "_states", "_evaluator", "_weight_files", "_function")
         state = {name: value for name, value in vars(self).items() if name not in made}
         file = self._file
         return {**state, "_file": (self.spec.SerializeToString(), file.name, file.weights, file.package)}
@@ -98,13 +109,15 @@ class Model:
         vars(self).update(state)
         self._file = ModelFile(schema.Model.FromString(spec), *source)
         self._weight_files = self._file.blob_files()
+        self._function = find_function(self.spec, self._chosen_function)
         self._evaluator = None
         self._read_features()
 
     def _read_features(self) -> None:
-        description = self.spec.description
+        description = self._function.description
         self._inputs = tuple(map(Feature.of, description.input))
         self._outputs = tuple(map(Feature.of, description.output))
+        self._states = tuple(map(Feature.of, description.state))
 
     @property
     def spec(self) -> schema.Model:
@@ -127,8 +140,28 @@ class Model:
         return self._outputs
 
     @property
+    def states(self) -> tuple[Feature, ...]:
+        """What an ML Program keeps from one prediction to the next, see `make_state`."""
+        return self._states
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of an ML Program's functions; none for other types."""
+        return function_names(self.spec)
+
+    @property
+    def function(self) -> str:
+        """The function of an ML Program that predicts; empty for other types."""
+        return self._function.name
+
+    @property
+    def description(self) -> Description:
+        """The message that describes inputs, outputs and states: the model's, or that of the function that predicts."""
+        return self._function.description
+
+    @property
     def precision(self) -> str:
-        """The arithmetic: ``float32``, ``float64`` or ``float16``."""
+        """The arithmetic: ``float32``, ``float64`` or, of networks, ``float16``, of ML Programs ``declared``."""
         return self._precision
 
     @property
@@ -159,6 +192,8 @@ class Model:
     def prepare(self) -> Evaluator:
         """Check the model and decode its weights, once; `load` does it unless told otherwise.
 
+        An ML Program is checked, and its weights are decoded by the first prediction.
+
         Raises:
             UnsupportedModelError: refcoreml cannot run this type of model, or some of its layers.
             InvalidModelError: the model breaks a rule of the specification.
@@ -167,7 +202,13 @@ class Model:
             code = self.custom_code("layer"), self.custom_code("model")
             budget = Budget(self.limits)
             settings = Settings(
-                self._arithmetic, self.strict, *code, EVALUATORS, budget=budget, weight_files=self._weight_files
+                self._precision,
+                self.strict,
+                *code,
+                EVALUATORS,
+                function=self.function,
+                budget=budget,
+                weight_files=self._weight_files,
             )
             self._evaluator = make_evaluator(self.spec, settings, self.name)
         return self._evaluator
@@ -194,7 +235,7 @@ class Model:
             raise UsageError(f"got {values.shown(spec)}, expected a message of type Model", where="spec")
         copy = schema.Model()
         copy.CopyFrom(spec)
-        return self._with_file(replace(self._file, spec=check_model(copy, self.name)))
+        return self._changed(replace(self._file, spec=check_model(copy, self.name)))
 
     def with_precision(self, precision: str) -> Model:
         """Return the same model in another arithmetic, with the same settings and code; not prepared yet.
@@ -202,10 +243,25 @@ class Model:
         Raises:
             UsageError: there is no such arithmetic.
         """
-        return Model(self._file, precision, self.strict, *self._custom, self.limits)
+        return self._changed(precision=precision)
 
-    def _with_file(self, file: ModelFile) -> Model:
-        return Model(file, self.precision, self.strict, *self._custom, self.limits)
+    def with_function(self, function: str) -> Model:
+        """Return the same model, an ML Program, with another of its functions to predict; not prepared yet.
+
+        Raises:
+            UsageError: there is no such function.
+        """
+        return self._changed(function=function)
+
+    def _changed(self, file: ModelFile | None = None, *, precision: str = "", function: str | None = None) -> Model:
+        return Model(
+            file or self._file,
+            precision or self.precision,
+            self.strict,
+            *self._custom,
+            self.limits,
+            self._chosen_function if function is None else function,
+        )
 
     @property
     def models(self) -> dict[str, Model]:
@@ -216,7 +272,7 @@ class Model:
         found: dict[str, Model] = {}
         prepared = self._evaluator.inner if self._evaluator is not None else ()
         for (name, inner), evaluator in zip_longest(inner_models(self.spec), prepared):
-            found[name] = self._with_file(ModelFile(inner, name, self._file.weights))
+            found[name] = self._changed(ModelFile(inner, name, self._file.weights))
             found[name]._evaluator = evaluator
         return found
 
@@ -227,18 +283,31 @@ class Model:
             return {**custom.LAYERS.entries, **layers}
         return {**custom.MODELS.entries, **models}
 
-    @overload
-    def predict(self, inputs: Mapping[str, Any]) -> dict[str, Any]: ...
+    def make_state(self) -> State:
+        """Return new arrays, filled with zeros, for what the model keeps from one prediction to the next.
+
+        Raises:
+            UsageError: the model has no states.
+        """
+        evaluator = self.prepare()
+        if not evaluator.states:
+            raise UsageError("the model has no states", where=self.name, remedy="Predict without one")
+        return evaluator.make_state(self)
 
     @overload
-    def predict(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: ...
+    def predict(self, inputs: Mapping[str, Any], state: State | None = None) -> dict[str, Any]: ...
 
-    def predict(self, inputs: Any) -> Any:
+    @overload
+    def predict(self, inputs: Sequence[Mapping[str, Any]], state: None = None) -> list[dict[str, Any]]: ...
+
+    def predict(self, inputs: Any, state: State | None = None) -> Any:
         """Compute the outputs for one set of inputs, or for each of a list of them.
 
         Args:
             inputs: values by feature name: PIL images, arrays, numbers, strings, dictionaries; or a list of such dicts,
                 which runs on all cores.
+            state: what `make_state` of this model returned, for a model with states; the prediction reads and changes
+                it. With a list of inputs there can be none.
 
         Returns:
             Values by feature name in the types that Core ML returns in Python: arrays of the declared type, PIL images,
@@ -248,12 +317,27 @@ class Model:
             InputError: the inputs do not fit what the model declares.
         """
         if type(inputs) is dict or values.is_a(inputs, Mapping):  # asking an abstract class takes longer
-            return self._predict_one(inputs)
+            return self._predict_one(inputs, state=state)
+        if state is not None:
+            raise InputError("one state serves one prediction at a time, got a list of inputs", where="state")
         batch = values.items(inputs, values.argument(kind=InputError), "a dict or a list of dicts")
         return self.prepare().predict_batch(batch, self.check_inputs, self._finished)
 
-    def _predict_one(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
-        return self._finished(self.prepare().predict(self.check_inputs(inputs), observe))
+    def _predict_one(
+        self, inputs: Mapping[str, Any], observe: Observer | None = None, state: State | None = None
+    ) -> dict[str, Any]:
+        checked = self.check_inputs(inputs)
+        with self._cells(state) as cells:
+            return self._finished(self.prepare().predict({**checked, **cells}, observe))
+
+    def _cells(self, state: Any) -> AbstractContextManager[Mapping[str, Any]]:
+        """Give the arrays of a state to a prediction."""
+        if state is None:
+            return nullcontext({})
+        if not values.is_a(state, State):
+            raise InputError(f"got {values.shown(state)}, expected what make_state() returns", where="state")
+        cells: AbstractContextManager[Mapping[str, Any]] = state.cells_for(self)
+        return cells
 
     def _finished(self, results: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -268,24 +352,26 @@ class Model:
         Raises:
             InputError: the inputs do not fit what the model declares.
         """
-        return features.check_inputs(self.inputs, inputs, legacy_ranks=self.prepare().legacy_ranks)
+        return self.prepare().check_inputs(self.inputs, inputs)
 
-    def observe(self, inputs: Mapping[str, Any], observer: Observer) -> dict[str, Any]:
+    def observe(self, inputs: Mapping[str, Any], observer: Observer, state: State | None = None) -> dict[str, Any]:
         """`predict` for one set of inputs, with every layer shown to the observer."""
-        return self._predict_one(inputs, observer)
+        return self._predict_one(inputs, observer, state)
 
-    def trace(self, inputs: Mapping[str, Any]) -> Iterator[LayerTrace]:
+    def trace(self, inputs: Mapping[str, Any], state: State | None = None) -> Iterator[LayerTrace]:
         """Yield every layer with its inputs and outputs, each computed when it is requested."""
-        for step, arguments, results, computed in self.prepare().trace(self.check_inputs(inputs)):
-            yield LayerTrace(
-                step.index,
-                step.name,
-                step.kind,
-                dict(zip(step.inputs, arguments, strict=True)),
-                dict(zip(step.outputs, results, strict=True)),
-                step.model,
-                dict(zip(step.outputs, computed, strict=True)),
-            )
+        checked = self.check_inputs(inputs)
+        with self._cells(state) as cells:
+            for step, arguments, results, computed in self.prepare().trace({**checked, **cells}):
+                yield LayerTrace(
+                    step.index,
+                    step.name,
+                    step.kind,
+                    dict(_arrays(step.inputs, arguments)),
+                    dict(_arrays(step.outputs, results)),
+                    step.model,
+                    dict(_arrays(step.outputs, computed)),
+                )
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Return the shape of every blob, without running a layer.
@@ -334,6 +420,19 @@ class Model:
         check_target(self._file, path)
 
 
+def _arrays(names: Iterable[str], values: Iterable[Any]) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays among values, and those in states, by name."""
+    for name, value in zip(names, values, strict=True):
+        found = value.array if isinstance(value, StateCell) else value
+        if isinstance(found, (np.ndarray, np.generic)):
+            yield name, np.asarray(found)
+
+
+def _declares_types(spec: schema.Model) -> bool:
+    """Return whether a model says in which types to compute: an ML Program, or a pipeline with one."""
+    return spec.WhichOneof("Type") == "mlProgram" or any(_declares_types(inner) for _, inner in inner_models(spec))
+
+
 def as_model(source: Any, **options: Any) -> Model:
     """Return a model as it is, and load anything else."""
     return source if values.is_a(source, Model) else load(source, **options)
@@ -342,30 +441,36 @@ def as_model(source: Any, **options: Any) -> Model:
 def load(
     source: Any,
     *,
-    precision: str = "float32",
+    precision: str = "declared",
     strict: bool = True,
     prepare: bool = True,
     custom_layers: Mapping[str, custom.Code] | None = None,
     custom_models: Mapping[str, custom.Code] | None = None,
     limits: Limits | None = None,
+    function: str = "",
 ) -> Model:
     """Load a Core ML model.
 
     Args:
         source: a path to ``.mlmodel`` or ``.mlpackage``, or to ``.mlmodelc`` if an ML Program is in it; bytes, a binary
             file object, a ``Model`` message, or anything with ``get_spec()``, such as coremltools' ``MLModel``.
-        precision: the arithmetic: ``float32`` (as a CPU runtime), ``float64`` (the oracle) or ``float16`` (weights and
-            blobs stored in half precision, sums in single: indices too, which are exact up to 2048 only). Weights that
-            become infinite or 0 by that cause a `RefCoreMLWarning`, which names them.
+        precision: the arithmetic. ``declared``: that of the model's type; for networks ``float32``, for ML Programs
+            what they declare, with half precision rounded after every operation and sums in single. ``float32``: every
+            float in single precision (for networks: as a CPU runtime). ``float64``: in double (the oracle). For
+            networks alone ``float16``: weights and blobs stored in half precision, sums in single; indices too, which
+            are exact up to 2048 only. Weights that become infinite or 0 by that cause a `RefCoreMLWarning`, which names
+            them.
         strict: whether what the specification leaves undefined, such as an index out of range, is an error; otherwise
             what Core ML has been seen to do, where that is known.
         prepare: whether to check the network and decode its weights now, so that whatever is wrong shows here;
-            otherwise at the first prediction.
+            otherwise at the first prediction. Weights of ML Programs are always decoded at the first prediction.
         custom_layers, custom_models: code for this model by class name; it goes before what is registered for the
             process, see `refcoreml.custom`. A model never causes code to be imported.
         limits: limits on the memory and time of the model; by default `Limits.of_environment`.
+        function: the function of an ML Program that predicts; by default the one that the model says, mostly ``main``.
 
     Raises:
+        UsageError: there is no such arithmetic, or the model has no such function.
         MalformedModelError: the source is no Core ML model, or a damaged one.
         UnsupportedModelError: valid, but not for refcoreml; names every layer that it cannot run, and what to write for
             custom ones.
@@ -373,7 +478,7 @@ def load(
         LimitError: the model needs more memory or time than the limits allow.
         CallbackError: code of a custom layer or model fails while the model is prepared.
     """
-    model = Model(read_model(source), precision, strict, custom_layers, custom_models, limits)
+    model = Model(read_model(source), precision, strict, custom_layers, custom_models, limits, function)
     if values.flag(prepare, values.argument("prepare")):
         model.prepare()
     return model

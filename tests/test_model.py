@@ -141,7 +141,7 @@ def test_half_precision_rounds_the_weights():
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(refcoreml.UsageError, match="unknown precision 'float8', choose one of float32"):
+    with pytest.raises(refcoreml.UsageError, match="unknown precision 'float8', choose one of declared, float32"):
         network().model(precision="float8")
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from refcoreml.custom import Code
-from refcoreml.errors import UnsupportedModelError, within
-from refcoreml.execution.arithmetic import ARITHMETICS, Arithmetic
+from refcoreml.errors import InputError, InvalidModelError, LimitError, UnsupportedModelError, within
+from refcoreml.evaluators.state import State
+from refcoreml.execution.blame import of_inputs
 from refcoreml.execution.engine import Event, Observer
 from refcoreml.execution.limits import Budget
+from refcoreml.features import Feature, check_inputs
 from refcoreml.kernels._threads import for_each
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
@@ -49,17 +52,25 @@ class Evaluator(ABC):
 
     Attributes:
         legacy_ranks: whether array inputs become static rank-5 blobs, see `features.check_inputs`.
+        coupled_shapes: whether inputs that enumerate their shapes take those of one position together, and no mixtures.
+        states: the names of what it keeps from one prediction to the next; see `make_state`.
         layered: the network, of a model that is a single one; None where nothing has layers, or several models do.
         inner: what runs the models inside of this one, in order.
     """
 
     legacy_ranks: bool = False
+    coupled_shapes: bool = False
+    states: Sequence[str] = ()
     layered: Layered | None = None
     inner: Sequence[Evaluator] = ()
 
     @abstractmethod
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Compute the outputs by feature name from checked inputs."""
+
+    def check_inputs(self, features: Sequence[Feature], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return inputs as `predict` takes them, see `features.check_inputs`."""
+        return check_inputs(features, inputs, legacy_ranks=self.legacy_ranks, coupled_shapes=self.coupled_shapes)
 
     def predict_batch(self, batch: Sequence[Mapping[str, Any]], check: Check, finish: Finish) -> list[dict[str, Any]]:
         """Compute the outputs of several samples, on all cores where that is worth it.
@@ -95,27 +106,56 @@ class Evaluator(ABC):
         """Return the shapes of the blobs, by name, without arithmetic; by default there are none."""
         return {}
 
+    def make_state(self, owner: object) -> State:
+        """Return new arrays for what it keeps from one prediction to the next, for predictions of an owner."""
+        return State((), {}, lambda array: array, owner)
+
+
+@contextmanager
+def blaming_inputs(shapes_vary: bool, look: Callable[[], object]) -> Iterator[None]:
+    """Blame the inputs for shapes that do not fit where the model declares no single shape.
+
+    Args:
+        shapes_vary: whether it declares none; shapes that it declares are checked when it is loaded.
+        look: infers shapes from those of the inputs; raises if they are to blame.
+    """
+    try:
+        yield
+    except InvalidModelError as error:
+        if shapes_vary and not isinstance(error, LimitError):
+            look()
+        raise
+
+
+def shapes_of_inputs(error: InvalidModelError) -> InputError:
+    """Return the same conflict of shapes, as one of the inputs."""
+    made = of_inputs(error, " (with inputs of these shapes)")
+    made.shapes = error.shapes
+    return made
+
 
 @dataclass(frozen=True)
 class Settings:
     """How a model is to be run.
 
     Attributes:
-        arithmetic: in which numbers networks compute.
+        precision: in which numbers to compute, by name; see `ARITHMETICS`, and `PRECISIONS` of programs.
         strict: whether what the specification leaves undefined is an error.
         custom_layers, custom_models: code by class name.
         evaluators: what runs each model type, for models that hold models.
         depth: how many models are around this one.
+        function: the function of an ML Program to run; empty for the default one.
         budget: how much memory and time the model may take, and what its networks have taken of that.
         weight_files: the files of weights of ML Programs, also of those in a pipeline, if there is a place for them.
     """
 
-    arithmetic: Arithmetic = ARITHMETICS["float32"]
+    precision: str = "declared"
     strict: bool = True
     custom_layers: Mapping[str, Code] = field(default_factory=dict)
     custom_models: Mapping[str, Code] = field(default_factory=dict)
     evaluators: Mapping[str, MakeEvaluator] = field(default_factory=dict)
     depth: int = 0
+    function: str = ""
     budget: Budget = field(default_factory=Budget)
     weight_files: BlobFiles | None = None
 
@@ -136,15 +176,11 @@ def make_evaluator(spec: schema.Model, settings: Settings, where: str = "") -> E
         raise UnsupportedModelError(
             f"models of type {kind} can be inspected, but not run yet",
             where=where,
-            remedy=what_to_do([kind], settings),
+            remedy=what_to_do(settings),
         )
     return settings.evaluators[kind](spec, settings)
 
 
-def what_to_do(kinds: Iterable[str], settings: Settings) -> str:
+def what_to_do(settings: Settings) -> str:
     """Return the remedy for models of types that have no evaluator."""
-    remedy = f"Types that run: {', '.join(settings.evaluators)}"
-    if "mlProgram" in kinds:
-        convert = 'coremltools.convert(..., convert_to="neuralnetwork")'
-        remedy = f"Convert the original model again with {convert}, without minimum_deployment_target. {remedy}"
-    return remedy
+    return f"Types that run: {', '.join(settings.evaluators)}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from refcoreml.errors import InputError, InvalidModelError, LimitError
-from refcoreml.evaluators.base import Evaluator, Layered, Settings, Trace
+from refcoreml.errors import InvalidModelError, LimitError
+from refcoreml.evaluators.base import Evaluator, Layered, Settings, Trace, blaming_inputs, shapes_of_inputs
+from refcoreml.execution.arithmetic import arithmetic
 from refcoreml.execution.engine import Observer
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
@@ -22,13 +23,14 @@ class NeuralNetworkEvaluator(Evaluator):
     def __init__(self, spec: schema.Model, settings: Settings) -> None:
         kind = str(spec.WhichOneof("Type"))
         message = getattr(spec, kind)
-        self.interface = Interface(spec.description, message, settings.arithmetic.dtype)
+        chosen = arithmetic(settings.precision)
+        self.interface = Interface(spec.description, message, chosen.dtype)
         self.network = Network(
             message.layers,
             inputs=self.interface.inputs,
             outputs=self.interface.outputs,
             rank5=self.interface.rank5,
-            arithmetic=settings.arithmetic,
+            arithmetic=chosen,
             strict=settings.strict,
             custom_layers=settings.custom_layers,
             budget=settings.budget,
@@ -70,22 +72,13 @@ class NeuralNetworkEvaluator(Evaluator):
             return self.network.shapes({name: known[name] for name in self.network.inputs})
         except InvalidModelError as error:
             if inputs and not isinstance(error, LimitError):
-                raise _of_inputs(error) from error
+                raise shapes_of_inputs(error) from error
             raise
 
-    @contextmanager
-    def _blaming_inputs(self, blobs: Mapping[str, Array]) -> Iterator[None]:
+    def _blaming_inputs(self, blobs: Mapping[str, Array]) -> AbstractContextManager[None]:
         """Blame the inputs for shapes that do not fit where the model declares no single shape; load checks others."""
-        try:
-            yield
-        except InvalidModelError as error:
-            if self.interface.open_shapes and not isinstance(error, LimitError):
-                self.shapes({name: blobs[name].shape for name in self.network.inputs})  # raises if so
-            raise
 
+        def look() -> None:
+            self.shapes({name: blobs[name].shape for name in self.network.inputs})
 
-def _of_inputs(error: InvalidModelError) -> InputError:
-    """Return the same conflict, as one of the inputs."""
-    made = InputError(f"{error.problem} (with inputs of these shapes)", where=error.where, remedy=error.remedy)
-    made.shapes = error.shapes
-    return made
+        return blaming_inputs(self.interface.open_shapes, look)

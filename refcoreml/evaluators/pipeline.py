@@ -21,7 +21,7 @@ from refcoreml.errors import (
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
 from refcoreml.execution.engine import Observer
 from refcoreml.execution.steps import Step
-from refcoreml.features import ArrayFeature, Feature, check_inputs, read_features
+from refcoreml.features import ArrayFeature, Feature, read_features
 from refcoreml.features.classifier import named_output
 from refcoreml.spec import schema
 from refcoreml.spec.files import check_model
@@ -117,6 +117,8 @@ class Pipeline(Evaluator):
                 for feature in inputs:
                     self._check_source(feature, f"input {feature.name!r}", known)
                 evaluator = make_evaluator(message, inner)
+                if evaluator.states:
+                    raise UnsupportedModelError("models with states cannot be run inside a pipeline")
             handed = frozenset(feature.name for feature in inputs if feature.name in made)
             self._stages.append(_Stage(name, where, evaluator, inputs, outputs, handed))
             known.update({feature.name: feature for feature in outputs})
@@ -152,7 +154,7 @@ class Pipeline(Evaluator):
             raise UnsupportedModelError(
                 f"{len(missing)} of {len(models)} models can be inspected, but not run yet: {', '.join(missing)}",
                 where=self._where,
-                remedy=what_to_do((kind for _, kind in kinds), settings),
+                remedy=what_to_do(settings),
             )
 
     def _check_predicted(self, description: schema.ModelDescription) -> None:
@@ -246,7 +248,7 @@ class Pipeline(Evaluator):
             features = [feature for feature in stage.inputs if (feature.name in stage.handed) == handed]
             present = {feature.name: values[feature.name] for feature in features if feature.name in values}
             try:
-                taken.update(check_inputs(features, present, legacy_ranks=stage.evaluator.legacy_ranks))
+                taken.update(stage.evaluator.check_inputs(features, present))
             except InputError as error:
                 if handed:
                     raise _of_models(error) from error

@@ -38,9 +38,13 @@ def _round_to_half(array: Array) -> Array:
     return to_half(array).astype(np.float32)
 
 
+_SINGLE = Arithmetic("float32", np.float32)
+
 ARITHMETICS = {
+    # What the model says, of the models that say it, which are ML Programs; a network says nothing.
+    "declared": _SINGLE,
     # What a CPU runtime does.
-    "float32": Arithmetic("float32", np.float32),
+    "float32": _SINGLE,
     # The oracle: the same formulas with 29 more bits.
     "float64": Arithmetic("float64", np.float64),
     # What a GPU or neural engine does at best: blobs and weights in half precision, sums within a layer in single.

@@ -65,15 +65,23 @@ class Engine:
         fused: the same, some of them as one.
         inputs, outputs: names of the values that `run` is given and returns.
         where: their place in the model, for errors.
+        constants: values that are the same in each run, by name.
     """
 
     def __init__(
-        self, steps: Sequence[Step], inputs: Iterable[str], outputs: Iterable[str], budget: Budget, where: str
+        self,
+        steps: Sequence[Step],
+        inputs: Iterable[str],
+        outputs: Iterable[str],
+        budget: Budget,
+        where: str,
+        constants: Mapping[str, Any] | None = None,
     ) -> None:
         self.inputs, self.outputs, self.where = tuple(inputs), tuple(outputs), where
+        self.constants = constants or {}
         self.steps = with_last_uses(steps, self.outputs)
         self._budget = budget
-        self.fused = fuse(self.steps, self.inputs, self.outputs)
+        self.fused = fuse(self.steps, (*self.inputs, *self.constants), self.outputs)
         self._blame = Blame(self.steps, self.inputs)
         self._inferred = lru_cache(maxsize=MOST_TYPES)(self._infer)
 
@@ -108,10 +116,12 @@ class Engine:
     def _start(self, inputs: Mapping[str, Any]) -> _Run:
         """Return a run of which all is checked that can be checked in advance."""
         complete = self._inferred(keys_of([inputs[name] for name in self.inputs])).complete
-        return _Run(dict(inputs), None if complete else Meter(self._budget), self._blame, self.where)
+        values = {**self.constants, **inputs}
+        return _Run(values, None if complete else Meter(self._budget), self._blame, self.where)
 
     def _infer(self, keys: tuple[Key, ...]) -> Inference:
         named = dict(zip(self.inputs, map(typed, keys), strict=True))
+        named.update(zip(self.constants, types_of(list(self.constants.values())), strict=True))
         meter = Meter(self._budget)
         meter.hold(named, [found.nbytes for found in named.values()], self.where)
         return infer(self.steps, named, meter)

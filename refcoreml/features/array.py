@@ -82,6 +82,17 @@ class TensorFeature(Feature):
     def _holds_integers(self) -> bool:
         return self.element in _INTEGERS
 
+    def _checked(self, value: Any, check_shape: Callable[[Shape], None]) -> NDArray[Any]:
+        """Return what a user passed as a contiguous array of the declared type, Float16 as float32."""
+        array = given.array(value, self.refuse, check_shape)
+        if array.ndim == 0:
+            array = array.reshape(1)
+        return np.require(self.converted(array), requirements=["C", "A"])
+
+    def converted(self, value: Any) -> NDArray[Any]:
+        array = convert(np.asarray(value), self._dtype, self.refuse)
+        return array.astype(np.float32) if self.half else array
+
     def _finished(self, value: Any) -> NDArray[Any]:
         array = np.asarray(value)
         array = array.reshape(array.shape or (1,))
@@ -113,14 +124,7 @@ class ArrayFeature(TensorFeature, member="multiArrayType"):
         return None if shape is None or self.shapes.listed or self.shapes.ranges else math.prod(shape)
 
     def check(self, value: Any, *, legacy_ranks: bool = False) -> NDArray[Any]:
-        array = given.array(value, self.refuse, lambda shape: self._check_shape(shape, legacy_ranks))
-        if array.ndim == 0:
-            array = array.reshape(1)
-        return np.require(self.converted(array), requirements=["C", "A"])
-
-    def converted(self, value: Any) -> NDArray[Any]:
-        array = convert(np.asarray(value), self._dtype, self.refuse)
-        return array.astype(np.float32) if self.half else array
+        return self._checked(value, lambda shape: self._check_shape(shape, legacy_ranks))
 
     def default_value(self) -> NDArray[Any] | None:
         member = self.spec.type.multiArrayType.WhichOneof("defaultOptionalValue")

@@ -17,7 +17,7 @@ _MOST_LISTED = 50
 
 
 def check_inputs(
-    features: Sequence[Feature], values: Mapping[str, Any], *, legacy_ranks: bool = False
+    features: Sequence[Feature], values: Mapping[str, Any], *, legacy_ranks: bool = False, coupled_shapes: bool = False
 ) -> dict[str, Any]:
     """Check the inputs of one prediction and bring them to the types that evaluators compute on.
 
@@ -46,9 +46,11 @@ def check_inputs(
             it, the others are missing in the result.
         legacy_ranks: whether arrays become static rank-5 blobs (``RANK5_ARRAY_MAPPING``), so that they may also come as
             [Seq, Batch, C, H, W], or as [Seq, Batch, C] where rank 1 is declared.
+        coupled_shapes: whether inputs that enumerate their shapes must have those of one position; otherwise a mixture
+            causes a `RefCoreMLWarning`.
 
     Raises:
-        InputError: a name is unknown or missing, or a value does not fit its feature.
+        InputError: a name is unknown or missing, a value does not fit its feature, or shapes are mixed.
     """
     passed = _by_name(features, values)
     result: dict[str, Any] = {}
@@ -63,7 +65,11 @@ def check_inputs(
             default = feature.default_value()
             if default is not None:
                 result[feature.name] = default
-    _warn_of_mixed_enumerations(features, result)
+    mixed = _mixed_enumerations(features, result)
+    if mixed and coupled_shapes:
+        raise InputError(mixed, remedy="Give all of them the shapes of one position")
+    if mixed:
+        warnings.warn(f"{mixed}; Core ML refuses such a mixture", RefCoreMLWarning, stacklevel=2)
     return result
 
 
@@ -87,8 +93,8 @@ def _declared(features: Sequence[Feature]) -> str:
     return shown if len(features) <= _MOST_LISTED else f"{shown} and {len(features) - _MOST_LISTED} more"
 
 
-def _warn_of_mixed_enumerations(features: Sequence[Feature], result: Mapping[str, Any]) -> None:
-    """Warn if enumerated shapes differ in position: Core ML pairs them by position (apple/coremltools#2271)."""
+def _mixed_enumerations(features: Sequence[Feature], result: Mapping[str, Any]) -> str:
+    """Return what is wrong with enumerated shapes of several inputs, which are paired (apple/coremltools#2271)."""
     positions: dict[str, set[int]] = {}
     for feature in features:
         listed = feature.shapes.listed
@@ -96,13 +102,12 @@ def _warn_of_mixed_enumerations(features: Sequence[Feature], result: Mapping[str
             shape = feature.size_of(result[feature.name])
             positions[feature.name] = {index for index, allowed in enumerate(listed) if allowed == shape}
     found = [places for places in positions.values() if places]
-    if found and not set.intersection(*found):
-        warnings.warn(
-            f"inputs {', '.join(map(repr, positions))} enumerate their shapes, and the shapes given stand at different "
-            "positions of the enumerations; Core ML refuses such a mixture",
-            RefCoreMLWarning,
-            stacklevel=3,
-        )
+    if not found or set.intersection(*found):
+        return ""
+    return (
+        f"inputs {', '.join(map(repr, positions))} enumerate their shapes, and the shapes given stand at different "
+        "positions of the enumerations"
+    )
 
 
 def finish_output(feature: Feature, value: Any) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from refcoreml.errors import UnsupportedModelError
+from numpy.typing import NDArray
+
+from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.features.array import TensorFeature, array_type
 from refcoreml.features.shapes import Shapes
 from refcoreml.spec import schema
+from refcoreml.types import Shape
 
 __all__ = ["StateFeature"]
 
@@ -26,3 +29,22 @@ class StateFeature(TensorFeature, member="stateType"):
 
     def check(self, value: Any, *, legacy_ranks: bool = False) -> NoReturn:
         raise UnsupportedModelError("states cannot be passed as inputs", where=f"input {self.name!r}")
+
+    def refuse(self, problem: str, remedy: str = "") -> InputError:
+        return InputError(problem, where=f"state {self.name!r}, {self.describe()}", remedy=remedy)
+
+    def checked(self, value: Any) -> NDArray[Any]:
+        """Return an array of the declared type for what a user puts into the state; Float16 as float32.
+
+        Raises:
+            InputError: it has another shape, or does not fit the type.
+        """
+        return self._checked(value, self._check_shape)
+
+    def _check_shape(self, shape: Shape) -> None:
+        if problem := self.shapes.problem(shape, "State Shape"):
+            raise self.refuse(problem)
+
+    @property
+    def _output(self) -> str:
+        return f"state {self.name!r}"

@@ -45,7 +45,11 @@ class Precision:
     def hold(self, array: Array) -> Array:
         """Return an array of a declared type as it is held."""
         held = self.dtype(array.dtype)
-        return array if held == array.dtype else array.astype(held)
+        if held == array.dtype:
+            return array
+        if array.ndim and not any(array.strides):  # one number for all places stays one
+            return np.broadcast_to(array[(0,) * array.ndim].astype(held), array.shape)
+        return array.astype(held)
 
 
 def _floats(held: Any, double: Any = np.float64) -> dict[np.dtype[Any], np.dtype[Any]]:

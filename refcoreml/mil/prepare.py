@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
@@ -12,12 +13,13 @@ import numpy as np
 from refcoreml.errors import InternalError, UsageError, at
 from refcoreml.execution.limits import Allowed
 from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
-from refcoreml.mil.node import Call, Node, Value, known
+from refcoreml.mil.node import Call, Folded, Node, Value, known
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
+from refcoreml.mil.values import StateType
 from refcoreml.ops.base import Adapted, Op, Results, Types, require
-from refcoreml.spec.mil_types import DataType, DeclaredTensor, DeclaredType
+from refcoreml.spec.mil_types import DataType, DeclaredState, DeclaredTensor, DeclaredType
 from refcoreml.types import Array, TensorType, ValueType
 
 __all__ = ["Preparer", "Typed", "fold", "infer_outputs"]
@@ -138,6 +140,7 @@ class Preparer:
         precision: how floats are held.
         strict: whether what the specification leaves undefined is an error.
         allowed: what values may be made.
+        sketch: whether it is only a check, in which something small stands for large constants.
         constants: by name the constants that steps take as values.
     """
 
@@ -145,10 +148,14 @@ class Preparer:
     precision: Precision
     strict: bool = True
     allowed: Allowed = field(default_factory=Allowed)
+    sketch: bool = False
     constants: dict[str, Value] = field(default_factory=dict)
 
     def steps(self, block: Block) -> list[Step]:
         """Return the steps of a block."""
+        if self.sketch:
+            for operation in block.folded:
+                self._check_folded(operation)
         found = [self._step(index, operation) for index, operation in enumerate(block.operations)]
         self._note(block.results)
         return found
@@ -166,7 +173,8 @@ class Preparer:
         op = call.op
         if not isinstance(op, Control):
             op = Typed(op, tuple(map(element_type, call.values)), types, self.precision)
-            op.prepare()
+            if not self.sketch:
+                op.prepare()
         return Step(
             index,
             operation.name,
@@ -181,7 +189,19 @@ class Preparer:
 
     def node(self, operation: Operation, outputs: Sequence[DeclaredType], regions: Sequence[Region] = ()) -> Node:
         """Return what an adapter sees of an operation."""
-        return node_of(operation.entry, operation.parameters, outputs, operation.where, self, regions)
+        parameters = operation.parameters
+        if self.sketch:
+            parameters = {name: tuple(map(stand_in, values)) for name, values in parameters.items()}
+        return node_of(operation.entry, parameters, outputs, operation.where, self, regions)
+
+    def _check_folded(self, operation: Operation) -> None:
+        """Check the types of an operation that makes a constant, as far as they follow from those of its parameters."""
+        call = call_of(self.node(operation, [value.type for value in operation.outputs]))
+        types = list(map(_tensor_type, call.values))
+        with at(operation.where):
+            found = None if None in types else call.op.infer(*types)
+            for made, value in zip(_listed(found), operation.outputs, strict=True) if found is not None else ():
+                _check_made(made, value)
 
     def _note(self, values: Sequence[Value]) -> None:
         self.constants.update((value.name, value) for value in values if value.constant)
@@ -244,14 +264,47 @@ def fold(operation: Operation, settings: Preparer) -> tuple[Any, ...]:
         arrays = known(call.values)
         call.op.infer(*map(TensorType.of, arrays))
         results: Any = call.op.run(*arrays)
-    listed: tuple[Array, ...] = results if isinstance(results, tuple) else (results,)
+    listed: tuple[Array, ...] = _listed(results)
     for y, value in zip(listed, operation.outputs, strict=True):
         with at(operation.where):
-            require(
-                value.tensor is not None and value.tensor.admits(TensorType.of(y)),
-                f"computes {TensorType.of(y)}, but an output is declared as {value.type}",
-            )
+            _check_made(TensorType.of(y), value)
     return listed
+
+
+def _listed(found: Any) -> tuple[Any, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _check_made(found: TensorType, value: Value) -> None:
+    fits = value.tensor is not None and value.tensor.admits(found)
+    require(fits, f"computes {found}, but an output is declared as {value.type}")
+
+
+#: Constants of more elements are not decoded while a program is only checked.
+_LARGE = 1 << 12
+
+
+def _tensor_type(value: Value) -> TensorType | None:
+    """Return the declared type of a tensor of a known shape; None for other values."""
+    return None if value.tensor is None else value.tensor.tensor
+
+
+def is_large(value: Value) -> bool:
+    """Return whether a value is a constant that is not decoded before it must be: of many elements, or compressed."""
+    tensor = _tensor_type(value)
+    if tensor is None or not value.constant or tensor.dtype.kind == "O":
+        return False
+    return math.prod(tensor.shape) > _LARGE or isinstance(value.read, Folded)
+
+
+def stand_in(value: Value) -> Value:
+    """Return what takes the place of a large constant in a check: one number for all places; else the value."""
+    if not is_large(value):
+        return value
+    tensor = _tensor_type(value)
+    assert tensor is not None
+    number = np.ones((), tensor.dtype) if tensor.dtype.kind == "f" else np.zeros((), tensor.dtype)
+    return replace(value, read=lambda: np.broadcast_to(number, tensor.shape))
 
 
 def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset: int) -> list[DeclaredType]:
@@ -262,9 +315,16 @@ def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset
     """
     settings = Preparer(opset, PRECISIONS["declared"])
     call = call_of(node_of(entry, parameters, (), entry.name, settings))
-    types = [value.tensor.tensor if value.tensor is not None else None for value in call.values]
+    types = list(map(_value_type, call.values))
     found: Any = None if None in types else call.op.infer(*types)
     if found is None:
         raise UsageError("the types of its results do not follow from those of its parameters", remedy="Pass outputs")
-    listed = found if isinstance(found, tuple) else (found,)
-    return [DeclaredTensor(DataType.of(each.dtype), each.shape) for each in listed]
+    return [DeclaredTensor(DataType.of(each.dtype), each.shape) for each in _listed(found)]
+
+
+def _value_type(value: Value) -> ValueType | None:
+    """Return the declared type of a tensor or state of a known shape; None for other values."""
+    if isinstance(value.type, DeclaredState) and isinstance(value.type.wrapped, DeclaredTensor):
+        wrapped = value.type.wrapped.tensor
+        return None if wrapped is None else StateType(wrapped)
+    return _tensor_type(value)

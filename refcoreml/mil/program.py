@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from refcoreml.errors import InvalidModelError
@@ -12,22 +13,27 @@ from refcoreml.execution.limits import Allowed, Budget
 from refcoreml.mil import operations as _operations  # noqa: F401 (importing them fills the table)
 from refcoreml.mil.node import Value
 from refcoreml.mil.precision import PRECISIONS, Precision
-from refcoreml.mil.prepare import Preparer, fold
+from refcoreml.mil.prepare import Preparer, fold, is_large
 from refcoreml.mil.registry import opset_number
-from refcoreml.mil.resolve import Function, Operation, resolve
+from refcoreml.mil.resolve import Function, Operation, resolve, walk
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
+from refcoreml.types import ValueType
 
 __all__ = ["Program"]
 
 
 class Program:
-    """A function of a program. Weights are decoded when it first runs; what can be checked without them is before.
+    """A function of a program. Several threads may run it at once.
+
+    Weights are decoded when it first runs. `check` checks before what can be checked without them.
 
     Attributes:
         function: the function with names resolved.
         inputs: by name what it is given.
         results: by name what it returns.
+        precision: how floats are held.
+        where: its place in the model.
     """
 
     def __init__(
@@ -40,7 +46,7 @@ class Program:
         strict: bool = True,
         budget: Budget | None = None,
     ) -> None:
-        self._precision, self._budget = precision, budget or Budget()
+        self.precision, self._budget = precision, budget or Budget()
         self.where = f"mlProgram.functions[{name!r}]"
         opset = opset_number(program.functions[name].opset, self.where) if name in program.functions else 0
         self._preparer = Preparer(opset, precision, strict, Allowed(self._budget.limits))
@@ -49,28 +55,83 @@ class Program:
         self.results = dict(zip(self.function.results, self.function.body.results, strict=True))
         if len(self.results) < len(self.function.results):
             raise InvalidModelError("returns a value twice", where=self.where)
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._sketch: Engine | None = None
 
     def _fold(self, operation: Operation, opset: int) -> tuple[Any, ...]:
         return fold(operation, self._preparer)
 
-    @cached_property
-    def _engine(self) -> tuple[Engine, dict[str, Any]]:
-        """The engine, and the constants that it takes."""
-        steps = self._preparer.steps(self.function.body)
-        known = {name: self._held(value) for name, value in self._preparer.constants.items()}
+    # ---- Before a run ----
+
+    def check(self) -> None:
+        """Check all operations, and how much memory the weights will take; decode no large ones.
+
+        Raises:
+            InvalidModelError: an operation breaks a rule of the specification.
+            LimitError: the weights are larger than the budget allows.
+        """
+        with self._lock:
+            if self._sketch is None and self._engine is None:
+                self._sketch = self._make(sketch=True)
+                self._count_weights(self._sketch)
+
+    def _make(self, *, sketch: bool) -> Engine:
+        preparer = replace(self._preparer, sketch=sketch, constants={})
+        steps = preparer.steps(self.function.body)
+        known = {name: self._held(value) for name, value in preparer.constants.items()}
         outputs = dict.fromkeys(value.name for value in self.function.body.results)
-        return Engine(steps, (*self.inputs, *known), outputs, self._budget, self.where), known
+        return Engine(steps, self.inputs, outputs, self._budget, self.where, known)
 
     def _held(self, value: Value) -> Any:
-        return self._precision.hold(value.known) if value.tensor is not None else value.known
+        return self.precision.hold(value.known) if value.tensor is not None else value.known
+
+    def _count_weights(self, engine: Engine) -> None:
+        """Count what operations hold of large constants; those that they take at run time the engine counts."""
+        seen = set(engine.constants)
+        for operation in walk(self.function.body):
+            for value in (value for values in operation.parameters.values() for value in values if is_large(value)):
+                tensor = value.tensor.tensor if value.tensor is not None else None
+                if tensor is not None and value.name not in seen:
+                    seen.add(value.name)
+                    held = tensor.with_dtype(self.precision.dtype(tensor.dtype))
+                    self._budget.decode(held.nbytes, operation.where)
+
+    def types(self, inputs: Mapping[str, ValueType]) -> dict[str, ValueType]:
+        """Return the types of all values, as they are held, from those of the inputs; see `Engine.types`."""
+        return self._checked.types(inputs)
+
+    @property
+    def constants(self) -> Collection[str]:
+        """The names of the constants that operations take at run time."""
+        return self._checked.constants.keys()
+
+    @property
+    def _checked(self) -> Engine:
+        """What can be asked for types: what runs, or a sketch of it."""
+        self.check()
+        engine = self._engine or self._sketch
+        assert engine is not None
+        return engine
+
+    @property
+    def engine(self) -> Engine:
+        """What runs it, prepared when it is first asked for."""
+        if self._engine is None:
+            self.check()
+            with self._lock:
+                if self._engine is None:
+                    self._engine = self._make(sketch=False)
+                    self._sketch = None
+        return self._engine
+
+    # ---- Running ----
 
     def run(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Compute the results by name from the inputs, as they are held."""
-        engine, known = self._engine
-        made = engine.run({**known, **inputs}, observe)
+        made = self.engine.run(inputs, observe)
         return {name: made[value.name] for name, value in self.results.items()}
 
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
         """Run operation by operation, each when the caller requests the next."""
-        engine, known = self._engine
-        return engine.trace({**known, **inputs})
+        return self.engine.trace(inputs)

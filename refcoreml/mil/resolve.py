@@ -52,11 +52,19 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Operations in their order, with the values that the block is given and those that it returns."""
+    """Operations in their order, with the values that the block is given and those that it returns.
+
+    Attributes:
+        inputs: what it is given.
+        operations: its operations.
+        results: what it returns.
+        folded: the operations that make constants of constants, which are no steps of a run.
+    """
 
     inputs: tuple[Value, ...]
     operations: tuple[Operation, ...]
     results: tuple[Value, ...]
+    folded: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,16 +171,17 @@ class _Resolver:
 
     def block(self, message: schema.MILSpec.Block, scope: Scope, where: str, inputs: tuple[Value, ...] = ()) -> Block:
         """Resolve a block, whose inputs have been defined."""
-        operations = []
+        operations: list[Operation] = []
+        folded: list[Operation] = []
         for index, operation in enumerate(message.operations):
             found = self._operation(operation, scope, f"{where}.operations[{index}]")
             if found is not None:
-                operations.append(found)
+                (folded if _is_folded(found.kind) else operations).append(found)
         results = tuple(scope.find(name, f"{where}.outputs") for name in message.outputs)
-        return Block(inputs, tuple(operations), results)
+        return Block(inputs, tuple(operations), results, tuple(folded))
 
     def _operation(self, message: schema.MILSpec.Operation, scope: Scope, place: str) -> Operation | None:
-        """Resolve an operation and define its results; None for one that makes constants."""
+        """Resolve an operation and define its results; None for one that is a constant."""
         name = _name(message)
         where = f"{place} {name!r} ({message.type})"
         if message.type == "const":
@@ -186,18 +195,17 @@ class _Resolver:
             nested, block_place = scope.inner(), f"{where}.blocks[{index}]"
             inputs = self.bound(inner.inputs, nested, block_place)
             blocks.append(self.block(inner, nested, block_place, inputs))
-        is_folded = message.type.startswith("constexpr_")
         outputs = []
         for declared in message.outputs:
             type_ = read_type(declared.type, f"{where}.outputs[{declared.name!r}]")
             outputs.append(Value(type_, scope.unique(declared.name)))
         operation = Operation(message.type, name, where, entry, parameters, tuple(outputs), tuple(blocks))
-        if is_folded:
+        if _is_folded(message.type):
             self._check_constants(operation)
             outputs = self._folded(operation)
         for declared, value in zip(message.outputs, outputs, strict=True):
             scope.define(declared.name, value, where)
-        return None if is_folded else operation
+        return operation
 
     def _folded(self, operation: Operation) -> list[Value]:
         outputs = folded(operation.outputs, partial(self._fold, operation, self._opset), operation.parameters)
@@ -245,6 +253,11 @@ class _Resolver:
                 place = f"{where}.attributes[{name!r}]"
                 found[name] = (self._inline(attribute, scope.unique(f"{_name(message)}.{name}"), place),)
         return found
+
+
+def _is_folded(kind: str) -> bool:
+    """Return whether operations of a kind make constants of constants."""
+    return kind.startswith("constexpr_")
 
 
 def _name(message: schema.MILSpec.Operation) -> str:

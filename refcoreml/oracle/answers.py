@@ -12,7 +12,6 @@ from refcoreml import features
 from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
-from refcoreml.execution.arithmetic import ARITHMETICS
 from refcoreml.execution.engine import existing
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, NumberFeature
@@ -134,7 +133,7 @@ def _evaluator(model: Any, spec: schema.Model, profile: Profile) -> NeuralNetwor
         spec = schema.Model.FromString(spec.SerializeToString())
         round_weights(getattr(spec, kind), profile.storage)
     budget = Budget(model.limits if isinstance(model, Model) else Limits.of_environment())
-    return NeuralNetworkEvaluator(spec, Settings(ARITHMETICS["float64"], budget=budget))
+    return NeuralNetworkEvaluator(spec, Settings("float64", budget=budget))
 
 
 def _given(

@@ -15,6 +15,7 @@ from refcoreml.mil.operations import (
     shape,
     slices,
     sort,
+    state,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "shape",
     "slices",
     "sort",
+    "state",
 ]

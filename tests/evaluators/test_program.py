@@ -1,0 +1,408 @@
+"""ML Programs as models: features, precision, functions, states."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import refcoreml
+from refcoreml import build
+from refcoreml.spec import schema
+
+X = np.array([[0.5, -1, 2], [3, -0.25, 0.125]], np.float32)
+
+
+def relu(element: str = "fp32", shape: tuple[int | None, ...] = (2, 3), **options: Any) -> build.Program:
+    program = build.Program({"x": (element, shape)}, **options)
+    outputs = [(element, shape)] if None in shape else None
+    program.output(program.add("relu", x=program["x"], name="y", outputs=outputs))
+    return program
+
+
+def one_layer() -> build.Network:
+    network = build.Network({"x": (3,)}, ["y"])
+    network.add("softmax", outputs="y")
+    return network
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(np.float64(x))
+    return e / e.sum(-1, keepdims=True)
+
+
+def test_a_program_predicts() -> None:
+    model = relu().model()
+    assert (model.kind, model.functions, model.function, model.precision) == (
+        "mlProgram",
+        ("main",),
+        "main",
+        "declared",
+    )
+    y = model.predict({"x": X})["y"]
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, np.maximum(X, 0))
+    assert model.shapes() == {"x": (2, 3), "y": (2, 3)}
+
+
+def test_batches_are_predicted_one_by_one() -> None:
+    found = relu().model().predict([{"x": X}, {"x": -X}, {"x": 2 * X}])
+    for y, x in zip(found, (X, -X, 2 * X), strict=True):
+        np.testing.assert_array_equal(y["y"], np.maximum(x, 0))
+
+
+@pytest.mark.parametrize(
+    ("element", "given", "returned"),
+    [("fp32", np.float64, np.float32), ("fp16", np.float32, np.float32)],
+)
+def test_arrays_have_the_declared_types(element: str, given: Any, returned: Any) -> None:
+    """A number that half precision does not have is rounded when it is passed."""
+    x = (X + 2**-12).astype(given)
+    y = relu(element).model().predict({"x": x})["y"]
+    assert y.dtype == returned
+    rounded = x.astype(np.float16 if element == "fp16" else np.float32)
+    np.testing.assert_array_equal(y, np.maximum(rounded.astype(np.float32), 0))
+
+
+def test_half_precision_is_rounded_as_declared_and_not_in_single() -> None:
+    program = build.Program({"x": ("fp16", (2, 3))}, opset="CoreML8")
+    program.output(program.add("softmax", x=program["x"], axis=-1, name="y"))
+    half, single, double = (
+        program.model(precision=precision).predict({"x": X})["y"] for precision in ("declared", "float32", "float64")
+    )
+    np.testing.assert_array_equal(half, half.astype(np.float16).astype(np.float32))
+    # The output itself is of half precision, so that all end there.
+    np.testing.assert_array_equal(double, softmax(X).astype(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(single, double)
+
+
+def test_precision_float16_is_for_networks() -> None:
+    with pytest.raises(
+        refcoreml.UsageError, match=r"'float16' is for neural networks alone.*declared, float32, float64"
+    ):
+        relu().model(precision="float16")
+
+
+def test_the_default_precision_of_networks_is_float32() -> None:
+    network = one_layer()
+    assert network.model().precision == network.model(precision="declared").precision == "float32"
+
+
+def test_rank_0_is_described_as_one_number() -> None:
+    model = relu(shape=()).model()
+    assert model.inputs[0].shapes.default == (1,)
+    for x in (2.5, [2.5], np.float32(2.5)):
+        np.testing.assert_array_equal(model.predict({"x": x})["y"], np.float32([2.5]))
+
+
+# ---- Declarations ----
+
+
+def changed(change: str) -> schema.Model:
+    spec = relu().spec()
+    description = spec.description
+    array = description.input[0].type.multiArrayType
+    if change == "no input":
+        description.input[0].name = "w"
+    elif change == "undescribed input":
+        del description.input[:]
+    elif change == "input shape":
+        array.shape[:] = [3, 2]
+    elif change == "input type":
+        array.dataType = schema.ArrayFeatureType.INT32
+    elif change == "input kind":
+        description.input[0].type.stringType.SetInParent()
+    elif change == "listed":
+        array.enumeratedShapes.shapes.add(shape=[2, 3])
+        array.enumeratedShapes.shapes.add(shape=[2, 4])
+    elif change == "range":
+        array.shapeRange.sizeRanges.add(lowerBound=2, upperBound=2)
+        array.shapeRange.sizeRanges.add(lowerBound=1, upperBound=3)
+    elif change == "image":
+        description.input[0].type.imageType.colorSpace = schema.ImageFeatureType.RGB
+        description.input[0].type.imageType.width = description.input[0].type.imageType.height = 4
+    elif change == "no output":
+        description.output[0].name = "z"
+    elif change == "output shape":
+        description.output[0].type.multiArrayType.shape[:] = [6]
+    elif change == "output type":
+        description.output[0].type.multiArrayType.dataType = schema.ArrayFeatureType.FLOAT16
+    elif change == "label":
+        description.output[0].type.stringType.SetInParent()
+    elif change == "dictionary":
+        description.output[0].type.dictionaryType.stringKeyType.SetInParent()
+    elif change == "predicted":
+        description.predictedFeatureName = "label"
+    elif change == "state":
+        feature = description.state.add(name="s")
+        feature.type.stateType.arrayType.dataType = schema.ArrayFeatureType.FLOAT16
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("no input", "the function has no input 'w', which the model describes. It has 'x'"),
+        ("undescribed input", "takes 'x', tensor<fp32, .2, 3.>, but the model describes no such input"),
+        ("input shape", "input 'x', MultiArray .Float32 3 x 2.: the function takes tensor<fp32, .2, 3.>"),
+        ("input type", "input 'x', MultiArray .Int32 2 x 3.: the function takes .* expected elements of type int32"),
+        ("input kind", "input 'x', String: inputs of ML Programs are arrays and images"),
+        ("listed", "input 'x', .*2 x 4.: the function takes tensor<fp32, .2, 3.>"),
+        ("range", "input 'x', .*: the function takes tensor<fp32, .2, 3.>, not all of 2 x 1..3"),
+        ("image", "input 'x', Image .RGB 4 x 4.: the function takes tensor<fp32, .2, 3.>"),
+        ("no output", "the function has no output 'z', which the model describes. It has 'y'"),
+        ("output shape", "output 'y', MultiArray .Float32 6.: the function returns tensor<fp32, .2, 3.>"),
+        ("output type", "output 'y', MultiArray .Float16 2 x 3.: the function returns tensor<fp32"),
+        ("label", "output 'y', String: the function returns tensor<fp32"),
+        ("dictionary", "output 'y', Dictionary .*: the function returns tensor<fp32"),
+        ("predicted", "predictedFeatureName 'label' is not among the outputs, which are 'y'"),
+        ("state", "state 's', .*: the function has no state of this name"),
+    ],
+)
+def test_features_that_do_not_fit_the_function_are_refused_at_load(change: str, words: str) -> None:
+    with pytest.raises(refcoreml.InvalidModelError, match=words):
+        refcoreml.load(changed(change))
+
+
+def test_types_that_do_not_fit_are_found_at_load() -> None:
+    spec = relu().spec()
+    (operation,) = spec.mlProgram.functions["main"].block_specializations["CoreML7"].operations
+    operation.outputs[0].type.tensorType.dimensions[1].constant.size = 4
+    del spec.description.output[0].type.multiArrayType.shape[:]
+    with pytest.raises(refcoreml.InvalidModelError, match=r"operations\[0\] 'y' \(relu\): computes float32 \(2, 3\)"):
+        refcoreml.load(spec)
+
+
+# ---- Shapes ----
+
+
+def flexible() -> schema.Model:
+    """x of 2 x n, n being 1 to 4, and 3 by default."""
+    spec = relu(shape=(2, None)).spec()
+    array = spec.description.input[0].type.multiArrayType
+    array.shape[:] = [2, 3]
+    array.shapeRange.sizeRanges.add(lowerBound=2, upperBound=2)
+    array.shapeRange.sizeRanges.add(lowerBound=1, upperBound=4)
+    return spec
+
+
+def test_ranges_of_shapes() -> None:
+    model = refcoreml.load(flexible())
+    for width in (1, 4):
+        assert model.predict({"x": np.ones((2, width))})["y"].shape == (2, width)
+    with pytest.raises(refcoreml.InputError, match=r"Size \(5\) of dimension \(1\)"):
+        model.predict({"x": np.ones((2, 5))})
+    assert model.shapes({"x": (2, 4)}) == {"x": (2, 4), "y": (2, 4)}
+
+
+def test_enumerated_shapes_of_several_inputs_are_coupled() -> None:
+    program = build.Program({"a": ("fp32", (None,)), "b": ("fp32", (None, 2))}, opset="CoreML8")
+    for name, shape in (("a", (None,)), ("b", (None, 2))):
+        program.output(program.add("relu", x=program[name], outputs=[("fp32", shape)]))
+    spec = program.spec()
+    for feature, shapes in zip(spec.description.input, ([[3], [5]], [[3, 2], [4, 2]]), strict=True):
+        feature.type.multiArrayType.shape[:] = shapes[0]
+        for shape in shapes:
+            feature.type.multiArrayType.enumeratedShapes.shapes.add(shape=shape)
+    model = refcoreml.load(spec)
+    model.predict({"a": np.ones(5), "b": np.ones((4, 2))})
+    with pytest.raises(refcoreml.InputError, match=r"'a', 'b' enumerate their shapes.*different positions"):
+        model.predict({"a": np.ones(3), "b": np.ones((4, 2))})
+
+
+# ---- Images ----
+
+
+def image_model(color: str, *, out: str = "") -> schema.Model:
+    channels = 3 if color in ("RGB", "BGR") else 1
+    spec = relu(shape=(1, channels, 2, 3)).spec()
+    for feature, space in ((spec.description.input[0], color), (spec.description.output[0], out)):
+        if space:
+            image = feature.type.imageType
+            image.colorSpace = getattr(schema.ImageFeatureType, space)
+            image.width, image.height = 3, 2
+    return spec
+
+
+@pytest.mark.parametrize("color", ["RGB", "BGR"])
+def test_images_are_planes_in_the_declared_order(color: str) -> None:
+    pixels = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    y = refcoreml.load(image_model(color)).predict({"x": pixels})["y"]
+    planes = pixels[..., ::-1] if color == "BGR" else pixels
+    np.testing.assert_array_equal(y, planes.transpose(2, 0, 1)[None])
+
+
+@pytest.mark.parametrize("color", ["GRAYSCALE", "GRAYSCALE_FLOAT16"])
+def test_gray_images(color: str) -> None:
+    half = color == "GRAYSCALE_FLOAT16"
+    pixels = np.arange(6, dtype=np.float32 if half else np.uint8).reshape(2, 3)
+    y = refcoreml.load(image_model(color, out=color)).predict({"x": pixels})["y"]
+    assert (y.mode, y.size) == ("F" if half else "L", (3, 2))
+    np.testing.assert_array_equal(np.asarray(y), pixels)
+
+
+def test_image_outputs_are_bytes() -> None:
+    pixels = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    y = refcoreml.load(image_model("RGB", out="BGR")).predict({"x": pixels})["y"]
+    np.testing.assert_array_equal(np.asarray(y)[..., :3], pixels[..., ::-1])
+
+
+# ---- Optional inputs ----
+
+
+@pytest.mark.parametrize("default", [None, 2.5])
+def test_optional_inputs_have_a_default(default: float | None) -> None:
+    spec = relu().spec()
+    feature = spec.description.input[0].type
+    feature.isOptional = True
+    if default is not None:
+        feature.multiArrayType.floatDefaultValue = default
+    y = refcoreml.load(spec).predict({})["y"]
+    np.testing.assert_array_equal(y, np.full((2, 3), default or 0, np.float32))
+
+
+# ---- Functions ----
+
+
+def two_functions(default: str = "second") -> schema.Model:
+    """``first`` is a softmax of x, ``second`` its positive part."""
+    spec = relu(opset="CoreML8").spec()
+    program = build.Program({"x": (2, 3)}, opset="CoreML8")
+    program.output(program.add("softmax", x=program["x"], axis=-1, name="p"))
+    first, second = program.spec(), schema.FunctionDescription(name="second")
+    spec.mlProgram.functions["second"].CopyFrom(spec.mlProgram.functions["main"])
+    spec.mlProgram.functions["first"].CopyFrom(first.mlProgram.functions["main"])
+    del spec.mlProgram.functions["main"]
+    for source, name in ((first, "first"), (spec, "second")):
+        function = spec.description.functions.add(name=name)
+        function.input.extend(source.description.input)
+        function.output.extend(source.description.output)
+    del spec.description.input[:], spec.description.output[:], second
+    spec.description.defaultFunctionName = default
+    return spec
+
+
+def test_functions_by_name_and_by_default() -> None:
+    model = refcoreml.load(two_functions())
+    assert (model.functions, model.function) == (("first", "second"), "second")
+    np.testing.assert_array_equal(model.predict({"x": X})["y"], np.maximum(X, 0))
+    first = refcoreml.load(two_functions(), function="first")
+    np.testing.assert_allclose(first.predict({"x": X})["p"], softmax(X), rtol=1e-6)
+    again = pickle.loads(pickle.dumps(model.with_function("first")))
+    assert [feature.name for feature in again.outputs] == ["p"]
+    assert list(again.predict({"x": X})) == ["p"]
+
+
+def test_functions_that_are_not_there() -> None:
+    with pytest.raises(refcoreml.UsageError, match=r"no function 'third'. Its functions: 'first', 'second'"):
+        refcoreml.load(two_functions(), function="third")
+    with pytest.raises(refcoreml.InvalidModelError, match="defaultFunctionName is 'third', which is no function"):
+        refcoreml.load(two_functions("third"))
+    with pytest.raises(refcoreml.InvalidModelError, match="no function is the default"):
+        refcoreml.load(two_functions(""))
+    network = one_layer()
+    with pytest.raises(refcoreml.UsageError, match=r"no function 'main'. Only ML Programs have functions"):
+        network.model(function="main")
+
+
+# ---- States ----
+
+
+def counting() -> build.Program:
+    """Return what was in the state; put the positive part of x there."""
+    program = build.Program({"x": ("fp16", (2, 3))}, states={"s": ("fp16", (2, 3))}, opset="CoreML8")
+    before = program.add("read_state", input=program["s"], name="before")
+    program.add("write_state", input=program["s"], data=program.add("relu", x=program["x"]))
+    program.output(before, program.add("read_state", input=program["s"], name="after"))
+    return program
+
+
+def test_states_are_kept_and_reads_see_earlier_writes() -> None:
+    model = counting().model()
+    state = model.make_state()
+    positive = np.maximum(X, 0)
+    for expected, x in ((np.zeros((2, 3)), X), (positive, -X)):
+        found = model.predict({"x": x}, state=state)
+        np.testing.assert_array_equal(found["before"], expected)
+        np.testing.assert_array_equal(found["after"], np.maximum(x, 0))
+        np.testing.assert_array_equal(state.read("s"), found["after"])
+    other = model.make_state()
+    np.testing.assert_array_equal(other.read("s"), 0)
+
+
+def test_states_share_no_memory_with_users() -> None:
+    program = build.Program({"x": (2, 3)}, states={"s": (2, 3)}, opset="CoreML8")
+    program.add("write_state", input=program["s"], data=program["x"])
+    program.output(program.add("read_state", input=program["s"], name="y"))
+    model = program.model()
+    state = model.make_state()
+    x = X.copy()
+    y = model.predict({"x": x}, state=state)["y"]
+    read = state.read("s")
+    x[:], y[:], read[:] = 7, 8, 9
+    np.testing.assert_array_equal(state.read("s"), X)
+    state.write("s", x)
+    x[:] = 10
+    np.testing.assert_array_equal(state.read("s"), np.full((2, 3), 7))
+
+
+def test_states_are_written_in_the_declared_type_and_shape() -> None:
+    state = counting().model().make_state()
+    state.write("s", X.astype(np.float64) + 2**-12)
+    assert state.read("s").dtype == np.float32
+    np.testing.assert_array_equal(state.read("s"), (X + 2**-12).astype(np.float16))
+    with pytest.raises(refcoreml.InputError, match=r"state 's', .*: State Shape \(3 x 2\) does not match"):
+        state.write("s", X.T)
+    with pytest.raises(refcoreml.InputError, match="beyond the range of float16"):
+        state.write("s", np.full((2, 3), 1e6))
+    with pytest.raises(refcoreml.InputError, match=r"no state 't'. Its states: 's'"):
+        state.read("t")
+
+
+def test_states_belong_to_a_model_and_a_function() -> None:
+    model = counting().model()
+    with pytest.raises(refcoreml.InputError, match=r"states, 's', and predicts with them only. state ="):
+        model.predict({"x": X})
+    with pytest.raises(refcoreml.InputError, match="made by another model"):
+        model.predict({"x": X}, state=counting().model().make_state())
+    with pytest.raises(refcoreml.InputError, match="got a list of inputs"):
+        model.predict([{"x": X}], state=model.make_state())
+    with pytest.raises(refcoreml.InputError, match=r"expected what make_state\(\) returns"):
+        model.predict({"x": X}, state={"s": X})
+    with pytest.raises(refcoreml.UsageError, match="the model has no states"):
+        relu().model().make_state()
+
+
+def test_a_state_serves_one_prediction_at_a_time() -> None:
+    model = counting().model()
+    state = model.make_state()
+    failures: list[Exception] = []
+
+    def second() -> None:
+        for use in (lambda: model.predict({"x": X}, state=state), lambda: state.read("s")):
+            try:
+                use()
+            except refcoreml.InputError as error:
+                failures.append(error)
+
+    def observe(*_: Any) -> None:
+        if not failures:
+            thread = threading.Thread(target=second)
+            thread.start()
+            thread.join(10)
+
+    model.observe({"x": X}, observe, state)
+    assert [str(error)[:5] for error in failures] == ["state", "state"]
+    assert "used by another prediction" in str(failures[0])
+    model.predict({"x": X}, state=state)
+
+
+def test_a_trace_shows_states() -> None:
+    model = counting().model()
+    read, _, write, again = model.trace({"x": X}, model.make_state())
+    assert (read.name, read.kind, write.kind, again.kind) == ("before", "read_state", "write_state", "read_state")
+    np.testing.assert_array_equal(write.inputs["s"], np.maximum(X, 0))
+    np.testing.assert_array_equal(again.outputs["after"], np.maximum(X, 0))
