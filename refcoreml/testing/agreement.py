@@ -28,6 +28,10 @@ _MOST_MASKS = 3
 #: What is smaller, beside other numbers, is 0 but for rounding in single precision: of 16 terms.
 _ROUNDING = 2.0**-20
 
+#: Numbers with wide bounds are judged by themselves if they are so many, such a part of all, and so many times as many
+#: as numbers of this size are by chance. Of normally distributed ones 0.54 u / median are smaller than u.
+_SEVERAL, _CONSIDERABLE, _BY_CHANCE = 4, 1 / 8, 4.0
+
 #: What is as large is a mask whatever is beside it: that of networks for half precision is -1e4, with scores added.
 _LEAST_MASK = 2.0**13
 
@@ -111,7 +115,7 @@ class Sharpness:
     """How sharp a comparison was, where it was least so.
 
     Attributes:
-        width: the bound there, relative to the greater of the number and a typical one of its output (see `typical`);
+        width: the bound there, relative to the greater of the number and a typical one of its kind (see `_scale`);
             infinite where hardly anything was compared: no finite number, or NaN for most.
         used: the largest part of a bound that was used.
         name, place, bound, value: the output, where in it, the bound and the number there.
@@ -136,6 +140,23 @@ class Sharpness:
         return f"output {self.name!r} at {list(self.place)} is {self.value:.6g} within {self.bound:.3g}"
 
 
+def _scale(size: Doubles, radius: Doubles) -> Doubles:
+    """Return, for each magnitude, that of a typical number to which its bound is relative if that is greater.
+
+    Some numbers are near 0 by chance, and a bound that is wide beside these is no fault: where all are of one kind, a
+    part u / typical of them is smaller than u, or a few times as many. More than that, if they are a considerable part
+    of all, are of another kind, such as a second part of the output, and are compared with each other.
+    """
+    scale = np.full(size.shape, typical(size))
+    wide = (radius > WIDEST * size) & (radius > _ROUNDING * scale)
+    count = np.count_nonzero(wide)
+    if count >= max(_SEVERAL, _CONSIDERABLE * size.size):
+        by_chance = _BY_CHANCE * size.size * float((size[wide] / scale[wide]).max())
+        if count > by_chance:
+            scale[wide] = typical(size[wide])
+    return scale
+
+
 def _sharpness(name: str, wanted: Doubles, off: Doubles, radius: Doubles) -> Sharpness:
     """Return the sharpness for one output that agrees."""
     finite = np.isfinite(wanted)
@@ -145,7 +166,8 @@ def _sharpness(name: str, wanted: Doubles, off: Doubles, radius: Doubles) -> Sha
     if 2 * missing > wanted.size:
         return Sharpness(np.inf, name=name, nothing=f"is NaN in {missing} of {wanted.size} places")
     with np.errstate(invalid="ignore", divide="ignore"):
-        size = np.maximum(np.abs(np.where(finite, wanted, 0.0)), typical(wanted))
+        size = np.abs(np.where(finite, wanted, 0.0))
+        size = np.maximum(size, _scale(size, radius))
         width = np.where(np.isnan(radius), np.inf, np.where(radius == 0, 0.0, radius / size))
         used = float(np.where((radius > 0) & np.isfinite(radius), off / radius, 0.0).max())
     place = np.unravel_index(int(width.argmax()), width.shape) if width.ndim else ()

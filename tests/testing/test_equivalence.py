@@ -233,6 +233,10 @@ def test_outputs_without_a_finite_number_show_nothing():
         assert_equivalent(net.spec(), np.array([np.nan, np.nan]), {"x": np.array([-1.0, -4.0])})
 
 
+#: The median of 4 small numbers and 20 evenly from 900 to 1100: between the eighth and ninth of these.
+MIDDLE = 900 + 200 * 7.5 / 19
+
+
 @pytest.mark.parametrize(
     ("values", "radius", "width"),
     [
@@ -248,6 +252,13 @@ def test_outputs_without_a_finite_number_show_nothing():
         # but not what is only far greater, nor a sum that should be 0
         ([0.01, 5.0, 7.0, 9.0], [0.006, 0.0, 0.0, 0.0], 0.001),
         ([1e-6, 40.0, 40.0, 40.0], [4e-6, 0.0, 0.0, 0.0], 1e-7),
+        # a part of the output that is much smaller than the rest is judged by itself, unless it is 0 but for rounding
+        ([*np.linspace(900, 1100, 20), 0.01, 0.02, 0.02, 0.05], [0.0] * 23 + [0.1], 0.1 / MIDDLE),
+        ([*np.linspace(900, 1100, 20), 0.01, 0.02, 0.02, 0.05], [0.0] * 20 + [0.01] * 4, 0.5),
+        ([*np.linspace(900, 1100, 20), 1e-5, 2e-5, 2e-5, 5e-5], [0.0] * 20 + [1e-4] * 4, 1e-4 / MIDDLE),
+        # but what is near 0 by chance is not
+        (np.linspace(-1, 1, 101).tolist(), [2.0**-11] * 101, 2.0**-11 / 0.51),
+        (np.linspace(-1, 1, 101).tolist(), [0.1] * 101, 0.1 / 0.51),
         ([0.0, 0.0, 0.0], [0.0, 1e-9, 0.0], np.inf),
         ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 0.0),
         ([1.0, 2.0, 3.0], [0.0, np.inf, 0.0], np.inf),
