@@ -11,7 +11,8 @@
     program.save("small.mlpackage")
 
 A parameter is the result of an operation or an input of the program (`Result`), a list of such, or a constant: an array
-as it is, Python's bool, int (int32), float (fp32, or fp16 as ``np.float16``), str, or a list of these.
+as it is, Python's bool, int (int32), float (fp32, or fp16 as ``np.float16``), str, or a list of these. A list of texts
+or of ``np.int64``, which classifiers have as labels, remains one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from refcoreml.spec import schema
 from refcoreml.spec.mil_types import (
     DATA_TYPES,
     DataType,
+    DeclaredDictionary,
     DeclaredList,
     DeclaredState,
     DeclaredTensor,
@@ -267,9 +269,10 @@ class Program:
         return model
 
     def _describe(self, description: Any) -> None:
-        for group, results in ((description.input, self._inputs.values()), (description.output, self._outputs)):
-            for result in results:
-                _describe_array(group.add(name=result.name).type.multiArrayType, result.type)
+        for result in self._inputs.values():
+            _describe_array(description.input.add(name=result.name).type.multiArrayType, result.type)
+        for result in self._outputs:
+            _describe_output(description, result)
         for result in self._states.values():
             assert isinstance(result.type, DeclaredState)
             feature = description.state.add(name=result.name)
@@ -286,7 +289,7 @@ class Program:
 
 def _declared(given: Any, where: str) -> DeclaredType:
     """Return the type that a user describes: a shape, or an element and a shape."""
-    if isinstance(given, (DeclaredTensor, DeclaredList, DeclaredState, DeclaredTuple)):
+    if isinstance(given, (DeclaredTensor, DeclaredList, DeclaredState, DeclaredTuple, DeclaredDictionary)):
         return given
     element, shape = given if len(given) == 2 and isinstance(given[0], str) else ("fp32", given)
     if element not in DATA_TYPES:
@@ -299,8 +302,9 @@ def _known(value: Any) -> tuple[DeclaredType, Any]:
     if isinstance(value, Known):
         element = DATA_TYPES[value.element]
         return DeclaredTensor(element, value.values.shape), value.values.astype(element.dtype)
-    if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
-        return DeclaredList(DeclaredTensor(DATA_TYPES["string"], ()), len(value)), list(value)
+    for kind, label in ((str, "string"), (np.int64, "int64")):
+        if isinstance(value, (list, tuple)) and value and all(isinstance(item, kind) for item in value):
+            return DeclaredList(DeclaredTensor(DATA_TYPES[label], ()), len(value)), list(value)
     array = value if isinstance(value, (np.ndarray, np.generic)) else _plain(value)
     array = np.asarray(array, object) if array.dtype.kind == "U" else np.asarray(array)
     return DeclaredTensor(DataType.of(array.dtype), array.shape), array
@@ -322,6 +326,21 @@ def _stored(name: str, value: Value) -> Any:
 
 def _text(text: str) -> schema.MILSpec.Value:
     return value_message(DeclaredTensor(DATA_TYPES["string"], ()), text)
+
+
+def _describe_output(description: Any, result: Result) -> None:
+    """Describe an array, or what a classifier returns."""
+    feature = description.output.add(name=result.name).type
+    match result.type:
+        case DeclaredDictionary(DeclaredTensor(element), _):
+            description.predictedProbabilitiesName = result.name
+            dictionary = feature.dictionaryType
+            (dictionary.stringKeyType if element.name == "string" else dictionary.int64KeyType).SetInParent()
+        case DeclaredTensor(element, ()) if element.name in ("string", "int64"):
+            description.predictedFeatureName = result.name
+            (feature.stringType if element.name == "string" else feature.int64Type).SetInParent()
+        case _:
+            _describe_array(feature.multiArrayType, result.type)
 
 
 def _describe_array(message: Any, declared: DeclaredType) -> None:

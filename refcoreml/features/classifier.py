@@ -18,7 +18,16 @@ from refcoreml.features.dictionary import DictionaryFeature
 from refcoreml.features.scalars import Int64Feature, StringFeature
 from refcoreml.spec import schema
 
-__all__ = ["Classifier", "Label", "Role", "class_labels", "named_output", "predicted_feature"]
+__all__ = [
+    "Classifier",
+    "Label",
+    "Role",
+    "best_label",
+    "class_labels",
+    "named_output",
+    "predicted_feature",
+    "warn_of_doubles",
+]
 
 Label: TypeAlias = str | int
 #: What an output of a classifier holds: the predicted label, the scores, or something else.
@@ -113,13 +122,7 @@ class Classifier:
         if scores == description.predictedFeatureName:
             problem = f"predictedProbabilitiesName {scores!r} is the output that holds the predicted label"
             raise InvalidModelError(problem, where=where)
-        label, count = Counter(labels).most_common(1)[0]
-        if count > 1:
-            warnings.warn(
-                f"{where}: {count} classes have the label {label!r}; the dictionary of scores holds the last one",
-                RefCoreMLWarning,
-                stacklevel=5,
-            )
+        warn_of_doubles(labels, where)
         return cls(tuple(labels), description.predictedFeatureName, scores, where)
 
     def role(self, feature: Feature) -> Role:
@@ -140,10 +143,8 @@ class Classifier:
                 )
 
     def label(self, scores: NDArray[Any]) -> Label:
-        """Return the label with the highest score, the first of equals."""
-        if np.isnan(scores).any():
-            warnings.warn(f"{self.where}: scores are NaN, the label is meaningless", RefCoreMLWarning, stacklevel=6)
-        return self.labels[int(np.argmax(scores))]
+        """Return the predicted label."""
+        return best_label(self.labels, scores, self.where)
 
     def output(self, feature: Feature, scores: NDArray[Any]) -> Any:
         """Return the label, or the scores as they are, in the form of an output; see `role`."""
@@ -151,6 +152,24 @@ class Classifier:
             return self.label(scores)
         by_label = isinstance(feature, DictionaryFeature)
         return dict(zip(self.labels, scores.tolist(), strict=True)) if by_label else scores
+
+
+def warn_of_doubles(labels: Sequence[Label], where: str) -> None:
+    """Warn of labels that several classes have."""
+    label, count = Counter(labels).most_common(1)[0]
+    if count > 1:
+        warnings.warn(
+            f"{where}: {count} classes have the label {label!r}; the dictionary of scores holds the last one",
+            RefCoreMLWarning,
+            stacklevel=6,
+        )
+
+
+def best_label(labels: Sequence[Label], scores: NDArray[Any], where: str) -> Label:
+    """Return the label with the highest score, the first of equals."""
+    if np.isnan(scores).any():
+        warnings.warn(f"{where}: scores are NaN, the label is meaningless", RefCoreMLWarning, stacklevel=7)
+    return labels[int(np.argmax(scores))]
 
 
 def _can_hold_scores(feature: Feature, keys: str) -> bool:

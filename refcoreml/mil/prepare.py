@@ -17,9 +17,16 @@ from refcoreml.mil.node import Call, Folded, Node, Value, known
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
-from refcoreml.mil.values import StateType
+from refcoreml.mil.values import DictionaryType, StateType
 from refcoreml.ops.base import Adapted, Op, Results, Types, require
-from refcoreml.spec.mil_types import DataType, DeclaredState, DeclaredTensor, DeclaredType
+from refcoreml.spec.mil_types import (
+    DATA_TYPES,
+    DataType,
+    DeclaredDictionary,
+    DeclaredState,
+    DeclaredTensor,
+    DeclaredType,
+)
 from refcoreml.types import Array, TensorType, ValueType
 
 __all__ = ["Preparer", "Typed", "fold", "infer_outputs"]
@@ -319,7 +326,16 @@ def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset
     found: Any = None if None in types else call.op.infer(*types)
     if found is None:
         raise UsageError("the types of its results do not follow from those of its parameters", remedy="Pass outputs")
-    return [DeclaredTensor(DataType.of(each.dtype), each.shape) for each in _listed(found)]
+    return list(map(_declaration, _listed(found)))
+
+
+def _declaration(found: ValueType) -> DeclaredType:
+    """Return how a program declares a tensor or dictionary."""
+    if isinstance(found, DictionaryType):
+        key = DATA_TYPES["string" if found.texts else "int64"]
+        return DeclaredDictionary(DeclaredTensor(key, ()), DeclaredTensor(DATA_TYPES["fp64"], ()))
+    assert isinstance(found, TensorType)
+    return DeclaredTensor(DataType.of(found.dtype), found.shape)
 
 
 def _value_type(value: Value) -> ValueType | None:

@@ -57,7 +57,7 @@ MISSING = set(
     batch_norm instance_norm layer_norm l2_norm local_response_norm
     gru lstm rnn
     cond while_loop make_list list_gather list_length list_read list_scatter list_write
-    classify custom_layer
+    custom_layer
     """.split()  # noqa: SIM905 (a line per family)
 )
 #: Versions that need no adapter of their own: the one before takes all that is new, which is said in its docstring.

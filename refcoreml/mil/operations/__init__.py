@@ -2,6 +2,7 @@
 
 from refcoreml.mil.operations import (
     activation,
+    classify,
     compression,
     convolution,
     elementwise,
@@ -20,6 +21,7 @@ from refcoreml.mil.operations import (
 
 __all__ = [
     "activation",
+    "classify",
     "compression",
     "convolution",
     "elementwise",
