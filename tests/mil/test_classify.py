@@ -76,3 +76,14 @@ def test_what_is_doubtful() -> None:
     nothing = np.where(SCORES > 0.2, np.nan, SCORES)
     with pytest.warns(RefCoreMLWarning, match=r"\(classify\): scores are NaN"):
         run("classify", {"probabilities": nothing}, classes=TEXTS)
+
+
+@pytest.mark.parametrize("labels", [TEXTS, NUMBERS])
+def test_a_classifier_predicts(labels: list[Any]) -> None:
+    program = build.Program({"x": (2, 3)})
+    label, scores = program.add("classify", probabilities=program["x"], classes=labels)
+    program.output(label, scores)
+    found = program.model().predict({"x": SCORES})
+    assert found[label.name] == labels[1]
+    assert found[scores.name] == dict(zip(labels, SCORES.reshape(-1).tolist(), strict=True))
+    assert type(found[label.name]) is (str if labels is TEXTS else int)
