@@ -26,11 +26,11 @@ def linear(x: Array, weights: Array, bias: Array | None, axes: int) -> Array:
     return y.reshape(*leading, outputs, *[1] * (axes - 1))
 
 
-def matmul(x: Array, y: Array, transpose_x: bool, transpose_y: bool, drop: bool) -> Array:
+def matmul(x: Array, y: Array, transpose_x: bool, transpose_y: bool, drop: bool, result: object = None) -> Array:
     """z[b, i, j] = sum over k of x[b, i, k] * y[b, k, j], for each place b in the leading axes, which broadcast.
 
     A vector stands for [1, K] as x, for [K, 1] as y; the axis of 1 may be dropped from the result. A transposed x is
-    given as [K, N], y as [M, K].
+    given as [K, N], y as [M, K]. The type of the result does not matter here.
     """
     vectors = [-2] * (x.ndim == 1) + [-1] * (y.ndim == 1)
     x = x[None] if x.ndim == 1 else x.swapaxes(-1, -2) if transpose_x else x

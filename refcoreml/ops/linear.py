@@ -7,6 +7,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ FORWARD = Indexing(wrap=False)
 class Linear(Op):
     """y[n, o] = bias[o] + sum over i of weights[o, i] * x[n, i].
 
-    Input: x [*N, *D] with C_in numbers in *D, its last `axes` axes. Result [*N, C_out, 1, 1, ...] of the same rank.
+    Input: x [*N, *D] with C_in numbers in *D, its last `axes` axes. Result [*N, C_out, 1, 1, ...] of the same rank and
+    type.
 
     Attributes:
         weights: [C_out, C_in].
@@ -42,6 +44,11 @@ class Linear(Op):
 
     fresh = True
 
+    def __post_init__(self) -> None:
+        outputs = (self.weights.shape[0],)
+        given = None if self.bias is None else self.bias.shape
+        require(given in (None, outputs), f"expected a bias of the shape {outputs}, got {given}")
+
     def infer(self, x: TensorType) -> TensorType:
         inputs = self.weights.shape[1]
         require(x.rank >= self.axes, f"the input {x.shape} has too few axes, expected at least {self.axes}")
@@ -50,7 +57,7 @@ class Linear(Op):
             math.prod(features) == inputs,
             f"the input {x.shape} has {' x '.join(map(str, features))} values a row, the weights are for {inputs}",
         )
-        return TensorType(np.result_type(x.dtype, self.weights.dtype), self._made(x.shape))
+        return x.with_shape(self._made(x.shape))
 
     def _made(self, x: Shape) -> Shape:
         return (*x[: len(x) - self.axes], len(self.weights), *(1,) * (self.axes - 1))
@@ -81,11 +88,13 @@ class MatMul(Op):
     Attributes:
         transpose_x, transpose_y: x is [*B, K, N], y [*B', M, K]. Nothing to a vector.
         drop: whether the axis of length 1 that a vector got is missing in the result, as in numpy.matmul.
+        result: the type of the result's numbers; None for that of the inputs, which then must be of one type.
     """
 
     transpose_x: bool = False
     transpose_y: bool = False
     drop: bool = False
+    result: np.dtype[Any] | None = None
 
     fresh = True
     definition = definitions.matmul
@@ -102,7 +111,9 @@ class MatMul(Op):
             batch = broadcast_shape((), tuple(batch_x), tuple(batch_y))
         except ValueError:
             invalid(f"the leading axes of {x.shape} and {y.shape} do not broadcast")
-        found = TensorType(np.result_type(x.dtype, y.dtype), (*batch, rows, columns))
+        if self.result is None:
+            require(x.dtype == y.dtype, f"inputs of types {x.dtype} and {y.dtype} do not fit together")
+        found = TensorType(self.result or x.dtype, (*batch, rows, columns))
         return check_rank(found.with_shape(self._dropped(found.shape, x.rank, y.rank)))
 
     def _dropped(self, z: Shape, *ranks: int) -> Shape:
@@ -112,6 +123,7 @@ class MatMul(Op):
 
     def run(self, x: Array, y: Array) -> Array:
         z = kernels.batched_matmul(_matrix(x, self.transpose_x, 0), _matrix(y, self.transpose_y, 1))
+        z = z if self.result is None else z.astype(self.result, copy=False)
         return z.reshape(self._dropped(z.shape, x.ndim, y.ndim)) if self.drop else z
 
     def terms(self, inputs: Sequence[TensorType]) -> int:

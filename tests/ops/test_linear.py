@@ -118,3 +118,20 @@ def test_the_cost_of_an_equation() -> None:
     op = ops.Einsum("nchw,nwhu->nchu")
     assert op.terms([TensorType(INT, shape) for shape in shapes]) == 5
     assert op.work(shapes, [(2, 3, 4, 6)]) == 2 * 3 * 4 * 5 * 6
+
+
+def test_linear_keeps_the_type_of_x_and_checks_the_bias() -> None:
+    op = ops.Linear(small((5, 6), np.float32), small((5,), np.float32))
+    assert op.infer(TensorType(np.dtype(np.float16), (2, 6))) == TensorType(np.dtype(np.float16), (2, 5))
+    with pytest.raises(InvalidModelError, match=r"expected a bias of the shape \(5,\), got \(6,\)"):
+        ops.Linear(small((5, 6), np.float32), small((6,), np.float32))
+
+
+def test_a_product_of_two_types_needs_to_say_its_own() -> None:
+    x, y = small((3, 5), np.float32), small((5, 4), np.float64)
+    types = TensorType.of(x), TensorType.of(y)
+    with pytest.raises(InvalidModelError, match="inputs of types float32 and float64 do not fit together"):
+        ops.MatMul().infer(*types)
+    op = ops.MatMul(result=np.dtype(np.float32))
+    assert op.infer(*types) == TensorType.of(op.run(x, y)) == TensorType(np.dtype(np.float32), (3, 4))
+    np.testing.assert_array_equal(op.run(x, y), op.define(x, y))

@@ -1,0 +1,256 @@
+"""Products and attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from mil.support import run
+from support import integers
+
+from refcoreml.errors import InvalidModelError
+
+TYPES = (np.float16, np.float32)
+HELD = {np.float16: np.float32}
+
+
+# ---- linear ----
+
+
+@pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5), (2, 4, 3, 5)])
+def test_linear(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
+    x, weight, bias = integers(shape, 1), integers((6, 5), 2), integers((6,), 3)
+    expected = np.zeros((*shape[:-1], 6))
+    for *place, o in np.ndindex(*expected.shape):
+        expected[(*place, o)] = sum(weight[o, i] * x[(*place, i)] for i in range(5))
+    inputs = {"x": x.astype(dtype)}
+    found = run("linear", inputs, opset=opset, weight=weight.astype(dtype))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+    found = run("linear", inputs, opset=opset, weight=weight.astype(dtype), bias=bias.astype(dtype))
+    np.testing.assert_array_equal(found, expected + bias)
+
+
+def test_since_coreml7_weights_may_be_of_the_other_float_type() -> None:
+    x, weight, bias = integers((3, 5), 1), integers((6, 5), 2) / 4, integers((6,), 3)
+    for dtype, other in (TYPES, TYPES[::-1]):
+        constants = {"weight": weight.astype(other), "bias": bias.astype(other)}
+        np.testing.assert_array_equal(run("linear", {"x": x.astype(dtype)}, **constants), x @ weight.T + bias)
+        mixed = {"weight": weight.astype(dtype), "bias": bias.astype(other)}
+        np.testing.assert_array_equal(run("linear", {"x": x.astype(dtype)}, **mixed), x @ weight.T + bias)
+        with pytest.raises(InvalidModelError, match=r"have elements of types .*, expected one"):
+            run("linear", {"x": x.astype(dtype)}, opset="CoreML6", **constants)
+
+
+def test_half_precision_is_rounded_once_and_weights_of_fp32_stay_what_they_are() -> None:
+    x = np.array([1024, 1024, 1], np.float16)
+    # 2049.25 lies between 2048 and 2050; had 1024 + 1024 + 1 been rounded before the bias, 2048 would be the result.
+    found = run("linear", {"x": x}, weight=np.ones((1, 3), np.float16), bias=np.array([0.25], np.float16))
+    assert found.tolist() == [2050]
+    # Half precision holds 1 in the place of 1 + 2^-11, and near 3 numbers that are multiples of 2^-9.
+    x, weight = np.ones(3, np.float16), np.full((1, 3), 1 + 2**-11, np.float32)
+    assert run("linear", {"x": x}, weight=weight).tolist() == [3 + 2**-9]
+    assert run("linear", {"x": x}, weight=weight.astype(np.float16)).tolist() == [3]
+    assert run("linear", {"x": x}, weight=weight, precision="float32").tolist() == [3 + 3 * 2**-11]
+
+
+X, WEIGHT, BIAS = (integers(shape).astype(np.float32) for shape in [(3, 5), (6, 5), (6,)])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"weight": None}, "'weight' is missing"),
+        ({"weight": WEIGHT[0]}, r"'weight' has the shape \(5,\), expected rank 2"),
+        ({"weight": WEIGHT[:, 1:]}, "has 5 values a row, the weights are for 4"),
+        ({"bias": BIAS[1:]}, r"expected a bias of the shape \(6,\), got \(5,\)"),
+        ({"weight": WEIGHT.astype(np.int32)}, "expected fp16, fp32"),
+    ],
+)
+def test_linear_parameters_that_do_not_fit(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidModelError, match=message):
+        run("linear", {"x": X}, **{"weight": WEIGHT, "bias": BIAS, **changed})
+
+
+def test_linear_refuses_integers_and_weights_that_a_run_computes() -> None:
+    with pytest.raises(InvalidModelError, match="'x' has elements of type int32, expected fp16, fp32"):
+        run("linear", {"x": X.astype(np.int32)}, weight=WEIGHT.astype(np.int32))
+    with pytest.raises(InvalidModelError, match="'weight' must be a constant"):
+        run("linear", {"x": X, "weight": WEIGHT})
+
+
+# ---- matmul ----
+
+SHAPES: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+    ((3, 5), (5, 4)),
+    ((2, 3, 5), (5, 4)),
+    ((3, 5), (2, 5, 4)),
+    ((7, 1, 3, 5), (2, 5, 4)),
+    ((5,), (5,)),
+    ((5,), (2, 5, 4)),
+    ((2, 3, 5), (5,)),
+]
+
+
+@pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
+@pytest.mark.parametrize("dtype", [*TYPES, np.int32])
+@pytest.mark.parametrize(("x_shape", "y_shape"), SHAPES)
+def test_matmul(x_shape: tuple[int, ...], y_shape: tuple[int, ...], dtype: Any, opset: str) -> None:
+    x, y = integers(x_shape, 1).astype(dtype), integers(y_shape, 2).astype(dtype)
+    expected = np.matmul(x.astype(np.float64), y.astype(np.float64))
+    for inputs, constants in [({"x": x, "y": y}, {}), ({"x": x}, {"y": y}), ({"y": y}, {"x": x})]:
+        found = run("matmul", inputs, opset=opset, **constants)
+        assert (found.dtype, found.shape) == (HELD.get(dtype, dtype), expected.shape)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [*TYPES, np.int32])
+@pytest.mark.parametrize("transpose_x", [False, True])
+@pytest.mark.parametrize("transpose_y", [False, True])
+def test_transposed(transpose_x: bool, transpose_y: bool, dtype: Any) -> None:
+    x, y = integers((2, 3, 5), 1), integers((2, 5, 4), 2)
+    inputs = {
+        "x": (x.swapaxes(1, 2) if transpose_x else x).astype(dtype),
+        "y": (y.swapaxes(1, 2) if transpose_y else y).astype(dtype),
+    }
+    np.testing.assert_array_equal(run("matmul", inputs, transpose_x=transpose_x, transpose_y=transpose_y), x @ y)
+
+
+def test_a_vector_is_not_transposed() -> None:
+    x, y = integers((5,), 1).astype(np.float32), integers((4, 5), 2).astype(np.float32)
+    np.testing.assert_array_equal(run("matmul", {"x": x, "y": y}, transpose_x=True, transpose_y=True), x @ y.T)
+    np.testing.assert_array_equal(run("matmul", {"x": y, "y": x}, transpose_y=True), y @ x)
+
+
+def test_integers_wrap_around() -> None:
+    x = np.full((1, 3), 2**30, np.int32)
+    assert run("matmul", {"x": x, "y": np.full((3, 1), 2, np.int32)}).tolist() == [[-(2**31)]]
+
+
+def test_since_coreml7_one_constant_may_be_of_the_other_float_type() -> None:
+    x, y = integers((3, 5), 1), integers((5, 4), 2) + 2**-11  # which half precision does not hold beside 4 and 3
+    for dtype, other in (TYPES, TYPES[::-1]):
+        exact = x @ y.astype(other).astype(np.float64)
+        expected = exact.astype(dtype).astype(np.float64) if dtype is np.float16 else exact
+        np.testing.assert_array_equal(run("matmul", {"x": x.astype(dtype)}, y=y.astype(other)), expected)
+        swapped = run("matmul", {"y": x.T.astype(dtype)}, x=y.T.astype(other))
+        np.testing.assert_array_equal(swapped, expected.T)
+        for precision, held in (("float32", np.float32), ("float64", np.float64)):
+            found = run("matmul", {"x": x.astype(dtype)}, y=y.astype(other), precision=precision)
+            assert found.dtype == held
+        np.testing.assert_array_equal(found, exact)
+        with pytest.raises(InvalidModelError, match=r"have elements of types .*, expected one"):
+            run("matmul", {"x": x.astype(dtype)}, y=y.astype(other), opset="CoreML6")
+        with pytest.raises(InvalidModelError, match=r"have elements of types .*, expected one"):
+            run("matmul", {"x": x.astype(dtype), "y": y.astype(other)})
+
+
+def test_matmul_inputs_that_do_not_fit() -> None:
+    x = integers((3, 5), 1)
+    with pytest.raises(InvalidModelError, match=r"cannot multiply \(3, 5\) by \(3, 5\)"):
+        run("matmul", {"x": x.astype(np.float32), "y": x.astype(np.float32)})
+    with pytest.raises(InvalidModelError, match="expected fp16, fp32"):
+        run("matmul", {"x": x.astype(np.float32)}, y=x.T.astype(np.int32))
+    with pytest.raises(InvalidModelError, match="expected fp16, fp32, int32"):
+        run("matmul", {"x": x.astype(np.int8), "y": x.T.astype(np.int8)})
+
+
+# ---- einsum ----
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_einsum(dtype: Any) -> None:
+    x, y = integers((2, 3, 4, 5), 1), integers((2, 5, 4, 6), 2)
+    expected = np.zeros((2, 3, 4, 6))
+    for n, c, h, u in np.ndindex(*expected.shape):
+        expected[n, c, h, u] = sum(x[n, c, h, w] * y[n, w, h, u] for w in range(5))
+    for equation in ("nchw,nwhu->nchu", "abcd, adce -> abce"):
+        found = run("einsum", {"values": [x.astype(dtype), y.astype(dtype)]}, equation=equation)
+        np.testing.assert_array_equal(found, expected)
+    found = run("einsum", {"values": [x[0].astype(dtype), y[0].astype(dtype)]}, equation="chw,whr->chr")
+    np.testing.assert_array_equal(found, expected[0])
+    found = run("einsum", {"values": [x[:1, :, :1].astype(dtype), y.astype(dtype)]}, equation="nchw,nwhu->nchu")
+    np.testing.assert_array_equal(found, np.einsum("chw,nwyu->ncyu", x[0, :, :1], y))
+
+
+def test_other_equations() -> None:
+    x, y, z = integers((2, 3), 1), integers((3, 4), 2), integers((4, 2), 3)
+    given = [array.astype(np.float32) for array in (x, y, z)]
+    np.testing.assert_array_equal(run("einsum", {"values": given}, equation="ab,bc,ca->"), np.trace(x @ y @ z))
+    np.testing.assert_array_equal(run("einsum", {"values": given[:2]}, equation="ab,bc"), x @ y)
+
+
+def test_values_that_do_not_fit() -> None:
+    x = X.astype(np.float32)
+    for values, equation, message in [
+        ([x, x], "ab,bc->ac", "the letter b of 'ab,bc->ac' stands for lengths of 5 and 3"),
+        ([x, x], "ab,ab->a1", "holds other characters than letters"),
+        ([x, x.astype(np.float16)], "ab,ab->a", "inputs have several types"),
+        ([x.astype(np.int32), x.astype(np.int32)], "ab,ab->a", r"expected tensors of fp16 or fp32"),
+    ]:
+        with pytest.raises(InvalidModelError, match=message):
+            run("einsum", {"values": values}, equation=equation)
+
+
+# ---- Attention ----
+
+
+def attention(query: Any, key: Any, value: Any, mask: Any) -> Any:
+    y = np.zeros((*query.shape[:-1], value.shape[-1]))
+    mask = np.broadcast_to(mask, (*query.shape[:-1], key.shape[-2]))
+    for *batch, row in np.ndindex(*query.shape[:-1]):
+        b = tuple(batch)
+        scores = [
+            float(query[(*b, row)] @ key[(*b, s)]) / math.sqrt(query.shape[-1]) + mask[(*b, row, s)]
+            for s in range(key.shape[-2])
+        ]
+        weights = [math.exp(score - max(scores)) for score in scores]
+        y[(*b, row)] = sum(w * value[(*b, s)] for s, w in enumerate(weights)) / sum(weights)
+    return y
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("batch", [(2,), (2, 3)])
+def test_attention(batch: tuple[int, ...], dtype: Any) -> None:
+    rng = np.random.default_rng(5)
+    query, key, value = (
+        rng.normal(size=(*batch, *shape)).astype(dtype).astype(np.float64) for shape in [(4, 6), (5, 6), (5, 7)]
+    )
+    booleans, numbers = rng.random((4, 5)) < 0.7, rng.integers(-3, 3, (*batch, 1, 5)).astype(np.float64)
+    assert booleans.any(1).all()
+    inputs = {"query": query.astype(dtype), "key": key.astype(dtype), "value": value.astype(dtype)}
+    # Numbers below 4, of 11 bits; in single precision some tens of roundings.
+    limit = 2**-10 if dtype is np.float16 else 2**-18
+    for mask, added in [(None, 0.0), (booleans, np.where(booleans, 0, -np.inf)), (numbers.astype(dtype), numbers)]:
+        given = inputs if mask is None else {**inputs, "attn_mask": mask}
+        found = run("scaled_dot_product_attention", given)
+        np.testing.assert_allclose(found, attention(query, key, value, added), rtol=0, atol=limit)
+    constant = run("scaled_dot_product_attention", inputs, attn_mask=booleans)
+    np.testing.assert_array_equal(constant, run("scaled_dot_product_attention", {**inputs, "attn_mask": booleans}))
+
+
+def test_attention_that_does_not_fit() -> None:
+    query, key = np.zeros((2, 4, 6), np.float32), np.zeros((2, 5, 6), np.float32)
+    kind = "scaled_dot_product_attention"
+    with pytest.raises(InvalidModelError, match="with equal"):
+        run(kind, {"query": query, "key": key[:1], "value": key[:1]})
+    with pytest.raises(InvalidModelError, match=r"have elements of types .*, expected one"):
+        run(kind, {"query": query, "key": key, "value": key.astype(np.float16)})
+    with pytest.raises(InvalidModelError, match="expected booleans or float32"):
+        run(kind, {"query": query, "key": key, "value": key, "attn_mask": np.zeros((4, 5), np.int32)})
+    alone = run(kind, {"query": query, "key": key, "value": key, "attn_mask": np.zeros((4, 5), bool)})
+    assert np.isnan(alone).all()
+
+
+def test_torch() -> None:
+    torch: Any = pytest.importorskip("torch", reason="torch is the second opinion")
+    rng = np.random.default_rng(6)
+    query, key, value = (rng.normal(size=(2, 3, *shape)).astype(np.float32) for shape in [(4, 6), (5, 6), (5, 7)])
+    mask = np.tri(4, 5, 1, dtype=bool)
+    expected = torch.nn.functional.scaled_dot_product_attention(*map(torch.from_numpy, (query, key, value, mask)))
+    inputs = {"query": query, "key": key, "value": value, "attn_mask": mask}
+    np.testing.assert_allclose(run("scaled_dot_product_attention", inputs), expected.numpy(), rtol=0, atol=2**-18)
