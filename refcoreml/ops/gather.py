@@ -60,10 +60,13 @@ class Indexing:
 
 
 def _surely_within(indices: Array, lengths: int | Sequence[int]) -> bool:
-    """Return whether all are integers from 0 on within one axis, as nearly always: there is nothing to do then."""
-    if indices.dtype.kind == "f" or not isinstance(lengths, int) or not indices.size:
+    """Return whether all are integers from 0 on within their axes, as nearly always: there is nothing to do then."""
+    if indices.dtype.kind == "f" or not indices.size or indices.min() < 0:
         return False
-    return bool(indices.min() >= 0) and bool(indices.max() < lengths)
+    if isinstance(lengths, int):
+        return bool(indices.max() < lengths)
+    highest = indices.reshape(-1, len(lengths)).max(axis=0)
+    return all(index < length for index, length in zip(highest.tolist(), lengths, strict=True))
 
 
 #: Of what cannot be counted from the end: numbers of elements, or where a slice of some length begins.

@@ -5,12 +5,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn
 
 from refcoreml import definitions
 from refcoreml.kernels import padding as kernels
 from refcoreml.kernels.padding import Edges, Mode
-from refcoreml.ops.base import Op, bad_input, check_numbers, integers_in, invalid, require
+from refcoreml.ops.base import (
+    Op,
+    Settings,
+    arrays_of,
+    bad_input,
+    check_numbers,
+    integers_in,
+    invalid,
+    remembered,
+    require,
+    settings_of,
+)
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -56,26 +68,30 @@ class Pad(Op):
             )
         return (*((0, 0),) * leading, *pairs)
 
-    def _edges(self, x: Array, amounts: Array | None) -> Edges:
+    @cached_property
+    def _edges(self) -> Callable[[Shape, Settings], Edges]:
+        return remembered(self._derive)
+
+    def _derive(self, x: Shape, amounts: Settings) -> Edges:
         if self.amounts is not None:
-            return self._added(x.shape, self.amounts, invalid)
-        assert amounts is not None
-        given = integers_in(amounts, "amounts", 2 * x.ndim)
-        return self._added(x.shape, list(zip(given[::2], given[1::2], strict=True)), bad_input)
+            return self._added(x, self.amounts, invalid)
+        (values,) = arrays_of(amounts)
+        given = integers_in(values, "amounts", 2 * len(x))
+        return self._added(x, list(zip(given[::2], given[1::2], strict=True)), bad_input)
 
     def infer(self, x: TensorType, amounts: TensorType | None = None) -> TensorType | None:
         if self.mode == "constant":
             check_numbers("the value of the border", self.value, x.dtype)
-        return None if self.amounts is None else _padded(x, self._added(x.shape, self.amounts, invalid))
+        return None if self.amounts is None else _padded(x, self._edges(x.shape, ()))
 
     def infer_from(self, x: Array, amounts: Array) -> TensorType:
-        return _padded(TensorType.of(x), self._edges(x, amounts))
+        return _padded(TensorType.of(x), self._edges(x.shape, settings_of([amounts])))
 
-    def run(self, x: Array, amounts: Array | None = None) -> Array:
-        return kernels.pad(x, self._edges(x, amounts), self.mode, self.value)
+    def run(self, x: Array, *amounts: Array) -> Array:
+        return kernels.pad(x, self._edges(x.shape, settings_of(amounts)), self.mode, self.value)
 
-    def define(self, x: Array, amounts: Array | None = None) -> Array:
-        return definitions.pad(x, self._edges(x, amounts), self.mode, self.value)
+    def define(self, x: Array, *amounts: Array) -> Array:
+        return definitions.pad(x, self._edges(x.shape, settings_of(amounts)), self.mode, self.value)
 
 
 def _padded(x: TensorType, edges: Edges) -> TensorType:

@@ -10,7 +10,20 @@ from typing import NoReturn, TypeAlias
 
 from refcoreml import definitions
 from refcoreml.kernels import shape as kernels
-from refcoreml.ops.base import MAX_RANK, Op, axes_in, bad_input, check_rank, invalid, remembered, require, vector_in
+from refcoreml.ops.base import (
+    MAX_RANK,
+    Op,
+    Settings,
+    arrays_of,
+    axes_in,
+    bad_input,
+    check_rank,
+    invalid,
+    remembered,
+    require,
+    settings_of,
+    vector_in,
+)
 from refcoreml.types import Array, Shape, TensorType
 
 # ---- The same order, another shape ----
@@ -46,16 +59,20 @@ class Reshape(Op):
     from_last: bool = False
 
     def infer(self, x: TensorType, target: TensorType | None = None) -> TensorType | None:
-        return None if self.target is None else x.with_shape(self._filled(x.shape, self.target, invalid))
+        return None if self.target is None else x.with_shape(self._shape(x.shape, ()))
 
     def infer_from(self, x: Array, target: Array) -> TensorType:
-        return TensorType(x.dtype, self._shape(x, target))
+        return TensorType(x.dtype, self._shape(x.shape, settings_of([target])))
 
-    def _shape(self, x: Array, target: Array | None) -> Shape:
+    @cached_property
+    def _shape(self) -> Callable[[Shape, Settings], Shape]:
+        return remembered(self._derive)
+
+    def _derive(self, x: Shape, target: Settings) -> Shape:
         if self.target is not None:
-            return self._filled(x.shape, self.target, invalid)
-        assert target is not None
-        return self._filled(x.shape, vector_in(target, "shape"), bad_input)
+            return self._filled(x, self.target, invalid)
+        (values,) = arrays_of(target)
+        return self._filled(x, vector_in(values, "shape"), bad_input)
 
     def _filled(self, x: Shape, target: Shape, fail: Callable[[str], NoReturn]) -> Shape:
         """Return the target with lengths in place of 0 and -1; call ``fail`` where x cannot take that shape."""
@@ -76,11 +93,11 @@ class Reshape(Op):
         source = (1,) * missing + x[max(-missing, 0) :]
         return tuple(source[k] if length == 0 and k < len(source) else length for k, length in enumerate(target))
 
-    def run(self, x: Array, target: Array | None = None) -> Array:
-        return x.reshape(self._shape(x, target))
+    def run(self, x: Array, *target: Array) -> Array:
+        return x.reshape(self._shape(x.shape, settings_of(target)))
 
-    def define(self, x: Array, target: Array | None = None) -> Array:
-        return definitions.reshape(x, self._shape(x, target))
+    def define(self, x: Array, *target: Array) -> Array:
+        return definitions.reshape(x, self._shape(x.shape, settings_of(target)))
 
 
 @dataclass(frozen=True)

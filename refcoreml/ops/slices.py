@@ -368,7 +368,8 @@ class SliceUpdate(Op):
     def overwrite(self, x: Array, update: Array, *settings: Array) -> None:
         """Write the update into x itself: for a caller that alone has x, such as one that keeps a state."""
         region = self.taking.run(x, *settings)
-        self._check(TensorType.of(update), TensorType.of(region), bad_input)
+        if update.shape != region.shape or update.dtype != region.dtype:
+            self._check(TensorType.of(update), TensorType.of(region), bad_input)
         region[...] = update
 
     def define(self, x: Array, update: Array, *settings: Array) -> Array:
@@ -413,22 +414,23 @@ class Reverse(Op):
 
     axes: tuple[int, ...] | None
 
-    def _along(self, rank: int) -> set[int]:
-        return set(range(rank)) if self.axes is None else {axis_in(axis, rank) for axis in self.axes}
+    @cached_property
+    def _taken(self) -> Callable[[int], Taken]:
+        return remembered(self._derive)
+
+    def _derive(self, rank: int) -> Taken:
+        axes = set(range(rank)) if self.axes is None else {axis_in(axis, rank) for axis in self.axes}
+        return tuple([slice(None, None, -1 if axis in axes else 1) for axis in range(rank)])
 
     def infer(self, x: TensorType) -> TensorType:
-        self._along(x.rank)
+        self._taken(x.rank)
         return x
 
-    def _taken(self, x: Array) -> Taken:
-        axes = self._along(x.ndim)
-        return tuple([slice(None, None, -1 if axis in axes else 1) for axis in range(x.ndim)])
-
     def run(self, x: Array) -> Array:
-        return kernels.slice_axes(x, self._taken(x))
+        return kernels.slice_axes(x, self._taken(x.ndim))
 
     def define(self, x: Array) -> Array:
-        return _defined(x, self._taken(x))
+        return _defined(x, self._taken(x.ndim))
 
 
 @dataclass(frozen=True)

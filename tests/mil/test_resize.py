@@ -472,3 +472,65 @@ def test_coordinates_of_older_operation_sets() -> None:
     for dtype, opset in [(np.float16, "CoreML5"), (np.int16, "CoreML6")]:
         with pytest.raises(InvalidModelError, match="'coordinates' has elements of type"):
             run("resample", {"x": TINY}, coordinates=PLACES.astype(dtype), opset=opset, **RESAMPLED[0][0])
+
+
+# ---- torch, as a second opinion ----
+
+#: torch computes positions in single precision: up to 2**-20 of a pixel wrong, where two differ by 101 at most.
+WRONG = 2.0**-11
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch", reason="torch gives the second opinion")
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("nearest", [False, True])
+@pytest.mark.parametrize("padding", [("constant", "zeros"), ("border", "border"), ("reflection", "reflection")])
+def test_torch_samples_the_same_grid(torch: Any, padding: tuple[str, str], nearest: bool, aligned: bool) -> None:
+    """Its reflection is at the edges of pixels where corners are not aligned: ``symmetric`` then."""
+    ours, theirs = padding
+    if ours == "reflection" and not aligned:
+        ours = "symmetric"
+    mode = "nearest" if nearest else "bilinear"
+    rng = np.random.default_rng(5)
+    places = rng.integers(-12, 13, (2, 6, 3, 2)).astype(np.float32) / 8 + np.float32(1 / 32)  # no pixel is as near
+    expected = torch.nn.functional.grid_sample(
+        torch.from_numpy(IMAGES), torch.from_numpy(places), mode, theirs, align_corners=aligned
+    )
+    parameters = dict(sampling_mode=mode, padding_mode=ours, padding_value=0.0, align_corners=aligned)
+    y = run(
+        "resample",
+        {"x": IMAGES, "coordinates": places},
+        coordinates_mode="normalized_minus_one_to_one",
+        **parameters,
+    )
+    np.testing.assert_allclose(y, expected.numpy(), rtol=0, atol=0 if nearest else WRONG)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_torch_upsamples_likewise(torch: Any, aligned: bool) -> None:
+    for factors in [(2, 3), (2.5, 1.4), (0.5, 0.8)]:
+        expected = torch.nn.functional.interpolate(
+            torch.from_numpy(IMAGES),
+            scale_factor=factors,
+            mode="bilinear",
+            align_corners=aligned,
+            recompute_scale_factor=True,
+        )
+        y = run("upsample_bilinear", {"x": IMAGES}, align_corners=aligned, **scales(factors))
+        np.testing.assert_allclose(y, expected.numpy(), rtol=0, atol=WRONG)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_torch_warps_likewise(torch: Any, aligned: bool) -> None:
+    matrix = np.array([[0.5, -0.75, 0.3, 1.25, 0.5, -0.2], [1, 0.1, 0, -0.3, 0.9, 0.25]], np.float32)
+    grid = torch.nn.functional.affine_grid(
+        torch.from_numpy(matrix.reshape(2, 2, 3)), (2, 3, 7, 6), align_corners=aligned
+    )
+    expected = torch.nn.functional.grid_sample(torch.from_numpy(IMAGES), grid, align_corners=aligned)
+    target = dict(output_height=7, output_width=6)
+    given = {"x": IMAGES, "transform_matrix": matrix}
+    y = run("affine", given, **{**AFFINE, "align_corners": aligned}, **target)
+    np.testing.assert_allclose(y, expected.numpy(), rtol=0, atol=WRONG)

@@ -19,6 +19,9 @@ WHOLE, DIVISORS = integers((2, 3, 4), 2, -9, 10), integers((3, 1), 3, 1, 5)
 DISTINCT = np.random.default_rng(4).permutation(24).reshape(2, 3, 4) - 12
 TRUTH = WHOLE > 0
 
+PLACES, ROW = np.array([[2, 0, 3], [1, 1, 2]]), np.arange(4)
+BEGINS = [(1, 0, 2), (-1, 1, -3)]
+
 #: Name, inputs, parameters.
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     *((name, {"x": FINE, "y": DIVISORS / 2}, {}) for name in ("add", "sub", "mul", "real_div", "floor_div", "mod")),
@@ -59,12 +62,48 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         for axis in (0, -1)
         for up in (False, True)
     ),
+    ("gather", {"x": WHOLE, "indices": PLACES}, {"axis": 2}),
+    ("gather_along_axis", {"x": FINE, "indices": PLACES[:, :, None].repeat(4, 2) % 3}, {"axis": 1}),
+    (
+        "slice_by_index",
+        {"x": WHOLE},
+        {
+            "begin": ROW[:3],
+            "end": np.array([1, -1, 1]),
+            "stride": np.array([1, 1, 2]),
+            "begin_mask": [True, False, False],
+        }
+        | {"end_mask": [True, False, True], "squeeze_mask": [False, True, False]},
+    ),
+    *(("slice_by_size", {"x": WHOLE}, {"begin": np.array(begin), "size": np.array([1, -1, 2])}) for begin in BEGINS),
+    *(("reshape", {"x": FINE}, {"shape": np.array(target)}) for target in [(4, -1), (0, -1, 0), (1, 0, -1, 0), (0, 8)]),
+    ("expand_dims", {"x": WHOLE}, {"axes": np.array([-1, 1])}),
+    ("squeeze", {"x": WHOLE[:, None, :, None]}, {"axes": np.array([-2])}),
+    ("transpose", {"x": FINE}, {"perm": np.array([1, -1, 0])}),
+    *(("flatten2d", {"x": WHOLE}, {"axis": axis}) for axis in (1, 2, -1)),
+    ("shape", {"x": WHOLE}, {}),
+    *(("concat", {"values": [WHOLE, WHOLE[:, 1:]]}, {"axis": axis}) for axis in (1, -2)),
+    ("stack", {"values": [WHOLE, -WHOLE]}, {"axis": 2}),
+    *(("split", {"x": FINE}, {"axis": 2} | sizes) for sizes in ({"num_splits": 2}, {"split_sizes": np.array([1, 3])})),
+    ("tile", {"x": WHOLE}, {"reps": np.array([2, 1, 3])}),
+    *(
+        ("pad", {"x": FINE}, {"pad": np.array([1, 2, 0, 3]), "mode": mode})
+        for mode in ("constant", "reflect", "replicate")
+    ),
+    ("pad", {"x": FINE}, {"pad": np.array([1, 2]), "constant_val": 0.5}),
+    *(("band_part", {"x": FINE}, {"lower": lower, "upper": upper}) for lower in (-1, 0, 1) for upper in (-1, 0, 2)),
+    *(("reverse", {"x": WHOLE}, {"axes": np.array(axes)}) for axes in ([1], [0, -1])),
+    ("fill", {}, {"shape": np.array([2, 3]), "value": 1.5}),
+    ("fill_like", {"ref_tensor": WHOLE}, {"value": 3}),
+    *(("range_1d", {}, {"start": a, "end": b, "step": c}) for a, b, c in [(2, 9, 3), (0.5, -2.0, -0.75)]),
     *(("cumsum", {"x": WHOLE / 4}, {"axis": axis, "reverse": back}) for axis in (0, 2) for back in (False, True)),
 ]
 
 
 def in_type(value: Any) -> Any:
     """Return fractions as fp32, integers as int32."""
+    if isinstance(value, list) and isinstance(value[0], np.ndarray):
+        return [in_type(each) for each in value]
     if isinstance(value, (float, np.ndarray)):
         array = np.asarray(value)
         return array.astype({"f": np.float32, "i": np.int32}.get(array.dtype.kind, array.dtype))

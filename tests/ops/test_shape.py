@@ -66,3 +66,16 @@ def test_axes_of_a_transposition_may_be_negative(axes: tuple[int, ...]) -> None:
 def test_what_is_no_permutation(axes: tuple[int, ...]) -> None:
     with pytest.raises(InvalidModelError, match=r"expected a permutation of \(0, 1, 2\)"):
         ops.Transpose(axes).infer(TensorType.of(X))
+
+
+def test_what_is_remembered_of_a_shape_belongs_to_the_target_and_the_input() -> None:
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    op = ops.Reshape(None, zero_keeps=True)
+    for target in ([6, -1], [0, -1], [6, -1]):
+        for array in (x, x.transpose(1, 0, 2)):
+            for dtype in (np.int32, np.int8):
+                expected = array.reshape([array.shape[0] if length == 0 else length for length in target])
+                np.testing.assert_array_equal(op.run(array, np.array(target, dtype)), expected)
+    for _ in range(2):  # errors are raised each time
+        with pytest.raises(InputError, match=r"the shape \(7, -1\) is requested"):
+            op.run(x, np.array([7, -1]))
