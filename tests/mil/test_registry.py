@@ -53,7 +53,6 @@ REFUSED = {"conv_quantized"}
 #: What cannot be run yet, a line per family: who adds an operation takes it off.
 MISSING = set(
     """
-    batch_norm instance_norm layer_norm l2_norm local_response_norm
     gru lstm rnn
     cond while_loop make_list list_gather list_length list_read list_scatter list_write
     custom_layer
