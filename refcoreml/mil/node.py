@@ -99,6 +99,21 @@ def known(values: Sequence[Value]) -> list[Any]:
 
 
 @dataclass(frozen=True)
+class Inner:
+    """A block of an operation.
+
+    Attributes:
+        region: the block, ready to run.
+        inputs: the values that it is given.
+        results: the values that it returns.
+    """
+
+    region: Region
+    inputs: Sequence[Value]
+    results: Sequence[Value]
+
+
+@dataclass(frozen=True)
 class Call:
     """An operation and the values that it takes."""
 
@@ -142,7 +157,7 @@ class Node:
         entry: what the table says of it.
         precision: how floats are held.
         strict: whether what the specification leaves undefined is an error.
-        regions: its blocks, of control flow.
+        blocks: its blocks, of control flow.
     """
 
     kind: str
@@ -153,7 +168,7 @@ class Node:
     entry: Entry
     precision: Precision = field(default_factory=lambda: PRECISIONS["declared"])
     strict: bool = True
-    regions: Sequence[Region] = ()
+    blocks: Sequence[Inner] = ()
 
     # ---- Errors ----
 

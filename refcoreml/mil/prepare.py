@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,8 +12,19 @@ import numpy as np
 
 from refcoreml.errors import InternalError, UsageError, at
 from refcoreml.execution.limits import Allowed
-from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
-from refcoreml.mil.node import Call, Folded, Node, Value, known
+from refcoreml.execution.steps import (
+    Control,
+    Enter,
+    Inferring,
+    Region,
+    Step,
+    Store,
+    closed_region,
+    types_of,
+)
+from refcoreml.execution.steps import Types as Known
+from refcoreml.mil.lists import ListType
+from refcoreml.mil.node import Call, Folded, Inner, Node, Value, known
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
@@ -23,6 +34,7 @@ from refcoreml.spec.mil_types import (
     DATA_TYPES,
     DataType,
     DeclaredDictionary,
+    DeclaredList,
     DeclaredState,
     DeclaredTensor,
     DeclaredType,
@@ -75,10 +87,10 @@ class Typed(Adapted):
         if found is None:
             return None
         types = found if isinstance(found, tuple) else (found,)
-        held = [each.with_dtype(self.precision.dtype(each.dtype)) for each in types]
-        for each, declared in zip(held, self.outputs, strict=True):
-            self._check_shape(each.shape, declared)
-        return tuple(held)
+        for each, declared in zip(types, self.outputs, strict=True):
+            if isinstance(each, TensorType):
+                check_shape(each.shape, declared)
+        return tuple(map(self._as_held, types))
 
     def _held(self, found: Types | None) -> Types | None:
         if found is None:
@@ -86,15 +98,11 @@ class Typed(Adapted):
         types = found if isinstance(found, tuple) else (found,)
         require(len(types) == len(self.outputs), f"has {len(self.outputs)} outputs, expected {len(types)}")
         for each, declared in zip(types, self.outputs, strict=True):
-            if isinstance(each, TensorType):
-                require(
-                    isinstance(declared, DeclaredTensor) and declared.admits(each),
-                    f"computes {each}, but an output is declared as {declared}",
-                )
-        return tuple(
-            each.with_dtype(self.precision.dtype(each.dtype)) if isinstance(each, TensorType) else each
-            for each in types
-        )
+            require(_is_declared(each, declared), f"computes {each}, but an output is declared as {declared}")
+        return tuple(map(self._as_held, types))
+
+    def _as_held(self, found: ValueType) -> Any:
+        return found.with_dtype(self.precision.dtype(found.dtype)) if isinstance(found, TensorType) else found
 
     def run(self, *inputs: Any) -> Results:
         """Return what the operation computes, if it has the declared types."""
@@ -105,7 +113,7 @@ class Typed(Adapted):
                 continue
             if y.dtype != dtype:
                 raise InternalError(f"computed {y.dtype}, expected {dtype}", remedy="Please report it")
-            self._check_shape(y.shape, declared)
+            check_shape(y.shape, declared)
         return listed
 
     @cached_property
@@ -115,12 +123,60 @@ class Typed(Adapted):
             for each in self.outputs
         ]
 
-    def _check_shape(self, shape: tuple[int, ...], declared: DeclaredType) -> None:
-        if isinstance(declared, DeclaredTensor) and declared.shape is not None and shape != declared.shape:
-            fits = len(shape) == len(declared.shape) and all(
-                length in (None, given) for given, length in zip(shape, declared.shape, strict=True)
-            )
-            require(fits, f"makes the shape {shape}, but an output is declared as {declared}")
+
+@dataclass(frozen=True, eq=False)
+class TypedControl(Control):
+    """Control flow with results of declared types, which it checks.
+
+    Attributes:
+        op: the control flow.
+        outputs: the declared types of results.
+    """
+
+    op: Control
+    outputs: Sequence[DeclaredType]
+
+    @property
+    def regions(self) -> tuple[Region, ...]:  # type: ignore[override]
+        """As the control flow."""
+        return self.op.regions
+
+    def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
+        """Run."""
+        results = yield from self.op.flow(given, enter)
+        self._check(types_of(results))
+        return results
+
+    def flow_types(
+        self, given: Sequence[ValueType | None], types: Known, inferring: Inferring
+    ) -> Sequence[ValueType | None]:
+        """Infer."""
+        found = self.op.flow_types(given, types, inferring)
+        self._check(found)
+        return found
+
+    def _check(self, found: Sequence[ValueType | None]) -> None:
+        for each, declared in zip(found, self.outputs, strict=True):
+            if isinstance(each, TensorType) and isinstance(declared, DeclaredTensor):
+                check_shape(each.shape, declared)
+
+
+def _is_declared(found: ValueType, declared: DeclaredType) -> bool:
+    """Return whether a program may declare a type so; of what is neither tensor nor list nothing is known."""
+    if isinstance(found, TensorType):
+        return isinstance(declared, DeclaredTensor) and declared.admits(found)
+    if isinstance(found, ListType):
+        return isinstance(declared, DeclaredList) and found.fits(declared)
+    return True
+
+
+def check_shape(shape: tuple[int, ...], declared: DeclaredType) -> None:
+    """Refuse a result of another shape than the program declares."""
+    if isinstance(declared, DeclaredTensor) and declared.shape is not None and shape != declared.shape:
+        fits = len(shape) == len(declared.shape) and all(
+            length in (None, given) for given, length in zip(shape, declared.shape, strict=True)
+        )
+        require(fits, f"makes the shape {shape}, but an output is declared as {declared}")
 
 
 def _with_held_types(op: Op, precision: Precision) -> Op:
@@ -173,12 +229,14 @@ class Preparer:
         return closed_region(self.steps(block), *names)
 
     def _step(self, index: int, operation: Operation) -> Step:
-        regions = tuple(map(self.region, operation.blocks))
+        blocks = [Inner(self.region(block), block.inputs, block.results) for block in operation.blocks]
         types = [value.type for value in operation.outputs]
-        call = call_of(self.node(operation, types, regions))
+        call = call_of(self.node(operation, types, blocks))
         self._note(call.values)
         op = call.op
-        if not isinstance(op, Control):
+        if isinstance(op, Control):
+            op = TypedControl(op, types)
+        else:
             op = Typed(op, tuple(map(element_type, call.values)), types, self.precision)
             if not self.sketch:
                 op.prepare()
@@ -194,12 +252,12 @@ class Preparer:
             allowed=self.allowed,
         )
 
-    def node(self, operation: Operation, outputs: Sequence[DeclaredType], regions: Sequence[Region] = ()) -> Node:
+    def node(self, operation: Operation, outputs: Sequence[DeclaredType], blocks: Sequence[Inner] = ()) -> Node:
         """Return what an adapter sees of an operation."""
         parameters = operation.parameters
         if self.sketch:
             parameters = {name: tuple(map(stand_in, values)) for name, values in parameters.items()}
-        return node_of(operation.entry, parameters, outputs, operation.where, self, regions)
+        return node_of(operation.entry, parameters, outputs, operation.where, self, blocks)
 
     def _check_folded(self, operation: Operation) -> None:
         """Check the types of an operation that makes a constant, as far as they follow from those of its parameters."""
@@ -231,7 +289,7 @@ def node_of(
     outputs: Sequence[DeclaredType],
     where: str,
     settings: Preparer,
-    regions: Sequence[Region] = (),
+    blocks: Sequence[Inner] = (),
 ) -> Node:
     """Return what an adapter sees."""
     return Node(
@@ -243,7 +301,7 @@ def node_of(
         entry,
         settings.precision,
         settings.strict,
-        tuple(regions),
+        tuple(blocks),
     )
 
 
@@ -330,7 +388,9 @@ def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset
 
 
 def _declaration(found: ValueType) -> DeclaredType:
-    """Return how a program declares a tensor or dictionary."""
+    """Return how a program declares a tensor, list or dictionary."""
+    if isinstance(found, ListType):
+        return DeclaredList(found.element, found.length)
     if isinstance(found, DictionaryType):
         key = DATA_TYPES["string" if found.texts else "int64"]
         return DeclaredDictionary(DeclaredTensor(key, ()), DeclaredTensor(DATA_TYPES["fp64"], ()))

@@ -6,7 +6,7 @@ The classes know no messages; `read_type` and `type_message` convert. As text th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ __all__ = [
     "DeclaredTensor",
     "DeclaredTuple",
     "DeclaredType",
+    "agree",
     "read_type",
     "type_message",
 ]
@@ -207,6 +208,22 @@ class DeclaredState:
 
 
 DeclaredType: TypeAlias = "DeclaredTensor | DeclaredList | DeclaredTuple | DeclaredDictionary | DeclaredState"
+
+
+def agree(one: DeclaredType, other: DeclaredType) -> bool:
+    """Return whether a value may be of both types: they are equal, but for lengths that are unknown."""
+    match one, other:
+        case DeclaredTensor(), DeclaredTensor():
+            return one.element == other.element and _agree_shapes(one.shape, other.shape)
+        case DeclaredList(), DeclaredList():
+            return agree(one.element, other.element) and _agree_shapes((one.length,), (other.length,))
+    return one == other
+
+
+def _agree_shapes(one: Sequence[int | None] | None, other: Sequence[int | None] | None) -> bool:
+    if one is None or other is None:
+        return True
+    return len(one) == len(other) and all(None in both or len(set(both)) == 1 for both in zip(one, other, strict=True))
 
 
 def read_type(message: schema.MILSpec.ValueType, where: str = "", _depth: int = 0) -> DeclaredType:
