@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from refcoreml.errors import CallbackError, InputError, InvalidModelError
-from refcoreml.execution.steps import Control, Enter, Inferring, Region, Types, walk
+from refcoreml.execution.steps import Control, Enter, Inferring, Region, Types, types_of, walk
 from refcoreml.ops.base import bad_input, require
 from refcoreml.types import TensorType, ValueType
 
@@ -81,6 +81,38 @@ class Choice(Control):
         for name in {*one.maps[0], *other.maps[0]}:
             types[name] = _common(one.get(name), other.get(name))
         return [_common(*both) for both in zip(results, others, strict=True)]
+
+
+@dataclass(frozen=True)
+class Checked(Control):
+    """Control flow, the types of whose results a dialect checks.
+
+    Attributes:
+        op: the control flow.
+        check: called with the types, None where nothing is known; raises `InvalidModelError`.
+    """
+
+    op: Control
+    check: Callable[[Sequence[ValueType | None]], None]
+
+    @property
+    def regions(self) -> tuple[Region, ...]:  # type: ignore[override]
+        """As the control flow."""
+        return self.op.regions
+
+    def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
+        """Run."""
+        results = yield from self.op.flow(given, enter)
+        self.check(types_of(results))
+        return results
+
+    def flow_types(
+        self, given: Sequence[ValueType | None], types: Types, inferring: Inferring
+    ) -> Sequence[ValueType | None]:
+        """Infer."""
+        found = self.op.flow_types(given, types, inferring)
+        self.check(found)
+        return found
 
 
 def _common(one: ValueType | None, other: ValueType | None) -> ValueType | None:

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from refcoreml.errors import InternalError, UsageError, at
+from refcoreml.execution.control import Checked
 from refcoreml.execution.limits import Allowed
-from refcoreml.execution.steps import (
-    Control,
-    Enter,
-    Inferring,
-    Region,
-    Step,
-    Store,
-    closed_region,
-    types_of,
-)
-from refcoreml.execution.steps import Types as Known
-from refcoreml.mil.lists import ListType
+from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
 from refcoreml.mil.node import Call, Folded, Inner, Node, Value, known
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
-from refcoreml.mil.values import DictionaryType, StateType
+from refcoreml.mil.values import DictionaryType, ListType, StateType
 from refcoreml.ops.base import Adapted, Op, Results, Types, require
 from refcoreml.spec.mil_types import (
     DATA_TYPES,
@@ -90,6 +80,8 @@ class Typed(Adapted):
         for each, declared in zip(types, self.outputs, strict=True):
             if isinstance(each, TensorType):
                 check_shape(each.shape, declared)
+            else:
+                _check_declared(each, declared)
         return tuple(map(self._as_held, types))
 
     def _held(self, found: Types | None) -> Types | None:
@@ -98,7 +90,7 @@ class Typed(Adapted):
         types = found if isinstance(found, tuple) else (found,)
         require(len(types) == len(self.outputs), f"has {len(self.outputs)} outputs, expected {len(types)}")
         for each, declared in zip(types, self.outputs, strict=True):
-            require(_is_declared(each, declared), f"computes {each}, but an output is declared as {declared}")
+            _check_declared(each, declared)
         return tuple(map(self._as_held, types))
 
     def _as_held(self, found: ValueType) -> Any:
@@ -124,41 +116,16 @@ class Typed(Adapted):
         ]
 
 
-@dataclass(frozen=True, eq=False)
-class TypedControl(Control):
-    """Control flow with results of declared types, which it checks.
+def _check_results(outputs: Sequence[DeclaredType], found: Sequence[ValueType | None]) -> None:
+    """Refuse results of control flow that have other shapes than the program declares."""
+    for each, declared in zip(found, outputs, strict=True):
+        if isinstance(each, TensorType):
+            check_shape(each.shape, declared)
 
-    Attributes:
-        op: the control flow.
-        outputs: the declared types of results.
-    """
 
-    op: Control
-    outputs: Sequence[DeclaredType]
-
-    @property
-    def regions(self) -> tuple[Region, ...]:  # type: ignore[override]
-        """As the control flow."""
-        return self.op.regions
-
-    def flow(self, given: Sequence[Any], enter: Enter) -> Generator[Any, None, Sequence[Any]]:
-        """Run."""
-        results = yield from self.op.flow(given, enter)
-        self._check(types_of(results))
-        return results
-
-    def flow_types(
-        self, given: Sequence[ValueType | None], types: Known, inferring: Inferring
-    ) -> Sequence[ValueType | None]:
-        """Infer."""
-        found = self.op.flow_types(given, types, inferring)
-        self._check(found)
-        return found
-
-    def _check(self, found: Sequence[ValueType | None]) -> None:
-        for each, declared in zip(found, self.outputs, strict=True):
-            if isinstance(each, TensorType) and isinstance(declared, DeclaredTensor):
-                check_shape(each.shape, declared)
+def _check_declared(found: ValueType, declared: DeclaredType) -> None:
+    """Refuse a result of another type than the program declares."""
+    require(_is_declared(found, declared), f"computes {found}, but an output is declared as {declared}")
 
 
 def _is_declared(found: ValueType, declared: DeclaredType) -> bool:
@@ -235,7 +202,7 @@ class Preparer:
         self._note(call.values)
         op = call.op
         if isinstance(op, Control):
-            op = TypedControl(op, types)
+            op = Checked(op, partial(_check_results, types))
         else:
             op = Typed(op, tuple(map(element_type, call.values)), types, self.precision)
             if not self.sketch:

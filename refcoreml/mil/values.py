@@ -1,13 +1,102 @@
-"""Values of a program that are no arrays: dictionaries, and the places of states."""
+"""Values of a program that are no arrays: lists, dictionaries, and the places of states."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+
+from refcoreml.ops.base import bad_input
+from refcoreml.spec.mil_types import DeclaredList, DeclaredTensor, agree
 from refcoreml.types import Array, TensorType, ValueType
 
-__all__ = ["Dictionary", "DictionaryType", "StateCell", "StateType"]
+__all__ = ["Dictionary", "DictionaryType", "ListType", "ListValue", "StateCell", "StateType"]
+
+#: What a place of a list takes, whatever is there.
+_PLACE_BYTES = 8
+
+
+@dataclass(frozen=True)
+class ListType(ValueType):
+    """What is known of a list.
+
+    Attributes:
+        element: the type of its elements, as it is declared, or known better since some were written.
+        length: how many there are.
+        grows: whether writing beyond the end makes it longer.
+    """
+
+    element: DeclaredTensor
+    length: int
+    grows: bool
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the elements take."""
+        shape = self.element.known_shape
+        return self.length * (
+            _PLACE_BYTES + (0 if shape is None else math.prod(shape) * self.element.element.dtype.itemsize)
+        )
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The length, and those of the axes of elements."""
+        return self.length, *(self.element.shape or ())
+
+    def fits(self, declared: DeclaredList) -> bool:
+        """Return whether a program may declare it so."""
+        return agree(self.element, declared.element)
+
+    def __str__(self) -> str:
+        return f"list of {self.length} x {self.element}"
+
+
+@dataclass(frozen=True, eq=False)
+class ListValue:
+    """A list; never changed, since writing makes another one.
+
+    Attributes:
+        element: the type of its elements, see `ListType`.
+        grows: whether writing beyond the end makes it longer.
+        held: the type of the arrays that hold the elements.
+        elements: the arrays; None for zeros.
+    """
+
+    element: DeclaredTensor
+    grows: bool
+    held: np.dtype[Any]
+    elements: tuple[Array | None, ...]
+
+    @property
+    def type(self) -> ListType:
+        """Its type."""
+        return ListType(self.element, len(self.elements), self.grows)
+
+    def read(self, index: int) -> Array:
+        """Return an element, to which nobody writes."""
+        found = self.elements[index]
+        if found is not None:
+            return found
+        shape = self.element.known_shape
+        if shape is None:
+            bad_input(
+                f"element {index} was not written, and of the elements of the list only {self.element} is known",
+                "Write an element before any is read",
+            )
+        return np.zeros(shape, self.held)
+
+    def written(self, indices: Iterable[int], arrays: Iterable[Array]) -> ListValue:
+        """Return the list with other elements at some places, of two at one place the last; longer if it must be."""
+        elements, element = list(self.elements), self.element
+        for index, array in zip(indices, arrays, strict=True):
+            if index >= len(elements):
+                elements += [None] * (index + 1 - len(elements))
+            elements[index] = array
+            element = replace(element, shape=array.shape)
+        return replace(self, element=element, elements=tuple(elements))
 
 
 @dataclass(frozen=True)

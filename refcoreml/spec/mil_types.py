@@ -211,12 +211,15 @@ DeclaredType: TypeAlias = "DeclaredTensor | DeclaredList | DeclaredTuple | Decla
 
 
 def agree(one: DeclaredType, other: DeclaredType) -> bool:
-    """Return whether a value may be of both types: they are equal, but for lengths that are unknown."""
+    """Return whether a value may be of both types: they are equal, but for lengths that are unknown.
+
+    Those of lists do not count, as converters declare how long a list is at first, even if it grows.
+    """
     match one, other:
         case DeclaredTensor(), DeclaredTensor():
             return one.element == other.element and _agree_shapes(one.shape, other.shape)
         case DeclaredList(), DeclaredList():
-            return agree(one.element, other.element) and _agree_shapes((one.length,), (other.length,))
+            return agree(one.element, other.element)
     return one == other
 
 

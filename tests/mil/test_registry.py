@@ -54,7 +54,6 @@ REFUSED = {"conv_quantized"}
 MISSING = set(
     """
     gru lstm rnn
-    cond while_loop make_list list_gather list_length list_read list_scatter list_write
     custom_layer
     """.split()  # noqa: SIM905 (a line per family)
 )

@@ -21,6 +21,7 @@ from refcoreml.spec.mil_types import (
     DeclaredTensor,
     DeclaredTuple,
     DeclaredType,
+    agree,
     read_type,
     type_message,
 )
@@ -99,6 +100,25 @@ def test_what_a_declaration_admits() -> None:
     assert DeclaredTensor(FP16, (2, 3)).tensor == TensorType(half, (2, 3))
     assert DeclaredTensor(DATA_TYPES["int4"], (2, 3)).tensor == TensorType(np.dtype(np.int8), (2, 3))
     assert DeclaredTensor(FP16, None).rank is DeclaredTensor(FP16, None).tensor is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((2, 3), (2, 3), True),
+        ((2, None), (None, 3), True),
+        ((2, 3), None, True),
+        ((2, 3), (2, 4), False),
+        ((2, 3), (3,), False),
+    ],
+)
+def test_declarations_agree_where_lengths_are_unknown(one: Any, other: Any, expected: bool) -> None:
+    half, single = DATA_TYPES["fp16"], DATA_TYPES["fp32"]
+    pair = DeclaredTensor(half, one), DeclaredTensor(half, other)
+    assert agree(*pair) == agree(*reversed(pair)) == expected
+    assert agree(DeclaredList(pair[0], 1), DeclaredList(pair[1], 5)) == expected
+    assert not agree(pair[0], DeclaredTensor(single, other))
+    assert not agree(pair[0], DeclaredList(pair[1], 1))
 
 
 def test_types_of_arrays() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from refcoreml import ops
 from refcoreml.mil.domains import VALUES, expect
-from refcoreml.mil.lists import ListType, ListValue
 from refcoreml.mil.node import Call, Node
 from refcoreml.mil.registry import operation
+from refcoreml.mil.values import ListType, ListValue
 from refcoreml.ops.base import bad_input, invalid, require
 from refcoreml.spec.mil_types import DATA_TYPES, DeclaredList, DeclaredTensor
 from refcoreml.types import Array, Shape, TensorType, ValueType
