@@ -7,8 +7,8 @@
 
 Record with the versions in .ci/lowest.txt: another Hypothesis would choose other examples. (Until the page is written
 anew, tests/test_coverage_page.py may fail; it reaches no layer that other tests do not.)
-The numbers of Apple's tests come from apple-coverage.json, ``{"<layer>": <number of tests>, ...}``, if it exists;
-``python conformance/apple/run.py --coverage`` writes it.
+The numbers of Apple's tests come from apple-coverage.json, if it exists: ``{"layers": {"<layer>": <number of tests>,
+...}, "operations": ...}``. ``python conformance/apple/run.py neural_network mil --coverage`` writes those of layers.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def main() -> int:
         losses = lost(read(RECORDED), read(arguments.check_recorded))
         print("\n".join(f"no longer reached: {loss}" for loss in losses) or "All that was reached is reached.")
         return 1 if losses else 0
-    text = page(read(RECORDED), read(APPLE) if APPLE.exists() else None)
+    text = page(read(RECORDED), read(APPLE)["layers"] if APPLE.exists() else None)
     if arguments.check:
         current = PAGE.read_text(encoding="utf-8") == text
         print(f"{PAGE.name} is current." if current else f"{PAGE.name} is stale: run python docs/coverage.py")

@@ -81,10 +81,12 @@ class Recorder:
 
         def running(step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
             results = run(step, arguments)
-            blob = next(iter(arguments), results[0])
+            blob = next(iter((*arguments, *results)), None)
             for part in step.parts or (step,):
-                self.note(node_of(part), blob)
-                blob = results[0]
+                node = node_of(part)
+                if node is not None:
+                    self.note(node, blob)
+                blob = next(iter(results), None)
             return results
 
         patch.setattr(Step, "run", running)
@@ -119,11 +121,10 @@ class Recorder:
                 self.note(node, None)
 
 
-def node_of(step: Step) -> Node:
-    """What a step was prepared from."""
-    op: Any = step.op
-    node: Node = op.recorded if hasattr(op, "recorded") else op.op.recorded  # around an operation, see `Vectors`
-    return node
+def node_of(step: Step) -> Node | None:
+    """Return what a step was prepared from; None if it is not of a network."""
+    within = getattr(step.op, "op", None)  # what is around an operation, see `Vectors`
+    return getattr(step.op, "recorded", None) or getattr(within, "recorded", None)
 
 
 def values_of(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,13 +1,16 @@
-"""A pytest plugin for run.py: writes what became of each test, and the predictions and layers that it took."""
+"""A pytest plugin for run.py: writes what became of each test, the predictions that it took, and what they ran."""
 
 from __future__ import annotations
 
 import json
 import platform
 import random
+import signal
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from unittest import mock
 
@@ -17,6 +20,8 @@ from coverage_recorder import Recorder
 from PIL import Image
 
 from refcoreml.integrations.coremltools import ModelProxy
+from refcoreml.mil.program import Program
+from refcoreml.mil.resolve import walk
 
 #: What most of the tests' modules set for themselves when they are imported.
 SEED = 10
@@ -25,34 +30,44 @@ SEED = 10
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
     group.addoption("--probe-out", required=True, help="file for one line of JSON per test")
-    group.addoption("--quarter", action="store_true", help="run the tests whose names' CRC-32 divides by four")
+    group.addoption("--share", type=int, default=1, metavar="N", help="run the tests whose names' CRC-32 divides by N")
+    group.addoption("--workers", type=int, default=1, help="how many processes share the tests")
+    group.addoption("--worker", type=int, default=0, help="which of them this one is")
+    group.addoption("--limit", type=int, default=300, help="seconds for one test")
     group.addoption("--zeros", action="store_true", help="answer zeros instead of what was computed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Probe(Path(config.getoption("--probe-out")), config.getoption("--zeros")))
+    out, zeros, limit = (config.getoption(name) for name in ("--probe-out", "--zeros", "--limit"))
+    config.pluginmanager.register(Probe(Path(out), zeros, limit))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--quarter"):
-        left_out = [item for item in items if _hash(item.nodeid) % 4]
-        items[:] = [item for item in items if _hash(item.nodeid) % 4 == 0]
-        config.hook.pytest_deselected(items=left_out)
-
-
-def _hash(text: str) -> int:
-    return zlib.crc32(text.encode())
+    share, workers, worker = (config.getoption(f"--{name}") for name in ("share", "workers", "worker"))
+    records = Path(config.getoption("--probe-out")).parent.glob("*.jsonl")
+    # Those of other workers, and those that ran before, are not left out of the run: they are not deselected.
+    done = {json.loads(line)["id"] for path in records for line in path.read_text(encoding="utf-8").splitlines()}
+    hashes = {item: zlib.crc32(item.nodeid.encode()) for item in items}
+    left_out = [item for item in items if hashes[item] % share]
+    items[:] = [
+        item
+        for item in items
+        if hashes[item] % share == 0 and hashes[item] // share % workers == worker and item.nodeid not in done
+    ]
+    config.hook.pytest_deselected(items=left_out)
 
 
 class Probe:
-    """Counts predictions, and notes the layers that ran, test by test."""
+    """Counts predictions, and notes what ran, test by test."""
 
-    def __init__(self, out: Path, zeros: bool) -> None:
-        self.out, self.zeros = out, zeros
+    def __init__(self, out: Path, zeros: bool, limit: int) -> None:
+        self.out, self.zeros, self.limit = out, zeros, limit
         self.predictions = 0
         self.run = ModelProxy._run
         self.recorder = Recorder(out)
         self.recorder.watch(pytest.MonkeyPatch())
+        self.programs: dict[int, Program] = {}
+        _watch_programs(self.programs)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -61,10 +76,14 @@ class Probe:
         np.random.seed(SEED)
         self.predictions, self.outcome, self.message = 0, "passed", ""
         self.recorder.running.clear()
+        self.programs.clear()
+        # If the process ends, run.py reads there which test ended it.
+        running = self.out.with_suffix(".running")
+        running.write_text(item.nodeid, encoding="utf-8")
         probe = self
 
-        def run(proxy: ModelProxy, inputs: Any) -> Any:
-            result = probe.run(proxy, inputs)
+        def run(proxy: ModelProxy, *arguments: Any) -> Any:
+            result = probe.run(proxy, *arguments)
             probe.predictions += 1
             return _zeros(result) if probe.zeros else result
 
@@ -77,11 +96,18 @@ class Probe:
             "outcome": self.outcome,
             "predictions": self.predictions,
             "layers": sorted({kind for kind, _, _ in self.recorder.running}),
+            "operations": sorted({name for program in self.programs.values() for name in _operations(program)}),
             "message": self.message,
         }
         with self.out.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
+        running.unlink()
         return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        with _time_limit(self.limit):
+            return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -89,6 +115,51 @@ class Probe:
         elif report.skipped and self.outcome != "failed":
             self.outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
             self.message = str(getattr(report, "wasxfail", report.longrepr))
+
+
+def _watch_programs(ran: dict[int, Program]) -> None:
+    """Note every program that runs."""
+    run = Program.run
+
+    def running(program: Program, *arguments: Any) -> dict[str, Any]:
+        results = run(program, *arguments)
+        ran[id(program)] = program
+        return results
+
+    pytest.MonkeyPatch().setattr(Program, "run", running)
+
+
+def _operations(program: Program) -> Iterator[str]:
+    """Yield the operations of a program, those that make constants among them, with the oldest set that has them so."""
+    body = program.function.body
+    inner = (block for operation in walk(body) for block in operation.blocks)
+    for operation in (*walk(body), *(folded for block in (body, *inner) for folded in block.folded)):
+        yield f"{operation.kind} {operation.entry.since}"
+
+
+class _TooLong(BaseException):
+    """A test took too long; no handler of ordinary errors stops it."""
+
+
+@contextmanager
+def _time_limit(seconds: int) -> Iterator[None]:
+    """Fail what takes longer; without effect on systems that have no alarm."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    except _TooLong:
+        pytest.fail(f"took more than {seconds} seconds", pytrace=False)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _last_line(report: pytest.TestReport) -> str:

@@ -1,0 +1,131 @@
+"""The runner of Apple's tests: which run, and what is recorded of each, also of those that hang or end the process."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tomllib", reason="the runner needs Python 3.11")
+
+APPLE = Path(__file__).resolve().parents[2] / "conformance" / "apple"
+
+TESTS = """
+import os, time, unittest
+import numpy as np
+import pytest
+
+@pytest.mark.parametrize("number", range(40))
+def test_passes(number):
+    assert np.random.randint(1000) == 265  # the seed is set before each test
+
+def test_fails():
+    raise ValueError("as it should")
+
+def test_skips():
+    pytest.skip("here")
+
+@pytest.mark.xfail(strict=False)
+def test_fails_by_apple():
+    assert False
+
+def test_takes_long():
+    time.sleep(60)
+
+class TestCase(unittest.TestCase):
+    def test_takes_long_too(self):
+        time.sleep(60)
+
+def test_ends_the_process():
+    os._exit(17)
+
+def test_comes_after():
+    pass
+"""
+
+
+@pytest.fixture
+def apple(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(APPLE)
+    names = ("processes", "suites", "run")
+    import processes
+
+    yield processes
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def run(apple: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, **selection: Any) -> dict[str, Any]:
+    (folder / "coremltools").mkdir(parents=True, exist_ok=True)
+    (folder / "coremltools" / "test_it.py").write_text(TESTS, encoding="utf-8")
+    monkeypatch.setattr(apple, "site_packages", lambda: folder)
+    monkeypatch.setattr(apple, "RUNTIME", ())  # no test predicts
+    suite = apple.Suite(("coremltools",), {})
+    records = apple.run(suite, apple.Selection(limit=1, **selection), folder / "records")
+    return {record["id"].partition("::")[2]: record for record in records}
+
+
+def test_a_record_is_written_for_each_test(apple: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = run(apple, monkeypatch, tmp_path)
+    outcomes = {name: record["outcome"] for name, record in found.items()}
+    assert outcomes == {
+        **{f"test_passes[{number}]": "passed" for number in range(40)},
+        "test_fails": "failed",
+        "test_skips": "skipped",
+        "test_fails_by_apple": "xfailed",
+        "test_takes_long": "failed",
+        "TestCase::test_takes_long_too": "failed",
+        "test_ends_the_process": "failed",
+        "test_comes_after": "passed",
+    }
+    assert found["test_fails"]["message"] == "ValueError: as it should"
+    assert found["test_takes_long"]["message"] == "Failed: took more than 1 seconds"
+    assert found["test_ends_the_process"]["message"] == "the process ended with status 17"
+
+
+def test_workers_run_a_fixed_share_of_the_tests_and_what_is_recorded_does_not_run_again(
+    apple: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = run(apple, monkeypatch, tmp_path, only="test_passes", share=2, workers=2)
+    files = {path: path.read_text(encoding="utf-8") for path in sorted((tmp_path / "records").glob("*.jsonl"))}
+    names = [[json.loads(line)["id"].partition("::")[2] for line in text.splitlines()] for text in files.values()]
+    assert all(names)
+    assert len(names) == 2
+    assert sorted(names[0] + names[1]) == list(found)
+    assert list(found) == sorted(
+        name
+        for name in (f"test_passes[{number}]" for number in range(40))
+        if zlib.crc32(f"coremltools/test_it.py::{name}".encode()) % 2 == 0
+    )
+    assert run(apple, monkeypatch, tmp_path, only="test_passes", share=2) == found
+    assert files == {path: path.read_text(encoding="utf-8") for path in files}
+
+
+def test_what_is_not_as_listed_is_a_surprise(apple: Any) -> None:
+    from run import surprises
+
+    def record(name: str, outcome: str, expected: str = "") -> dict[str, Any]:
+        return {"id": name, "outcome": outcome, "expected": expected, "message": "why"}
+
+    tests = [record("a::x", "failed"), record("a::y", "passed", "known"), record("a::z", "failed", "known")]
+    listed = {"a::y": "known", "a::z": "known", "a::gone": "known", "b::other": "known"}
+    assert surprises(tests, listed, ["a"]) == [
+        "failed: a::x: why",
+        "passed, though listed as a failure: a::y",
+        "listed as a failure, but there is no such test: a::gone",
+    ]
+    assert surprises(tests, listed, [])[2:] == []
+
+
+def test_every_listed_failure_has_a_reason_and_is_in_a_suite(apple: Any) -> None:
+    from suites import SUITES, expectations
+
+    paths = tuple(path for suite in SUITES.values() for path in suite.paths)
+    for test, reason in expectations().items():
+        assert len(reason.split()) >= 5, test
+        assert test.startswith(paths), test
