@@ -43,8 +43,13 @@ def within(place: str) -> Iterator[None]:
     try:
         yield
     except RefCoreMLError as error:
-        error.where = f"{place}, {error.where}" if error.where else place
+        error.where = placed(place, error.where)
         raise
+
+
+def placed(place: str, where: str) -> str:
+    """Return a place with another one around it."""
+    return f"{place}, {where}" if where else place
 
 
 @contextmanager
@@ -57,6 +62,16 @@ def at(place: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def found_by(rule: str) -> Iterator[None]:
+    """Set the rule of errors raised inside that have none yet."""
+    try:
+        yield
+    except RefCoreMLError as error:
+        error.rule = error.rule or rule
+        raise
+
+
 class RefCoreMLError(Exception):
     """Base class of all errors of this package.
 
@@ -64,9 +79,11 @@ class RefCoreMLError(Exception):
         problem: what is wrong, with the values at hand.
         where: the place, such as ``neuralNetwork.layers[12] 'conv3' (convolution)``; empty when there is none.
         remedy: what the reader can do about it; empty when nothing is known.
+        rule: the check that found it, such as ``layer.weights``, where a model is checked; see `refcoreml.problems`.
         shapes: where the shapes of a network's blobs do not fit a layer, those that were known before it, by blob.
     """
 
+    rule: str = ""
     shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     def __init__(self, problem: str, *, where: str = "", remedy: str = "") -> None:
@@ -99,6 +116,8 @@ class InvalidModelError(RefCoreMLError):
 class LimitError(InvalidModelError):
     """The model needs more memory or time than `refcoreml.Limits` allow; with higher limits it may be fine."""
 
+    rule = "limits"
+
 
 class UnsupportedModelError(RefCoreMLError):
     """The model is, or may be, valid, but refcoreml cannot run it (yet)."""
@@ -118,6 +137,8 @@ class UsageError(RefCoreMLError, ValueError):
 
 class CallbackError(RefCoreMLError):
     """User code called by refcoreml (a custom layer, an observer) failed or returned something unusable."""
+
+    rule = "code"
 
 
 class InternalError(RefCoreMLError):

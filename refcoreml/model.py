@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from refcoreml import custom, features, values
-from refcoreml.errors import InputError, UsageError, harmless
+from refcoreml.errors import InputError, UsageError, found_by, harmless
 from refcoreml.evaluators.base import Evaluator, MakeEvaluator, Settings, make_evaluator
 from refcoreml.evaluators.custom import CustomModelEvaluator
 from refcoreml.evaluators.linear import LinearRegressor
@@ -25,7 +25,9 @@ from refcoreml.execution.arithmetic import arithmetic
 from refcoreml.execution.engine import Observer
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import Feature
+from refcoreml.features.base import read_declarations
 from refcoreml.mil.values import StateCell
+from refcoreml.problems import RAISED, Collected, Problem, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
 from refcoreml.spec.files import ModelFile, check_model, check_target, is_package_of, read_model, write_model
@@ -80,16 +82,18 @@ class Model:
         custom_models: Mapping[str, custom.Code] | None = None,
         limits: Limits | None = None,
         function: str = "",
+        problems: Problems = RAISED,
     ) -> None:
         self._file, self._weight_files = file, file.blob_files()
         known = arithmetic(precision).name
         self._precision = precision if _declares_types(file.spec) else known
-        self._chosen_function, self._function = function, find_function(file.spec, function)
+        with found_by("functions"):
+            self._chosen_function, self._function = function, find_function(file.spec, function)
         self._custom = custom.LAYERS.given(custom_layers), custom.MODELS.given(custom_models)
         self._evaluator: Evaluator | None = None
         self._strict = values.flag(strict, values.argument("strict"))
         self._limits = Limits.given(limits)
-        self._read_features()
+        self._read_features(problems)
 
     def __repr__(self) -> str:
         def listed(group: Sequence[Feature]) -> str:
@@ -113,11 +117,11 @@ class Model:
         self._evaluator = None
         self._read_features()
 
-    def _read_features(self) -> None:
+    def _read_features(self, problems: Problems = RAISED) -> None:
         description = self._function.description
-        self._inputs = tuple(map(Feature.of, description.input))
-        self._outputs = tuple(map(Feature.of, description.output))
-        self._states = tuple(map(Feature.of, description.state))
+        self._inputs = tuple(read_declarations(description.input, problems))
+        self._outputs = tuple(read_declarations(description.output, problems))
+        self._states = tuple(read_declarations(description.state, problems))
 
     @property
     def spec(self) -> schema.Model:
@@ -199,19 +203,27 @@ class Model:
             InvalidModelError: the model breaks a rule of the specification.
         """
         if self._evaluator is None:
-            code = self.custom_code("layer"), self.custom_code("model")
-            budget = Budget(self.limits)
-            settings = Settings(
-                self._precision,
-                self.strict,
-                *code,
-                EVALUATORS,
-                function=self.function,
-                budget=budget,
-                weight_files=self._weight_files,
-            )
-            self._evaluator = make_evaluator(self.spec, settings, self.name)
+            self._evaluator = self.check(RAISED)
         return self._evaluator
+
+    def check(self, problems: Problems) -> Evaluator:
+        """Check the model and decode its weights, as `prepare` does, but report what is wrong.
+
+        Returns:
+            What runs the model; to be used only if no problem was reported.
+        """
+        settings = Settings(
+            self._precision,
+            self.strict,
+            self.custom_code("layer"),
+            self.custom_code("model"),
+            EVALUATORS,
+            function=self.function,
+            budget=Budget(self.limits),
+            weight_files=self._weight_files,
+            problems=problems,
+        )
+        return make_evaluator(self.spec, settings, self.name)
 
     def release(self) -> None:
         """Let go of mapped files of weights, and of what was prepared with them; the next prediction prepares anew.
@@ -478,7 +490,41 @@ def load(
         LimitError: the model needs more memory or time than the limits allow.
         CallbackError: code of a custom layer or model fails while the model is prepared.
     """
-    model = Model(read_model(source), precision, strict, custom_layers, custom_models, limits, function)
+    model = Model(_read(source), precision, strict, custom_layers, custom_models, limits, function)
     if values.flag(prepare, values.argument("prepare")):
         model.prepare()
     return model
+
+
+def find_problems(
+    source: Any,
+    *,
+    precision: str = "declared",
+    strict: bool = True,
+    custom_layers: Mapping[str, custom.Code] | None = None,
+    custom_models: Mapping[str, custom.Code] | None = None,
+    limits: Limits | None = None,
+    function: str = "",
+) -> list[Problem]:
+    """Return all that keeps a model from being loaded, in the order in which it is checked; nothing if it can be.
+
+    The first problem is what `load` raises. Those that merely follow from another one are left out: what rests on a
+    part that has a problem is not checked.
+
+    Args:
+        source: the model, as for `load`.
+        precision, strict, custom_layers, custom_models, limits, function: as for `load`.
+
+    Raises:
+        UsageError: an argument makes no sense.
+    """
+    problems = Collected()
+    with problems.part(""):
+        model = Model(_read(source), precision, strict, custom_layers, custom_models, limits, function, problems)
+        model.check(problems)
+    return problems.found
+
+
+def _read(source: Any) -> ModelFile:
+    with found_by("file"):
+        return read_model(source)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from refcoreml.custom import Code
-from refcoreml.errors import InputError, InvalidModelError, LimitError, UnsupportedModelError, within
+from refcoreml.errors import InputError, InvalidModelError, LimitError, UnsupportedModelError, found_by, within
 from refcoreml.evaluators.state import State
 from refcoreml.execution.blame import of_inputs
 from refcoreml.execution.engine import Event, Observer
@@ -20,6 +20,7 @@ from refcoreml.features import Feature, check_inputs
 from refcoreml.kernels._threads import for_each
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
+from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
 from refcoreml.types import Shape
@@ -147,6 +148,7 @@ class Settings:
         function: the function of an ML Program to run; empty for the default one.
         budget: how much memory and time the model may take, and what its networks have taken of that.
         weight_files: the files of weights of ML Programs, also of those in a pipeline, if there is a place for them.
+        problems: where checks report.
     """
 
     precision: str = "declared"
@@ -158,6 +160,7 @@ class Settings:
     function: str = ""
     budget: Budget = field(default_factory=Budget)
     weight_files: BlobFiles | None = None
+    problems: Problems = RAISED
 
 
 #: Checks a model and prepares it.
@@ -173,11 +176,12 @@ def make_evaluator(spec: schema.Model, settings: Settings, where: str = "") -> E
     """
     kind = str(spec.WhichOneof("Type"))
     if kind not in settings.evaluators:
-        raise UnsupportedModelError(
-            f"models of type {kind} can be inspected, but not run yet",
-            where=where,
-            remedy=what_to_do(settings),
-        )
+        with found_by("model.type"):
+            raise UnsupportedModelError(
+                f"models of type {kind} can be inspected, but not run yet",
+                where=where,
+                remedy=what_to_do(settings),
+            )
     return settings.evaluators[kind](spec, settings)
 
 

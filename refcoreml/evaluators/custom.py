@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Any
 
 from refcoreml.custom import ModelDescription, model_lines, parameter_values, what_to_write
-from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError, within
+from refcoreml.errors import CallbackError, InputError, InvalidModelError, UnsupportedModelError, found_by, within
 from refcoreml.evaluators.base import Check, Evaluator, Finish, Settings
 from refcoreml.execution.engine import Observer
 from refcoreml.features import read_features
@@ -30,24 +30,29 @@ class CustomModelEvaluator(Evaluator):
     """
 
     def __init__(self, spec: schema.Model, settings: Settings) -> None:
-        message = spec.customModel
+        message, problems = spec.customModel, settings.problems
         self._where = f"customModel of class {message.className!r}"
-        if not message.className:
-            raise InvalidModelError("has no className, so that its code is unknown", where="customModel")
+        with problems.part("custom.class"):
+            if not message.className:
+                raise InvalidModelError("has no className, so that its code is unknown", where="customModel")
         description = ModelDescription(
-            read_features(spec.description.input, "inputs", self._where),
-            read_features(spec.description.output, "outputs", self._where),
+            read_features(spec.description.input, "inputs", self._where, problems),
+            read_features(spec.description.output, "outputs", self._where, problems),
             spec.description.predictedFeatureName,
             spec.description.predictedProbabilitiesName,
             message.description,
         )
-        parameters = parameter_values(message.parameters, self._where)
-        if message.className not in settings.custom_models:
-            raise UnsupportedModelError(
-                "needs code that is not registered",
-                where=self._where,
-                remedy=what_to_write([model_lines(message, description)]),
-            )
+        parameters: dict[str, Any] = {}
+        with problems.part("custom.parameters"):
+            parameters = parameter_values(message.parameters, self._where)
+        problems.need_sound()
+        with found_by("custom.class"):
+            if message.className not in settings.custom_models:
+                raise UnsupportedModelError(
+                    "needs code that is not registered",
+                    where=self._where,
+                    remedy=what_to_write([model_lines(message, description)]),
+                )
         self._inputs = {feature.name: feature for feature in description.inputs}
         self._outputs = {feature.name: feature for feature in description.outputs}
         code = settings.custom_models[message.className]

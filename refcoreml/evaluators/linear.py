@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,23 +30,37 @@ class LinearRegressor(Evaluator):
             inputs of another number than weights; an output that cannot hold the numbers, or a second one.
     """
 
-    def __init__(self, spec: schema.Model, settings: Settings | None = None) -> None:
-        message = spec.glmRegressor
+    def __init__(self, spec: schema.Model, settings: Settings) -> None:
+        message, problems = spec.glmRegressor, settings.problems
         self._where = "glmRegressor"
+        self._weights = self._offset = np.empty((0, 0))  # so it stays where the weights have a problem
+        with problems.part("glm.weights"):
+            self._weights, self._offset = self._read_weights(message)
+        with problems.part("glm.link"):
+            self._link = self._read_link(message)
+        self._inputs = read_features(spec.description.input, "inputs", self._where, problems)
+        if len(self._inputs) == len(spec.description.input):
+            with problems.part("glm.inputs"):
+                self._check_inputs()
+        outputs = read_features(spec.description.output, "outputs", self._where, problems)
+        if len(outputs) == len(spec.description.output):
+            with problems.part("glm.output"):
+                self._output = self._predicted(spec.description, outputs)
+
+    def _read_weights(self, message: schema.GLMRegressor) -> tuple[Array, Array]:
         rows = [tuple(row.value) for row in message.weights]
         self._require(bool(rows) and bool(rows[0]), "has no weights")
         self._require(len({len(row) for row in rows}) == 1, f"has rows of {sorted(map(len, rows))} weights")
         self._require(len(message.offset) == len(rows), f"has {len(message.offset)} offsets for {len(rows)} rows")
-        self._weights, self._offset = np.array(rows, np.float64), np.array(message.offset, np.float64)
+        return np.array(rows, np.float64), np.array(message.offset, np.float64)
+
+    def _read_link(self, message: schema.GLMRegressor) -> Callable[[Array], Array] | None:
         problem = undefined_enum(message)
         self._require(not problem, problem)
         transforms = schema.GLMRegressor.PostEvaluationTransform
         links = {transforms.Value("NoTransform"): None, transforms.Value("Logit"): activation.sigmoid}
         links[transforms.Value("Probit")] = special.normal_cdf
-        self._link = links[message.postEvaluationTransform]
-        self._inputs = read_features(spec.description.input, "inputs", self._where)
-        self._check_inputs()
-        self._output = self._predicted(spec.description)
+        return links[message.postEvaluationTransform]
 
     def _require(self, condition: bool, problem: str) -> None:
         if not condition:
@@ -59,13 +73,12 @@ class LinearRegressor(Evaluator):
             taken = feature.numeric and not feature.optional
             self._require(taken, f"has the input {feature.name!r}, expected a number or an array that is not optional")
             counts.append(feature.count)
-        if None not in counts:
+        if None not in counts and self._weights.size:
             weights, features = self._weights.shape[1], sum(filter(None, counts))
             self._require(weights == features, f"has {weights} weights for {features} features")
 
-    def _predicted(self, description: schema.ModelDescription) -> Feature:
+    def _predicted(self, description: schema.ModelDescription, outputs: Sequence[Feature]) -> Feature:
         """Return the only output, which must be able to hold what is computed: as many fractions as rows of weights."""
-        outputs = read_features(description.output, "outputs", self._where)
         name, rows = description.predictedFeatureName, len(self._weights)
         names = [feature.name for feature in outputs]
         self._require(name in names, f"predicts {name!r}, which is not among the outputs {names}")
@@ -75,8 +88,8 @@ class LinearRegressor(Evaluator):
             output.holds_fractions,
             f"computes fractions, but the output {name!r} is {output.describe()}, not Double or an array of floats",
         )
-        count = output.count
-        self._require(count in (None, rows), f"computes {rows} numbers, but the output {name!r} is {output.describe()}")
+        fits = not rows or output.count in (None, rows)
+        self._require(fits, f"computes {rows} numbers, but the output {name!r} is {output.describe()}")
         return output
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:

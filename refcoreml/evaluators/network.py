@@ -21,10 +21,10 @@ class NeuralNetworkEvaluator(Evaluator):
     """Runs a model of type ``neuralNetwork``, ``neuralNetworkClassifier`` or ``neuralNetworkRegressor``."""
 
     def __init__(self, spec: schema.Model, settings: Settings) -> None:
-        kind = str(spec.WhichOneof("Type"))
+        kind, problems = str(spec.WhichOneof("Type")), settings.problems
         message = getattr(spec, kind)
         chosen = arithmetic(settings.precision)
-        self.interface = Interface(spec.description, message, chosen.dtype)
+        self.interface = Interface(spec.description, message, chosen.dtype, problems)
         self.network = Network(
             message.layers,
             inputs=self.interface.inputs,
@@ -35,12 +35,17 @@ class NeuralNetworkEvaluator(Evaluator):
             custom_layers=settings.custom_layers,
             budget=settings.budget,
             where=kind,
+            problems=problems,
         )
         self.legacy_ranks = self.interface.rank5
         self.layered = Layered(self.interface, self.network)
         # A first look at the shapes finds what does not fit before anybody predicts.
-        if not self.interface.open_shapes:
-            self.interface.check_outputs(self.shapes())
+        if not self.interface.open_shapes and problems.sound(kind):
+            shapes: dict[str, Shape] = {}
+            with problems.part("types"):
+                shapes = self.shapes()
+            with problems.part("classifier.scores"):
+                self.interface.check_outputs(shapes)
 
     def predict(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Compute the outputs by feature name from checked inputs."""

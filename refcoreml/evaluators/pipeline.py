@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,7 @@ from refcoreml.errors import (
     RefCoreMLError,
     RefCoreMLWarning,
     UnsupportedModelError,
+    found_by,
     within,
 )
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, make_evaluator, what_to_do
@@ -93,39 +94,54 @@ class Pipeline(Evaluator):
     """
 
     def __init__(self, spec: schema.Model, settings: Settings) -> None:
-        self._where = str(spec.WhichOneof("Type"))
-        if settings.depth >= DEEPEST_NESTING:
-            raise UnsupportedModelError(f"pipelines lie more than {DEEPEST_NESTING} deep in one another")
+        self._where, problems = str(spec.WhichOneof("Type")), settings.problems
+        with found_by("pipeline.nesting"):
+            if settings.depth >= DEEPEST_NESTING:
+                raise UnsupportedModelError(f"pipelines lie more than {DEEPEST_NESTING} deep in one another")
         models = inner_models(spec)
-        self._check_names(spec, models)
+        with problems.part("pipeline.names"):
+            self._check_names(spec, models)
+        if not models:
+            problems.need_sound()
+        description = spec.description
         self._inputs = {
-            feature.name: feature for feature in read_features(spec.description.input, "inputs", self._where)
+            feature.name: feature for feature in read_features(description.input, "inputs", self._where, problems)
         }
-        self._outputs = read_features(spec.description.output, "outputs", self._where)
+        self._outputs = read_features(description.output, "outputs", self._where, problems)
         prefix = self._where if self._where == "pipeline" else f"{self._where}.pipeline"
         inner = replace(settings, depth=settings.depth + 1)
         places = [f"{prefix}.models[{index}] {name!r}" for index, (name, _) in enumerate(models)]
         for place, (_, message) in zip(places, models, strict=True):
-            check_model(message, place)
-        self._refuse_unknown_types(models, settings)
+            with problems.part("model.type", place):
+                check_model(message, place)
+        with problems.part("model.type"):
+            self._refuse_unknown_types(dict(zip(places, models, strict=True)), settings)
         self._stages: list[_Stage] = []
         known, made = dict(self._inputs), set[str]()
+        self._unread = _unread(description.input, self._inputs.values())
         for where, (name, message) in zip(places, models, strict=True):
-            with _inside_model(name, where):
-                inputs = read_features(message.description.input, "inputs", "")
-                outputs = read_features(message.description.output, "outputs", "")
+            inside = problems.inside(where)
+            outputs: list[Feature] = []
+            with problems.part("pipeline.models", where), _inside_model(name, where):
+                inputs = read_features(message.description.input, "inputs", "", inside)
+                outputs = read_features(message.description.output, "outputs", "", inside)
                 for feature in inputs:
-                    self._check_source(feature, f"input {feature.name!r}", known)
-                evaluator = make_evaluator(message, inner)
-                if evaluator.states:
-                    raise UnsupportedModelError("models with states cannot be run inside a pipeline")
-            handed = frozenset(feature.name for feature in inputs if feature.name in made)
-            self._stages.append(_Stage(name, where, evaluator, inputs, outputs, handed))
+                    with inside.part("pipeline.links"):
+                        self._check_source(feature, f"input {feature.name!r}", known)
+                if problems.sound(where):
+                    evaluator = make_evaluator(message, replace(inner, problems=inside))
+                    if evaluator.states:
+                        raise UnsupportedModelError("models with states cannot be run inside a pipeline")
+                    handed = frozenset(feature.name for feature in inputs if feature.name in made)
+                    self._stages.append(_Stage(name, where, evaluator, inputs, outputs, handed))
             known.update({feature.name: feature for feature in outputs})
-            made.update(self._stages[-1].made)
-        self._check_predicted(spec.description)
+            made.update(feature.name for feature in outputs)
+            self._unread |= _unread(message.description.output, outputs)
+        if len(self._outputs) == len(description.output):
+            with problems.part("pipeline.outputs"):
+                self._check_predicted(description)
         for feature in self._outputs:
-            with within(self._where):
+            with problems.part("pipeline.links"), within(self._where):
                 self._check_source(feature, f"output {feature.name!r}", known)
             self._check_shape(feature, known.get(feature.name))
         self._made = {feature.name: known[feature.name] for feature in self._outputs if feature.name in known}
@@ -147,12 +163,16 @@ class Pipeline(Evaluator):
         if repeated:
             raise InvalidModelError(f"several models have the name {repeated[0]!r}", where=self._where)
 
-    def _refuse_unknown_types(self, models: list[tuple[str, schema.Model]], settings: Settings) -> None:
-        kinds = [(name, str(message.WhichOneof("Type"))) for name, message in models]
-        missing = [f"{name!r} ({kind})" for name, kind in kinds if kind not in settings.evaluators]
+    def _refuse_unknown_types(self, models: Mapping[str, tuple[str, schema.Model]], settings: Settings) -> None:
+        """Refuse models, by their places, of types that have no evaluator."""
+        sound = settings.problems.sound
+        kinds = {place: str(message.WhichOneof("Type")) for place, (_, message) in models.items() if sound(place)}
+        missing = {place: kind for place, kind in kinds.items() if kind not in settings.evaluators}
         if missing:
+            settings.problems.skip(missing)
+            listed = ", ".join(f"{models[place][0]!r} ({kind})" for place, kind in missing.items())
             raise UnsupportedModelError(
-                f"{len(missing)} of {len(models)} models can be inspected, but not run yet: {', '.join(missing)}",
+                f"{len(missing)} of {len(models)} models can be inspected, but not run yet: {listed}",
                 where=self._where,
                 remedy=what_to_do(settings),
             )
@@ -176,6 +196,8 @@ class Pipeline(Evaluator):
 
     def _check_source(self, feature: Feature, what: str, known: Mapping[str, Feature]) -> None:
         source = known.get(feature.name)
+        if feature.name in self._unread:
+            return
         if source is None and not feature.optional:
             raise InvalidModelError(f"{what} is neither an input of the pipeline nor an output of a model before")
         if source is not None and not feature.accepts(source):
@@ -281,6 +303,11 @@ class Pipeline(Evaluator):
                 where=f"{self._where}, output {output.name!r}, {output.describe()}",
                 remedy="Declare the pipeline's output as it is declared there",
             ) from error
+
+
+def _unread(descriptions: Iterable[schema.FeatureDescription], features: Iterable[Feature]) -> set[str]:
+    """Return the names of declarations that have a problem, about which nothing more is to be said."""
+    return {description.name for description in descriptions} - {feature.name for feature in features}
 
 
 @contextmanager

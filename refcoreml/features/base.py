@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.features.shapes import Shapes, elements, times
+from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
 from refcoreml.types import Shape
 
-__all__ = ["ELEMENT_LIMIT", "Feature", "read_features"]
+__all__ = ["ELEMENT_LIMIT", "Feature", "read_declarations", "read_features"]
 
 #: The most elements of a shape that the model declares and nobody passed. A hostile file can declare any size at all.
 ELEMENT_LIMIT = 1 << 28
@@ -200,19 +201,32 @@ class Feature:
         return None
 
 
-def read_features(descriptions: Iterable[schema.FeatureDescription], noun: str, where: str) -> list[Feature]:
+def read_declarations(descriptions: Iterable[schema.FeatureDescription], problems: Problems = RAISED) -> list[Feature]:
+    """Return the features of declarations, of those that have no problem."""
+    features = []
+    for description in descriptions:
+        with problems.part("feature.type"):
+            features.append(Feature.of(description))
+    return features
+
+
+def read_features(
+    descriptions: Iterable[schema.FeatureDescription], noun: str, where: str, problems: Problems = RAISED
+) -> list[Feature]:
     """Read the declarations of a model's inputs or outputs.
 
     Args:
         descriptions: the messages.
         noun: ``inputs`` or ``outputs``.
         where: the model's place, for errors.
+        problems: where checks report.
 
     Raises:
         InvalidModelError: a declaration breaks a rule, or several have one name.
     """
-    features = [Feature.of(description) for description in descriptions]
+    features = read_declarations(descriptions, problems)
     for name, count in Counter(feature.name for feature in features).items():
         if count > 1:
-            raise InvalidModelError(f"{count} {noun} have the name {name!r}", where=where)
+            with problems.part("feature.names"):
+                raise InvalidModelError(f"{count} {noun} have the name {name!r}", where=where)
     return features

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from refcoreml.custom import layer_lines, what_to_write
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.neuralnetwork.registry import LAYERS, Node
+from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.enums import undefined_enum
 
@@ -26,6 +27,7 @@ def checked_nodes(
     outputs: Sequence[str],
     *,
     runnable: bool = True,
+    problems: Problems = RAISED,
     **options: Any,
 ) -> list[Node]:
     """Return the nodes of a network whose graph keeps the rules. Whatever prepares layers starts from these.
@@ -35,46 +37,58 @@ def checked_nodes(
         where: the network's place in the model.
         inputs, outputs: names of the blobs that it is given and that it is to make.
         runnable: whether every layer must have code; otherwise only the graph is checked.
+        problems: where checks report; nodes that cannot be prepared are not `sound` there.
         options: what else each `Node` is to know.
 
     Raises:
         UnsupportedModelError: a layer has no code, see `check_supported`.
         InvalidModelError: a layer without a type, too deep nesting, or a broken rule of `check_graph`.
     """
-    nodes = make_nodes(layers, where, **options)
+    nodes = make_nodes(layers, where, problems=problems, **options)
     if runnable:
-        check_supported(nodes)
-    check_graph(nodes, inputs, outputs, where)
+        check_supported(nodes, problems)
+    check_graph(nodes, inputs, outputs, where, problems)
     return nodes
 
 
-def make_nodes(layers: Sequence[schema.NeuralNetworkLayer], where: str, depth: int = 0, **options: Any) -> list[Node]:
+def make_nodes(
+    layers: Sequence[schema.NeuralNetworkLayer],
+    where: str,
+    depth: int = 0,
+    problems: Problems = RAISED,
+    **options: Any,
+) -> list[Node]:
     """Return the nodes of a network and, in their ``bodies``, those of the networks inside its branches and loops.
 
     Args:
         layers: the messages.
         where: the network's place in the model.
         depth: how many branches and loops are around it.
+        problems: where checks report.
         options: what else each `Node` is to know.
     """
     if depth > DEEPEST_NESTING:
         raise InvalidModelError(f"branches and loops lie more than {DEEPEST_NESTING} deep in one another", where=where)
     nodes = []
     for index, spec in enumerate(layers):
-        place = f"{where}.layers[{index}]"
-        kind = spec.WhichOneof("layer")
-        if kind is None:
-            raise InvalidModelError(
-                "the layer has no type, or one newer than specification version 10", where=f"{place} {spec.name!r}"
-            )
-        problem = undefined_enum(getattr(spec, kind))
-        if problem:
-            raise InvalidModelError(problem, where=f"{place} {spec.name!r} ({kind})")
-        bodies = {
-            field: make_nodes(inner, f"{place}.{field}", depth + 1, **options) for field, inner in inner_networks(spec)
-        }
-        nodes.append(Node(spec, kind, f"{place} {spec.name!r} ({kind})", bodies=bodies, **options))
+        kind = spec.WhichOneof("layer") or ""
+        inside = f"{where}.layers[{index}]"
+        place = f"{inside} {spec.name!r} ({kind})" if kind else f"{inside} {spec.name!r}"
+        if problem := _type_problem(spec, kind):
+            with problems.part("layer.type", place):
+                raise InvalidModelError(problem)
+        bodies: dict[str, Sequence[Node]] = {}
+        for field, inner in inner_networks(spec):
+            with problems.part("graph.nesting", place):
+                bodies[field] = make_nodes(inner, f"{inside}.{field}", depth + 1, problems, **options)
+        nodes.append(Node(spec, kind, place, bodies=bodies, **options))
     return nodes
+
+
+def _type_problem(spec: schema.NeuralNetworkLayer, kind: str) -> str:
+    if not kind:
+        return "the layer has no type, or one newer than specification version 10"
+    return undefined_enum(getattr(spec, kind))
 
 
 def inner_networks(spec: schema.NeuralNetworkLayer) -> Iterator[tuple[str, Sequence[schema.NeuralNetworkLayer]]]:
@@ -97,13 +111,23 @@ def walk_layers(layers: Sequence[Layer]) -> Iterator[Layer]:
             waiting.extend([part for body in inner.values() for part in body][::-1])
 
 
-def check_supported(nodes: Sequence[Node]) -> None:
+def check_supported(nodes: Sequence[Node], problems: Problems = RAISED) -> None:
     """Raise `UnsupportedModelError` that names every layer without an implementation, and tells what to write."""
     everything = list(walk_layers(nodes))
-    missing = [node for node in everything if node.kind not in LAYERS]
-    without_code = [node for node in everything if _lacks_code(node)]
-    if not missing and not without_code:
-        return
+    missing = [node for node in everything if node.kind and node.kind not in LAYERS]
+    without_code = []
+    for node in everything:
+        if node.kind == "custom":
+            with problems.part("layer.code", node.where):
+                if _lacks_code(node):
+                    without_code.append(node)
+    if missing or without_code:
+        problems.skip(node.where for node in (*missing, *without_code))
+        with problems.part("layer.code"):
+            _refuse(everything, missing, without_code)
+
+
+def _refuse(everything: Sequence[Node], missing: Sequence[Node], without_code: Sequence[Node]) -> NoReturn:
     kinds = Counter(node.kind for node in missing)
     parts = [f"{kind} ({count} x)" for kind, count in sorted(kinds.items())]
     wanted: dict[str, list[Node]] = {}
@@ -121,8 +145,6 @@ def check_supported(nodes: Sequence[Node]) -> None:
 
 
 def _lacks_code(node: Node) -> bool:
-    if node.kind != "custom" or node.kind not in LAYERS:
-        return False
     node.require(bool(node.params.className), "has no className, so that nobody can know what to compute")
     return node.params.className not in node.custom_layers
 
@@ -131,65 +153,85 @@ def _lacks_code(node: Node) -> bool:
 _Produced = ChainMap[str, str]
 
 
-def check_graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], where: str) -> None:
+def check_graph(
+    nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], where: str, problems: Problems = RAISED
+) -> None:
     """Check counts and names: a blob exists before it is used, only ``copy`` writes one again, outputs exist."""
     produced: _Produced = ChainMap(dict.fromkeys(inputs, "the model's inputs"))
-    _check_body(nodes, produced, in_loop=False)
+    _check_body(nodes, produced, problems, in_loop=False)
     for name in outputs:
         if name not in produced:
-            raise InvalidModelError(f"no layer produces {name!r}, which the model declares as an output", where=where)
+            with problems.part("graph.outputs"):
+                problem = f"no layer produces {name!r}, which the model declares as an output"
+                raise InvalidModelError(problem, where=where)
 
 
-def _check_body(nodes: Sequence[Node], produced: _Produced, *, in_loop: bool) -> None:
+def _check_body(nodes: Sequence[Node], produced: _Produced, problems: Problems, *, in_loop: bool) -> None:
     """Check a network whose surroundings have produced some blobs; adds its own, with their producers."""
     later = {name: node.where for node in nodes for name in node.outputs}
     for node in nodes:
-        entry = LAYERS[node.kind]
-        _check_count(node, "input", len(node.inputs), entry.inputs)
-        _check_count(node, "output", len(node.outputs), entry.outputs)
-        for name in node.inputs:
-            if name not in produced:
-                node.invalid(
-                    f"uses blob {name!r} before it exists; {later[name]} produces it later: a cycle or a wrong order"
-                    if name in later
-                    else f"uses blob {name!r}, which neither the model's inputs nor any layer produce"
-                )
+        if problem := _count_problem(node):
+            with problems.part("graph.counts", node.where):
+                node.invalid(problem)
         if node.kind in ("loopBreak", "loopContinue"):
-            node.require(in_loop, "must be inside the body of a loop")
-        for name in node.outputs:
-            if name in produced and node.kind != "copy":
-                node.invalid(f"produces blob {name!r} a second time, after {produced[name]}")
-            produced[name] = node.where
+            with problems.part("graph.loops", node.where):
+                node.require(in_loop, "must be inside the body of a loop")
+        if problem := _name_problem(node, produced, later):
+            with problems.part("graph.names"):
+                node.invalid(problem)
+        produced.update(dict.fromkeys(node.outputs, node.where))
         if node.kind == "branch":
-            _check_branch(node, produced, in_loop)
+            _check_branch(node, produced, problems, in_loop)
         elif node.kind == "loop":
-            _check_loop(node, produced)
+            _check_loop(node, produced, problems)
 
 
-def _check_branch(node: Node, produced: _Produced, in_loop: bool) -> None:
+def _name_problem(node: Node, produced: _Produced, later: Mapping[str, str]) -> str:
+    for name in node.inputs:
+        if name not in produced:
+            if name in later:
+                return f"uses blob {name!r} before it exists; {later[name]} produces it later: a cycle or a wrong order"
+            return f"uses blob {name!r}, which neither the model's inputs nor any layer produce"
+    made = set[str]()
+    for name in node.outputs:
+        if node.kind != "copy" and (name in produced or name in made):
+            return f"produces blob {name!r} a second time, after {produced.get(name, node.where)}"
+        made.add(name)
+    return ""
+
+
+def _check_branch(node: Node, produced: _Produced, problems: Problems, in_loop: bool) -> None:
     """Add what exists after a branch: the blobs that both bodies produce."""
     one, other = produced.new_child(), produced.new_child()
-    _check_body(node.bodies.get("ifBranch", ()), one, in_loop=in_loop)
-    _check_body(node.bodies.get("elseBranch", ()), other, in_loop=in_loop)
+    _check_body(node.bodies.get("ifBranch", ()), one, problems, in_loop=in_loop)
+    _check_body(node.bodies.get("elseBranch", ()), other, problems, in_loop=in_loop)
     made = {**other.maps[0], **one.maps[0]}
     produced.update({name: place for name, place in made.items() if name in one and name in other})
 
 
-def _check_loop(node: Node, produced: _Produced) -> None:
+def _check_loop(node: Node, produced: _Produced, problems: Problems) -> None:
     """Add what exists after a loop: the blobs of its condition, or, if it has none, of its body."""
     condition = produced.new_child()
-    _check_body(node.bodies.get("conditionNetwork", ()), condition, in_loop=False)
+    _check_body(node.bodies.get("conditionNetwork", ()), condition, problems, in_loop=False)
     variable = node.params.conditionVar
     if "conditionNetwork" in node.bodies:
-        made = variable in condition.maps[0]  # written anew, if it exists around the loop
-        node.require(made, f"its condition network does not produce conditionVar {variable!r}")
+        with problems.part("graph.names"):
+            made = variable in condition.maps[0]  # written anew, if it exists around the loop
+            node.require(made, f"its condition network does not produce conditionVar {variable!r}")
     body = condition.new_child()
-    _check_body(node.bodies.get("bodyNetwork", ()), body, in_loop=True)
+    _check_body(node.bodies.get("bodyNetwork", ()), body, problems, in_loop=True)
     produced.update(condition.maps[0] if "conditionNetwork" in node.bodies else body.maps[0])
 
 
-def _check_count(node: Node, noun: str, count: int, allowed: tuple[int, int | None]) -> None:
-    least, most = allowed
-    if count < least or (most is not None and count > most):
-        expected = str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
-        node.invalid(f"has {count} {noun}s, expected {expected}")
+def _count_problem(node: Node) -> str:
+    entry = LAYERS.get(node.kind)
+    if entry is None:  # which is a problem of its own
+        return ""
+    for noun, count, (least, most) in (
+        ("input", len(node.inputs), entry.inputs),
+        ("output", len(node.outputs), entry.outputs),
+    ):
+        if count < least or (most is not None and count > most):
+            bound = str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
+            return f"has {count} {noun}s, expected {bound}"
+    return ""

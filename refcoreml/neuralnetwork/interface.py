@@ -11,10 +11,11 @@ import numpy as np
 
 from refcoreml.errors import InputError, InvalidModelError, RefCoreMLWarning
 from refcoreml.features import ArrayFeature, Classifier, Feature, read_features
-from refcoreml.features.classifier import class_labels, predicted_feature
+from refcoreml.features.classifier import Label, class_labels, predicted_feature
 from refcoreml.neuralnetwork.graph import walk_layers
-from refcoreml.neuralnetwork.ports import ImagePort, Layout, input_port, output_port
+from refcoreml.neuralnetwork.ports import ImagePort, Layout, Port, input_port, output_port
 from refcoreml.neuralnetwork.preprocessing import Preprocessing, formula, read_preprocessing
+from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.enums import undefined_enum
 from refcoreml.types import Array, Shape
@@ -57,6 +58,7 @@ class Interface:
         description: schema.ModelDescription,
         network: NetworkMessage,
         dtype: type[np.floating[Any]] = np.float32,
+        problems: Problems = RAISED,
     ) -> None:
         """Read the declarations.
 
@@ -64,6 +66,7 @@ class Interface:
             description: the model's inputs and outputs.
             network: the network, network classifier or network regressor.
             dtype: the type of the blobs.
+            problems: where checks report. Where there is one, what follows from it is left out.
 
         Raises:
             InvalidModelError: the declarations break a rule of the specification.
@@ -71,23 +74,35 @@ class Interface:
         """
         message = network.DESCRIPTOR.name
         self._where = message[0].lower() + message[1:]
-        problem = undefined_enum(network)
-        if problem:
-            raise self._invalid(problem)
-        inputs = read_features(description.input, "inputs", self._where)
-        self._outputs = read_features(description.output, "outputs", self._where)
-        self.rank5 = self._decide_rank5(network, inputs)
+        with problems.part("network.mappings", self._where):
+            if problem := undefined_enum(network):
+                raise self._invalid(problem)
+        inputs = read_features(description.input, "inputs", self._where, problems)
+        self._outputs = read_features(description.output, "outputs", self._where, problems)
+        self.rank5 = False
+        if problems.sound(self._where):
+            with problems.part("network.mappings", self._where):
+                self.rank5 = self._decide_rank5(network, inputs)
         layout = Layout(self.rank5, 5 if network.imageInputShapeMapping == schema.RANK5_IMAGE_MAPPING else 4, dtype)
-        self._inputs = {feature.name: input_port(feature, layout) for feature in inputs}
-        self._read_preprocessing(network)
-        self._classifier, self._scores_blob = self._read_classifier(description, network)
-        if isinstance(network, schema.NeuralNetworkRegressor):
-            predicted_feature(self._outputs, description, ("double", "array"), self._where)
-        self._ports = {
-            feature.name: output_port(feature, layout) for feature in self._outputs if not self._is_classifiers(feature)
-        }
+        self._inputs: dict[str, Port[Any]] = {}
+        for feature in inputs:
+            with problems.part("network.inputs"):
+                self._inputs[feature.name] = input_port(feature, layout)
+        if len(self._inputs) == len(description.input):
+            with problems.part("network.preprocessing"):
+                self._read_preprocessing(network)
+        self._classifier, self._scores_blob = self._read_classifier(description, network, problems)
+        if isinstance(network, schema.NeuralNetworkRegressor) and len(self._outputs) == len(description.output):
+            with problems.part("regressor.output"):
+                predicted_feature(self._outputs, description, ("double", "array"), self._where)
+        self._ports: dict[str, Port[Any]] = {}
+        is_known = self._classifier is not None or not isinstance(network, schema.NeuralNetworkClassifier)
+        for feature in self._outputs:
+            if is_known and not self._is_classifiers(feature):
+                with problems.part("network.outputs"):
+                    self._ports[feature.name] = output_port(feature, layout)
         self.open_shapes = any(port.is_open for port in self._inputs.values())
-        self.inputs = tuple(self._inputs)
+        self.inputs = tuple(dict.fromkeys(feature.name for feature in description.input))
         self.outputs = tuple(dict.fromkeys([*self._ports, self._scores_blob] if self._classifier else self._ports))
 
     def _invalid(self, problem: str, remedy: str = "") -> InvalidModelError:
@@ -118,13 +133,27 @@ class Interface:
             ports[name].preprocessing = steps
 
     def _read_classifier(
-        self, description: schema.ModelDescription, network: NetworkMessage
+        self, description: schema.ModelDescription, network: NetworkMessage, problems: Problems
     ) -> tuple[Classifier | None, str]:
         """Return what makes the network a classifier, if it is one, and the name of the blob with the scores."""
         if not isinstance(network, schema.NeuralNetworkClassifier):
             return None, ""
-        labels = class_labels(network, self._where)
-        classifier = Classifier.of(labels, description, self._outputs, self._where)
+        labels: Sequence[Label] = ()
+        classifier, blob = None, None
+        with problems.part("classifier.labels"):
+            labels = class_labels(network, self._where)
+        if labels and len(self._outputs) == len(description.output):
+            with problems.part("classifier.outputs"):
+                classifier = Classifier.of(labels, description, self._outputs, self._where)
+        with problems.part("classifier.scores"):
+            blob = self._find_scores(network)
+        if classifier is not None:
+            with problems.part("classifier.outputs"):
+                classifier.check_outputs(self._outputs)
+        return (None, "") if blob is None else (classifier, blob)
+
+    def _find_scores(self, network: schema.NeuralNetworkClassifier) -> str:
+        """Return the name of the blob with the scores."""
         blob = network.labelProbabilityLayerName
         if not blob and network.layers and network.layers[-1].output:
             blob = network.layers[-1].output[0]
@@ -132,8 +161,7 @@ class Interface:
             layer = next((layer for layer in network.layers if layer.name == blob and layer.output), None)
             hint = f"That is the name of a layer; its output is {layer.output[0]!r}" if layer else ""
             raise self._invalid(f"labelProbabilityLayerName {blob!r} is not an output of any layer", hint)
-        classifier.check_outputs(self._outputs)
-        return classifier, blob
+        return blob
 
     @property
     def preprocessing(self) -> dict[str, Sequence[Preprocessing]]:

@@ -20,6 +20,7 @@ from refcoreml.neuralnetwork.graph import checked_nodes, walk_layers
 from refcoreml.neuralnetwork.registry import Node, WeightSource
 from refcoreml.neuralnetwork.steps import may_be_scalars, operation, prepared
 from refcoreml.ops import Op
+from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
 from refcoreml.types import Array, Shape, TensorType
 
@@ -46,6 +47,7 @@ class Network:
         custom_layers: Mapping[str, Callable[..., Any]] | None = None,
         budget: Budget | None = None,
         where: str = "neuralNetwork",
+        problems: Problems = RAISED,
     ) -> None:
         """Check the graph, prepares every layer.
 
@@ -59,6 +61,7 @@ class Network:
             custom_layers: the code of custom layers, by class name; see `refcoreml.custom`.
             budget: how much it may take; other networks of the model may share it.
             where: the network's place in the model, for errors.
+            problems: where checks report. Where there is one, the network has only the layers before it.
 
         Raises:
             UnsupportedModelError: some layers have no implementation; names them all.
@@ -73,6 +76,7 @@ class Network:
             where,
             self.inputs,
             self.outputs,
+            problems=problems,
             lost=lost,
             dtype=arithmetic.dtype,
             rank5=rank5,
@@ -82,8 +86,8 @@ class Network:
             budget=budget,
         )
         self.nodes: Mapping[str, Node] = {node.where: node for node in walk_layers(nodes)}
-        self._scalars = may_be_scalars(self.nodes.values())
-        self.engine = Engine(prepared(nodes, self._scalars), self.inputs, self.outputs, budget, where)
+        self._scalars = may_be_scalars(node for node in self.nodes.values() if problems.sound(node.where))
+        self.engine = Engine(prepared(nodes, self._scalars, problems), self.inputs, self.outputs, budget, where)
         if lost:
             warnings.warn(
                 f"precision {arithmetic.name!r} loses numbers of {len(lost)} fields of weights: {listed(lost)}",

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
-from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.errors import InvalidModelError, UnsupportedModelError, found_by
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.execution.steps import Step
 from refcoreml.execution.table import Table
@@ -241,7 +241,9 @@ class Node:
         holder = self.params if message is None else message
         self.require(len(shape) <= MAX_RANK, f"{field_name} have {len(shape)} dimensions, expected at most {MAX_RANK}")
         dims = tuple(int(length) for length in shape)
-        return self.source.read(self, WeightField(field_name, getattr(holder, field_name), holder, dims, channel_axis))
+        field = WeightField(field_name, getattr(holder, field_name), holder, dims, channel_axis)
+        with found_by("layer.weights"):
+            return self.source.read(self, field)
 
     def decode(self, message: Any, shape: Shape, what: str, *, channel_axis: int = 0) -> Array:
         """Decode a ``WeightParams`` message, counting its size, to the node's type; arguments as of `weights`."""

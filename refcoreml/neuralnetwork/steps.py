@@ -10,6 +10,7 @@ from refcoreml.execution.limits import Allowed, Limits
 from refcoreml.execution.steps import Step
 from refcoreml.neuralnetwork.registry import LAYERS, Node, Round, Vectors, prepare_layer
 from refcoreml.ops import Op
+from refcoreml.problems import RAISED, Problems
 from refcoreml.types import Array
 
 
@@ -25,14 +26,29 @@ def operation(node: Node, scalars: frozenset[str]) -> Op:
     return op if LAYERS[node.kind].scalars or scalars.isdisjoint(node.inputs) else Vectors(op)
 
 
-def prepared(nodes: Sequence[Node], scalars: frozenset[str]) -> tuple[Step, ...]:
-    """Return the steps of a network."""
-    return tuple([_step(index, node, scalars) for index, node in enumerate(nodes)])
+def prepared(nodes: Sequence[Node], scalars: frozenset[str], problems: Problems = RAISED) -> tuple[Step, ...]:
+    """Return the steps of a network: all, or those before the first that has a problem."""
+    steps: list[Step] = []
+    for index, node in enumerate(nodes):
+        step = _step(index, node, scalars, problems)
+        if step is not None and len(steps) == index:
+            steps.append(step)
+    return tuple(steps)
 
 
-def _step(index: int, node: Node, scalars: frozenset[str]) -> Step:
+def _step(index: int, node: Node, scalars: frozenset[str], problems: Problems) -> Step | None:
     if node.bodies:
-        node = replace(node, steps={field: prepared(body, scalars) for field, body in node.bodies.items()})
+        steps = {field: prepared(body, scalars, problems) for field, body in node.bodies.items()}
+        if any(len(steps[field]) < len(body) for field, body in node.bodies.items()):
+            return None
+        node = replace(node, steps=steps)
+    if problems.sound(node.where):
+        with problems.part("layer.parameters", node.where):
+            return _made(index, node, scalars)
+    return None
+
+
+def _made(index: int, node: Node, scalars: frozenset[str]) -> Step:
     op = operation(node, scalars)
     op.prepare()
     return Step(
