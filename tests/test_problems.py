@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import warnings
-
 import numpy as np
 import pytest
 
@@ -23,7 +20,7 @@ from refcoreml.errors import (
     within,
 )
 from refcoreml.execution.limits import Limits
-from refcoreml.model import Model, find_problems, load
+from refcoreml.model import find_problems, load
 from refcoreml.problems import RAISED, Collected, Problem
 from refcoreml.spec import schema
 
@@ -97,7 +94,7 @@ def test_problems_inside_have_the_place_that_raised_ones_have():
     assert problems.found[0].place == raised.value.where == "models[1], models[0], layer"
 
 
-# --- all of them, each once --------------------------------------------------------------------------------------------
+# --- all of them, each once -------------------------------------------------------------------------------------------
 
 
 def sound_network():
