@@ -340,7 +340,10 @@ def defined(prepare: Any) -> list[Any]:
 
 
 def reached(layer: Any) -> list[Any]:
-    """Return the functions, operations and kernels that a layer, its tables and its helpers use, the layer first."""
+    """Return the functions, operations and kernels that a layer, its tables and its helpers use, the layer first.
+
+    What the functions of `refcoreml.ops.base` use is left out: they check and convert for operations of all families.
+    """
     found: list[Any] = []
     waiting = [layer]
     while waiting:
@@ -355,7 +358,8 @@ def reached(layer: Any) -> list[Any]:
         elif callable(thing) and not any(thing is other for other in found):
             if isinstance(thing, np.ufunc) or module.startswith(("refcoreml.kernels.", LAYER_MODULES, OPERATIONS)):
                 found.append(thing)
-            if module.startswith((LAYER_MODULES, OPERATIONS)):
+            shared = module == "refcoreml.ops.base" and not isinstance(thing, type)
+            if module.startswith((LAYER_MODULES, OPERATIONS)) and not shared:
                 waiting += named(thing)
                 waiting += getattr(thing, "__bases__", ())
     return found

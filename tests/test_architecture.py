@@ -132,6 +132,17 @@ def test_kernels_know_numpy_alone_and_only_the_command_line_knows_rich() -> None
             assert room in ONLY_IN.get(top, {room}) or file.name == "__main__.py", place
 
 
+def test_private_modules_are_used_in_their_room_alone() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for name, path in modules().items()
+        for line, module in imports(path)
+        for room, underscore, _ in [module.partition("._")]
+        if underscore and module.startswith("refcoreml.") and not name.startswith(f"{room}.")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 #: Names with an underscore that other packages have in spite of it, and what named tuples have.
 FOREIGN = {"_asdict", "_core", "_exit", "_fields", "_multiarray_umath", "_replace", "_schema"}
 

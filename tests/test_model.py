@@ -11,7 +11,7 @@ import refcoreml
 from refcoreml import build
 from refcoreml.evaluators import base
 from refcoreml.execution.steps import Step
-from refcoreml.kernels import _threads
+from refcoreml.kernels import threads
 from refcoreml.spec import schema
 from refcoreml.storage.arrays import write_npz
 from refcoreml.storage.writing import write_file
@@ -84,7 +84,7 @@ def test_a_batch_uses_several_threads_where_that_is_worth_it(monkeypatch):
     monkeypatch.setattr(base, "_WORTH_A_THREAD", 0.0)
     shared = []
     monkeypatch.setattr(
-        base, "for_each", lambda function, items: shared.extend(items) or _threads.for_each(function, items)
+        base, "for_each", lambda function, items: shared.extend(items) or threads.for_each(function, items)
     )
     network().model().predict([{"x": X}] * 6)
     assert shared == [2, 3, 4, 5]

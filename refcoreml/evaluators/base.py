@@ -17,7 +17,7 @@ from refcoreml.execution.blame import of_inputs
 from refcoreml.execution.engine import Event, Observer
 from refcoreml.execution.limits import Budget
 from refcoreml.features import Feature, check_inputs
-from refcoreml.kernels._threads import for_each
+from refcoreml.kernels.threads import for_each
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.problems import RAISED, Problems

@@ -1,4 +1,4 @@
-"""The arithmetic in which a network runs: which type kernels compute in, and how blobs and weights are stored."""
+"""The arithmetic in which a network runs: which type kernels compute in, and how values and weights are stored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Arithmetic:
     Attributes:
         name: what the user calls it.
         dtype: the type that kernels are given and compute in.
-        round: rounds a blob or an array of weights to the storage type, and returns it in ``dtype``; None where storage
-            and computation have the same type.
+        round: rounds a value or an array of weights to the storage type, and returns it in ``dtype``; None where
+            storage and computation have the same type.
     """
 
     name: str
@@ -47,8 +47,8 @@ ARITHMETICS = {
     "float32": _SINGLE,
     # The oracle: the same formulas with 29 more bits.
     "float64": Arithmetic("float64", np.float64),
-    # What a GPU or neural engine does at best: blobs and weights in half precision, sums within a layer in single.
-    # Blobs of indices are no exception: above 2048 they lose their last bits.
+    # What a GPU or neural engine does at best: values and weights in half precision, sums within a layer in single.
+    # Indices are no exception: above 2048 they lose their last bits.
     "float16": Arithmetic("float16", np.float32, _round_to_half),
 }
 

@@ -132,7 +132,7 @@ def existing(values: Mapping[str, Value], name: str, where: str) -> Value:
     try:
         return values[name]
     except KeyError:
-        raise InputError(f"blob {name!r} does not exist, because no round of its loop was run", where=where) from None
+        raise InputError(f"value {name!r} does not exist, because no round of its loop was run", where=where) from None
 
 
 class _Run:

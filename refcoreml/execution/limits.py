@@ -17,7 +17,7 @@ from refcoreml.types import TensorType, ValueType
 
 #: A number that is read or written counts as so many multiplications: about the time that it takes.
 NUMBER_WORK = 32
-#: A layer counts as so many multiplications, however small its blobs are.
+#: A layer counts as so many multiplications, however small its values are.
 LAYER_WORK = 1 << 17
 
 _ENVIRONMENT = {"memory": "REFCOREML_MEMORY", "work": "REFCOREML_WORK"}
@@ -30,7 +30,7 @@ class Limits:
     The same model is refused on every machine: nothing is measured, all is computed from shapes.
 
     Attributes:
-        memory: bytes of the decoded weights and of all blobs that exist at a time, views of others included. What a
+        memory: bytes of the decoded weights and of all values that exist at a time, views of others included. What a
             layer needs for itself while it runs is not counted.
         work: multiplications in one prediction. Layers that do few count as `NUMBER_WORK` for each number that they
             read or write, and each layer as `LAYER_WORK` in addition, so that 10^11 of them take some seconds.
@@ -123,7 +123,7 @@ class Meter:
             )
 
     def hold(self, names: Iterable[str], sizes: Iterable[int], where: str) -> None:
-        """Count blobs, of so many bytes, that are to be made; those of these names before are gone."""
+        """Count values, of so many bytes, that are to be made; those of these names before are gone."""
         known = self._sizes
         for name, size in zip(names, sizes, strict=True):
             before = known.get(name, 0)
@@ -132,11 +132,11 @@ class Meter:
             self._live += size - before
             known[name] = size
             if self._live > self._limits.memory:
-                what = f"with output {name!r}, weights and blobs take"
+                what = f"with output {name!r}, weights and values take"
                 refuse_memory(what, self._live, self._limits, where)
 
     def free(self, names: Iterable[str]) -> None:
-        """Count blobs no longer, if they were counted."""
+        """Count values no longer, if they were counted."""
         for name in names:
             self._live -= self._sizes.pop(name, 0)
 
@@ -166,7 +166,9 @@ class Allowed:
             return
         shape = found.shape
         if len(shape) > self.rank:
-            raise InvalidModelError(f"{what} would have {len(shape)} dimensions, but no blob has more than {self.rank}")
+            raise InvalidModelError(
+                f"{what} would have {len(shape)} dimensions, but no value has more than {self.rank}"
+            )
         if shape and min(shape) < (0 if self.empty else 1):
             raise InvalidModelError(f"{what} would have the shape {shape}, but every dimension must be at least 1")
         refuse_memory(f"{what} would have the shape {shape},", found.nbytes, self.limits, "")

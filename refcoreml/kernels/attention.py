@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from refcoreml.kernels._threads import for_each
 from refcoreml.kernels.elementwise import like
 from refcoreml.kernels.linear import batched_matmul
 from refcoreml.kernels.normalization import softmax
+from refcoreml.kernels.threads import for_each
 from refcoreml.types import Array, Shape
 
 #: So many scores are held at a time by a thread, or one row of them: enough for fast products.

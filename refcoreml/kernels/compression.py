@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._threads import for_each
+from refcoreml.kernels.threads import for_each
 from refcoreml.types import Array, Shape
 
 #: Elements in a piece: few enough for the second-level cache.

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from refcoreml.errors import UsageError
-from refcoreml.kernels._threads import matmul
+from refcoreml.kernels.threads import matmul
 from refcoreml.types import Array
 
 __all__ = [

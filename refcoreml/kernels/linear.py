@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._threads import matmul
 from refcoreml.kernels.reduce import l2, total
+from refcoreml.kernels.threads import matmul
 from refcoreml.types import Array
 
 

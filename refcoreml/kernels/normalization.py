@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from refcoreml.kernels._threads import for_each
 from refcoreml.kernels.elementwise import inverse_sqrt, like, power
 from refcoreml.kernels.reduce import mean, sum_square
+from refcoreml.kernels.threads import for_each
 from refcoreml.types import Array
 
 #: Numbers in a block of a large array that is gone over several times: few enough for the second-level cache.

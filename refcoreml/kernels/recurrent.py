@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from refcoreml.kernels._threads import matmul
+from refcoreml.kernels.threads import matmul
 from refcoreml.types import Array
 
 #: An elementwise function called as ``f(x, out=x)``: it overwrites its argument.

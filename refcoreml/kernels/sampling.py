@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.kernels._threads import for_each
+from refcoreml.kernels.threads import for_each
 from refcoreml.types import Array
 
 #: Pixels along an axis, and the weights of those that follow them.

@@ -543,3 +543,36 @@ def shape_in(values: Array, name: str) -> Shape:
     if min(found, default=0) < 1:
         bad_input(f"{name} requests the shape {found}, expected numbers of at least 1")
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfShape(Op):
+    """A new array, whose shape is requested.
+
+    Input: the shape, a vector, if it is no attribute; fractions are cut off.
+
+    Attributes:
+        shape: the shape of y; None if it is an input.
+        dtype: the type of its numbers.
+    """
+
+    shape: Shape | None
+    dtype: np.dtype[Any]
+
+    fresh = True
+
+    def infer(self, shape: TensorType | None = None) -> TensorType | None:
+        if self.shape is None:
+            return None
+        require(min(self.shape, default=1) >= 1, f"the shape {self.shape} is requested, expected numbers of at least 1")
+        return check_rank(TensorType(self.dtype, self.shape))
+
+    def infer_from(self, shape: Array) -> TensorType:
+        return TensorType(self.dtype, shape_in(shape, "shape"))
+
+    def requested(self, given: Array | None) -> Shape:
+        """Return the shape, from the input if it is no attribute."""
+        if self.shape is not None:
+            return self.shape
+        assert given is not None
+        return shape_in(given, "shape")

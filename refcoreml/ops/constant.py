@@ -13,6 +13,7 @@ from refcoreml import definitions
 from refcoreml.kernels.elementwise import broadcast_shape
 from refcoreml.kernels.range import evenly_spaced, evenly_spaced_count
 from refcoreml.ops.base import (
+    OfShape,
     Op,
     bad_input,
     check_numbers,
@@ -48,44 +49,26 @@ class Constant(Op):
 
 
 @dataclass(frozen=True)
-class Fill(Op):
+class Fill(OfShape):
     """y = value, everywhere.
 
-    Input: the shape, a vector, if it is no attribute; fractions are cut off.
+    Input and other attributes: see `OfShape`.
 
     Attributes:
         value: the number.
-        shape: the shape of y; None if it is an input.
-        dtype: the type of its numbers.
     """
 
     value: float
-    shape: Shape | None
-    dtype: np.dtype[Any]
-
-    fresh = True
 
     def infer(self, shape: TensorType | None = None) -> TensorType | None:
         check_numbers("the value", self.value, self.dtype)
-        if self.shape is None:
-            return None
-        require(min(self.shape, default=1) >= 1, f"the shape {self.shape} is requested, expected numbers of at least 1")
-        return check_rank(TensorType(self.dtype, self.shape))
-
-    def infer_from(self, shape: Array) -> TensorType:
-        return TensorType(self.dtype, shape_in(shape, "shape"))
-
-    def _shape(self, given: Array | None) -> Shape:
-        if self.shape is not None:
-            return self.shape
-        assert given is not None
-        return shape_in(given, "shape")
+        return super().infer(shape)
 
     def run(self, shape: Array | None = None) -> Array:
-        return np.full(self._shape(shape), self.value, self.dtype)
+        return np.full(self.requested(shape), self.value, self.dtype)
 
     def define(self, shape: Array | None = None) -> Array:
-        return definitions.fill(self.value, self._shape(shape))
+        return definitions.fill(self.value, self.requested(shape))
 
 
 @dataclass(frozen=True)

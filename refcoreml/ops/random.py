@@ -15,42 +15,24 @@ from refcoreml import definitions
 from refcoreml.kernels import random as kernels
 from refcoreml.kernels.elementwise import log
 from refcoreml.kernels.normalization import softmax
-from refcoreml.ops.base import Op, bad_input, check_places, check_rank, require, shape_in
+from refcoreml.ops.base import OfShape, Op, bad_input, check_places, require
 from refcoreml.types import Array, Shape, TensorType
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Draw(Op):
+class _Draw(OfShape):
     """Independent numbers of one distribution.
 
-    Input: the shape, a vector, if it is no attribute; fractions are cut off.
+    Input and other attributes: see `OfShape`.
 
     Attributes:
-        shape: the shape of y; None if it is an input.
         seed: see the head of this file.
-        dtype: the type of the numbers.
     """
 
-    shape: Shape | None
     seed: int
-    dtype: np.dtype[Any]
-
-    fresh = True
-
-    def infer(self, shape: TensorType | None = None) -> TensorType | None:
-        return None if self.shape is None else check_rank(TensorType(self.dtype, self.shape))
-
-    def infer_from(self, shape: Array) -> TensorType:
-        return TensorType(self.dtype, shape_in(shape, "shape"))
-
-    def _shape(self, given: Array | None) -> Shape:
-        if self.shape is not None:
-            return self.shape
-        assert given is not None
-        return shape_in(given, "shape")
 
     def run(self, shape: Array | None = None) -> Array:
-        return self.draw(self._shape(shape))
+        return self.draw(self.requested(shape))
 
     def draw(self, shape: Shape) -> Array:
         """Return numbers of a shape."""
@@ -69,7 +51,7 @@ class RandomNormal(_Draw):
         return kernels.normal(kernels.generator(self.seed), shape, self.mean, self.deviation, self.dtype)
 
     def define(self, shape: Array | None = None) -> Array:
-        return definitions.random_normal(self._shape(shape), self.mean, self.deviation, self.seed)
+        return definitions.random_normal(self.requested(shape), self.mean, self.deviation, self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +66,7 @@ class RandomUniform(_Draw):
         return kernels.uniform(kernels.generator(self.seed), shape, self.low, self.high, self.dtype)
 
     def define(self, shape: Array | None = None) -> Array:
-        return definitions.random_uniform(self._shape(shape), self.low, self.high, self.seed)
+        return definitions.random_uniform(self.requested(shape), self.low, self.high, self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +80,7 @@ class RandomBernoulli(_Draw):
         return kernels.bernoulli(kernels.generator(self.seed), shape, self.probability, self.dtype)
 
     def define(self, shape: Array | None = None) -> Array:
-        return definitions.random_bernoulli(self._shape(shape), self.probability, self.seed)
+        return definitions.random_bernoulli(self.requested(shape), self.probability, self.seed)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ in any order (Jeannerod and Rump 2013: without terms in unit^2, for any n). The 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -336,6 +336,18 @@ def ends(function: Callable[..., Any], *balls: Ball) -> Doubles:
     for ball in balls:
         rad = np.where(np.isinf(ball.rad), np.inf, rad)
     return rad
+
+
+def corners(a: Ball, b: Ball) -> Iterator[tuple[Doubles, Doubles]]:
+    """Yield the four combinations of the ends of two balls."""
+    for s in (-1, 1):
+        for t in (-1, 1):
+            yield a.mid + s * a.rad, b.mid + t * b.rad
+
+
+def whole(ball: Ball) -> bool:
+    """Return whether all members of a ball have the same whole part."""
+    return bool((np.trunc(ball.mid - ball.rad) == np.trunc(ball.mid + ball.rad)).all())
 
 
 def farther(middle: Doubles, *others: Doubles) -> Doubles:

@@ -69,7 +69,7 @@ def deviation(layer: Layer, balls: Sequence[Ball], result: Doubles) -> Doubles |
     n = layer.op.terms(layer.inputs)
     if n is None or (isinstance(layer.op, ops.Linear) and layer.op.int8_inputs):
         return None
-    squares = layer.run_variant("squares", lambda name, w, radius: w**2, *(ball.mid**2 for ball in balls))
+    squares = layer.run_variant("squares", *(ball.mid**2 for ball in balls))
     total, squares = np.asarray(result), np.asarray(squares, np.float64)
     mean = isinstance(layer.op, ops.Pooling | ops.ReduceMean)
     if mean:

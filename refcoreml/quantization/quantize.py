@@ -15,8 +15,8 @@ from refcoreml import values
 from refcoreml.errors import CallbackError, RefCoreMLError, UsageError
 from refcoreml.evaluators.pipeline import inner_models
 from refcoreml.features import RefCoreMLWarning
-from refcoreml.kernels._threads import for_each
 from refcoreml.kernels.half import listed
+from refcoreml.kernels.threads import for_each
 from refcoreml.model import Model, load
 from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
 from refcoreml.quantization.tensors import WeightTensor, weight_tensors

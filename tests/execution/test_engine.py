@@ -59,7 +59,7 @@ def test_memory_is_counted_by_the_type_of_numbers():
         if fits:
             run(engine, x=x)
         else:
-            with pytest.raises(LimitError, match="with output 'y', weights and blobs take"):
+            with pytest.raises(LimitError, match="with output 'y', weights and values take"):
                 engine.run({"x": x})
 
 
@@ -157,7 +157,7 @@ def test_lists_count_as_much_memory_as_they_say():
     body, main = Program("body", Limits(memory=5_000)), Program(limits=Limits(memory=5_000))
     body.add("longer", Append(), "list x")
     main.add("y", Loop(closed_region(body.steps, ["list"], ["longer"]), most=50), "given")
-    with pytest.raises(LimitError, match=r"body\[0\].*weights and blobs take"):
+    with pytest.raises(LimitError, match=r"body\[0\].*weights and values take"):
         main.engine("given x", "y").run({"given": Values((np.zeros(64, np.float32),)), "x": np.zeros(64, np.float32)})
 
 
@@ -325,7 +325,7 @@ def filled(shape: str) -> Program:
     program.add("five", ops.Constant(numbers(*[2000] * 5)))
     program.add("two", ops.Constant(numbers(2, 3)))
     program.add("same", ops.Identity(), "chosen")
-    program.add("y", ops.Fill(0.5, None, F32), shape)
+    program.add("y", ops.Fill(0.5, shape=None, dtype=F32), shape)
     return program
 
 

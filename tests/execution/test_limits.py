@@ -44,7 +44,7 @@ def test_blobs_that_live_together_are_added_up() -> None:
     net = network(fill("a", MILLION), fill("b", MILLION), fill("c", MILLION), ("addBroadcastable", ["a", "b"], "d", {}))
     net.add("addBroadcastable", inputs=["c", "d"], outputs="y")
     message = (
-        r"layers\[2\] 'fillStatic_2' \(fillStatic\): with output 'c', weights and blobs take 1\.2e\+07 bytes, "
+        r"layers\[2\] 'fillStatic_2' \(fillStatic\): with output 'c', weights and values take 1\.2e\+07 bytes, "
         r"limit 1e\+07\. If you trust the model, allow more: .*Limits\(memory=1e07\)\), or set REFCOREML_MEMORY"
     )
     with pytest.raises(LimitError, match=message):
@@ -79,7 +79,7 @@ def test_blobs_of_unknown_shape_are_added_up_as_the_network_runs(observed: bool)
 
     enough = 12 * MILLION + 8  # a, b and c; the constant that says how large a is, decoded; and x
     assert predict(enough)["y"].shape == (MILLION,)
-    with pytest.raises(LimitError, match=r"'activation_3'.*with output 'c', weights and blobs take 1\.2e\+07 bytes"):
+    with pytest.raises(LimitError, match=r"'activation_3'.*with output 'c', weights and values take 1\.2e\+07 bytes"):
         predict(enough - 1)
 
 
@@ -121,7 +121,7 @@ def test_weights_of_all_models_of_a_pipeline_are_added_up() -> None:
     pipeline.description.input.append(pipeline.pipeline.models[0].description.input[0])
     pipeline.description.output.append(pipeline.pipeline.models[1].description.output[0])
     assert refcoreml.load(pipeline, limits=Limits(memory=13 * MILLION)).predict(ONE)["y"] == [1]
-    with pytest.raises(LimitError, match=r"models\[1\] 'm1'.*weights and blobs take 1\.2e\+07 bytes, limit 9e\+06"):
+    with pytest.raises(LimitError, match=r"models\[1\] 'm1'.*weights and values take 1\.2e\+07 bytes, limit 9e\+06"):
         refcoreml.load(pipeline, limits=Limits(memory=9 * MILLION))
 
 

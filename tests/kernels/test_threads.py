@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support import integers
 
-from refcoreml.kernels import _threads
-from refcoreml.kernels._threads import for_each, thread_count
+from refcoreml.kernels import threads
+from refcoreml.kernels.threads import for_each, thread_count
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_threads_see_the_callers_error_state() -> None:
 
 
 def test_the_environment_sets_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    available = _threads._blas.count
+    available = threads._blas.count
     monkeypatch.setenv("REFCOREML_THREADS", "7")
     assert thread_count() == (7 if available > 1 else 1)
     for nonsense in ("", "0", "-1", "many"):
@@ -86,22 +86,22 @@ def test_products_take_one_thread_where_processors_are_busy(
     lost: float, single: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REFCOREML_THREADS", raising=False)
-    monkeypatch.setattr(_threads._Blas, "count", 2)
-    monkeypatch.setattr(_threads, "_PAUSE", 0.0)
-    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: lost)
-    choice = _threads._ProductThreads()
+    monkeypatch.setattr(threads._Blas, "count", 2)
+    monkeypatch.setattr(threads, "_PAUSE", 0.0)
+    monkeypatch.setattr(threads, "_lost_time", lambda seconds: lost)
+    choice = threads._ProductThreads()
     assert choice.single == single
-    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: 1 - lost)
+    monkeypatch.setattr(threads, "_lost_time", lambda seconds: 1 - lost)
     assert choice.single == single, "a process chooses once, so that its products keep their last bits"
 
 
 def test_threads_that_go_to_sleep_are_no_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REFCOREML_THREADS", raising=False)
-    monkeypatch.setattr(_threads._Blas, "count", 2)
-    monkeypatch.setattr(_threads, "_PAUSE", 0.0)
+    monkeypatch.setattr(threads._Blas, "count", 2)
+    monkeypatch.setattr(threads, "_PAUSE", 0.0)
     lost = iter([5e-3, 4e-3, 0.0])
-    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: next(lost))
-    assert not _threads._ProductThreads().single
+    monkeypatch.setattr(threads, "_lost_time", lambda seconds: next(lost))
+    assert not threads._ProductThreads().single
     assert next(lost, None) is None
 
 
@@ -121,17 +121,17 @@ def test_lost_time_is_what_other_programs_take(
         thread_time = staticmethod(iter([0.0, 3 * own]).__next__)
         process_time = staticmethod(iter([0.0, 3 * everyone]).__next__)
 
-    monkeypatch.setattr(_threads, "time", Clock)
-    monkeypatch.setattr(_threads, "_processors", lambda: 2)
-    assert _threads._lost_time(1.5) == pytest.approx(3 * lost)
+    monkeypatch.setattr(threads, "time", Clock)
+    monkeypatch.setattr(threads, "_processors", lambda: 2)
+    assert threads._lost_time(1.5) == pytest.approx(3 * lost)
 
 
 @pytest.mark.parametrize(("wanted", "single"), [("1", True), ("2", False)])
 def test_the_environment_chooses_for_products(wanted: str, single: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFCOREML_THREADS", wanted)
-    monkeypatch.setattr(_threads._Blas, "count", 2)
-    monkeypatch.setattr(_threads, "_lost_time", lambda seconds: pytest.fail("the environment has decided"))
-    assert _threads._ProductThreads().single == single
+    monkeypatch.setattr(threads._Blas, "count", 2)
+    monkeypatch.setattr(threads, "_lost_time", lambda seconds: pytest.fail("the environment has decided"))
+    assert threads._ProductThreads().single == single
 
 
 @pytest.mark.parametrize("single", [True, False])
@@ -142,20 +142,20 @@ def test_products_are_those_of_numpy(single: bool, monkeypatch: pytest.MonkeyPat
     class Choice:
         @property
         def single(self) -> bool:
-            seen.append(_threads._blas.count)
+            seen.append(threads._blas.count)
             return single
 
-    monkeypatch.setattr(_threads, "_product_threads", Choice())
+    monkeypatch.setattr(threads, "_product_threads", Choice())
     out = np.empty((3, 70, 90), np.float32)
-    assert _threads.matmul(a, b, out=out) is out
+    assert threads.matmul(a, b, out=out) is out
     np.testing.assert_array_equal(out, np.einsum("bij,jk->bik", a, b))
-    np.testing.assert_array_equal(_threads.matmul(a, b), out)
+    np.testing.assert_array_equal(threads.matmul(a, b), out)
     assert len(seen) == 2
 
 
 def test_an_unknown_blas_means_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_threads, "_openblas", lambda: None)
-    monkeypatch.setattr(_threads, "_blas", _threads._Blas())
+    monkeypatch.setattr(threads, "_openblas", lambda: None)
+    monkeypatch.setattr(threads, "_blas", threads._Blas())
     assert thread_count() == 1
     seen: list[int] = []
     for_each(lambda item: seen.append(threading.get_ident()), range(5))

@@ -322,7 +322,7 @@ def test_a_file_with_branches_thousands_deep_is_refused():
 def test_a_blob_of_a_loop_that_never_ran_does_not_exist():
     net = network(loop([copy("x", "y")], most=3, count="n"), inputs=("x", "n"))
     assert run(net, x=5, n=1) == {"y": [5]}
-    with pytest.raises(InputError, match="blob 'y' does not exist, because no round of its loop was run"):
+    with pytest.raises(InputError, match="value 'y' does not exist, because no round of its loop was run"):
         run(net, x=5, n=0)
 
 
@@ -338,5 +338,5 @@ def test_a_condition_that_no_round_of_a_loop_has_made():
     layers = [loop([copy("x", "go")], most=2, count="n"), branch("go", [copy("x", "y")], [copy("x", "y")])]
     net = network(*layers, inputs=("x", "n"))
     assert run(net, x=1, n=1) == {"y": [1]}
-    with pytest.raises(InputError, match=r"branch_1.*blob 'go' does not exist, because no round of its loop was run"):
+    with pytest.raises(InputError, match=r"branch_1.*value 'go' does not exist, because no round of its loop was run"):
         run(net, x=1, n=0)

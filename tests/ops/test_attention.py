@@ -10,7 +10,7 @@ from ops.examples.attention import FLAGS, KEY, NUMBERS, OP, QUERY, VALUE, roundi
 
 from refcoreml.errors import InvalidModelError
 from refcoreml.kernels import attention as kernels
-from refcoreml.kernels._threads import thread_count
+from refcoreml.kernels.threads import thread_count
 from refcoreml.types import Array, TensorType
 
 

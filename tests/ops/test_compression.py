@@ -14,7 +14,7 @@ from support import integers
 from refcoreml import ops
 from refcoreml.errors import InputError, InvalidModelError
 from refcoreml.kernels import compression as kernels
-from refcoreml.kernels._threads import thread_count
+from refcoreml.kernels.threads import thread_count
 from refcoreml.types import TensorType
 
 

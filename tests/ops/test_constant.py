@@ -44,15 +44,15 @@ def test_ranges_without_numbers(start: int, end: int, step: int) -> None:
 @pytest.mark.parametrize("shape_type", [np.int16, np.int32])
 def test_fills_of_all_types(value: Any, dtype: Any, shape_type: Any) -> None:
     expected = np.full((2, 5, 3), value, dtype)
-    op = ops.Fill(value, None, np.dtype(dtype))
+    op = ops.Fill(value, shape=None, dtype=np.dtype(dtype))
     shape = np.array([2, 5, 3], shape_type)
     assert op.infer_from(shape) == TensorType.of(expected)
     np.testing.assert_array_equal(op.run(shape), expected)
-    assert ops.Fill(value, (), np.dtype(dtype)).run().shape == ()
+    assert ops.Fill(value, shape=(), dtype=np.dtype(dtype)).run().shape == ()
 
 
 def test_numbers_that_the_type_cannot_represent() -> None:
     with pytest.raises(InvalidModelError, match=r"the value is 2\.5, which int32 cannot represent"):
-        ops.Fill(2.5, (3,), INT).infer()
+        ops.Fill(2.5, shape=(3,), dtype=INT).infer()
     with pytest.raises(InvalidModelError, match=r"step is 0\.5, which int32 cannot represent"):
         ops.Range(4, 0, 0.5, INT).infer()

@@ -293,8 +293,8 @@ def fill(node: Node) -> Call:
     expect(node, ("int32",), "shape")
     value, dtype = _filling(node)
     if node.is_constant("shape"):
-        return node.call(ops.Fill(value, node.integers("shape"), dtype))
-    return node.call(ops.Fill(value, None, dtype), "shape")
+        return node.call(ops.Fill(value, shape=node.integers("shape"), dtype=dtype))
+    return node.call(ops.Fill(value, shape=None, dtype=dtype), "shape")
 
 
 @operation("fill_like", "ref_tensor", since="CoreML6")

@@ -28,7 +28,7 @@ def load_constant(node: Node) -> ops.Op:
 
 
 def _fill(node: Node, shape: Shape | None) -> ops.Op:
-    return ops.Fill(node.params.value, shape, np.dtype(node.dtype))
+    return ops.Fill(node.params.value, shape=shape, dtype=np.dtype(node.dtype))
 
 
 @layer("fillLike")

@@ -11,8 +11,7 @@ import numpy as np
 from refcoreml import ops
 from refcoreml.kernels import special
 from refcoreml.ops.base import Combination
-from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, ends, farther, quantum
-from refcoreml.oracle.rules.movement import corners
+from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, corners, ends, farther, quantum
 from refcoreml.oracle.rules.table import RULES, Layer, bounded
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from refcoreml import ops
-from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, Rounding, quantum
-from refcoreml.oracle.rules.movement import at_ends, whole
-from refcoreml.oracle.rules.table import Layer, bounded
+from refcoreml.oracle.balls import FUNCTIONS, Ball, Doubles, Rounding, quantum, whole
+from refcoreml.oracle.rules.table import Layer, at_ends, bounded
 
 
 def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
@@ -20,18 +19,15 @@ def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
     """
     x, *others = balls
 
-    def without_bias(name: str, w: Doubles, radius: Doubles) -> Doubles:
-        return np.zeros_like(w) if name.startswith("bias") else np.abs(w)
-
     def run(*arrays: Doubles) -> Doubles:
-        return np.asarray(layer.run_variant("linear", without_bias, *arrays))
+        return np.asarray(layer.run_variant("magnitudes", *arrays))
 
     if others:
         return np.asarray(run(np.abs(x.mid), others[0].rad) + run(x.rad, others[0].size))
     if 0.0 not in layer.quanta():
         return run(x.rad)
     size = 0 * x.size if _only_bias(layer) else x.size
-    return np.asarray(run(x.rad) + layer.run_variant("radius", lambda name, w, radius: radius, size))
+    return np.asarray(run(x.rad) + layer.run_variant("radii", size))
 
 
 def _only_bias(layer: Layer) -> bool:
@@ -43,7 +39,7 @@ def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     """Bound W x + b, whose error is at most n u (|W| (|x| + r) + |b|) plus that of `moved`."""
     if isinstance(layer.op, ops.Linear) and layer.op.int8_inputs:  # the quantization of the input is not specified
         return [np.inf]
-    size = layer.run_variant("absolute", lambda name, w, radius: np.abs(w) + radius, *(ball.size for ball in balls))
+    size = layer.run_variant("sizes", *(ball.size for ball in balls))
     weights, biases = layer.quanta()
     second = quantum(balls[1]) if len(balls) == 2 else 1.0 if _only_bias(layer) else weights
     product = quantum(balls[0]) * second

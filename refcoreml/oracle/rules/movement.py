@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml import ops
-from refcoreml.oracle.balls import Ball, Doubles, farther, quantum
-from refcoreml.oracle.rules.table import Layer, bounded, unbounded
+from refcoreml.oracle.balls import Ball, Doubles, corners, farther, quantum, whole
+from refcoreml.oracle.rules.table import Layer, at_ends, bounded, unbounded
 
 unbounded("control", "branch", "loop", "loopBreak", "loopContinue")
 unbounded("random", ops.RandomNormal, ops.RandomUniform, ops.RandomBernoulli, ops.RandomCategorical)
-
-
-def at_ends(layer: Layer, balls: Sequence[Ball], count: int) -> list[Doubles]:
-    """Return how far each output moves when all inputs move to either end; the first ``count`` inputs hold values.
-
-    The bound of any layer that rises in all of its inputs, or falls in all of them.
-    """
-
-    def at(move: Callable[[Ball], Doubles]) -> tuple[Any, ...]:
-        outputs = layer.run(*(move(ball) if i < count else ball.mid for i, ball in enumerate(balls)))
-        return outputs if isinstance(outputs, tuple) else (outputs,)
-
-    middle = at(lambda ball: ball.mid)
-    if all(ball.certain for ball in balls[:count]):
-        return [np.zeros(np.shape(output)) for output in middle]
-    low, high = at(lambda ball: ball.mid - ball.rad), at(lambda ball: ball.mid + ball.rad)
-    found = [farther(*outputs) for outputs in zip(middle, low, high, strict=True)]
-    if all(np.isfinite(ball.rad).all() for ball in balls[:count]):
-        return found
-    # What is open may be NaN as well.
-    spoilt = at(lambda ball: np.where(np.isinf(ball.rad), np.nan, ball.mid))
-    return [np.where(np.isnan(other), np.inf, rad) for other, rad in zip(spoilt, found, strict=True)]
-
-
-def corners(a: Ball, b: Ball) -> Iterator[tuple[Doubles, Doubles]]:
-    """Yield the four combinations of the ends of two balls."""
-    for s in (-1, 1):
-        for t in (-1, 1):
-            yield a.mid + s * a.rad, b.mid + t * b.rad
 
 
 @bounded(
@@ -83,11 +54,6 @@ def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     if not shapes and not all(whole(ball) for ball in balls[1:]):
         return [np.inf] * len(results)
     return at_ends(layer, balls, 1)
-
-
-def whole(ball: Ball) -> bool:
-    """Return whether all members of a ball have the same whole part."""
-    return bool((np.trunc(ball.mid - ball.rad) == np.trunc(ball.mid + ball.rad)).all())
 
 
 @bounded("exact", ops.Pad)
@@ -203,7 +169,7 @@ def _embedding(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     assert isinstance(layer.op, ops.Embedding)
     if not whole(balls[0]):
         return [np.inf]
-    rad = layer.run_variant("radius", lambda name, values, radius: radius, balls[0].mid)
+    rad = layer.run_variant("radii", balls[0].mid)
     if layer.op.bias is None:
         return [rad]
     y = layer.rounding.rounded(Ball(results[0], np.asarray(rad)))

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml import ops
-from refcoreml.oracle.balls import Ball, Doubles, Rounding
-from refcoreml.oracle.rules.movement import at_ends, whole
-from refcoreml.oracle.rules.table import Layer, bounded
+from refcoreml.oracle.balls import Ball, Doubles, Rounding, whole
+from refcoreml.oracle.rules.table import Layer, at_ends, bounded
 
 
 def extreme_place(x: Ball, axis: int, smallest: bool) -> Doubles:

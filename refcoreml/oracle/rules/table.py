@@ -26,7 +26,7 @@ from refcoreml import ops as operations
 from refcoreml.execution.steps import Step
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField
-from refcoreml.oracle.balls import Ball, Doubles, Rounding, quantum
+from refcoreml.oracle.balls import Ball, Doubles, Rounding, farther, quantum
 from refcoreml.types import TensorType
 
 CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "control", "composite")
@@ -42,8 +42,16 @@ class Constants(Protocol):
         """Return plain numbers of the model, such as epsilon or alpha."""
 
 
-#: From the name of a field of weights, their values and radii to other values.
-Change: TypeAlias = Callable[[str, Doubles, Doubles], Doubles]
+#: From weights, their radii, and whether they are a bias to other weights.
+Change: TypeAlias = Callable[[Doubles, Doubles, bool], Doubles]
+
+#: With which weights rules run a layer again.
+VARIANTS: dict[str, Change] = {
+    "magnitudes": lambda w, radius, bias: np.zeros_like(w) if bias else np.abs(w),
+    "radii": lambda w, radius, bias: radius,
+    "sizes": lambda w, radius, bias: np.abs(w) + radius,
+    "squares": lambda w, radius, bias: w**2,
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,8 @@ class _Changed:
     def read(self, node: Node, field: WeightField) -> Any:
         """Return the decoded weights, changed."""
         values = np.asarray(Decoder().read(node, field), np.float64)
-        return self.change(field.name, values, self.constants.radius(values, field.message, field.channel_axis))
+        radius = self.constants.radius(values, field.message, field.channel_axis)
+        return self.change(values, radius, field.name == "bias")
 
 
 @dataclass(frozen=True)
@@ -80,22 +89,17 @@ class Layer:
         """The operation."""
         return self.step.op.resolve(*self.inputs)
 
-    @property
-    def params(self) -> Any:
-        """The layer's message."""
-        return self.network.nodes[self.step.where].params
-
     def run(self, *arrays: Any) -> Any:
         """Return the layer itself."""
         return self.step.op.run(*arrays)
 
-    def run_variant(self, name: str, change: Change, *arrays: Any) -> Any:
-        """Return the layer with changed weights; prepared once for each name."""
-        return self._variant(name, change).run(*arrays)
+    def run_variant(self, name: str, *arrays: Any) -> Any:
+        """Run the layer with other weights, see `VARIANTS`; it is prepared once with each."""
+        return self._variant(name).run(*arrays)
 
-    def _variant(self, name: str, change: Change) -> operations.Op:
+    def _variant(self, name: str) -> operations.Op:
         if name not in self.variants:
-            self.variants[name] = self._prepare(change)
+            self.variants[name] = self._prepare(VARIANTS[name])
         found: operations.Op = self.variants[name]
         return found
 
@@ -112,7 +116,7 @@ class Layer:
         value = find(self.op)
         if not isinstance(value, np.ndarray):
             return self.constants.scalar(float(value))
-        radii = self._variant("radius", lambda name, values, radius: radius).resolve(*self.inputs)
+        radii = self._variant("radii").resolve(*self.inputs)
         return Ball(np.asarray(value, np.float64), np.asarray(find(radii), np.float64))
 
     def quanta(self) -> tuple[float, float]:
@@ -120,8 +124,7 @@ class Layer:
         if "quanta" not in self.variants:
             found = {False: np.inf, True: np.inf}
 
-            def look(name: str, values: Doubles, radius: Doubles) -> Doubles:
-                bias = name.startswith("bias")
+            def look(values: Doubles, radius: Doubles, bias: bool) -> Doubles:
                 found[bias] = min(found[bias], quantum(Ball(values, radius)))
                 return values
 
@@ -129,10 +132,6 @@ class Layer:
             self.variants["quanta"] = found[False], found[True]
         quanta: tuple[float, float] = self.variants["quanta"]
         return quanta
-
-    def scalar(self, name: str, default: float = 0.0) -> Ball:
-        """Return a plain number of the message; a value of 0 stands for the default."""
-        return self.constants.scalar(float(getattr(self.params, name)) or default)
 
     def keep(self, ball: Ball) -> Ball:
         """Return a ball as it is stored in a blob."""
@@ -143,18 +142,33 @@ class Layer:
         ball = self.constants.scalar(value)
         return ball if self.storage is None else self.storage.stored(ball)
 
-    def weights(self, name: str, shape: Sequence[int], message: Any = None) -> Ball:
-        """Return decoded weights, as far as they are known."""
-        node = self.network.nodes[self.step.where]
-        values = np.asarray(node.weights(name, tuple(shape), message=message), np.float64)
-        stored = getattr(self.params if message is None else message, name)
-        return Ball(values, self.constants.radius(values, stored))
+
+def at_ends(layer: Layer, balls: Sequence[Ball], count: int) -> list[Doubles]:
+    """Return how far each output moves when all inputs move to either end; the first ``count`` inputs hold values.
+
+    The bound of any layer that rises in all of its inputs, or falls in all of them.
+    """
+
+    def at(move: Callable[[Ball], Doubles]) -> tuple[Any, ...]:
+        outputs = layer.run(*(move(ball) if i < count else ball.mid for i, ball in enumerate(balls)))
+        return outputs if isinstance(outputs, tuple) else (outputs,)
+
+    middle = at(lambda ball: ball.mid)
+    if all(ball.certain for ball in balls[:count]):
+        return [np.zeros(np.shape(output)) for output in middle]
+    low, high = at(lambda ball: ball.mid - ball.rad), at(lambda ball: ball.mid + ball.rad)
+    found = [farther(*outputs) for outputs in zip(middle, low, high, strict=True)]
+    if all(np.isfinite(ball.rad).all() for ball in balls[:count]):
+        return found
+    # What is open may be NaN as well.
+    spoilt = at(lambda ball: np.where(np.isinf(ball.rad), np.nan, ball.mid))
+    return [np.where(np.isnan(other), np.inf, rad) for other, rad in zip(spoilt, found, strict=True)]
 
 
 #: From a layer, its inputs and its results in double precision to the radii of the results.
 Rule: TypeAlias = Callable[[Layer, list[Ball], list[Doubles]], Sequence[Any]]
 
-#: What a rule is for: an operation, or a layer that is no operation of `refcoreml.ops` yet, by its name.
+#: What a rule is for: an operation, or control flow, by the name of its layer.
 Kind: TypeAlias = str | type[operations.Op]
 
 RULES: dict[Kind, Rule] = {}
