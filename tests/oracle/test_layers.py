@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from refcoreml import build
 from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
-from refcoreml.execution.arithmetic import Arithmetic
+from refcoreml.execution.arithmetic import ARITHMETICS, Arithmetic
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.oracle import CHECKS, PROFILES, oracle
 from refcoreml.oracle.rules import kind_of
@@ -30,8 +32,9 @@ def run(spec, inputs, profile):
         return refcoreml.load(spec, precision=PRECISIONS[profile]).predict(inputs)
     spec = schema.Model.FromString(spec.SerializeToString())
     round_weights(spec.neuralNetwork, PROFILES[profile].storage)
-    with np.errstate(over="ignore"):
-        return NeuralNetworkEvaluator(spec, Settings(Arithmetic("half", np.float16))).predict(inputs)
+    half = Arithmetic("half", np.float16)
+    with np.errstate(over="ignore"), mock.patch.dict(ARITHMETICS, half=half):
+        return NeuralNetworkEvaluator(spec, Settings("half")).predict(inputs)
 
 
 def misses(actual, answer):
@@ -57,7 +60,7 @@ def class_of(kind):
     if kind in CHECKS:
         return CHECKS[kind]
     spec = EXAMPLES[kind](Source(0, "normal")).model()
-    steps = NeuralNetworkEvaluator(spec, Settings(Arithmetic("double", np.float64))).network.steps
+    steps = NeuralNetworkEvaluator(spec, Settings("float64")).network.steps
     (found,) = {CHECKS[kind_of(step)] for step in steps if step.kind == kind}
     return found
 
