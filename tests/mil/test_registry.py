@@ -53,7 +53,6 @@ REFUSED = {"conv_quantized"}
 #: What cannot be run yet, a line per family: who adds an operation takes it off.
 MISSING = set(
     """
-    gru lstm rnn
     custom_layer
     """.split()  # noqa: SIM905 (a line per family)
 )
