@@ -220,7 +220,7 @@ class _Run:
         return results
 
     def _checked(self, step: Step, given: Sequence[Any]) -> Forecast | None:
-        """Return the forecast; where there is none, refuse values that ask for too much."""
+        """Return the forecast; where there is none, refuse values that need too much."""
         try:
             forecast = step.forecast_of(given)
         except InvalidModelError as error:

@@ -108,7 +108,7 @@ class Program:
 
     @property
     def _checked(self) -> Engine:
-        """What can be asked for types: what runs, or a sketch of it."""
+        """Return what knows the types: what runs, or a sketch of it."""
         self.check()
         engine = self._engine or self._sketch
         assert engine is not None
@@ -116,7 +116,7 @@ class Program:
 
     @property
     def engine(self) -> Engine:
-        """What runs it, prepared when it is first asked for."""
+        """Return what runs it, prepared at the first use."""
         if self._engine is None:
             self.check()
             with self._lock:
