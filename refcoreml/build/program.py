@@ -34,6 +34,8 @@ from refcoreml.mil.registry import OPSETS, find, opset_number
 from refcoreml.mil.resolve import Operation
 from refcoreml.model import Model, load
 from refcoreml.spec import schema
+from refcoreml.spec.blobs import WEIGHT_FILE, BlobWriter
+from refcoreml.spec.files import ModelFile, write_model
 from refcoreml.spec.mil_types import (
     DATA_TYPES,
     DataType,
@@ -53,6 +55,9 @@ _VERSIONS = {name: number for number, name in enumerate(OPSETS, 6)}
 
 #: Since this operation set parameters of operations that make constants are inputs.
 _CONSTANT_INPUTS = opset_number("CoreML8", "")
+
+#: Constants of so many elements are in a file of weights when the program is saved, as coremltools has it.
+_IN_FILE = 10
 
 #: How the description names types of elements.
 _FEATURE_TYPES = {"fp32": "FLOAT32", "fp16": "FLOAT16", "fp64": "DOUBLE", "int32": "INT32", "int8": "INT8"}
@@ -113,6 +118,7 @@ class Program:
         self._inputs: dict[str, Result] = {}
         self._states: dict[str, Result] = {}
         self._operations: list[schema.MILSpec.Operation] = []
+        self._weights: dict[str, tuple[DeclaredTensor, Array]] = {}
         self._outputs: list[Result] = []
         for name, given in values.mapping(inputs, values.argument("inputs")).items():
             self._inputs[name] = self._given(name, _declared(given, f"inputs[{name!r}]"))
@@ -146,6 +152,8 @@ class Program:
     def _constant(self, declared: DeclaredType, stored: Any, name: str) -> Result:
         message = self._message("const", name)
         message.attributes["val"].CopyFrom(value_message(declared, stored))
+        if isinstance(declared, DeclaredTensor) and declared.element.blob is not None and np.size(stored) >= _IN_FILE:
+            self._weights[name] = declared, stored
         self._declare(message, name, declared)
         return Result(Value(declared, name, lambda: stored))
 
@@ -261,7 +269,7 @@ class Program:
         return function
 
     def spec(self) -> schema.Model:
-        """Return the model as a message, without its weights."""
+        """Return the model as a message, with its weights in it."""
         model = schema.Model(specificationVersion=_VERSIONS[self.opset])
         model.mlProgram.version = 1
         model.mlProgram.functions["main"].CopyFrom(self.function())
@@ -283,8 +291,22 @@ class Program:
         return load(self.spec(), **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model as ``.mlpackage``."""
-        self.model(prepare=False).save(path)
+        """Write the model as ``.mlpackage``, with large weights in a file of their own."""
+        spec, writer = self.spec(), BlobWriter()
+        for function in spec.mlProgram.functions.values():
+            for block in function.block_specializations.values():
+                self._move_weights(block, writer)
+        weights = {WEIGHT_FILE.rpartition("/")[2]: writer.to_bytes()} if len(writer) else None
+        write_model(ModelFile(spec, "program", weights), path)
+
+    def _move_weights(self, block: schema.MILSpec.Block, writer: BlobWriter) -> None:
+        """Let the constants of a block refer to a file of weights."""
+        for operation in block.operations:
+            if operation.type == "const" and operation.outputs[0].name in self._weights:
+                declared, stored = self._weights[operation.outputs[0].name]
+                operation.attributes["val"].CopyFrom(value_message(declared, stored, writer))
+            for inner in operation.blocks:
+                self._move_weights(inner, writer)
 
 
 def _declared(given: Any, where: str) -> DeclaredType:
