@@ -1,6 +1,6 @@
 """Writing models in Python: networks (`Network`) and ML Programs (`Program`)."""
 
 from refcoreml.build.network import Network, array, fill, image
-from refcoreml.build.program import Known, Program, Result
+from refcoreml.build.program import Known, Program, Result, functions
 
-__all__ = ["Known", "Network", "Program", "Result", "array", "fill", "image"]
+__all__ = ["Known", "Network", "Program", "Result", "array", "fill", "functions", "image"]

@@ -293,11 +293,13 @@ class Program:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as ``.mlpackage``, with large weights in a file of their own."""
         spec, writer = self.spec(), BlobWriter()
-        for function in spec.mlProgram.functions.values():
-            for block in function.block_specializations.values():
-                self._move_weights(block, writer)
-        weights = {WEIGHT_FILE.rpartition("/")[2]: writer.to_bytes()} if len(writer) else None
-        write_model(ModelFile(spec, "program", weights), path)
+        self.move_weights(spec.mlProgram.functions["main"], writer)
+        _save(spec, writer, path)
+
+    def move_weights(self, function: schema.MILSpec.Function, writer: BlobWriter) -> None:
+        """Let the large constants of a message of this program refer to a file of weights."""
+        for block in function.block_specializations.values():
+            self._move_weights(block, writer)
 
     def _move_weights(self, block: schema.MILSpec.Block, writer: BlobWriter) -> None:
         """Let the constants of a block refer to a file of weights."""
@@ -307,6 +309,36 @@ class Program:
                 operation.attributes["val"].CopyFrom(value_message(declared, stored, writer))
             for inner in operation.blocks:
                 self._move_weights(inner, writer)
+
+
+def functions(programs: Mapping[str, Program], *, default: str, path: str | os.PathLike[str]) -> None:
+    """Write a model whose functions are several programs, as ``.mlpackage``; they share equal weights.
+
+    Args:
+        programs: by name, of one operation set.
+        default: the one that predicts if none is named.
+        path: where to.
+    """
+    spec, writer = schema.Model(), BlobWriter()
+    spec.mlProgram.version = 1
+    spec.description.defaultFunctionName = default
+    for name, program in programs.items():
+        own = program.spec()
+        spec.specificationVersion = max(spec.specificationVersion, own.specificationVersion)
+        program.move_weights(own.mlProgram.functions["main"], writer)
+        spec.mlProgram.functions[name].CopyFrom(own.mlProgram.functions["main"])
+        described = spec.description.functions.add(name=name)
+        described.input.extend(own.description.input)
+        described.output.extend(own.description.output)
+        described.state.extend(own.description.state)
+        described.predictedFeatureName = own.description.predictedFeatureName
+        described.predictedProbabilitiesName = own.description.predictedProbabilitiesName
+    _save(spec, writer, path)
+
+
+def _save(spec: schema.Model, writer: BlobWriter, path: str | os.PathLike[str]) -> None:
+    weights = {WEIGHT_FILE.rpartition("/")[2]: writer.to_bytes()} if len(writer) else None
+    write_model(ModelFile(spec, "program", weights), path)
 
 
 def _declared(given: Any, where: str) -> DeclaredType:

@@ -49,11 +49,11 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.errors import UsageError
+from refcoreml.errors import InputError, RefCoreMLError, UsageError
+from refcoreml.evaluators.state import State
 from refcoreml.features import Feature
 from refcoreml.model import Model, load
-from refcoreml.spec.files import NEWEST_SPECIFICATION
-from refcoreml.storage.reading import MODEL_LIMIT, Folder
+from refcoreml.spec.files import NEWEST_SPECIFICATION, ModelFile, parse_model
 
 __all__ = ["MACOS", "disable", "enable"]
 
@@ -67,7 +67,6 @@ _COMPILED_SUFFIX = ".mlmodelc"
 _COMPILED_ITEM = "refcoreml.mlmodel"
 #: The same for a model with weight files, which only a package can hold.
 _COMPILED_PACKAGE = "refcoreml.mlpackage"
-_NOT_FROM_MEMORY = "refcoreml does not load models with weight files from memory"
 
 
 class ModelProxy:
@@ -76,7 +75,7 @@ class ModelProxy:
     Args:
         path: a ``.mlmodel``, ``.mlpackage`` or ``.mlmodelc``, the latter as made by `compileModel`.
         compute_units: the hardware to use on a Mac; changes nothing here.
-        function_name: the function of a model; a network has one, ``main``.
+        function_name: the function of a model, empty for the default one; a network has one, ``main``.
         optimization_hints: change nothing here.
         asset: the model instead of a path.
 
@@ -93,18 +92,18 @@ class ModelProxy:
         asset: ModelAssetProxy | None = None,
     ) -> None:
         with _runtime_errors('Error compiling model: "{}".'):
-            if function_name not in ("", "main"):
-                raise UsageError(f"the model has no function {function_name!r}")
             started = time.perf_counter_ns()
-            self._model = _load(path) if asset is None else load(asset.data)
+            found = _load(path) if asset is None else asset.model
+            self._model = found.with_function(function_name if found.functions or function_name != "main" else "")
+            self._model.prepare()
             self._load_duration = time.perf_counter_ns() - started
         self._features = {feature.name: feature for feature in self._model.inputs}
         self._predict_duration: int | None = None
         self._compiled_path = path if asset is None and _is_compiled(path) else ""
 
     def predict(self, values: Mapping[str, Any], state: StateProxy | None = None) -> dict[str, Any]:
-        """Return the outputs for one set of inputs. The state is of no account: models with states cannot be loaded."""
-        result: dict[str, Any] = self._run(self._taken(values))
+        """Return the outputs for one set of inputs, with the state of a model that has one."""
+        result: dict[str, Any] = self._run(self._taken(values), None if state is None else state.state)
         return result
 
     def batchPredict(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:  # noqa: N802
@@ -112,10 +111,10 @@ class ModelProxy:
         result: list[dict[str, Any]] = self._run([self._taken(values) for values in batch])
         return result
 
-    def _run(self, inputs: Any) -> Any:
+    def _run(self, inputs: Any, state: State | None = None) -> Any:
         started = time.perf_counter_ns()
-        with _runtime_errors():
-            result = self._model.predict(inputs)
+        with _runtime_errors(), _computing():
+            result = self._model.predict(inputs, state=state)
         self._predict_duration = time.perf_counter_ns() - started
         return result
 
@@ -123,8 +122,9 @@ class ModelProxy:
         return {name: _taken(name, value, self._features.get(name)) for name, value in values.items()}
 
     def newState(self) -> StateProxy:  # noqa: N802
-        """Return the state of a model that has none."""
-        return StateProxy()
+        """Return a state, of no arrays for a model that has none."""
+        with _runtime_errors():
+            return StateProxy(self._model.make_state() if self._model.states else None)
 
     def get_compiled_model_path(self) -> str:
         """Return a folder with the compiled model, which lives as long as this object."""
@@ -156,17 +156,17 @@ class ModelProxy:
     @staticmethod
     def create_model_asset_from_path(path: str) -> Any:
         """Return an ``MLModelAsset`` for a compiled model."""
-        with _runtime_errors(), Folder(path) as folder:
-            if folder.is_folder(_COMPILED_PACKAGE):
-                raise UsageError(_NOT_FROM_MEMORY)
-            return _asset(folder.read(_COMPILED_ITEM, MODEL_LIMIT))
+        with _runtime_errors():
+            if not _is_compiled(path):
+                raise UsageError(f"expected a compiled model ({_COMPILED_SUFFIX})", where=path)
+            return _asset(_load(path))
 
     @staticmethod
     def create_model_asset_from_memory(data: bytes, blobs: Mapping[str, bytes]) -> Any:
-        """Return an ``MLModelAsset`` for the bytes of a ``.mlmodel`` file."""
-        if blobs:
-            raise RuntimeError(_NOT_FROM_MEMORY)
-        return _asset(data)
+        """Return an ``MLModelAsset`` for the bytes of a ``.mlmodel`` file, and of files of weights by path."""
+        with _runtime_errors():
+            weights = {name.rpartition("weights/")[2]: bytes(content) for name, content in blobs.items()}
+            return _asset(Model(ModelFile(parse_model(bytes(data), "bytes"), "bytes", weights or None)))
 
     @staticmethod
     def get_model_structure(path: str) -> Any:
@@ -192,20 +192,41 @@ class ModelProxy:
 class ModelAssetProxy:
     """Stands for ``_MLModelAssetProxy`` of coremltools' binding: a model in memory."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, model: Model) -> None:
+        self.model = model
 
 
 class StateProxy:
-    """Stands for the binding's state object, of a model without states."""
+    """Stands for the binding's state object; that of a model without states holds none."""
+
+    def __init__(self, state: State | None) -> None:
+        self.state = state
 
     def read_state(self, name: str) -> Any:
-        """Refuse: there is no state of any name."""
-        raise RuntimeError(f"the model has no state {name!r}")
+        """Return a copy of the array of a state."""
+        with _runtime_errors():
+            return self._of(name).read(name)
 
     def write_state(self, name: str, value: Any) -> None:
-        """Refuse: there is no state of any name."""
-        raise RuntimeError(f"the model has no state {name!r}")
+        """Put a copy of an array into a state."""
+        with _runtime_errors():
+            self._of(name).write(name, value)
+
+    def _of(self, name: str) -> State:
+        if self.state is None:
+            raise InputError(f"the model has no state {name!r}")
+        return self.state
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    """Begin errors of an ML Program that runs with the words that Core ML has for them."""
+    try:
+        yield
+    except RefCoreMLError as error:
+        if "mlProgram.functions" in error.where:
+            error.problem = f"Unable to compute the prediction using ML Program: {error.problem}"
+        raise
 
 
 @contextmanager
@@ -223,7 +244,7 @@ def _is_compiled(path: str) -> bool:
 
 def _load(path: str) -> Model:
     items = [Path(path) / name for name in (_COMPILED_ITEM, _COMPILED_PACKAGE)] if _is_compiled(path) else []
-    return load(next((item for item in items if item.exists()), path))
+    return load(next((item for item in items if item.exists()), path), prepare=False)
 
 
 def _compile(model: Model) -> str:
@@ -232,8 +253,8 @@ def _compile(model: Model) -> str:
     return str(folder)
 
 
-def _asset(data: bytes) -> Any:
-    return importlib.import_module("coremltools.models.model").MLModelAsset(ModelAssetProxy(data))
+def _asset(model: Model) -> Any:
+    return importlib.import_module("coremltools.models.model").MLModelAsset(ModelAssetProxy(model))
 
 
 # --- what goes in ----------------------------------------------------------------------------------------------------

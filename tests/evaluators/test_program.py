@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import refcoreml
 from refcoreml import build
 from refcoreml.spec import schema
+from refcoreml.spec.blobs import BlobRecord
 
 X = np.array([[0.5, -1, 2], [3, -0.25, 0.125]], np.float32)
 
@@ -406,3 +409,82 @@ def test_a_trace_shows_states() -> None:
     assert (read.name, read.kind, write.kind, again.kind) == ("before", "read_state", "write_state", "read_state")
     np.testing.assert_array_equal(write.inputs["s"], np.maximum(X, 0))
     np.testing.assert_array_equal(again.outputs["after"], np.maximum(X, 0))
+
+
+# ---- Weights ----
+
+
+def with_weights() -> build.Program:
+    rng = np.random.default_rng(5)
+    program = build.Program({"x": (2, 96)}, opset="CoreML8")
+    weight = rng.standard_normal((64, 96)).astype(np.float16).astype(np.float32)
+    program.output(program.add("linear", x=program["x"], weight=weight, bias=np.zeros(64, np.float32), name="y"))
+    return program
+
+
+def test_weights_are_decoded_by_the_first_prediction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.mlpackage"
+    with_weights().save(path)
+    decode, decoded = BlobRecord.array, []
+
+    def counted(record: BlobRecord) -> Any:
+        decoded.append(record.count)
+        return decode(record)
+
+    monkeypatch.setattr(BlobRecord, "array", counted)
+    model = refcoreml.load(path)
+    assert model.shapes() == {"x": (2, 96), "y": (2, 64)}
+    assert max(decoded, default=0) <= 4096
+    for _ in range(2):
+        model.predict({"x": np.ones((2, 96))})
+    assert [count for count in decoded if count > 4096] == [64 * 96]
+
+
+def test_a_loaded_program_is_saved_over_itself(tmp_path: Path) -> None:
+    path = tmp_path / "model.mlpackage"
+    with_weights().save(path)
+    model, x = refcoreml.load(path), np.random.default_rng(6).standard_normal((2, 96))
+    before = model.predict({"x": x})["y"]
+    weights = next(path.rglob("weight.bin")).read_bytes()
+    model.save(path)
+    assert next(path.rglob("weight.bin")).read_bytes() == weights
+    np.testing.assert_array_equal(model.predict({"x": x})["y"], before)
+    np.testing.assert_array_equal(refcoreml.load(path).predict({"x": x})["y"], before)
+
+
+def test_a_released_program_holds_no_file(tmp_path: Path) -> None:
+    """States that hold constants are no exception, since they hold copies."""
+    program = build.Program({"x": (2, 96)}, states={"s": (64, 96)}, opset="CoreML8")
+    constant = program.constant(np.random.default_rng(7).standard_normal((64, 96)).astype(np.float32))
+    program.add("write_state", input=program["s"], data=constant)
+    program.output(program.add("linear", x=program["x"], weight=constant, bias=np.zeros(64, np.float32), name="y"))
+    path = tmp_path / "model.mlpackage"
+    program.save(path)
+    model = refcoreml.load(path)
+    state = model.make_state()
+    before = model.predict({"x": np.ones((2, 96))}, state=state)["y"]
+    files = model.weight_files
+    assert files is not None
+    (file,) = files._files.values()
+    mapped = file._content
+    assert isinstance(mapped, mmap.mmap)
+    model.release()
+    assert mapped.closed
+    np.testing.assert_array_equal(model.predict({"x": np.ones((2, 96))}, state=state)["y"], before)
+
+
+def test_weights_beyond_the_limit_are_refused_at_load() -> None:
+    with pytest.raises(refcoreml.LimitError, match=r"\(linear\).*the decoded weights take"):
+        with_weights().model(limits=refcoreml.Limits(memory=64 * 96 * 4 - 1))
+
+
+def test_threads_share_the_preparation() -> None:
+    model, x = with_weights().model(), np.ones((2, 96), np.float32)
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda: results.append(model.predict({"x": x})["y"])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(results) == 4
+    assert all((result == results[0]).all() for result in results)

@@ -418,9 +418,12 @@ class TestLoading:
         net.model().save(path)
         assert models.MLModel(str(path)).predict({"x": np.ones(3)})["y"].tolist() == [2, 2, 2]
 
-    def test_a_function_that_is_not_there(self):
+    def test_a_function_that_is_not_there(self, tmp_path):
+        net = build.Network({"x": (3,)}, ["y"])
+        net.add("softmax", outputs="y")
+        net.model().save(tmp_path / "m.mlmodel")
         with pytest.raises(RuntimeError, match="no function 'other'"):
-            integration.ModelProxy("", "ALL", "other", {})
+            integration.ModelProxy(str(tmp_path / "m.mlmodel"), "ALL", "other", {})
 
     @pytest.mark.parametrize("unit", list(coremltools.ComputeUnit))
     def test_compute_units_change_nothing(self, unit):
@@ -485,8 +488,8 @@ class TestCompiled:
         proxy = integration.ModelProxy(compiled, "ALL", "", {})
         assert proxy.predict({"x": np.ones(3)})["y"].tolist() == [2, 2, 2]
         assert [path.read_bytes() for path in Path(compiled).rglob("weight.bin")] == [b"12345"]
-        with pytest.raises(RuntimeError, match="weight files from memory"):
-            integration.ModelProxy.create_model_asset_from_path(compiled)
+        asset = integration.ModelProxy.create_model_asset_from_path(compiled)
+        assert models.CompiledMLModel.from_asset(asset).predict({"x": np.ones(3)})["y"].tolist() == [2, 2, 2]
         shutil.rmtree(compiled)
 
     def test_from_memory(self):
@@ -495,8 +498,8 @@ class TestCompiled:
         data = net.spec().SerializeToString()
         asset = models.model.MLModelAsset.from_memory(data)
         assert models.CompiledMLModel.from_asset(asset).predict({"x": np.ones(3)})["y"].tolist() == [2, 2, 2]
-        with pytest.raises(RuntimeError, match="weight files"):
-            models.model.MLModelAsset.from_memory(data, {"weights": b""})
+        with pytest.raises(RuntimeError, match="not a Core ML model"):
+            models.model.MLModelAsset.from_memory(b"12345")
 
     def test_failures_are_runtime_errors(self, tmp_path):
         (tmp_path / "a.mlmodelc").mkdir()
