@@ -19,7 +19,7 @@ from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
 from refcoreml.mil.values import DictionaryType, ListType, StateType
-from refcoreml.ops.base import Adapted, Op, Results, Types, require
+from refcoreml.ops.base import Adapted, Op, Results, Types, invalid, require
 from refcoreml.spec.mil_types import (
     DATA_TYPES,
     DataType,
@@ -143,7 +143,8 @@ def check_shape(shape: tuple[int, ...], declared: DeclaredType) -> None:
         fits = len(shape) == len(declared.shape) and all(
             length in (None, given) for given, length in zip(shape, declared.shape, strict=True)
         )
-        require(fits, f"makes the shape {shape}, but an output is declared as {declared}")
+        if not fits:
+            invalid(f"makes the shape {shape}, but an output is declared as {declared}")
 
 
 def _with_held_types(op: Op, precision: Precision) -> Op:

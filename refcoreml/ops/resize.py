@@ -21,9 +21,17 @@ def _image(x: TensorType) -> TensorType:
     return x
 
 
+#: Above all lengths that an axis may have.
+_MOST_PIXELS = 1 << 62
+
+
 def _enlarged(x: Shape, factors: tuple[int, int] | tuple[float, float]) -> tuple[int, int]:
     """Return floor(H * vertical) and floor(W * horizontal), with floats in float32."""
     require(all(0 < factor < math.inf for factor in factors), f"factors are {factors}, expected finite numbers above 0")
+    require(
+        all(pixels * factor < _MOST_PIXELS for pixels, factor in zip(x[-2:], factors, strict=True)),
+        f"factors {factors} make {x} larger than an axis can be",
+    )
     height, width = (
         pixels * factor if isinstance(factor, int) else int(np.float32(pixels) * np.float32(factor))
         for pixels, factor in zip(x[-2:], factors, strict=True)

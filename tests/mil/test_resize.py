@@ -190,6 +190,8 @@ def test_the_nearest_of_two_in_three_places() -> None:
     [
         ("upsample_nearest_neighbor", scales((0, 1)), "factors are .0, 1., expected finite numbers above 0"),
         ("upsample_nearest_neighbor", scales((0.1, 1.0)), "make .* 0 x 5 pixels large"),
+        ("upsample_nearest_neighbor", scales((3e38, 1.0)), "larger than an axis can be"),
+        ("upsample_bilinear", scales((1.0, 3e38)), "larger than an axis can be"),
         ("upsample_bilinear", scales((math.inf, 1.0)), "expected finite numbers above 0"),
         ("upsample_bilinear", scales((math.nan, 1.0)), "expected finite numbers above 0"),
         ("upsample_bilinear", dict(half_pixel_centers=True), "'align_corners' and 'half_pixel_centers' are both true"),
