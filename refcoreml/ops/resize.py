@@ -21,15 +21,15 @@ def _image(x: TensorType) -> TensorType:
     return x
 
 
-#: Above all lengths that an axis may have.
-_MOST_PIXELS = 1 << 62
+#: What products of factors that are floats, in float32, cannot reach.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def _enlarged(x: Shape, factors: tuple[int, int] | tuple[float, float]) -> tuple[int, int]:
     """Return floor(H * vertical) and floor(W * horizontal), with floats in float32."""
     require(all(0 < factor < math.inf for factor in factors), f"factors are {factors}, expected finite numbers above 0")
     require(
-        all(pixels * factor < _MOST_PIXELS for pixels, factor in zip(x[-2:], factors, strict=True)),
+        all(isinstance(f, int) or pixels * f < _LARGEST for pixels, f in zip(x[-2:], factors, strict=True)),
         f"factors {factors} make {x} larger than an axis can be",
     )
     height, width = (
