@@ -7,6 +7,8 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import numpy as np
+
 from refcoreml.errors import InputError, InvalidModelError, LimitError, at
 from refcoreml.execution.blame import Blame, of_inputs
 from refcoreml.execution.fusion import fuse
@@ -92,8 +94,10 @@ class Engine:
         which changes no bit of the result, and no refusal.
         """
         run = self._start(inputs)
-        for event in run.walk(self.fused if observe is None else self.steps):
-            if observe is not None:
+        if observe is None:
+            run.execute(self.fused)
+        else:
+            for event in run.walk(self.steps):
                 observe(event.step, event.inputs, event.outputs)
         return {name: existing(run.values, name, self.where) for name in self.outputs}
 
@@ -147,6 +151,41 @@ class _Run:
         self._rounds = iter(range(ROUND_LIMIT))
         if meter is not None:
             self._hold(values, values.values(), where)
+
+    def execute(self, steps: Sequence[Step]) -> None:
+        """Run some steps that nobody looks at."""
+        if self._meter is None:
+            with np.errstate(all="ignore"):
+                self._execute_checked(steps)
+        else:
+            for _ in self.walk(steps):
+                pass
+
+    def _execute_checked(self, steps: Sequence[Step]) -> None:
+        """Run steps of which all has been checked; so none of them is control flow.
+
+        Small operations take hardly longer than this loop, which therefore does nothing twice and calls little.
+        """
+        values = self.values
+        for step in steps:
+            arguments = [values[name] for name in step.inputs]
+            if step.parts and not step.fits(arguments):
+                del arguments
+                self._execute_checked(step.parts)
+            else:
+                try:
+                    results: Any = step.op.run(*arguments)
+                except Exception as error:
+                    step.blame(error, arguments)
+                    raise
+                if step.store is not None:
+                    results = step.store(results if isinstance(results, tuple) else (results,))
+                if isinstance(results, tuple):
+                    values.update(zip(step.outputs, results, strict=True))
+                else:
+                    values[step.outputs[0]] = results
+            for name in step.last_uses:
+                values.pop(name, None)
 
     def walk(self, steps: Sequence[Step]) -> Iterator[Event]:
         """Run some steps, each when the caller requests the next."""

@@ -178,18 +178,23 @@ class Step:
         try:
             with np.errstate(all="ignore"):
                 results: Any = self.op.run(*arguments)
-        except RefCoreMLError as error:
-            error.where = error.where or self.where
-            raise
-        except MemoryError as error:
-            raise InvalidModelError(f"not enough memory for {self._given(arguments)}", where=self.where) from error
         except Exception as error:
-            raise InternalError(
-                f"failed on {self._given(arguments)}: {type(error).__name__}: {error}",
-                where=self.where,
-                remedy="Please report it",
-            ) from error
+            self.blame(error, arguments)
+            raise
         return results if isinstance(results, tuple) else (results,)
+
+    def blame(self, error: Exception, arguments: Sequence[Any]) -> None:
+        """Note this place in an error of the operation; raise another one for an error that is not ours."""
+        if isinstance(error, RefCoreMLError):
+            error.where = error.where or self.where
+            return
+        if isinstance(error, MemoryError):
+            raise InvalidModelError(f"not enough memory for {self._given(arguments)}", where=self.where) from error
+        raise InternalError(
+            f"failed on {self._given(arguments)}: {type(error).__name__}: {error}",
+            where=self.where,
+            remedy="Please report it",
+        ) from error
 
     def run_alone(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
         """Check the types of some values, run the operation on them, and return the results as they are kept."""

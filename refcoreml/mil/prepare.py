@@ -99,14 +99,27 @@ class Typed(Adapted):
     def run(self, *inputs: Any) -> Results:
         """Return what the operation computes, if it has the declared types."""
         results: Any = self.running.run(*inputs)
-        listed = results if isinstance(results, tuple) else (results,)
-        for y, declared, dtype in zip(listed, self.outputs, self._dtypes, strict=True):
-            if dtype is None:
-                continue
+        only = self._only
+        if only is not None and not isinstance(results, tuple) and (results.dtype, results.shape) == only:
+            return results  # type: ignore[no-any-return]
+        for y, declared in zip(results if isinstance(results, tuple) else (results,), self.outputs, strict=True):
+            self._check_result(y, declared)
+        return results  # type: ignore[no-any-return]
+
+    @cached_property
+    def _only(self) -> tuple[np.dtype[Any] | None, tuple[int, ...]] | None:
+        """The type and shape of the only result, as it is held, where the program declares both."""
+        if len(self.outputs) != 1 or not isinstance(self.outputs[0], DeclaredTensor):
+            return None
+        shape = self.outputs[0].known_shape
+        return None if shape is None else (self._dtypes[0], shape)
+
+    def _check_result(self, y: Any, declared: DeclaredType) -> None:
+        if isinstance(declared, DeclaredTensor):
+            dtype = self.precision.dtype(declared.element.dtype)
             if y.dtype != dtype:
                 raise InternalError(f"computed {y.dtype}, expected {dtype}", remedy="Please report it")
             check_shape(y.shape, declared)
-        return listed
 
     @cached_property
     def _dtypes(self) -> list[np.dtype[Any] | None]:
@@ -244,6 +257,9 @@ class Preparer:
         stores = [None if (dtype := element_type(value)) is None else self.precision.store(dtype) for value in outputs]
         if not any(stores):
             return None
+        if len(stores) == 1 and stores[0] is not None:
+            only = stores[0]
+            return lambda results: (only(results[0]),)
 
         def store(results: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(y if keep is None else keep(y) for y, keep in zip(results, stores, strict=True))
