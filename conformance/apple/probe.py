@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import platform
 import random
@@ -55,6 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if hashes[item] % share == 0 and hashes[item] // share % workers == worker and item.nodeid not in done
     ]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    # coremltools collects garbage at each conversion; it need not visit what was imported, and the tests.
+    gc.collect()
+    gc.freeze()
 
 
 class Probe:
