@@ -22,7 +22,7 @@ class ScaledDotProductAttention(Op):
     w[l] = softmax over s of (sum over e of query[b..., l, e] * key[b..., s, e]) / sqrt(E) + mask[b..., l, s].
 
     Inputs: query [*B, L, E], key [*B, S, E], value [*B, S, V] of one type of floats, with at least one axis in *B and
-    equal ones in all three; optionally a mask that broadcasts to [*B, L, S], of the same floats, or booleans, where
+    equal ones in all three; optionally a mask that broadcasts to [*B, L, S], of any type of floats, or booleans, where
     False stands for -inf and True for 0. Result [*B, L, V].
 
     A query for which every pair is masked has the result NaN, as the formula says; what Core ML gives is not known.
@@ -49,10 +49,7 @@ class ScaledDotProductAttention(Op):
         return query.with_shape((*query.shape[:-1], value.shape[-1]))
 
     def _check_mask(self, mask: TensorType, scores: TensorType) -> None:
-        require(
-            mask.dtype in (np.dtype(bool), scores.dtype),
-            f"the mask is {mask}, expected booleans or {scores.dtype}, the type of the query",
-        )
+        require(mask.dtype.kind in "bf", f"the mask is {mask}, expected booleans or floats")
         try:
             fits = broadcast_shape(mask.shape, scores.shape) == scores.shape
         except ValueError:

@@ -13,7 +13,7 @@ import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import linear as kernels
-from refcoreml.kernels.elementwise import broadcast_shape
+from refcoreml.kernels.elementwise import broadcast_shape, cast
 from refcoreml.ops.base import Op, axis_in, check_rank, invalid, require
 from refcoreml.ops.gather import Indexing
 from refcoreml.types import Array, Shape, TensorType
@@ -88,7 +88,8 @@ class MatMul(Op):
     Attributes:
         transpose_x, transpose_y: x is [*B, K, N], y [*B', M, K]. Nothing to a vector.
         drop: whether the axis of length 1 that a vector got is missing in the result, as in numpy.matmul.
-        result: the type of the result's numbers; None for that of the inputs, which then must be of one type.
+        result: the type of the result's numbers, for integers cut off toward zero; None for that of the inputs, which
+            then must be of one type.
     """
 
     transpose_x: bool = False
@@ -123,7 +124,7 @@ class MatMul(Op):
 
     def run(self, x: Array, y: Array) -> Array:
         z = kernels.batched_matmul(_matrix(x, self.transpose_x, 0), _matrix(y, self.transpose_y, 1))
-        z = z if self.result is None else z.astype(self.result, copy=False)
+        z = z if self.result is None else cast(z, self.result)
         return z.reshape(self._dropped(z.shape, x.ndim, y.ndim)) if self.drop else z
 
     def terms(self, inputs: Sequence[TensorType]) -> int:

@@ -68,12 +68,20 @@ X, WEIGHT, BIAS = (integers(shape).astype(np.float32) for shape in [(3, 5), (6, 
         ({"weight": WEIGHT[0]}, r"'weight' has the shape \(5,\), expected rank 2"),
         ({"weight": WEIGHT[:, 1:]}, "has 5 values a row, the weights are for 4"),
         ({"bias": BIAS[1:]}, r"expected a bias of the shape \(6,\), got \(5,\)"),
-        ({"weight": WEIGHT.astype(np.int32)}, "expected fp16, fp32"),
+        ({"weight": WEIGHT > 0}, "expected fp16, fp32, int32"),
+        ({"weight": WEIGHT.astype(np.int32), "opset": "CoreML6"}, "expected fp16, fp32"),
     ],
 )
 def test_linear_parameters_that_do_not_fit(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
         run("linear", {"x": X}, **{"weight": WEIGHT, "bias": BIAS, **changed})
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_since_coreml7_linear_takes_weights_of_integers(dtype: Any) -> None:
+    found = run("linear", {"x": X.astype(dtype)}, weight=WEIGHT.astype(np.int32), bias=BIAS.astype(np.int32))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, X @ WEIGHT.T + BIAS)
 
 
 def test_linear_refuses_integers_and_weights_that_a_run_computes() -> None:
@@ -149,12 +157,24 @@ def test_since_coreml7_one_constant_may_be_of_the_other_float_type() -> None:
             run("matmul", {"x": x.astype(dtype), "y": y.astype(other)})
 
 
+def test_since_coreml7_one_constant_may_be_integers_beside_floats_and_floats_beside_integers() -> None:
+    x, y = integers((3, 5), 1), integers((5, 4), 2)
+    whole, halves = y.astype(np.int32), (y + 0.5).astype(np.float32)
+    np.testing.assert_array_equal(run("matmul", {"x": x.astype(np.float32)}, y=whole), x @ y)
+    np.testing.assert_array_equal(run("matmul", {"y": y.astype(np.float16)}, x=x.astype(np.int32)), x @ y)
+    found = run("matmul", {"x": x.astype(np.int32)}, y=halves)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, np.trunc(x @ (y + 0.5)))
+    found = run("matmul", {"x": np.array([[1, 1]], np.int32)}, y=np.float32([[2**31], [2**31]]))
+    assert found.tolist() == [[2**31 - 1]]
+
+
 def test_matmul_inputs_that_do_not_fit() -> None:
     x = integers((3, 5), 1)
     with pytest.raises(InvalidModelError, match=r"cannot multiply \(3, 5\) by \(3, 5\)"):
         run("matmul", {"x": x.astype(np.float32), "y": x.astype(np.float32)})
-    with pytest.raises(InvalidModelError, match="expected fp16, fp32"):
-        run("matmul", {"x": x.astype(np.float32)}, y=x.T.astype(np.int32))
+    with pytest.raises(InvalidModelError, match="expected fp16, fp32, int32"):
+        run("matmul", {"x": x.astype(np.float32)}, y=x.T > 0)
     with pytest.raises(InvalidModelError, match="expected fp16, fp32, int32"):
         run("matmul", {"x": x.astype(np.int8), "y": x.T.astype(np.int8)})
 
@@ -229,6 +249,8 @@ def test_attention(batch: tuple[int, ...], dtype: Any) -> None:
         given = inputs if mask is None else {**inputs, "attn_mask": mask}
         found = run("scaled_dot_product_attention", given)
         np.testing.assert_allclose(found, attention(query, key, value, added), rtol=0, atol=limit)
+    found = [run("scaled_dot_product_attention", {**inputs, "attn_mask": numbers.astype(other)}) for other in TYPES]
+    np.testing.assert_array_equal(*found)
     constant = run("scaled_dot_product_attention", inputs, attn_mask=booleans)
     np.testing.assert_array_equal(constant, run("scaled_dot_product_attention", {**inputs, "attn_mask": booleans}))
 
@@ -240,7 +262,7 @@ def test_attention_that_does_not_fit() -> None:
         run(kind, {"query": query, "key": key[:1], "value": key[:1]})
     with pytest.raises(InvalidModelError, match=r"have elements of types .*, expected one"):
         run(kind, {"query": query, "key": key, "value": key.astype(np.float16)})
-    with pytest.raises(InvalidModelError, match="expected booleans or float32"):
+    with pytest.raises(InvalidModelError, match="expected fp16, fp32, bool"):
         run(kind, {"query": query, "key": key, "value": key, "attn_mask": np.zeros((4, 5), np.int32)})
     alone = run(kind, {"query": query, "key": key, "value": key, "attn_mask": np.zeros((4, 5), bool)})
     assert np.isnan(alone).all()

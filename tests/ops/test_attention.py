@@ -72,7 +72,7 @@ Q, K, V = _type(2, 5, 4), _type(2, 7, 4), _type(2, 7, 6)
         ([Q, K, _type(2, 8, 6)], "as many keys as values"),
         ([Q, K, _type(2, 7, 6, dtype=np.float64)], "expected one type"),
         ([_type(2, 5, 4, dtype=np.int32), K, V], "takes floats, got int32"),
-        ([Q, K, V, _type(5, 7, dtype=np.int32)], r"the mask is int32 \(5, 7\), expected booleans or float32"),
+        ([Q, K, V, _type(5, 7, dtype=np.int32)], r"the mask is int32 \(5, 7\), expected booleans or floats"),
         ([Q, K, V, _type(7, 5)], r"the mask \(7, 5\) does not broadcast"),
         ([Q, K, V, _type(3, 2, 5, 7)], "does not broadcast"),
     ],

@@ -12,17 +12,26 @@ from refcoreml.mil.node import Node
 from refcoreml.mil.registry import operation
 
 
-@operation("linear", "x", since="CoreML7")
 @operation("linear", "x")
 def linear(node: Node) -> ops.Op:
     """y[..., o] = bias[o] + sum over i of weight[o, i] * x[..., i].
 
     x [*, D_in] of rank 1 or more; constants ``weight`` [D_out, D_in] and ``bias`` [D_out], 0 by default; y [*, D_out].
-    All fp16, or all fp32; since CoreML7 weight and bias may be of the other float type. int32, which the specification
-    has, too, fails on Apple's devices and is refused.
+    All fp16, or all fp32; int32, which the specification has, too, fails on Apple's devices and is refused.
     """
     weighted(node, "weight", "bias")
     return ops.Linear(node.array("weight", rank=2), node.array("bias", None, rank=1))
+
+
+@operation("linear", "x", since="CoreML7")
+def linear_7(node: Node) -> ops.Op:
+    """As before, but weight and bias may each be fp16, fp32 or int32, whatever the type of x."""
+    expect(node, FLOATS, "x")
+    held = node.precision.dtype(node.element("x"))
+    weight, bias = node.array("weight", rank=2), node.array("bias", None, rank=1)
+    for name in ("weight", *(["bias"] if node.has("bias") else [])):
+        expect(node, NUMBERS, name)
+    return ops.Linear(weight.astype(held, copy=False), None if bias is None else bias.astype(held, copy=False))
 
 
 def _product(node: Node, result: np.dtype[Any] | None = None) -> ops.Op:
@@ -44,16 +53,17 @@ def matmul(node: Node) -> ops.Op:
 
 @operation("matmul", "x", "y", since="CoreML7")
 def matmul_7(node: Node) -> ops.Op:
-    """As before, but if exactly one of x and y is a constant, it may be of the other float type; z is not.
+    """As before, but if exactly one of x and y is a constant, it may be of another type; z is of the other's.
 
-    Open: int32 beside floats, which the specification has, too. Chosen: refused.
+    Open: int32 times a constant of floats with fractions. Chosen: sums are computed as floats and then cut off toward
+    zero, to the nearest int32.
     """
     x, y = (node.element(name) for name in ("x", "y"))
     if x == y or node.is_constant("x") == node.is_constant("y"):
         expect(node, NUMBERS, "x", "y")
         return _product(node)
     for name in ("x", "y"):
-        expect(node, FLOATS, name)
+        expect(node, NUMBERS, name)
     return _product(node, y if node.is_constant("x") else x)
 
 
@@ -76,10 +86,12 @@ def scaled_dot_product_attention(node: Node) -> ops.Op:
     """y[b, l] = sum over s of w[l, s] * value[b, s], w[l] = softmax over s of query[b, l] . key[b, s] / sqrt(E) + mask.
 
     query [*B, L, E], key [*B, S, E], value [*B, S, V]: fp16 or fp32, of one type, with equal *B of one axis or more.
-    ``attn_mask``, none by default, broadcasts to [*B, L, S]: numbers of that type, which are added, or bool, where
-    false leaves a pair out. y [*B, L, V]. There is no scale, dropout or causality beside these.
+    ``attn_mask``, none by default, broadcasts to [*B, L, S]: fp16 or fp32, which is added, or bool, where false leaves a
+    pair out. y [*B, L, V]. There is no scale, dropout or causality beside these.
 
     Open: a query for which all pairs are left out. Chosen: NaN, as the formula says.
     """
     expect(node, FLOATS, "query", "key", "value")
+    if node.has("attn_mask"):
+        expect(node, (*FLOATS, "bool"), "attn_mask")
     return ops.ScaledDotProductAttention()
