@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from refcoreml import definitions
 from refcoreml.kernels import attention as kernels
 from refcoreml.kernels.elementwise import broadcast_shape

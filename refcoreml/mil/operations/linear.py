@@ -86,8 +86,8 @@ def scaled_dot_product_attention(node: Node) -> ops.Op:
     """y[b, l] = sum over s of w[l, s] * value[b, s], w[l] = softmax over s of query[b, l] . key[b, s] / sqrt(E) + mask.
 
     query [*B, L, E], key [*B, S, E], value [*B, S, V]: fp16 or fp32, of one type, with equal *B of one axis or more.
-    ``attn_mask``, none by default, broadcasts to [*B, L, S]: fp16 or fp32, which is added, or bool, where false leaves a
-    pair out. y [*B, L, V]. There is no scale, dropout or causality beside these.
+    ``attn_mask``, none by default, broadcasts to [*B, L, S]: fp16 or fp32, which is added, or bool, where false leaves
+    a pair out. y [*B, L, V]. There is no scale, dropout or causality beside these.
 
     Open: a query for which all pairs are left out. Chosen: NaN, as the formula says.
     """
