@@ -39,9 +39,10 @@ Registered = TypeVar("Registered", bound=Code)
 class CustomLayer:
     """What a class that computes a custom layer looks like. It need not inherit from this; `evaluate` will do.
 
-    One instance is made for each layer of each loaded model: ``__init__``, then, where the class has them,
-    `weight_shapes`, `set_raw_weights` and `set_weights`. Afterwards `output_shapes` is called once for each combination
-    of input shapes and `evaluate` for each prediction, more often inside a loop.
+    One instance is made for each layer of each loaded model, of an ML Program when it first runs: ``__init__``, then,
+    where the class has them, `weight_shapes`, `set_raw_weights` and `set_weights`, the first two for networks only.
+    Afterwards `output_shapes` is called once for each combination of input shapes and `evaluate` for each prediction,
+    more often inside a loop.
 
     Attributes:
         thread_safe: whether several threads, which share the samples of a batch, may call `evaluate` at once. Otherwise
@@ -56,7 +57,7 @@ class CustomLayer:
         self.weights: list[Array] = []
 
     def weight_shapes(self) -> Sequence[Shape] | None:
-        """Return the shapes of the weights, which the file does not hold; None: unknown, they come flat.
+        """Return the shapes of the weights, which files of networks do not hold; None: unknown, they come flat.
 
         With shapes, each array is checked and decoded exactly. Flat ones are in the order of the file; then codes of
         less than a byte may be followed by the rest of the last byte, and such codes with a scale for each channel are

@@ -59,6 +59,9 @@ _CONSTANT_INPUTS = opset_number("CoreML8", "")
 #: Constants of so many elements are in a file of weights when the program is saved, as coremltools has it.
 _IN_FILE = 10
 
+#: Parameters that are attributes in each operation set.
+_ATTRIBUTES = {"custom_layer": {"class_name", "input_order", "parameters", "weights", "description"}}
+
 #: How the description names types of elements.
 _FEATURE_TYPES = {"fp32": "FLOAT32", "fp16": "FLOAT16", "fp64": "DOUBLE", "int32": "INT32", "int8": "INT8"}
 
@@ -200,13 +203,13 @@ class Program:
             inner = [self._block(f"{name}_{index}", build, bound) for index, build in enumerate(blocks)]
             message = self._message(kind, name)
             makes_constants = kind.startswith("constexpr_")
-            if makes_constants and self._opset < _CONSTANT_INPUTS:
-                for key, listed in bound.items():
+            attributes = set(bound) if makes_constants and self._opset < _CONSTANT_INPUTS else _ATTRIBUTES.get(kind, ())
+            for key, listed in bound.items():
+                if key in attributes:
                     message.attributes[key].CopyFrom(value_message(listed[0].type, _stored(key, listed[0])))
-            else:
-                for key, listed in bound.items():
-                    for value in listed:
-                        message.inputs[key].arguments.add(name=value.name)
+                    continue
+                for value in listed:
+                    message.inputs[key].arguments.add(name=value.name)
             for block in inner:
                 message.blocks.append(block[0])
             if outputs is not None:

@@ -44,6 +44,7 @@ class ProgramEvaluator(Evaluator):
             precision=PRECISIONS[settings.precision],
             strict=settings.strict,
             budget=settings.budget,
+            custom_layers=settings.custom_layers,
         )
         self.interface = Interface(found.description, self.program)
         self.states = tuple(self.interface.cells())

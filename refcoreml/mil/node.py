@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.execution.limits import Allowed
 from refcoreml.execution.steps import Region
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.ops.base import Op
@@ -158,6 +159,8 @@ class Node:
         precision: how floats are held.
         strict: whether what the specification leaves undefined is an error.
         blocks: its blocks, of control flow.
+        allowed: what values may be made.
+        custom_layers: the code of custom layers, by class name.
     """
 
     kind: str
@@ -169,6 +172,8 @@ class Node:
     precision: Precision = field(default_factory=lambda: PRECISIONS["declared"])
     strict: bool = True
     blocks: Sequence[Inner] = ()
+    allowed: Allowed = field(default_factory=Allowed)
+    custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     # ---- Errors ----
 

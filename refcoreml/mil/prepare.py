@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -185,6 +185,7 @@ class Preparer:
         strict: whether what the specification leaves undefined is an error.
         allowed: what values may be made.
         sketch: whether it is only a check, in which something small stands for large constants.
+        custom_layers: the code of custom layers, by class name.
         constants: by name the constants that steps take as values.
     """
 
@@ -193,6 +194,7 @@ class Preparer:
     strict: bool = True
     allowed: Allowed = field(default_factory=Allowed)
     sketch: bool = False
+    custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     constants: dict[str, Value] = field(default_factory=dict)
 
     def steps(self, block: Block) -> list[Step]:
@@ -286,6 +288,8 @@ def node_of(
         settings.precision,
         settings.strict,
         tuple(blocks),
+        settings.allowed,
+        settings.custom_layers,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,11 +45,13 @@ class Program:
         precision: Precision = PRECISIONS["declared"],
         strict: bool = True,
         budget: Budget | None = None,
+        custom_layers: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.precision, self._budget = precision, budget or Budget()
         self.where = f"mlProgram.functions[{name!r}]"
         opset = opset_number(program.functions[name].opset, self.where) if name in program.functions else 0
-        self._preparer = Preparer(opset, precision, strict, Allowed(self._budget.limits))
+        allowed = Allowed(self._budget.limits)
+        self._preparer = Preparer(opset, precision, strict, allowed, custom_layers=custom_layers or {})
         self.function: Function = resolve(program, name, files, self._fold)
         self.inputs: dict[str, Value] = {value.name: value for value in self.function.inputs}
         self.results = dict(zip(self.function.results, self.function.body.results, strict=True))

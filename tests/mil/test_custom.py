@@ -1,0 +1,195 @@
+"""Custom layers of programs: what the user's code is given, and what becomes of what it does wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import refcoreml
+from refcoreml.build.program import Program as Builder
+from refcoreml.errors import CallbackError, InvalidModelError, UnsupportedModelError
+from refcoreml.mil.precision import PRECISIONS
+from refcoreml.mil.program import Program
+from refcoreml.spec import schema
+
+X = np.array([[1, 2, 3], [-1, 0, 4]], np.float32)
+
+
+def program_of(
+    code: Any, *, shape: Any = (2, 3), outputs: Any = None, change: Any = None, **parameters: Any
+) -> Program:
+    """A program of one custom layer of class Mine, with an output in the shape of its input unless others are given."""
+    options = {name: parameters.pop(name) for name in ("precision",) if name in parameters}
+    builder = Builder({"x": shape})
+    given = {"class_name": "Mine", "input_order": ["x"], "description": "mine", "x": builder["x"], **parameters}
+    made = builder.add("custom_layer", name="y", outputs=outputs or [builder["x"].type], **given)
+    builder.output(*(made if isinstance(made, tuple) else (made,)))
+    message = schema.MILSpec.Program(version=1)
+    message.functions["main"].CopyFrom(builder.function())
+    if change is not None:
+        change(message.functions["main"].block_specializations[builder.opset].operations[-1])
+    return Program(message, "main", custom_layers={} if code is None else {"Mine": code}, **options)
+
+
+def result(*given: Any, **parameters: Any) -> Any:
+    (found,) = program_of(*given, **parameters).run({"x": X}).values()
+    return found
+
+
+def test_functions_get_parameters_as_keyword_arguments() -> None:
+    seen: dict[str, Any] = {}
+
+    def swish(x: Any, **others: Any) -> Any:
+        seen.update(others)
+        return x / (1 + np.exp(-others["beta"] * x))
+
+    given = {"beta": np.float32(1.5), "n": np.int32(-3), "on": True, "mode": "fast", "sizes": np.int32([4, 5])}
+    y = result(swish, parameters=list(given), **given)
+    np.testing.assert_allclose(y, X / (1 + np.exp(-1.5 * X)), rtol=1e-6)
+    assert {name: type(value) for name, value in seen.items()} == {
+        "beta": float,
+        "n": int,
+        "on": bool,
+        "mode": str,
+        "sizes": np.ndarray,
+    }
+    assert seen.pop("sizes").tolist() == [4, 5]
+    assert seen == {"beta": 1.5, "n": -3, "on": True, "mode": "fast"}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_classes_are_made_once_and_get_weights_in_their_shapes(precision: str) -> None:
+    made: list[Any] = []
+
+    class Mine:
+        def __init__(self, parameters: dict[str, Any]) -> None:
+            made.append(self)
+            self.parameters = parameters
+
+        def set_weights(self, weights: list[Any]) -> None:
+            self.weights = weights
+
+        def evaluate(self, inputs: list[Any]) -> list[Any]:
+            (x,) = inputs
+            with pytest.raises(ValueError, match="read-only"):
+                x[0] = 1
+            product = x @ self.weights[0] + self.weights[1]
+            return [product.astype(np.float64), product.sum() > self.parameters["least"]]
+
+    w, b = np.arange(12, dtype=np.float16).reshape(3, 4) / 8, np.float32([1, 2, 3, 4])
+    held = PRECISIONS[precision]
+    program = program_of(
+        Mine,
+        outputs=[("fp16", (2, 4)), ("bool", ())],
+        precision=held,
+        parameters=["least"],
+        weights=["w", "b"],
+        least=np.float32(0),
+        w=w,
+        b=b,
+    )
+    program.check()
+    assert not made
+    for _ in range(2):
+        y, large = program.run({"x": held.hold(X)}).values()
+        np.testing.assert_array_equal(y, X @ w.astype(np.float64) + b)
+        assert y.dtype == held.dtype(np.dtype(np.float16))
+        assert large.dtype == bool
+        assert large.shape == ()
+        assert large
+    (only,) = made
+    assert [(a.shape, a.dtype) for a in only.weights] == [((3, 4), y.dtype), ((4,), held.dtype(np.dtype(np.float32)))]
+
+
+def test_half_precision_is_rounded_where_it_is_declared() -> None:
+    third = result(lambda x: x / 3, outputs=[("fp16", (2, 3))])
+    np.testing.assert_array_equal(third, (X / 3).astype(np.float16).astype(np.float32), strict=True)
+
+
+def test_inputs_come_in_the_order_that_is_written() -> None:
+    y = result(lambda a, b: a - b, input_order=["b", "x"], b=np.full((2, 3), 7, np.float32))
+    np.testing.assert_array_equal(y, 7 - X)
+
+
+def test_open_shapes_are_known_after_a_run() -> None:
+    program = program_of(lambda x: x[:, :1], shape=(None, 3), outputs=[("fp32", (None, 1))])
+    for rows in (1, 2):
+        assert next(iter(program.run({"x": X[:rows]}).values())).shape == (rows, 1)
+
+
+def test_models_take_code_by_registration_and_by_argument() -> None:
+    builder = Builder({"x": (2, 3)})
+    y = builder.add("custom_layer", outputs=[("fp32", (2, 3))], class_name="Double", input_order=["x"], x=builder["x"])
+    builder.output(y)
+    model = builder.model(custom_layers={"Double": lambda x: 2 * x})
+    np.testing.assert_array_equal(model.predict({"x": X})[y.name], 2 * X)
+    with refcoreml.custom.scope():
+        refcoreml.custom_layer("Double")(lambda x: 3 * x)
+        np.testing.assert_array_equal(builder.model().predict({"x": X})[y.name], 3 * X)
+
+
+def test_code_that_is_missing_is_requested_with_the_lines_to_write() -> None:
+    program = program_of(None, parameters=["beta"], weights=["w"], beta=np.float32(1.5), w=np.ones(3, np.float32))
+    with pytest.raises(UnsupportedModelError, match=r"\(custom_layer\): needs code .* class 'Mine'") as caught:
+        program.check()
+    lines = caught.value.remedy.split("\n\n", 1)[1]
+    assert "# parameters: {'beta': 1.5}" in lines
+    assert "def set_weights(self, weights):  # 1" in lines
+    with refcoreml.custom.scope():
+        exec(lines, {})  # what is to be completed runs as it is
+        assert "Mine" in refcoreml.custom.LAYERS.entries
+
+
+class Weightless:
+    def __init__(self, parameters: Any) -> None:
+        pass
+
+    def evaluate(self, inputs: Any) -> Any:
+        return inputs
+
+
+class Lying(Weightless):
+    def output_shapes(self, shapes: Any) -> Any:
+        return [(9,)]
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "words"),
+    [
+        (lambda x: 1 / 0, {}, "raised ZeroDivisionError"),
+        (lambda x: [x, x], {}, r"returned a list of 2, but the layer has 1 output\(s\)"),
+        (
+            lambda x: x[0],
+            {},
+            r"returned the shape \(3,\) for outputs\[0\], but the program declares tensor<fp32, \[2, 3",
+        ),
+        (lambda x: x[0], {"shape": (None, 3)}, r"returned the shape \(3,\) for outputs\[0\]"),
+        (lambda x: "no", {}, r"for output 'outputs\[0\]', expected an array of real numbers"),
+        (lambda x: x, {"parameters": ["beta"], "beta": 1}, "to be called with 1 input.* beta"),
+        (Weightless, {"weights": ["w"], "w": np.ones(3, np.float32)}, "class 'Mine' has no method set_weights"),
+        (Lying, {}, r"returned the shape \(2, 3\) for output 'outputs\[0\]', but declared \(9,\)"),
+        (lambda x: np.ones((2,) * 6), {}, "has at most 5 dimensions"),
+    ],
+)
+def test_what_code_does_wrong_is_its_fault(code: Any, given: Any, words: str) -> None:
+    with pytest.raises(CallbackError, match=words) as caught:
+        result(code, **given)
+    assert "(custom_layer)" in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"class_name": None}, "parameter 'class_name' is missing"),
+        ({"input_order": ["x", "z"]}, "parameter 'z' is missing"),
+        ({"input_order": ["beta"], "beta": "text"}, "'beta' is of type"),
+        ({"parameters": ["beta"]}, "parameter 'beta' is missing"),
+        ({"parameters": ["x"]}, "'x' must be a constant"),
+        ({"weights": ["w"], "w": "text"}, "'w' is of type"),
+    ],
+)
+def test_what_is_wrong_with_the_program(given: Any, words: str) -> None:
+    with pytest.raises(InvalidModelError, match=words):
+        result(Weightless, **given)
