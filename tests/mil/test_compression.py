@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from mil.support import run
 
+import refcoreml
 from refcoreml.build.program import Known
 from refcoreml.build.program import Program as Builder
 from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError
@@ -509,3 +512,122 @@ def test_weights_are_decoded_when_the_program_first_runs(precision: str, monkeyp
         assert found.dtype == held.dtype(np.dtype(np.float16))
         np.testing.assert_array_equal(found, x * lut.reshape(-1)[codes])
         assert len(calls) == 1
+
+
+# ---- coremltools ----
+
+
+@pytest.fixture(scope="module")
+def tools() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("coremltools", reason="coremltools compresses the models")
+
+
+#: By name the operation set, and what is done one after another: the configuration's class, and its options.
+COMPRESSIONS: dict[str, tuple[str, list[tuple[str, dict[str, Any]]]]] = {
+    "int8": ("iOS16", [("OpLinearQuantizerConfig", {"mode": "linear_symmetric"})]),
+    "uint8": ("iOS16", [("OpLinearQuantizerConfig", {"mode": "linear", "dtype": "uint8"})]),
+    "lut2": ("iOS16", [("OpPalettizerConfig", {"mode": "uniform", "nbits": 2})]),
+    "lut6": ("iOS16", [("OpPalettizerConfig", {"mode": "uniform", "nbits": 6})]),
+    "sparse": ("iOS16", [("OpMagnitudePrunerConfig", {"target_sparsity": 0.6})]),
+    "int4 blocks": (
+        "iOS18",
+        [("OpLinearQuantizerConfig", {"mode": "linear", "dtype": "int4", "granularity": "per_block", "block_size": 8})],
+    ),
+    "uint4 channels": (
+        "iOS18",
+        [("OpLinearQuantizerConfig", {"mode": "linear", "dtype": "uint4", "granularity": "per_channel"})],
+    ),
+    "lut3 groups": (
+        "iOS18",
+        [
+            (
+                "OpPalettizerConfig",
+                {"mode": "kmeans", "nbits": 3, "granularity": "per_grouped_channel", "group_size": 4},
+            )
+        ],
+    ),
+    "lut4 scales": (
+        "iOS18",
+        [("OpPalettizerConfig", {"mode": "kmeans", "nbits": 4, "enable_per_channel_scale": True})],
+    ),
+    "lut4 vectors": ("iOS18", [("OpPalettizerConfig", {"mode": "kmeans", "nbits": 4, "cluster_dim": 4})]),
+    "sparse, int8": (
+        "iOS18",
+        [
+            ("OpMagnitudePrunerConfig", {"target_sparsity": 0.5}),
+            ("OpLinearQuantizerConfig", {"mode": "linear_symmetric"}),
+        ],
+    ),
+    "sparse, lut4": (
+        "iOS18",
+        [
+            ("OpMagnitudePrunerConfig", {"target_sparsity": 0.5}),
+            ("OpPalettizerConfig", {"mode": "uniform", "nbits": 4}),
+        ],
+    ),
+    "lut4, int8 tables": (
+        "iOS18",
+        [
+            ("OpPalettizerConfig", {"mode": "uniform", "nbits": 4}),
+            ("OpLinearQuantizerConfig", {"mode": "linear_symmetric", "granularity": "per_tensor"}),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("precision", ["FLOAT16", "FLOAT32"])
+@pytest.mark.parametrize("name", COMPRESSIONS)
+def test_what_coremltools_compresses(tools: Any, name: str, precision: str, tmp_path: Path) -> None:
+    """A second opinion: coremltools decodes the same weights itself, and its differences are exact, too."""
+    target, steps = COMPRESSIONS[name]
+    weight = np.random.default_rng(1).normal(size=(16, 32)).astype(np.float32)
+    mil = pytest.importorskip("coremltools.converters.mil").Builder
+
+    def build(x: Any) -> Any:
+        return mil.linear(x=x, weight=weight, bias=np.zeros(16, np.float32))
+
+    system = getattr(tools.target, target)
+    program = mil.program(input_specs=[mil.TensorSpec((3, 32))], opset_version=system)(build)
+    optimize = pytest.importorskip("coremltools.optimize.coreml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = tools.convert(
+            program,
+            convert_to="mlprogram",
+            minimum_deployment_target=system,
+            compute_precision=getattr(tools.precision, precision),
+            skip_model_load=True,
+        )
+        for index, (kind, options) in enumerate(steps):
+            given = getattr(optimize, kind)(**options, weight_threshold=0)
+            compress = {
+                "OpLinearQuantizerConfig": optimize.linear_quantize_weights,
+                "OpPalettizerConfig": optimize.palettize_weights,
+                "OpMagnitudePrunerConfig": optimize.prune_weights,
+            }[kind]
+            joint = {"joint_compression": True} if index else {}
+            model = compress(model, optimize.OptimizationConfig(global_config=given), **joint)
+        model.save(str(tmp_path / "compressed.mlpackage"))
+        optimize.decompress_weights(model).save(str(tmp_path / "plain.mlpackage"))
+    kinds = {operation.type for operation in _operations(model.get_spec())}
+    assert any(kind.startswith("constexpr_") for kind in kinds)
+    files = tmp_path / "compressed.mlpackage", tmp_path / "plain.mlpackage"
+    found, plain = (_weights(refcoreml.load(file)) for file in files)
+    assert np.any(found != weight.T)
+    np.testing.assert_array_equal(found, plain)
+
+
+def _weights(model: Any) -> Array:
+    """Return the products with the rows of the unit matrix."""
+    (name,) = (feature.name for feature in model.outputs)
+    return np.concatenate(
+        [model.predict({"x": rows})[name] for rows in np.eye(33, 32, dtype=np.float32).reshape(-1, 3, 32)]
+    )[:32]
+
+
+def _operations(spec: Any) -> Any:
+    for function in spec.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            yield from block.operations

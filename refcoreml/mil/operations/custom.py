@@ -63,8 +63,8 @@ def custom_layer(node: Node) -> Call:
 
     ``class_name`` names the code. ``input_order`` names the parameters that are its inputs, in order: tensors, which
     are read-only, with floats as the precision holds them. ``parameters`` names those that are handed to it as they
-    are: numbers, texts, arrays. ``weights`` names those that it gets as a list of arrays, in their shapes, without
-    being asked for them. ``description`` has no effect. Results have the declared types, to which they are brought.
+    are: numbers, texts, arrays. ``weights`` names those that it gets as a list of arrays, in their shapes.
+    ``description`` has no effect. Results have the declared types, to which they are brought.
     Errors: `CallbackError` for whatever the code does wrong, results of other shapes than declared among it.
     Chosen: an instance of a class is made when the program first runs. Source: what coremltools writes for operations
     that are registered as custom.
