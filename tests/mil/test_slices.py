@@ -114,6 +114,15 @@ def test_what_core_ml_leaves_undefined_is_an_error_in_a_strict_program_only() ->
         )
 
 
+def test_what_core_ml_leaves_undefined_of_begins_that_a_run_computes() -> None:
+    x, outputs = X.astype(np.float32), tensor(np.float32, None, None)
+    given = {"x": x, "begin": ints(3, 0, 0)}
+    rest: Any = dict(end=[3, 4, 5], squeeze_mask=[True, False, False], outputs=outputs)
+    with pytest.raises(InputError, match=r"made.*\(slice_by_index\).*begin is 3 on axis 0"):
+        run("slice_by_index", given, **rest)
+    np.testing.assert_array_equal(run("slice_by_index", given, strict=False, **rest), x[2])
+
+
 # ---- slice_update ----
 
 
