@@ -93,3 +93,22 @@ def test_same_padding_puts_an_odd_pixel_at_one_end(
     for n, m, i in np.ndindex(*found.shape):
         taps = padded[n, :, i * stride : i * stride + (kernel - 1) * dilation + 1 : dilation]
         assert found[n, m, i] == (taps * weights[m]).sum()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"groups": 3}, r"whose first length is a multiple of 3, got \(4, 6, 3\)"),
+        ({"groups": 0}, "groups 0, expected numbers of at least 1"),
+        ({"stride": (0,)}, r"stride is \(0,\)"),
+        ({"dilation": (-1,)}, r"dilation \(-1,\)"),
+        ({"bias": np.zeros(3)}, r"expected a bias of the shape \(4,\), got \(3,\)"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_when_they_are_made(settings: dict[str, Any], message: str) -> None:
+    given = {"stride": (1,), "dilation": (1,), **settings}
+    with pytest.raises(InvalidModelError, match=message):
+        ops.Convolution(np.zeros((4, 6, 3)), **given)
+    transposed = np.zeros((4, 4, 3)) if "bias" in settings else np.zeros((4, 6, 3))
+    with pytest.raises(InvalidModelError, match=message):
+        ops.Deconvolution(transposed, **given)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refcoreml import ops
+from refcoreml.errors import InvalidModelError
 from refcoreml.ops.convolution import Pixels, Same
 from refcoreml.ops.pooling import Complete
 from refcoreml.types import TensorType
@@ -85,3 +86,9 @@ def test_windows_along_1_to_3_axes(space: int, padding: Any, mode: str, exclude:
     else:
         expected = np.nansum(rows, -1) / ((~np.isnan(rows)).sum(-1) if exclude else rows.shape[-1])
     np.testing.assert_array_equal(found, expected)  # sums are exact, one rounding follows
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((0, 1), None), ((1, 1), (1, 0)), ((-1, None), None)])
+def test_windows_and_steps_are_of_at_least_one_pixel(kernel: tuple[int | None, ...], stride: Any) -> None:
+    with pytest.raises(InvalidModelError, match="expected at least 1 each"):
+        ops.Pooling("max", kernel, stride)
