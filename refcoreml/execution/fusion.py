@@ -39,14 +39,14 @@ def _joins(group: Sequence[Step], step: Step) -> bool:
     """Return whether a step can overwrite what the steps before it made."""
     first, last = group[0], group[-1]
     return (
-        step.op.inplace is not None
-        and len(step.inputs) <= 2
+        len(step.inputs) <= 2
         and len(last.outputs) == 1
         and last.outputs[0] in step.inputs
         and bool(first.op.fused or first.op.fresh)
         and last.store is None
         and step.store is None
         and not (last.op.effect or step.op.effect)
+        and step.op.inplace is not None
     )
 
 

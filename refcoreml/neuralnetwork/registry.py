@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from refcoreml.execution.table import Table
 from refcoreml.kernels.half import losses
 from refcoreml.ops import base
 from refcoreml.spec import schema
-from refcoreml.spec.weights import decode_weights, weight_encoding
+from refcoreml.spec.weights import check_weights, decode_weights
 from refcoreml.types import Array, Shape, TensorType
 
 #: Rounds an array to the type in which it is stored.
@@ -124,8 +124,7 @@ class Restricted(base.Adapted):
         return self.op.infer(*inputs)
 
 
-@dataclass(frozen=True)
-class WeightField:
+class WeightField(NamedTuple):
     """A field of weights that a layer requests.
 
     Attributes:
@@ -239,7 +238,8 @@ class Node:
             message: the message that holds the field, if it is not the layer's own.
         """
         holder = self.params if message is None else message
-        self.require(len(shape) <= MAX_RANK, f"{field_name} have {len(shape)} dimensions, expected at most {MAX_RANK}")
+        if len(shape) > MAX_RANK:
+            self.invalid(f"{field_name} have {len(shape)} dimensions, expected at most {MAX_RANK}")
         dims = tuple(int(length) for length in shape)
         field = WeightField(field_name, getattr(holder, field_name), holder, dims, channel_axis)
         with found_by("layer.weights"):
@@ -248,11 +248,12 @@ class Node:
     def decode(self, message: Any, shape: Shape, what: str, *, channel_axis: int = 0) -> Array:
         """Decode a ``WeightParams`` message, counting its size, to the node's type; arguments as of `weights`."""
         where = f"{self.where}.{what}"
-        encoding, count = weight_encoding(message, where=where), math.prod(map(int, shape))
-        if count * encoding.bits <= 8 * encoding.size:  # else they are refused for that
-            self.budget.decode(count * np.dtype(self.dtype).itemsize, where)
-        decoded = decode_weights(message, shape, dtype=self.dtype, channel_axis=channel_axis, where=where)
-        return self.stored(decoded, what)
+        encoding = check_weights(message, shape, channel_axis=channel_axis, where=where)
+        self.budget.decode(math.prod(shape) * np.dtype(self.dtype).itemsize, where)
+        return self.stored(
+            decode_weights(message, shape, dtype=self.dtype, channel_axis=channel_axis, where=where, encoding=encoding),
+            what,
+        )
 
     def stored(self, weights: Array, what: str) -> Array:
         """Return weights, or numbers that follow from them, as the arithmetic stores them, and note what that loses.

@@ -12,7 +12,7 @@ from refcoreml import definitions
 from refcoreml.kernels import conv as kernels
 from refcoreml.kernels import conv3d
 from refcoreml.kernels.conv import Epilogue, leave
-from refcoreml.ops.base import Op, require
+from refcoreml.ops.base import Op, invalid, require
 from refcoreml.types import Array, Shape, TensorType
 
 #: Pixels (begin, end) for each axis in space.
@@ -72,34 +72,33 @@ class _Kernel(Op):
     volumes: ClassVar[type[conv3d.Convolution3d | conv3d.Deconvolution3d]]
 
     def __post_init__(self) -> None:
-        space, rank = len(self.stride), None if self.weights is None else self.weights.ndim
-        require(
-            space in SPACE and len(self.dilation) == space,
-            f"stride {self.stride} and dilation {self.dilation} are not for the same 1 to 3 axes in space",
-        )
-        require(
-            min(*self.stride, *self.dilation, self.groups) >= 1,
-            f"stride is {self.stride}, dilation {self.dilation}, groups {self.groups}, expected numbers of at least 1",
-        )
-        require(
-            rank in (None, space + 2),
-            f"stride {self.stride} does not fit weights of rank {rank}, expected {space + 2}",
-        )
+        space = len(self.stride)
+        if space not in SPACE or len(self.dilation) != space:
+            invalid(f"stride {self.stride} and dilation {self.dilation} are not for the same 1 to 3 axes in space")
+        if min(*self.stride, *self.dilation, self.groups) < 1:
+            settings = f"stride is {self.stride}, dilation {self.dilation}, groups {self.groups}"
+            invalid(f"{settings}, expected numbers of at least 1")
         if self.weights is not None:
-            self._check_groups(self.weights.shape)
-            outputs = self._outputs(self.weights.shape)
-            given = None if self.bias is None else self.bias.shape
-            require(given in (None, (outputs,)), f"expected a bias of the shape {(outputs,)}, got {given}")
+            self._check_weights(self.weights)
+
+    def _check_weights(self, weights: Array) -> None:
+        space = len(self.stride)
+        if weights.ndim != space + 2:
+            invalid(f"stride {self.stride} does not fit weights of rank {weights.ndim}, expected {space + 2}")
+        self._check_groups(weights.shape)
+        outputs = self._outputs(weights.shape)
+        if self.bias is not None and self.bias.shape != (outputs,):
+            invalid(f"expected a bias of the shape {(outputs,)}, got {self.bias.shape}")
 
     def _outputs(self, weights: Shape) -> int:
         """Return C_out."""
         raise NotImplementedError
 
     def _check_groups(self, weights: Shape) -> None:
-        require(
-            len(weights) == len(self.stride) + 2 and weights[0] % self.groups == 0,
-            f"expected weights [{self.layout}] whose first length is a multiple of {self.groups}, got {weights}",
-        )
+        if len(weights) != len(self.stride) + 2 or weights[0] % self.groups:
+            invalid(
+                f"expected weights [{self.layout}] whose first length is a multiple of {self.groups}, got {weights}"
+            )
 
     def _edges(self, padding: Pixels | None) -> Edges:
         edges = ((0, 0),) * len(self.stride) if padding is None else padding.edges

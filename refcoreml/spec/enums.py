@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 #: Layers are checked one by one, each with its own place in the model.
@@ -17,30 +16,28 @@ def undefined_enum(message: Message) -> str:
 
     Layers inside the message are left out.
     """
-    leading = _leading_to_enums(message.DESCRIPTOR)
-    for field, value in message.ListFields():
-        if field.name not in leading:
-            continue
+    for field in _leading_to_enums(message.DESCRIPTOR):
+        name, value = field.name, getattr(message, field.name)
         if field.enum_type is not None:
             if value not in field.enum_type.values_by_number:
-                return f"{field.name} is {value}, which the schema does not define"
-            continue
-        several: Sequence[Message] = [value] if isinstance(value, Message) else list(value)
-        for index, inner in enumerate(several):
-            problem = undefined_enum(inner)
-            if problem:
-                return f"{field.name}.{problem}" if inner is value else f"{field.name}[{index}].{problem}"
+                return f"{name} is {value}, which the schema does not define"
+        elif not isinstance(value, Message):
+            for index, inner in enumerate(value):
+                if problem := undefined_enum(inner):
+                    return f"{name}[{index}].{problem}"
+        elif message.HasField(name) and (problem := undefined_enum(value)):
+            return f"{name}.{problem}"
     return ""
 
 
 @cache
-def _leading_to_enums(descriptor: Descriptor, around: tuple[str, ...] = ()) -> frozenset[str]:
-    """Return the names of a message's fields that are enums, or messages with an enum somewhere inside."""
+def _leading_to_enums(descriptor: Descriptor, around: tuple[str, ...] = ()) -> tuple[FieldDescriptor, ...]:
+    """Return a message's fields that are enums, or messages with an enum somewhere inside, by their numbers."""
     if descriptor.name == _CHECKED_ALONE and around:
-        return frozenset()
+        return ()
     around = (*around, descriptor.full_name)
-    return frozenset(
-        field.name
+    found = [
+        field
         for field in descriptor.fields
         if field.enum_type is not None
         or (
@@ -48,4 +45,5 @@ def _leading_to_enums(descriptor: Descriptor, around: tuple[str, ...] = ()) -> f
             and field.message_type.full_name not in around
             and _leading_to_enums(field.message_type, around)
         )
-    )
+    ]
+    return tuple(sorted(found, key=lambda field: field.number))

@@ -108,6 +108,7 @@ def decode_weights(
     dtype: type[np.floating[Any]] = np.float32,
     channel_axis: int = 0,
     where: str = "",
+    encoding: WeightEncoding | None = None,
 ) -> Array:
     """Decode stored weights to an array that nobody else holds.
 
@@ -124,12 +125,13 @@ def decode_weights(
         dtype: float type of the result and of the arithmetic.
         channel_axis: the axis of length C along which scale and bias run.
         where: the message's place in the model, for errors.
+        encoding: what `check_weights` has returned, if it has been called.
 
     Raises:
         InvalidModelError: the number of values, scales, biases or table entries does not fit, or the encoding is
             not valid.
     """
-    encoding = check_weights(weights, shape, channel_axis=channel_axis, where=where)
+    encoding = encoding or check_weights(weights, shape, channel_axis=channel_axis, where=where)
     match encoding.kind:
         case "empty":
             return np.zeros(shape, dtype)

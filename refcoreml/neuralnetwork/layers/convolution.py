@@ -18,11 +18,10 @@ def pair(node: Node, field: str, values: Sequence[int], *, default: int, least: 
     if not values:
         return default, default
     node.require(len(values) == 2, f"{field} has {len(values)} numbers, expected 2, for H and W")
-    node.require(
-        all(least <= value <= LARGEST for value in values),
-        f"{field} is {tuple(values)}, expected {least} to {LARGEST}",
-    )
-    return values[0], values[1]
+    first, second = values
+    if not (least <= first <= LARGEST and least <= second <= LARGEST):
+        node.invalid(f"{field} is {(first, second)}, expected {least} to {LARGEST}")
+    return first, second
 
 
 @layer("convolution", inputs=(1, 2))
