@@ -171,4 +171,5 @@ class Allowed:
             )
         if shape and min(shape) < (0 if self.empty else 1):
             raise InvalidModelError(f"{what} would have the shape {shape}, but every dimension must be at least 1")
-        refuse_memory(f"{what} would have the shape {shape},", found.nbytes, self.limits, "")
+        if found.nbytes > self.limits.memory:
+            refuse_memory(f"{what} would have the shape {shape},", found.nbytes, self.limits, "")

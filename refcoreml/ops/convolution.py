@@ -122,17 +122,13 @@ class _Kernel(Op):
 
     def _check_input(self, x: TensorType, channels: int) -> None:
         space = len(self.stride)
-        require(
-            x.rank >= space + 2 and x.shape[-space - 1] == channels,
-            f"expected an input [*, {channels}, {SPACE[space]}] of rank {space + 2} or more, got {x.shape}",
-        )
+        if x.rank < space + 2 or x.shape[-space - 1] != channels:
+            invalid(f"expected an input [*, {channels}, {SPACE[space]}] of rank {space + 2} or more, got {x.shape}")
 
     def _check_output(self, x: TensorType, sizes: Sequence[int]) -> None:
-        require(
-            min(sizes) >= 1,
-            f"{tuple(sizes)} pixels would be left of the input {x.shape}: "
-            "the kernel does not fit or the crop is too large",
-        )
+        if min(sizes) < 1:
+            left = f"{tuple(sizes)} pixels would be left of the input {x.shape}"
+            invalid(f"{left}: the kernel does not fit or the crop is too large")
 
     def terms(self, inputs: Sequence[TensorType]) -> int:
         """Return the taps that a pixel of the result sees, counted in all channels."""
