@@ -12,7 +12,7 @@ import numpy as np
 
 from refcoreml.errors import InternalError, UsageError, at
 from refcoreml.execution.control import Checked
-from refcoreml.execution.limits import Allowed
+from refcoreml.execution.limits import Allowed, refuse_memory
 from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
 from refcoreml.mil.node import Call, Folded, Inner, Node, Value, known
 from refcoreml.mil.precision import PRECISIONS, Precision
@@ -29,7 +29,7 @@ from refcoreml.spec.mil_types import (
     DeclaredTensor,
     DeclaredType,
 )
-from refcoreml.types import Array, TensorType, ValueType
+from refcoreml.types import TensorType, ValueType
 
 __all__ = ["Preparer", "Typed", "fold", "infer_outputs"]
 
@@ -248,8 +248,8 @@ class Preparer:
         types = list(map(_tensor_type, call.values))
         with at(operation.where):
             found = None if None in types else call.op.infer(*types)
-            for made, value in zip(_listed(found), operation.outputs, strict=True) if found is not None else ():
-                _check_made(made, value)
+            if found is not None:
+                _check_made(_listed(found), operation.outputs)
 
     def _note(self, values: Sequence[Value]) -> None:
         self.constants.update((value.name, value) for value in values if value.constant)
@@ -315,22 +315,23 @@ def fold(operation: Operation, settings: Preparer) -> tuple[Any, ...]:
     call = call_of(settings.node(operation, [value.type for value in operation.outputs]))
     with at(operation.where), np.errstate(all="ignore"):
         arrays = known(call.values)
-        call.op.infer(*map(TensorType.of, arrays))
-        results: Any = call.op.run(*arrays)
-    listed: tuple[Array, ...] = _listed(results)
-    for y, value in zip(listed, operation.outputs, strict=True):
-        with at(operation.where):
-            _check_made(TensorType.of(y), value)
-    return listed
+        types = _listed(call.op.infer(*map(TensorType.of, arrays)))
+        _check_made(types, operation.outputs)
+        for made in types:
+            refuse_memory(f"a constant would be {made},", made.nbytes, settings.allowed.limits, operation.where)
+        return _listed(call.op.run(*arrays))
 
 
 def _listed(found: Any) -> tuple[Any, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
-def _check_made(found: TensorType, value: Value) -> None:
-    fits = value.tensor is not None and value.tensor.admits(found)
-    require(fits, f"computes {found}, but an output is declared as {value.type}")
+def _check_made(found: Sequence[TensorType], outputs: Sequence[Value]) -> None:
+    """Refuse constants of other types than the program declares."""
+    require(len(found) == len(outputs), f"has {len(outputs)} outputs, expected {len(found)}")
+    for made, value in zip(found, outputs, strict=True):
+        fits = value.tensor is not None and value.tensor.admits(made)
+        require(fits, f"computes {made}, but an output is declared as {value.type}")
 
 
 #: Constants of more elements are not decoded while a program is only checked.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from mil.support import run
 import refcoreml
 from refcoreml.build.program import Known
 from refcoreml.build.program import Program as Builder
-from refcoreml.errors import InputError, InvalidModelError, UnsupportedModelError
+from refcoreml.errors import InputError, InvalidModelError, LimitError, UnsupportedModelError
+from refcoreml.execution.limits import Budget, Limits
 from refcoreml.kernels import compression as kernels
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.program import Program
@@ -386,6 +388,45 @@ def test_what_is_decoded_must_be_as_declared(outputs: Any) -> None:
     words = r"constexpr_lut_to_dense.*computes float32 \(2, 2\), but an output is declared as tensor"
     with pytest.raises(InvalidModelError, match=words):
         decoded("constexpr_lut_to_dense", opset="CoreML6", outputs=[outputs], **LUT)
+
+
+@pytest.mark.parametrize("first", ["check", "run"])
+def test_results_must_be_as_many_as_there_are(first: str) -> None:
+    builder = Builder({}, opset="CoreML8")
+    y = builder.add("constexpr_blockwise_shift_scale", **BLOCKS)
+    builder.output(y)
+    message = schema.MILSpec.Program(version=1)
+    message.functions["main"].CopyFrom(builder.function())
+    outputs = message.functions["main"].block_specializations["CoreML8"].operations[-1].outputs
+    outputs.add().CopyFrom(outputs[0])
+    outputs[1].name = "more"
+    program = Program(message, "main")
+    with pytest.raises(InvalidModelError, match=r"constexpr_blockwise_shift_scale.*has 2 outputs, expected 1"):
+        program.check() if first == "check" else program.run({})
+
+
+def test_constants_that_are_too_large_are_not_decoded() -> None:
+    """A table of 2 vectors of 100,000 elements makes of 80 bits 32 megabytes, which feed another constant only."""
+    builder = Builder({}, opset="CoreML8")
+    given = {"indices": Known(np.ones((8, 10)), "uint1"), "lut": np.ones((1, 1, 2, 100_000), np.float32)}
+    large = builder.add("constexpr_lut_to_dense", outputs=[("fp32", (8, 1_000_000))], vector_axis=1, **given)
+    y = builder.add(
+        "constexpr_blockwise_shift_scale",
+        outputs=[("fp32", (8, 1_000_000))],
+        data=large,
+        scale=np.ones((1, 1), np.float32),
+    )
+    builder.output(builder.add("reduce_sum", outputs=[("fp32", ())], x=y, keep_dims=False))
+    message = schema.MILSpec.Program(version=1)
+    message.functions["main"].CopyFrom(builder.function())
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError, match=r"8, 1000000"):
+            Program(message, "main", budget=Budget(Limits(memory=10_000_000))).run({})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_all_that_makes_a_constant_is_constant() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,3 +194,55 @@ def test_what_code_does_wrong_is_its_fault(code: Any, given: Any, words: str) ->
 def test_what_is_wrong_with_the_program(given: Any, words: str) -> None:
     with pytest.raises(InvalidModelError, match=words):
         result(Weightless, **given)
+
+
+def test_what_coremltools_writes(tmp_path: Path) -> None:
+    tools = pytest.importorskip("coremltools", reason="coremltools writes the model")
+    mil = pytest.importorskip("coremltools.converters.mil.mil")
+    inputs = pytest.importorskip("coremltools.converters.mil.mil.input_type")
+    register = pytest.importorskip("coremltools.converters.mil.mil.ops.defs._op_reqs").register_op
+
+    def tensor(kind: Any) -> Any:
+        return inputs.TensorInputType(const=True, type_domain=kind)
+
+    class refcoreml_scaled(mil.Operation):  # type: ignore[misc, name-defined]
+        input_spec = inputs.InputSpec(
+            x=inputs.TensorInputType(type_domain=mil.types.fp32),
+            alpha=tensor(mil.types.fp32),
+            mode=tensor(mil.types.str),
+            w=tensor(mil.types.fp32),
+        )
+        bindings = {  # noqa: RUF012 (coremltools has it so)
+            "class_name": "Mine",
+            "input_order": ["x"],
+            "parameters": ["alpha", "mode"],
+            "weights": ["w"],
+            "description": "scaled",
+        }
+
+        def type_inference(self) -> Any:
+            return mil.types.tensor(self.x.dtype, self.x.shape)
+
+    register(is_custom_op=True)(refcoreml_scaled)
+    weight = np.arange(32, dtype=np.float32)
+    system = tools.target.iOS15
+    program = mil.Builder.program(input_specs=[mil.Builder.TensorSpec((3, 32))], opset_version=system)(
+        lambda x: mil.Builder.refcoreml_scaled(x=x, alpha=np.float32(1.5), mode="fast", w=weight)
+    )
+    tools.convert(
+        program,
+        convert_to="mlprogram",
+        minimum_deployment_target=system,
+        compute_precision=tools.precision.FLOAT32,
+        skip_model_load=True,
+    ).save(str(tmp_path / "custom.mlpackage"))
+    seen: list[Any] = []
+
+    def mine(x: Any, alpha: float, mode: str, weights: list[Any]) -> Any:
+        seen.append(mode)
+        return alpha * x + weights[0]
+
+    model = refcoreml.load(tmp_path / "custom.mlpackage", custom_layers={"Mine": mine})
+    (found,) = model.predict({"x": np.ones((3, 32), np.float32)}).values()
+    np.testing.assert_array_equal(found, np.tile(1.5 + weight, (3, 1)))
+    assert seen == ["fast"]
