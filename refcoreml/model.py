@@ -521,7 +521,9 @@ def find_problems(
     problems = Collected()
     with problems.part(""):
         model = Model(_read(source), precision, strict, custom_layers, custom_models, limits, function, problems)
-        model.check(problems)
+        with problems.part(""):
+            model.check(problems)
+        model.release()
     return problems.found
 
 

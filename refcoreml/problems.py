@@ -13,7 +13,7 @@ from types import TracebackType
 
 from refcoreml.errors import LimitError, RefCoreMLError, UsageError, placed
 
-__all__ = ["RAISED", "Collected", "Problem", "Problems"]
+__all__ = ["RAISED", "Collected", "LeftOutError", "Problem", "Problems"]
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,26 @@ class Problem:
 
 
 class Part:
-    """A unit of checking: completes errors raised inside by their rule and place, and reports them."""
+    """A unit of checking: completes errors raised inside by their rule and place, and reports them.
 
-    __slots__ = ("_place", "_problems", "_rule")
+    Attributes:
+        failed: whether it has ended with a problem.
+    """
+
+    __slots__ = ("_place", "_problems", "_rule", "failed")
 
     def __init__(self, problems: Problems, rule: str, place: str) -> None:
-        self._problems, self._rule, self._place = problems, rule, place
+        self._problems, self._rule, self._place, self.failed = problems, rule, place, False
 
-    def __enter__(self) -> None:
-        return
+    def __enter__(self) -> Part:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if not isinstance(error, RefCoreMLError):
             return False
+        self.failed = True
         error.rule = error.rule or self._rule
         error.where = error.where or self._place
         return self._problems.report(error, self._place)
@@ -99,8 +104,8 @@ class Problems:
 RAISED = Problems()
 
 
-class _LeftError(RefCoreMLError):
-    """Ends a part without a problem of its own."""
+class LeftOutError(RefCoreMLError):
+    """Ends a part that rests on something that has a problem. It is none itself, and never raised where checks end."""
 
 
 class Collected(Problems):
@@ -125,7 +130,7 @@ class Collected(Problems):
             return False
         self._is_sound = False
         self.skip([place] if place else ())
-        if not isinstance(error, _LeftError):
+        if not isinstance(error, LeftOutError):
             self._note(error)
         return True
 
@@ -149,7 +154,7 @@ class Collected(Problems):
     def need_sound(self) -> None:
         """Leave the part if there is a problem."""
         if not self._is_sound:
-            raise _LeftError("rests on what has a problem")
+            raise LeftOutError("rests on what has a problem")
 
 
 class _Inside(Collected):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 
 from campaigns import fuzz_models, seeds
+from campaigns.mutations import is_map, is_repeated
 from refcoreml import build
 from refcoreml.conformance.cases import find_cases, read_case
 from refcoreml.demo import digits_model_path
@@ -241,6 +245,60 @@ def test_models_of_a_pipeline():
     ]
 
 
+def sound_program() -> schema.Model:
+    program = build.Program({"x": ("fp32", (2, 3)), "pred": ("fp32", (1,))}, opset="CoreML8")
+    positive = program.add("relu", x=program["x"], name="positive")
+    dense = program.add("linear", x=positive, weight=np.ones((5, 3), np.float32), name="dense")
+    shaped = program.add("reshape", x=dense, shape=[5, 2], name="shaped")
+    sizes = program.add("greater", x=program["pred"], y=np.float32(0), name="sizes")
+    chosen = program.add(
+        "cond",
+        pred=program.add("squeeze", x=sizes, axes=[0], name="flag"),
+        blocks=[lambda: program.add("square", x=shaped), lambda: program.add("sign", x=shaped)],
+        name="chosen",
+    )
+    program.output(chosen, program.add("softmax", x=program["x"], axis=-1, name="soft"))
+    return program.spec()
+
+
+def operations(spec: schema.Model):
+    """The operations of a program by the name of their first result."""
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    return {operation.outputs[0].name: operation for operation in block.operations}
+
+
+MAIN = "mlProgram.functions['main']"
+
+
+def test_operations_of_a_program_are_checked_each_by_itself():
+    spec = sound_program()
+    assert find_problems(spec) == []
+    known = operations(spec)
+    known["positive"].inputs["x"].arguments[0].name = "nowhere"
+    known["flag_axes"].attributes["val"].immediateValue.tensor.ints.values[:] = []
+    known["soft"].inputs["x"].arguments.add(name="pred")
+    known["sizes"].outputs[0].type.tensorType.dimensions[0].constant.size = 4
+    spec.description.output[1].type.stringType.SetInParent()
+    # What needs "positive", "flag_axes" or "flag", up to the output "chosen", is not said to be missing.
+    assert places(find_problems(spec)) == [
+        ("operation.values", f"{MAIN}.operations[0] 'positive' (relu).inputs['x']"),
+        ("operation.values", f"{MAIN}.operations[7] 'flag_axes' (const)"),
+        ("program.outputs", "output 'soft', String"),
+        ("operation.parameters", f"{MAIN}.operations[11] 'soft' (softmax)"),
+        ("types", f"{MAIN}.operations[6] 'sizes' (greater)"),
+    ]
+
+
+def test_operations_that_cannot_be_run_are_one_problem():
+    spec = sound_program()
+    known = operations(spec)
+    known["soft"].type = known["dense"].type = "frobnicate"
+    spec.description.output[0].name = "other"
+    found = find_problems(spec)
+    assert [problem.rule for problem in found] == ["operation.code"]
+    assert "frobnicate (2 x)" in found[0].message
+
+
 def test_of_limits_only_the_first_that_is_exceeded_is_a_problem():
     spec = sound_network()
     for index in range(3):
@@ -297,6 +355,48 @@ def test_mutated_models(part, collected):
         several += len(found) > 1
     assert refused > 100
     assert several > 25
+
+
+def messages(message):
+    """A message and all inside of it, those in maps included."""
+    yield message
+    for item, value in message.ListFields():
+        if item.message_type is not None:
+            several = value.values() if is_map(item) else value if is_repeated(item) else [value]
+            for inner in several:
+                if isinstance(inner, Message):
+                    yield from messages(inner)
+
+
+def mutate(spec: schema.Model, rng: random.Random) -> None:
+    """Change one number, text, list or message."""
+    message = rng.choice(list(messages(spec)))
+    fields = [item for item, _ in message.ListFields() if not is_map(item)]
+    if not fields:
+        return
+    item = rng.choice(fields)
+    value = getattr(message, item.name)
+    if is_repeated(item):
+        del value[rng.randrange(len(value))]
+    elif item.message_type is not None:
+        message.ClearField(item.name)
+    elif isinstance(value, str):
+        setattr(message, item.name, rng.choice(["x", "dense", "nowhere", "relu", "CoreML5", ""]))
+    elif isinstance(value, int):
+        setattr(message, item.name, rng.choice([0, 1, 2, 3, 5, 11]))
+
+
+def test_mutated_programs():
+    several = refused = 0
+    for index in range(400):
+        rng, spec = random.Random(f"program {index}"), sound_program()
+        for _ in range(rng.choice([1, 2, 3])):
+            mutate(spec, rng)
+        found = agrees(spec)
+        refused += bool(found)
+        several += len(found) > 1
+    assert refused > 200
+    assert several > 20
 
 
 @pytest.fixture(scope="module")

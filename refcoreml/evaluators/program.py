@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from refcoreml.errors import InputError, InvalidModelError, LimitError, UsageError
+from refcoreml.errors import InputError, InvalidModelError, LimitError, UsageError, found_by
 from refcoreml.evaluators.base import Evaluator, Settings, Trace, blaming_inputs, shapes_of_inputs
 from refcoreml.evaluators.state import State
 from refcoreml.execution.engine import Observer
@@ -36,22 +36,27 @@ class ProgramEvaluator(Evaluator):
                 where="mlProgram",
                 remedy=f"ML Programs take {', '.join(PRECISIONS)}; they say themselves what is of half precision",
             )
-        found = find_function(spec, settings.function)
-        self.program = Program(
-            spec.mlProgram,
-            found.name,
-            settings.weight_files,
-            precision=PRECISIONS[settings.precision],
-            strict=settings.strict,
-            budget=settings.budget,
-            custom_layers=settings.custom_layers,
-        )
-        self.interface = Interface(found.description, self.program)
+        problems = settings.problems
+        with found_by("program.function"):
+            found = find_function(spec, settings.function)
+            self.program = Program(
+                spec.mlProgram,
+                found.name,
+                settings.weight_files,
+                precision=PRECISIONS[settings.precision],
+                strict=settings.strict,
+                budget=settings.budget,
+                custom_layers=settings.custom_layers,
+                problems=problems,
+            )
+        self.interface = Interface(found.description, self.program, problems)
         self.states = tuple(self.interface.cells())
-        self.program.check()
+        with problems.part("operation.constants") as part:
+            self.program.check(problems)
         # A first look at the shapes finds what does not fit before anybody predicts.
-        if not self.interface.open_shapes:
-            self.shapes()
+        if self.interface.complete and not self.interface.open_shapes and not part.failed:
+            with problems.part("types"):
+                self.shapes()
 
     def make_state(self, owner: object) -> State:
         """Return arrays of zeros for the function's states."""

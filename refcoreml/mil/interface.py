@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,12 @@ from refcoreml.errors import InvalidModelError
 from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, ImageFeature, StateFeature, read_features
 from refcoreml.features.classifier import named_output
 from refcoreml.features.shapes import span
+from refcoreml.mil.node import Value
 from refcoreml.mil.precision import Precision
 from refcoreml.mil.program import Program
 from refcoreml.mil.values import Dictionary, StateCell, StateType
+from refcoreml.problems import RAISED, LeftOutError, Problems
+from refcoreml.spec import schema
 from refcoreml.spec.functions import Description
 from refcoreml.spec.mil_types import DATA_TYPES, DeclaredDictionary, DeclaredState, DeclaredTensor, DeclaredType
 from refcoreml.types import Array, Shape, TensorType, ValueType
@@ -50,39 +53,62 @@ class Interface:
     Attributes:
         states: what the function keeps from one prediction to the next.
         open_shapes: whether an input may have a range of shapes, or any.
+        complete: whether it knows what the function takes, which is so if there is no problem.
     """
 
-    def __init__(self, description: Description, program: Program) -> None:
+    def __init__(self, description: Description, program: Program, problems: Problems = RAISED) -> None:
         """Read the declarations.
+
+        Args:
+            description: what describes the function.
+            program: the function.
+            problems: where checks report; features that have a problem are left out.
 
         Raises:
             InvalidModelError: they break a rule, or do not fit what the function takes and returns.
         """
         self._where = program.where
-        self._inputs = [
-            _Port(feature, _declared(feature, program.inputs, "input", self._where), program.precision)
-            for feature in read_features(description.input, "inputs", self._where)
-        ]
-        for port in self._inputs:
-            port.check_input()
-        self._outputs = {
-            feature.name: _Port(feature, _declared(feature, program.results, "output", self._where), program.precision)
-            for feature in read_features(description.output, "outputs", self._where)
-        }
-        for port in self._outputs.values():
-            port.check_output()
-        self._check_predicted(description)
-        self._cells = {
-            name: _state_type(name, value.type, self._where)
-            for name, value in program.inputs.items()
-            if isinstance(value.type, DeclaredState)
-        }
         self._precision = program.precision
-        self.states = self._described_states(description)
-        self._check_complete(program)
+        self._inputs = self._ports(description.input, program.inputs, "input", problems)
+        outputs = self._ports(description.output, program.results, "output", problems)
+        self._outputs = {port.feature.name: port for port in outputs}
+        if len(outputs) == len(description.output):
+            with problems.part("program.outputs"):
+                self._check_predicted(description)
+        self._cells: dict[str, TensorType] = {}
+        self.states: tuple[StateFeature, ...] = ()
+        with problems.part("program.states"):
+            self._cells.update(
+                (name, _state_type(name, value.type, self._where))
+                for name, value in program.inputs.items()
+                if isinstance(value.type, DeclaredState)
+            )
+            self.states = self._described_states(description, problems)
+        self.complete = program.inputs.keys() <= {*(port.feature.name for port in self._inputs), *self._cells}
+        if len(self._inputs) == len(description.input):
+            with problems.part("program.inputs"):
+                self._check_complete(program)
         self.open_shapes = any(port.is_open for port in self._inputs)
 
     # --- reading the declarations --------------------------------------------------------------------------------
+
+    def _ports(
+        self,
+        descriptions: Iterable[schema.FeatureDescription],
+        values: Mapping[str, Value],
+        noun: str,
+        problems: Problems,
+    ) -> list[_Port]:
+        """Return how the inputs or outputs become values, of those that fit them."""
+        whole, found = problems.sound(self._where), []
+        for feature in read_features(descriptions, f"{noun}s", self._where, problems):
+            with problems.part(f"program.{noun}s"):
+                if feature.name not in values and not whole:  # the value may be one of those that have a problem
+                    raise LeftOutError(feature.name)
+                port = _Port(feature, _declared(feature, values, noun, self._where), self._precision)
+                port.check(noun)
+                found.append(port)
+        return found
 
     def _check_predicted(self, description: Description) -> None:
         outputs = [port.feature for port in self._outputs.values()]
@@ -90,24 +116,25 @@ class Interface:
             if getattr(description, field):
                 named_output(outputs, field, getattr(description, field), (), self._where)
 
-    def _described_states(self, description: Description) -> tuple[StateFeature, ...]:
+    def _described_states(self, description: Description, problems: Problems) -> tuple[StateFeature, ...]:
         found = []
-        for feature in read_features(description.state, "states", self._where):
+        for feature in read_features(description.state, "states", self._where, problems):
             where = f"{self._where}, state {feature.name!r}, {feature.describe()}"
-            if not isinstance(feature, StateFeature):
-                raise InvalidModelError("expected a feature of type state", where=where)
-            declared = self._cells.get(feature.name)
-            if declared is None:
-                raise InvalidModelError("the function has no state of this name", where=where)
-            if not _fits(_ELEMENTS[feature.element], feature.shapes.default, declared):
-                raise InvalidModelError(f"the function declares {declared}", where=where)
-            found.append(feature)
+            with problems.part("program.states"):
+                if not isinstance(feature, StateFeature):
+                    raise InvalidModelError("expected a feature of type state", where=where)
+                declared = self._cells.get(feature.name)
+                if declared is None:
+                    raise InvalidModelError("the function has no state of this name", where=where)
+                if not _fits(_ELEMENTS[feature.element], feature.shapes.default, declared):
+                    raise InvalidModelError(f"the function declares {declared}", where=where)
+                found.append(feature)
         return tuple(found)
 
     def _check_complete(self, program: Program) -> None:
         known = {*(port.feature.name for port in self._inputs), *self._cells}
         for name, value in program.inputs.items():
-            if name not in known:
+            if name not in known and not isinstance(value.type, DeclaredState):
                 problem = f"takes {name!r}, {value.type}, but the model describes no such input"
                 raise InvalidModelError(problem, where=self._where)
 
@@ -206,8 +233,14 @@ class _Port:
 
     # --- declarations --------------------------------------------------------------------------------------------
 
-    def check_input(self) -> None:
-        """Refuse an input that the function cannot take."""
+    def check(self, noun: str) -> None:
+        """Refuse an ``input`` that the function cannot take, or an ``output`` that it does not return."""
+        if noun == "input":
+            self._check_input()
+        else:
+            self._check_output()
+
+    def _check_input(self) -> None:
         if not isinstance(self.feature, (ArrayFeature, ImageFeature)):
             raise self._misfit("input", "inputs of ML Programs are arrays and images")
         self._check_tensor("input")
@@ -216,8 +249,7 @@ class _Port:
                 raise self._misfit("input", f"the function takes {self.declared}")
         self._check_ranges()
 
-    def check_output(self) -> None:
-        """Refuse an output that the function does not return."""
+    def _check_output(self) -> None:
         feature, declared = self.feature, self.declared
         if isinstance(feature, (ArrayFeature, ImageFeature)):
             self._check_tensor("output")

@@ -20,6 +20,7 @@ from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
 from refcoreml.mil.values import DictionaryType, ListType, StateType
 from refcoreml.ops.base import Adapted, Op, Results, Types, invalid, require
+from refcoreml.problems import RAISED, LeftOutError, Problems
 from refcoreml.spec.mil_types import (
     DATA_TYPES,
     DataType,
@@ -187,6 +188,7 @@ class Preparer:
         sketch: whether it is only a check, in which something small stands for large constants.
         custom_layers: the code of custom layers, by class name.
         constants: by name the constants that steps take as values.
+        problems: where checks report; operations that have a problem are left out.
     """
 
     opset: int
@@ -196,20 +198,28 @@ class Preparer:
     sketch: bool = False
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     constants: dict[str, Value] = field(default_factory=dict)
+    problems: Problems = RAISED
 
     def steps(self, block: Block) -> list[Step]:
         """Return the steps of a block."""
         if self.sketch:
             for operation in block.folded:
-                self._check_folded(operation)
-        found = [self._step(index, operation) for index, operation in enumerate(block.operations)]
+                with self.problems.part("operation.parameters", operation.where):
+                    self._check_folded(operation)
+        found = []
+        for index, operation in enumerate(block.operations):
+            with self.problems.part("operation.parameters", operation.where):
+                found.append(self._step(index, operation))
         self._note(block.results)
         return found
 
     def region(self, block: Block) -> Region:
         """Return a block inside of an operation."""
         names = ([value.name for value in values] for values in (block.inputs, block.results))
-        return closed_region(self.steps(block), *names)
+        steps = self.steps(block)
+        if len(steps) < len(block.operations):
+            raise LeftOutError("has operations that cannot be prepared")
+        return closed_region(steps, *names)
 
     def _step(self, index: int, operation: Operation) -> Step:
         blocks = [Inner(self.region(block), block.inputs, block.results) for block in operation.blocks]

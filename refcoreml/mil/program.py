@@ -16,6 +16,7 @@ from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.prepare import Preparer, fold, is_large
 from refcoreml.mil.registry import opset_number
 from refcoreml.mil.resolve import Function, Operation, resolve, walk
+from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
 from refcoreml.types import ValueType
@@ -46,17 +47,19 @@ class Program:
         strict: bool = True,
         budget: Budget | None = None,
         custom_layers: Mapping[str, Callable[..., Any]] | None = None,
+        problems: Problems = RAISED,
     ) -> None:
         self.precision, self._budget = precision, budget or Budget()
         self.where = f"mlProgram.functions[{name!r}]"
         opset = opset_number(program.functions[name].opset, self.where) if name in program.functions else 0
         allowed = Allowed(self._budget.limits)
         self._preparer = Preparer(opset, precision, strict, allowed, custom_layers=custom_layers or {})
-        self.function: Function = resolve(program, name, files, self._fold)
+        self.function: Function = resolve(program, name, files, self._fold, problems)
         self.inputs: dict[str, Value] = {value.name: value for value in self.function.inputs}
         self.results = dict(zip(self.function.results, self.function.body.results, strict=True))
         if len(self.results) < len(self.function.results):
-            raise InvalidModelError("returns a value twice", where=self.where)
+            with problems.part("program.results"):
+                raise InvalidModelError("returns a value twice", where=self.where)
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._sketch: Engine | None = None
@@ -66,8 +69,11 @@ class Program:
 
     # ---- Before a run ----
 
-    def check(self) -> None:
+    def check(self, problems: Problems = RAISED) -> None:
         """Check all operations, and how much memory the weights will take; decode no large ones.
+
+        Args:
+            problems: where checks report.
 
         Raises:
             InvalidModelError: an operation breaks a rule of the specification.
@@ -75,11 +81,11 @@ class Program:
         """
         with self._lock:
             if self._sketch is None and self._engine is None:
-                self._sketch = self._make(sketch=True)
+                self._sketch = self._make(sketch=True, problems=problems)
                 self._count_weights(self._sketch)
 
-    def _make(self, *, sketch: bool) -> Engine:
-        preparer = replace(self._preparer, sketch=sketch, constants={})
+    def _make(self, *, sketch: bool, problems: Problems = RAISED) -> Engine:
+        preparer = replace(self._preparer, sketch=sketch, constants={}, problems=problems)
         steps = preparer.steps(self.function.body)
         known = {name: self._held(value) for name, value in preparer.constants.items()}
         outputs = dict.fromkeys(value.name for value in self.function.body.results)

@@ -12,6 +12,7 @@ from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.mil.node import Folded, Value, folded
 from refcoreml.mil.registry import OPSETS, Entry, find, opset_number
 from refcoreml.mil.scope import Scope
+from refcoreml.problems import RAISED, LeftOutError, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
 from refcoreml.spec.mil_types import read_type
@@ -98,7 +99,9 @@ def walk(block: Block) -> Iterator[Operation]:
             yield from walk(inner)
 
 
-def resolve(program: schema.MILSpec.Program, name: str, files: BlobFiles | None, fold: Fold) -> Function:
+def resolve(
+    program: schema.MILSpec.Program, name: str, files: BlobFiles | None, fold: Fold, problems: Problems = RAISED
+) -> Function:
     """Return a function of a program.
 
     Args:
@@ -106,6 +109,7 @@ def resolve(program: schema.MILSpec.Program, name: str, files: BlobFiles | None,
         name: the function.
         files: where constants lie that are not in the message.
         fold: computes the constants that operations make of constants (``constexpr_...``).
+        problems: where checks report; operations that have a problem, and those that need their results, are left out.
 
     Raises:
         UnsupportedModelError: the program has a version that is not known, or operations that have no adapter; names
@@ -124,12 +128,15 @@ def resolve(program: schema.MILSpec.Program, name: str, files: BlobFiles | None,
     if message.opset not in message.block_specializations:
         raise InvalidModelError(f"it has no block for its operation set {message.opset!r}", where=where)
     block = message.block_specializations[message.opset]
-    _check_known(block, opset, message.opset, where)
-    resolver = _Resolver(opset, files, fold)
+    with problems.part("operation.code"):
+        _check_known(block, opset, message.opset, where)
+    resolver = _Resolver(opset, files, fold, problems)
     scope = Scope()
     inputs = resolver.bound(message.inputs, scope, where)
     body = resolver.block(block, scope, where, inputs)
-    return Function(name, message.opset, inputs, body, tuple(block.outputs))
+    return Function(
+        name, message.opset, inputs, body, tuple(output for output in block.outputs if output not in scope.lost)
+    )
 
 
 def _check_known(block: schema.MILSpec.Block, opset: int, name: str, where: str) -> None:
@@ -157,16 +164,19 @@ def _messages(block: schema.MILSpec.Block, where: str, depth: int = 0) -> Iterat
 class _Resolver:
     """Goes through the blocks of a function; the depth of blocks has been checked."""
 
-    def __init__(self, opset: int, files: BlobFiles | None, fold: Fold) -> None:
-        self._opset, self._files, self._fold = opset, files, fold
+    def __init__(self, opset: int, files: BlobFiles | None, fold: Fold, problems: Problems) -> None:
+        self._opset, self._files, self._fold, self._problems = opset, files, fold, problems
 
     def bound(self, inputs: Sequence[schema.MILSpec.NamedValueType], scope: Scope, where: str) -> tuple[Value, ...]:
         """Define the values that a function or block is given."""
         found = []
         for message in inputs:
-            value = Value(read_type(message.type, f"{where}.inputs[{message.name!r}]"), scope.unique(message.name))
-            scope.define(message.name, value, where)
-            found.append(value)
+            with self._problems.part("operation.values", where) as part:
+                value = Value(read_type(message.type, f"{where}.inputs[{message.name!r}]"), scope.unique(message.name))
+                scope.define(message.name, value, where)
+                found.append(value)
+            if part.failed:
+                scope.lose([message.name])
         return tuple(found)
 
     def block(self, message: schema.MILSpec.Block, scope: Scope, where: str, inputs: tuple[Value, ...] = ()) -> Block:
@@ -174,11 +184,20 @@ class _Resolver:
         operations: list[Operation] = []
         folded: list[Operation] = []
         for index, operation in enumerate(message.operations):
-            found = self._operation(operation, scope, f"{where}.operations[{index}]")
+            found = None
+            with self._problems.part("operation.values") as part:
+                found = self._operation(operation, scope, f"{where}.operations[{index}]")
+            if part.failed:
+                scope.lose(declared.name for declared in operation.outputs)
             if found is not None:
                 (folded if _is_folded(found.kind) else operations).append(found)
-        results = tuple(scope.find(name, f"{where}.outputs") for name in message.outputs)
-        return Block(inputs, tuple(operations), results, tuple(folded))
+        results = []
+        for name in message.outputs:
+            with self._problems.part("operation.values", where) as part:
+                results.append(scope.find(name, f"{where}.outputs"))
+            if part.failed:
+                scope.lose([name])
+        return Block(inputs, tuple(operations), tuple(results), tuple(folded))
 
     def _operation(self, message: schema.MILSpec.Operation, scope: Scope, place: str) -> Operation | None:
         """Resolve an operation and define its results; None for one that is a constant."""
@@ -189,12 +208,15 @@ class _Resolver:
             return None
         parameters = self._parameters(message, scope, where)
         entry = find(message.type, self._opset)
-        assert entry is not None
+        if entry is None:  # which has been reported
+            raise LeftOutError("has no adapter", where=where)
         blocks = []
         for index, inner in enumerate(message.blocks):
             nested, block_place = scope.inner(), f"{where}.blocks[{index}]"
             inputs = self.bound(inner.inputs, nested, block_place)
             blocks.append(self.block(inner, nested, block_place, inputs))
+            if not self._problems.sound(block_place):
+                raise LeftOutError("has no results", where=block_place)
         outputs = []
         for declared in message.outputs:
             type_ = read_type(declared.type, f"{where}.outputs[{declared.name!r}]")

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from refcoreml.errors import InvalidModelError
 from refcoreml.mil.node import Value
+from refcoreml.problems import LeftOutError
 
 
 class Scope:
     """The values that a block sees: its own, and those of the blocks around it.
 
     Inner blocks may use a name of an outer one again; while the program runs each value has a name of its own.
+
+    Attributes:
+        lost: names of values that nothing is known of, since what makes them has a problem.
     """
 
-    def __init__(self, values: ChainMap[str, Value] | None = None, used: set[str] | None = None) -> None:
+    def __init__(
+        self, values: ChainMap[str, Value] | None = None, used: set[str] | None = None, lost: set[str] | None = None
+    ) -> None:
         self._values: ChainMap[str, Value] = ChainMap() if values is None else values
         self._used: set[str] = set() if used is None else used
+        self.lost: set[str] = set() if lost is None else lost
 
     def inner(self) -> Scope:
         """Return the scope of a block inside."""
-        return Scope(self._values.new_child(), self._used)
+        return Scope(self._values.new_child(), self._used, self.lost)
 
     def unique(self, name: str) -> str:
         """Return a name that no value has yet: the given one, or the given one with a number."""
@@ -38,8 +45,14 @@ class Scope:
             raise InvalidModelError(f"defines the value {name!r} a second time in its block", where=where)
         self._values[name] = value
 
+    def lose(self, names: Iterable[str]) -> None:
+        """Note names of values that nothing is known of."""
+        self.lost.update(names)
+
     def find(self, name: str, where: str) -> Value:
         """Return the value that a name means here."""
+        if name in self.lost:
+            raise LeftOutError(f"uses {name!r}", where=where)
         try:
             return self._values[name]
         except KeyError:
