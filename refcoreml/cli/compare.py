@@ -10,6 +10,7 @@ from typing import Any
 
 from refcoreml.cli.console import check_target, errors, nonempty, out
 from refcoreml.cli.custom import add_custom_argument
+from refcoreml.cli.values import PRECISIONS
 from refcoreml.comparison import compare_layers, compare_models
 from refcoreml.comparison.metrics import check_rate
 from refcoreml.errors import UsageError
@@ -46,8 +47,9 @@ def add_parser(commands: Any) -> None:
     add_data_arguments(parser)
     add_custom_argument(parser)
     parser.add_argument("--layers", action="store_true", help="also compare layers: own error and accumulated error")
+    parser.add_argument("--function", type=nonempty, metavar="NAME", help="the function of ML Programs")
     for option, which in (("--precision", "both models"), ("--precision-second", "B, if different")):
-        parser.add_argument(option, choices=("float32", "float64", "float16"), help=f"arithmetic of {which}")
+        parser.add_argument(option, choices=PRECISIONS, help=f"arithmetic of {which}")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--csv", type=nonempty, metavar="FILE", help="also write the result as CSV")
     parser.add_argument(
@@ -115,9 +117,9 @@ def run(options: argparse.Namespace) -> int:
     check_target(options.plot, ".png", ".svg", ".pdf")
     if options.plot:
         require_matplotlib()
-    first = options.precision or "float32"
-    reference = load(options.reference, precision=first)
-    candidate = load(options.candidate, precision=options.precision_second or first)
+    first, function = options.precision or "declared", options.function or ""
+    reference = load(options.reference, precision=first, function=function)
+    candidate = load(options.candidate, precision=options.precision_second or first, function=function)
     data = source(options)
     with counting("samples compared") as progress:
         found = compare_models(

@@ -11,19 +11,22 @@ import numpy as np
 from rich.text import Text
 
 from refcoreml.cli.console import check_target, nonempty, out, print_json, shape_text
-from refcoreml.cli.values import add_arguments, read_inputs
-from refcoreml.errors import UsageError, harmless
+from refcoreml.cli.values import add_arguments, load_model, read_inputs, state_of
+from refcoreml.errors import UsageError, harmless, within
+from refcoreml.evaluators.state import State
 from refcoreml.features import ImageFeature
-from refcoreml.model import Model, load
+from refcoreml.model import Model
 from refcoreml.reporting.tables import Table
-from refcoreml.storage.arrays import write_npz
+from refcoreml.storage.arrays import read_npz, write_npz
 from refcoreml.storage.writing import write_picture
+from refcoreml.values import unread
 
 _EPILOG = """\
 examples:
   refcoreml predict MobileNet.mlmodel --input image=photo.jpg --resize crop --top 3
   refcoreml predict Style.mlmodel --input photo.jpg --resize fill --output styled.png
   refcoreml predict Net.mlmodel --input x=1,2,3 --input state=state.npy --output y.npz --json
+  refcoreml predict Decoder.mlpackage --function decode --sequence tokens.npz --output logits.npz
   refcoreml predict Net.mlmodel --input x=x.npy --custom mylayers.py      (a file of yours that registers custom layers)
 """
 
@@ -38,6 +41,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
+    parser.add_argument(
+        "--sequence",
+        type=nonempty,
+        metavar="FILE",
+        help="predict step by step, with one state: a .npz file of inputs whose first axis counts the steps; outputs"
+        " are stacked likewise",
+    )
     parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many classes to show (default 5)")
     parser.add_argument("--json", action="store_true", help="print every output in full as JSON")
     parser.add_argument(
@@ -60,10 +70,11 @@ def _positive(text: str) -> int:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     check_target(options.output, ".npz", ".png", ".jpg", ".jpeg")
-    model = load(options.model, precision=options.precision)
+    model = load_model(options)
     if options.output:
         _check_pictures(model, options.output)
-    outputs = model.predict(read_inputs(model, options.input, options.resize))
+    inputs, state = read_inputs(model, options.input, options.resize), state_of(model)
+    outputs = _sequence(model, inputs, options.sequence, state) if options.sequence else model.predict(inputs, state)
     if options.json:
         print_json(outputs)
     else:
@@ -72,6 +83,32 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         _write(outputs, Path(options.output))
     return 0
+
+
+def _sequence(model: Model, fixed: dict[str, Any], path: str, state: State | None) -> dict[str, Any]:
+    """Predict step by step with one state; return the outputs of all steps, stacked."""
+    try:
+        given = read_npz(path)
+    except (OSError, ValueError, MemoryError) as error:
+        raise UsageError(f"cannot be read: {unread(error)}", where=path) from error
+    lengths = {name: len(array) if array.ndim else 0 for name, array in given.items()}
+    if len({*lengths.values()}) != 1 or not min(lengths.values()):
+        found = ", ".join(f"{harmless(name)} {array.shape}" for name, array in given.items()) or "nothing"
+        raise UsageError(f"holds {found}, expected arrays whose first axis has one length, the steps", where=path)
+    steps: list[dict[str, Any]] = []
+    for step in range(min(lengths.values())):
+        with within(f"step {step}"):
+            steps.append(model.predict({**fixed, **{name: array[step] for name, array in given.items()}}, state))
+    return {name: _stacked(name, [outputs[name] for outputs in steps]) for name in steps[0]}
+
+
+def _stacked(name: str, values: list[Any]) -> Any:
+    """Return the values of an output at all steps as one array; of scores by label those of each, by label."""
+    if hasattr(values[0], "mode"):
+        raise UsageError("pictures of several steps are no array", where=f"output {name!r}")
+    if isinstance(values[0], dict):
+        return np.array([list(value.values()) for value in values])
+    return np.array(values)
 
 
 def _show(name: str, value: Any, top: int) -> None:

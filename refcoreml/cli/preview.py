@@ -8,10 +8,10 @@ from typing import Any
 
 from refcoreml import values
 from refcoreml.cli.console import check_target, nonempty, out, print_json
-from refcoreml.cli.values import add_arguments, read_inputs
+from refcoreml.cli.values import add_arguments, load_model, read_inputs, state_of
 from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.features import ImageFeature
-from refcoreml.model import Model, load
+from refcoreml.model import Model
 from refcoreml.storage.reading import open_file
 from refcoreml.storage.writing import write_picture
 from refcoreml.visualize import KINDS, Preview, draw
@@ -57,10 +57,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     target = Path(options.output)
     check_target(target, ".png", ".jpg", ".jpeg")
-    model = load(options.model, precision=options.precision)
+    model = load_model(options)
     inputs = read_inputs(model, options.input, options.resize)
     photo = _photo(model, inputs, options)
-    outputs = model.predict(inputs)
+    outputs = model.predict(inputs, state_of(model))
     if options.show is not None and options.show not in outputs:
         raise UsageError(
             f"the model has no output {options.show!r}",
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _in_order(model: Model, outputs: dict[str, Any]) -> list[str]:
     """Return output names, with the probabilities of a classifier before its label."""
-    probabilities = model.spec.description.predictedProbabilitiesName
+    probabilities = model.description.predictedProbabilitiesName
     return sorted(outputs, key=lambda name: name != probabilities)
 
 

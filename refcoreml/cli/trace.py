@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from refcoreml.cli.console import out, print_json, shape_text
-from refcoreml.cli.values import add_arguments, read_inputs
+from refcoreml.cli.values import add_arguments, load_model, read_inputs, state_of
 from refcoreml.kernels import half
-from refcoreml.model import load
+from refcoreml.model import Model
 from refcoreml.reporting.tables import Table
 from refcoreml.statistics import BlobStatistics, blob_statistics
 
@@ -19,8 +19,8 @@ examples:
   refcoreml trace Net.mlmodel --input x=x.npy --precision float16     (where does half precision break?)
 
 Headroom is the factor by which the largest number could grow before it overflows half precision (65504).
-With --precision float16, "to 0" counts the numbers that were rounded to 0 in half precision, and "subnormal" those
-whose magnitude is below 6.1e-05 afterwards, where half precision has fewer bits.
+With --precision float16, and where an ML Program declares half precision, "to 0" counts the numbers that were rounded
+to 0 by it, and "subnormal" those whose magnitude is below 6.1e-05 afterwards, where half precision has fewer bits.
 Exit code 1 if an output of a layer has NaN or infinities.
 """
 
@@ -41,13 +41,13 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    model = load(options.model, precision=options.precision)
+    model = load_model(options)
     inputs = read_inputs(model, options.input, options.resize)
     rows: list[dict[str, Any]] = []
     first_bad: dict[str, Any] | None = None
-    columns = [*_TEXTS, *_NUMBERS, *(_ROUNDING if options.precision == "float16" else ())]
+    columns = [*_TEXTS, *_NUMBERS, *(_ROUNDING if _rounds(model, options.precision) else ())]
     made = Table(*columns, right=("#", *_NUMBERS, *_ROUNDING), whole=("shape",))
-    for layer in model.trace(inputs):
+    for layer in model.trace(inputs, state_of(model)):
         for blob, values in layer.outputs.items():
             found = blob_statistics(values, layer.computed[blob])
             name = f"{layer.model}/{layer.name}" if layer.model else layer.name
@@ -62,6 +62,11 @@ def run(options: argparse.Namespace) -> int:
         out.print(made)
         _conclude(rows, first_bad)
     return 1 if first_bad else 0
+
+
+def _rounds(model: Model, precision: str) -> bool:
+    """Whether numbers may be rounded to half precision on the way."""
+    return precision == "float16" or (precision == "declared" and model.precision == "declared")
 
 
 _TEXTS = ("#", "layer", "type", "shape")

@@ -13,11 +13,15 @@ from refcoreml import features
 from refcoreml.cli.console import nonempty
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import UsageError
-from refcoreml.model import Model
+from refcoreml.evaluators.state import State
+from refcoreml.model import Model, load
 from refcoreml.reporting.samples import read_image
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import read_json
 from refcoreml.values import did_you_mean, quoted, unread
+
+#: What ``--precision`` takes.
+PRECISIONS = ("declared", "float32", "float64", "float16")
 
 _HELP = """\
 an input of the model: NAME=PATH of a picture, a .npy, .npz or .json file, or NAME=VALUE with a number, a list such
@@ -37,12 +41,24 @@ def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) ->
     add_custom_argument(parser)
     if not precision:
         return
+    parser.add_argument("--function", type=nonempty, metavar="NAME", help="the function of an ML Program")
     parser.add_argument(
         "--precision",
-        choices=("float32", "float64", "float16"),
-        default="float32",
-        help="arithmetic: float32 as a CPU (default), float64 as the oracle, float16 storage with float32 sums",
+        choices=PRECISIONS,
+        default="declared",
+        help="arithmetic: declared (default) as an ML Program says, of networks float32; float32 as a CPU; float64 as"
+        " the oracle; of networks float16 storage with float32 sums",
     )
+
+
+def load_model(options: argparse.Namespace) -> Model:
+    """Return the model that the arguments name."""
+    return load(options.model, precision=options.precision, function=options.function or "")
+
+
+def state_of(model: Model) -> State | None:
+    """Return a state for one run of the command, all zeros; None for a model that keeps nothing."""
+    return model.make_state() if model.states else None
 
 
 def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, Any]:

@@ -292,7 +292,7 @@ class Comparer:
             raise UsageError(
                 f"the models have no array output {name!r} to take as scores", where="scores", remedy=remedy
             )
-        predicted = reference.spec.description.predictedFeatureName
+        predicted = reference.description.predictedFeatureName
         labels = {feature.name for feature in self.outputs if isinstance(feature, (StringFeature, Int64Feature))}
         self._label = predicted if predicted in labels else None
 

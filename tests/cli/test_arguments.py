@@ -110,7 +110,7 @@ def test_quantize_looks_at_its_target_first(
         (compare, "load", ("compare", "M", "M", "--data", "x.npz", "--csv", "folder"), "is a folder"),
         (predict, "read_inputs", ("predict", "M", "-i", "1,2,3", "-o", "x.png"), "the model has 0 image outputs"),
         (oracle, "oracle", ("oracle", "M", "-i", "1,2,3", "-o", "folder/"), "must end in .npz"),
-        (preview, "load", ("preview", "M", "-i", "1,2,3", "-o", "x.gif"), "must end in"),
+        (preview, "load_model", ("preview", "M", "-i", "1,2,3", "-o", "x.gif"), "must end in"),
     ],
     ids=lambda item: item[0] if isinstance(item, tuple) else "",
 )
