@@ -31,7 +31,7 @@ from refcoreml.mil.node import Value, folded
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.prepare import Preparer, fold, infer_outputs
 from refcoreml.mil.registry import OPSETS, find, opset_number
-from refcoreml.mil.resolve import Operation
+from refcoreml.mil.resolve import Operation, is_folded
 from refcoreml.model import Model, load
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import WEIGHT_FILE, BlobWriter
@@ -202,7 +202,7 @@ class Program:
             }
             inner = [self._block(f"{name}_{index}", build, bound) for index, build in enumerate(blocks)]
             message = self._message(kind, name)
-            makes_constants = kind.startswith("constexpr_")
+            makes_constants = is_folded(kind)
             attributes = set(bound) if makes_constants and self._opset < _CONSTANT_INPUTS else _ATTRIBUTES.get(kind, ())
             for key, listed in bound.items():
                 if key in attributes:

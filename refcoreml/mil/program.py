@@ -12,6 +12,7 @@ from refcoreml.execution.engine import Engine, Event, Observer
 from refcoreml.execution.limits import Allowed, Budget
 from refcoreml.mil import operations as _operations  # noqa: F401 (importing them fills the table)
 from refcoreml.mil.node import Value
+from refcoreml.mil.operations.custom import check_code
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.prepare import Preparer, fold, is_large
 from refcoreml.mil.registry import opset_number
@@ -86,6 +87,9 @@ class Program:
 
     def _make(self, *, sketch: bool, problems: Problems = RAISED) -> Engine:
         preparer = replace(self._preparer, sketch=sketch, constants={}, problems=problems)
+        if problems is RAISED:  # elsewhere each is named at its place
+            custom = [each for each in walk(self.function.body) if each.kind == "custom_layer"]
+            check_code([preparer.node(each, [value.type for value in each.outputs]) for each in custom])
         steps = preparer.steps(self.function.body)
         known = {name: self._held(value) for name, value in preparer.constants.items()}
         outputs = dict.fromkeys(value.name for value in self.function.body.results)

@@ -18,7 +18,7 @@ from refcoreml.spec.blobs import BlobFiles
 from refcoreml.spec.mil_types import read_type
 from refcoreml.spec.mil_values import read_value
 
-__all__ = ["Block", "Function", "Operation", "resolve", "walk"]
+__all__ = ["Block", "Function", "Operation", "is_folded", "resolve", "walk"]
 
 #: How deep blocks may lie within one another.
 DEEPEST_NESTING = 24
@@ -190,7 +190,7 @@ class _Resolver:
             if part.failed:
                 scope.lose(declared.name for declared in operation.outputs)
             if found is not None:
-                (folded if _is_folded(found.kind) else operations).append(found)
+                (folded if is_folded(found.kind) else operations).append(found)
         results = []
         for name in message.outputs:
             with self._problems.part("operation.values", where) as part:
@@ -222,7 +222,7 @@ class _Resolver:
             type_ = read_type(declared.type, f"{where}.outputs[{declared.name!r}]")
             outputs.append(Value(type_, scope.unique(declared.name)))
         operation = Operation(message.type, name, where, entry, parameters, tuple(outputs), tuple(blocks))
-        if _is_folded(message.type):
+        if is_folded(message.type):
             self._check_constants(operation)
             outputs = self._folded(operation)
         for declared, value in zip(message.outputs, outputs, strict=True):
@@ -277,7 +277,7 @@ class _Resolver:
         return found
 
 
-def _is_folded(kind: str) -> bool:
+def is_folded(kind: str) -> bool:
     """Return whether operations of a kind make constants of constants."""
     return kind.startswith("constexpr_")
 

@@ -138,9 +138,22 @@ def test_code_that_is_missing_is_requested_with_the_lines_to_write() -> None:
     lines = caught.value.remedy.split("\n\n", 1)[1]
     assert "# parameters: {'beta': 1.5}" in lines
     assert "def set_weights(self, weights):  # 1" in lines
+    assert "return a list of 1" in lines
     with refcoreml.custom.scope():
         exec(lines, {})  # what is to be completed runs as it is
         assert "Mine" in refcoreml.custom.LAYERS.entries
+
+
+def test_all_missing_classes_are_named_at_once() -> None:
+    builder = Builder({"x": (2, 3)})
+    y = builder["x"]
+    for name in ("One", "Two", "One"):
+        y = builder.add("custom_layer", outputs=[("fp32", (2, 3))], class_name=name, input_order=["x"], x=y)
+    builder.output(y)
+    words = r"'custom_layer_\d+' \(custom_layer\): .* class 'One' \(2 x\), class 'Two' \(1 x\)"
+    with pytest.raises(UnsupportedModelError, match=words) as caught:
+        builder.model()
+    assert caught.value.remedy.count("@refcoreml.custom_layer") == 2
 
 
 class Weightless:

@@ -70,12 +70,7 @@ def custom_layer(node: Node) -> Call:
     that are registered as custom.
     """
     name = node.text("class_name")
-    if name not in node.custom_layers:
-        raise UnsupportedModelError(
-            f"needs code that is not registered: class {name!r}",
-            where=node.where,
-            remedy=what_to_write([layer_lines(_message(node, name), _names(node, "input_order"), _places(node))]),
-        )
+    check_code([node])
     outputs = [declared for declared in node.outputs if isinstance(declared, DeclaredTensor)]
     node.require(len(outputs) == len(node.outputs), "has results that are no tensors, which no code can make")
     for given in _names(node, "input_order"):
@@ -83,6 +78,26 @@ def custom_layer(node: Node) -> Call:
         node.require(found.element.name != "string", f"parameter {given!r} is of type {found}, expected numbers")
     op = CustomOperation(outputs, partial(_code, node, node.custom_layers[name], name))
     return node.call(op, *_names(node, "input_order"))
+
+
+def check_code(nodes: Sequence[Node]) -> None:
+    """Raise `UnsupportedModelError` that names every class of custom layers without code, and tells what to write."""
+    wanted: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.text("class_name") not in node.custom_layers:
+            wanted.setdefault(node.text("class_name"), []).append(node)
+    if not wanted:
+        return
+    listed = ", ".join(f"class {name!r} ({len(found)} x)" for name, found in sorted(wanted.items()))
+    raise UnsupportedModelError(
+        f"needs code that is not registered: {listed}",
+        where=next(iter(wanted.values()))[0].where,
+        remedy=what_to_write((_lines(found[0], name) for name, found in wanted.items()), len(wanted)),
+    )
+
+
+def _lines(node: Node, name: str) -> str:
+    return layer_lines(_message(node, name), _names(node, "input_order"), _places(node))
 
 
 def _code(node: Node, code: Registered, name: str) -> Code:
