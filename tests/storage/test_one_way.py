@@ -28,7 +28,6 @@ ALLOWED = {
     ("spec/files.py", "old.open"): "a file of a `storage.reading.Folder`",
     ("cli/console.py", "os.open"): "the null device, where output goes when its reader has gone",
     ("spec/foreign.py", "zipfile.ZipFile"): "bytes that have been read",
-    ("build/program.py", "self.model(prepare=False).save"): "a `Model`",
     ("cli/quantize.py", "made.save"): "a `Model`",
     ("testing/spec_grammar.py", "tempfile.TemporaryDirectory"): "a folder of its own",
     ("testing/spec_grammar.py", "single.save"): "a `Model`",
