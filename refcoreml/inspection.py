@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -15,6 +16,8 @@ from google.protobuf.message import Message
 from refcoreml.custom import parameter_values
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.execution.limits import Budget
+from refcoreml.mil.registry import OPSETS
+from refcoreml.mil.summary import operation_counts, weight_counts
 from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.neuralnetwork.interface import Interface
@@ -91,6 +94,24 @@ class CustomNeed:
 
 
 @dataclass(frozen=True)
+class FunctionSummary:
+    """One function of an ML Program.
+
+    ``operations`` counts them by kind, without constants; ``storage`` counts weights by the type or the compression in
+    which they are stored.
+    """
+
+    name: str
+    default: bool
+    opset: str
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    states: list[dict[str, Any]]
+    operations: dict[str, int]
+    storage: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Summary:
     """What `inspect` finds; `as_dict` gives it as plain values for JSON.
 
@@ -113,6 +134,7 @@ class Summary:
     problem: str
     name: str = ""
     models: list[Summary] = field(default_factory=list)
+    functions: list[FunctionSummary] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as dicts, lists, strings and numbers."""
@@ -180,6 +202,25 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
             replace(_inspect(inner, _failure_of(index, inner, failure)), name=name)
             for index, (name, inner) in enumerate(model.models.items())
         ],
+        functions=[_function(model.with_function(name), model.function) for name in model.functions],
+    )
+
+
+def _function(model: Model, default: str) -> FunctionSummary:
+    functions = model.spec.mlProgram.functions
+    message = functions[model.function] if model.function in functions else schema.MILSpec.Function()
+    operations, storage = operation_counts(message), dict[str, int]()
+    with suppress(RefCoreMLError):  # a type that is none, which the problem names
+        storage = weight_counts(message)
+    return FunctionSummary(
+        name=model.function,
+        default=model.function == default,
+        opset=f"{message.opset} ({OPSETS[message.opset]})" if message.opset in OPSETS else message.opset,
+        inputs=[_feature(feature) for feature in model.inputs],
+        outputs=[_feature(feature) for feature in model.outputs],
+        states=[_feature(feature) for feature in model.states],
+        operations=operations,
+        storage=storage,
     )
 
 

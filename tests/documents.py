@@ -57,6 +57,15 @@ def _swish() -> build.Network:
     return net
 
 
+def _decoder() -> build.Program:
+    program = build.Program({"tokens": ("int32", (1, 1))}, states={"cache": ("fp16", (1, 1))}, opset="CoreML8")
+    tokens = program.add("cast", x=program["tokens"], dtype="fp16")
+    logits = program.add("add", x=program.add("read_state", input=program["cache"]), y=tokens, name="logits")
+    program.add("write_state", input=program["cache"], data=logits)
+    program.output(logits)
+    return program
+
+
 def write_files(folder: Path) -> None:
     """Write them all."""
     _classifier().model().save(folder / "MobileNet.mlmodel")
@@ -64,6 +73,8 @@ def write_files(folder: Path) -> None:
     _pixelwise("photo", {"segments": None}, 5).model().save(folder / "DeepLab.mlmodel")
     _vectors().model().save(folder / "Net.mlmodel")
     (folder / "Swish.mlmodel").write_bytes(_swish().spec().SerializeToString())
+    build.functions({"decode": _decoder()}, default="decode", path=folder / "Decoder.mlpackage")
+    np.savez(folder / "tokens.npz", tokens=np.arange(4, dtype=np.int32).reshape(4, 1, 1))
     (folder / "mylayers.py").write_text(CUSTOM, encoding="utf-8")
     refcoreml.load(demo.digits_model_path()).save(folder / "Digits.mlmodel")
     images, labels = demo.held_out()

@@ -271,7 +271,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_first_screen_says_what_does_not_run_and_how_to_begin() -> None:
     first = "\n".join(_text(ROOT / "README.md").splitlines()[:45])
-    assert re.search(r"does not run.*ML Programs.*<!-- demo -->.*refcoreml\.load\(.*predict\(", first, re.DOTALL)
+    assert re.search(r"runs.*ML Programs.*does not run.*<!-- demo -->.*refcoreml\.load\(.*predict\(", first, re.DOTALL)
     install = re.search(r"<!-- demo -->\n```sh\n(.*)\n```\n<!-- end -->", first)
     assert install
     assert install[1].startswith("python3 -m venv .venv")

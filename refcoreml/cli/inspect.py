@@ -10,7 +10,7 @@ from rich.text import Text
 from refcoreml.cli.console import bytes_text, nonempty, out, print_json, shapes_text
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import harmless
-from refcoreml.inspection import CustomNeed, LayerSummary, Summary, inspect
+from refcoreml.inspection import CustomNeed, FunctionSummary, LayerSummary, Summary, inspect
 from refcoreml.model import load
 from refcoreml.reporting.tables import Styled, Table, shortened
 
@@ -76,6 +76,9 @@ def show(summary: Summary, *, layers: bool) -> None:
                 features.add_row("", "", Styled(formula, "dim"), "")
     out.print()
     out.print(features)
+    if summary.functions:
+        out.print()
+        out.print(_functions_table(summary.functions))
     if summary.needs:
         out.print()
         out.print(_needs_table(summary.needs))
@@ -103,6 +106,20 @@ def _show_user_defined(entries: dict[str, str]) -> None:
         out.print(made)
     if len(entries) > _MOST_ENTRIES:
         out.print(f"and {len(entries) - _MOST_ENTRIES} more; --json prints all")
+
+
+def _functions_table(functions: list[FunctionSummary]) -> Any:
+    columns = ("function", "opset", "states", "weights", "operations")
+    made = Table(*columns, whole=("opset",), folded=("states", "weights", "operations"))
+    for function in functions:
+        made.add_row(
+            f"{function.name} (default)" if function.default and len(functions) > 1 else function.name,
+            function.opset,
+            ", ".join(f"{state['name']}: {state['type']}" for state in function.states),
+            ", ".join(f"{count:,} x {storage}" for storage, count in function.storage.items()),
+            ", ".join(f"{count} {kind}" for kind, count in function.operations.items()),
+        )
+    return made
 
 
 def _needs_table(needs: list[CustomNeed]) -> Any:

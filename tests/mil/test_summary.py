@@ -1,0 +1,42 @@
+"""What a function consists of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import refcoreml
+from refcoreml import build
+from refcoreml.build import Known
+
+
+def summary(program: build.Program) -> refcoreml.inspection.FunctionSummary:
+    (found,) = refcoreml.inspect(program.spec()).functions
+    return found
+
+
+def test_operations_weights_and_states_of_a_function() -> None:
+    program = build.Program({"x": ("fp16", (2, 6))}, states={"s": ("fp16", (2, 4))}, opset="CoreML8")
+    weight = program.add(
+        "constexpr_blockwise_shift_scale",
+        data=Known(np.zeros((4, 6), np.int8), "int4"),
+        scale=np.ones((4, 1), np.float16),
+        outputs=[("fp16", (4, 6))],
+    )
+    y = program.add("linear", x=program["x"], weight=weight, bias=np.zeros(4, np.float16))
+    y = program.add("add", x=y, y=np.ones((3, 1, 4), np.float16), outputs=[("fp16", (3, 2, 4))])
+    program.output(program.add("relu", x=program.add("relu", x=y)))
+    found = summary(program)
+    assert found.operations == {"relu": 2, "add": 1, "constexpr_blockwise_shift_scale": 1, "linear": 1}
+    assert found.storage == {"blockwise_shift_scale, 4 bits": 24, "fp16": 12}
+    assert (found.name, found.default, found.opset) == ("main", True, "CoreML8 (iOS18)")
+    assert [(state["name"], state["type"]) for state in found.states] == [("s", "State (Float16 2 x 4)")]
+
+
+def test_a_program_that_cannot_run_is_described() -> None:
+    program = build.Program({"x": (2, 3)})
+    program.output(program.add("relu", x=program["x"]))
+    spec = program.spec()
+    spec.mlProgram.functions["main"].block_specializations["CoreML7"].operations[0].type = "fly"
+    found = refcoreml.inspect(spec)
+    assert found.functions[0].operations == {"fly": 1}
+    assert "fly (1 x)" in found.problem
