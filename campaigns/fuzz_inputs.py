@@ -8,7 +8,6 @@ that are cut, patched or made up, and must not end with the exit code for faults
 
 from __future__ import annotations
 
-import argparse
 import io
 import itertools
 import json
@@ -755,11 +754,7 @@ def shortcomings(tally: Tally) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a campaign; 0 only if there was no finding and enough was tried."""
-    parser = argparse.ArgumentParser(prog="python -m campaigns.fuzz_inputs", description=__doc__)
-    parser.add_argument("--count", type=int, default=5000, help="how many calls (default 5000)")
-    parser.add_argument("--seed", default="1", help="which ones (default 1)")
-    parser.add_argument("--jobs", type=int, default=2, help="how many processes (default 2)")
-    parser.add_argument("--output", type=Path, default=Path("campaign-findings"), help="folder for what is found")
+    parser = workers.arguments("campaigns.fuzz_inputs", str(__doc__), "calls")
     parser.add_argument("--replay", type=int, nargs="+", metavar="NUMBER", help="make only the calls of these numbers")
     given = parser.parse_args(arguments)
     if given.replay:

@@ -6,7 +6,6 @@ and `predict` agrees with `observe`, bit for bit. See `campaigns.checks` for wha
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -236,11 +235,7 @@ def shortcomings(tally: Tally) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a campaign, or replays files; 0 only if there was no finding and enough was tried."""
-    parser = argparse.ArgumentParser(prog="python -m campaigns.fuzz_models", description=__doc__)
-    parser.add_argument("--count", type=int, default=5000, help="how many models (default 5000)")
-    parser.add_argument("--seed", default="1", help="which ones (default 1)")
-    parser.add_argument("--jobs", type=int, default=2, help="how many processes (default 2)")
-    parser.add_argument("--output", type=Path, default=Path("campaign-findings"), help="folder for what is found")
+    parser = workers.arguments("campaigns.fuzz_models", str(__doc__), "models")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="try these models again instead")
     given = parser.parse_args(arguments)
     folder = os.environ.get("REFCOREML_MODELS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import faulthandler
 import multiprocessing
 import os
@@ -172,3 +173,13 @@ class Memory:
             return peak - now
         except (OSError, ValueError):
             return 0
+
+
+def arguments(module: str, description: str, pieces: str) -> argparse.ArgumentParser:
+    """Return the parser of a campaign's command line; the campaign adds ``--replay``."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--count", type=int, default=5000, help=f"how many {pieces} (default 5000)")
+    parser.add_argument("--seed", default="1", help="which ones (default 1)")
+    parser.add_argument("--jobs", type=int, default=2, help="how many processes (default 2)")
+    parser.add_argument("--output", type=Path, default=Path("campaign-findings"), help="folder for what is found")
+    return parser

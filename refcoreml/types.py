@@ -66,3 +66,8 @@ class TensorType(ValueType):
 
     def __str__(self) -> str:
         return f"{self.dtype} {self.shape}"
+
+
+def without_ones(shape: Shape) -> Shape:
+    """Return a shape without its lengths of 1."""
+    return tuple(length for length in shape if length != 1)

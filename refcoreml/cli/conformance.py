@@ -16,10 +16,10 @@ from refcoreml.conformance.cases import find_cases
 from refcoreml.conformance.expectations import read_expectations
 from refcoreml.conformance.runner import SMOKE, Command, Implementation, PythonSession, Result, run_cases
 from refcoreml.errors import UsageError
+from refcoreml.oracle.profiles import PROFILES
 from refcoreml.reporting.tables import Table
 from refcoreml.storage.writing import write_file
 
-PROFILES = ("fp32", "fp16/acc32", "fp16/acc16")
 #: The longest timeout, a day, in seconds.
 _LONGEST = 86400
 #: The most cases at a time: each takes two processes.
@@ -74,7 +74,7 @@ def add_parser(commands: Any) -> None:
         help="where the cases are (conformance/cases)",
     )
     parser.add_argument(
-        "--profile", choices=PROFILES, default="fp32", help="the arithmetic that it claims to use (fp32)"
+        "--profile", choices=tuple(PROFILES), default="fp32", help="the arithmetic that it claims to use (fp32)"
     )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cases at a time (2)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that a case may take (30)")

@@ -24,7 +24,7 @@ from refcoreml.features import (
 )
 from refcoreml.neuralnetwork.preprocessing import Preprocessing
 from refcoreml.neuralnetwork.registry import MAX_RANK
-from refcoreml.types import Array, Shape
+from refcoreml.types import Array, Shape, without_ones
 
 __all__ = ["ArrayPort", "ImagePort", "Layout", "NumberPort", "Port", "input_port", "output_port"]
 
@@ -186,7 +186,7 @@ class ArrayPort(Port[ArrayFeature]):
         if self._layout.rank5:
             return blob.reshape(self._legacy_shape(blob.shape))
         declared = self.feature.shapes.default
-        same = declared is not None and _without_ones(declared) == _without_ones(blob.shape)
+        same = declared is not None and without_ones(declared) == without_ones(blob.shape)
         return blob.reshape(declared) if declared is not None and same else np.atleast_1d(blob)
 
     def _legacy_shape(self, shape: Shape) -> Shape:
@@ -205,15 +205,11 @@ class ArrayPort(Port[ArrayFeature]):
             return True
         if rank5 and elements(shapes.default, math.prod(shape)) == math.prod(shape):
             return True  # it is returned in the declared shape
-        lengths = _without_ones(shape[2:] if rank5 else shape)
+        lengths = without_ones(shape[2:] if rank5 else shape)
         allowed = (shapes.default, *shapes.listed)
         if rank5 and shapes.ranges:
             allowed = (*allowed, *(part for part in (shape[2:], shape[2:3]) if not shapes.problem(part)))
-        return lengths in map(_without_ones, allowed)
-
-
-def _without_ones(shape: Shape) -> Shape:
-    return tuple(length for length in shape if length != 1)
+        return lengths in map(without_ones, allowed)
 
 
 #: The port of each kind of feature that a blob can be.

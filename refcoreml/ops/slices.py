@@ -154,8 +154,25 @@ class Slice(Op):
         return _defined(x, self._region(x.shape).taken)
 
 
+class _Chosen(Op):
+    """A slice that inputs choose; what the same settings take of the same shape is derived once."""
+
+    def _derive(self, x: Shape, settings: Settings) -> Region:
+        raise NotImplementedError
+
+    def _region(self, x: Array, settings: Sequence[Array]) -> Region:
+        return self._remembered(x.shape, settings_of(settings))
+
+    @cached_property
+    def _remembered(self) -> Callable[[Shape, Settings], Region]:
+        return remembered(self._derive)
+
+    def infer_from(self, x: Array, *settings: Array) -> TensorType:
+        return TensorType(x.dtype, self._region(x, settings).shape)
+
+
 @dataclass(frozen=True)
-class SliceDynamic(Op):
+class SliceDynamic(_Chosen):
     """y[i...] = x[begin + i * stride...] on every axis, with begin and more as inputs.
 
     Inputs: x of rank r; begin [r]; then, as far as given, end, stride, and the three masks, each [r], masks being true
@@ -179,13 +196,6 @@ class SliceDynamic(Op):
             if given.dtype.kind == "f":  # integers too small for an axis can name a part of it
                 Indexing().check(given, *x.shape)
 
-    def _region(self, x: Array, settings: Sequence[Array]) -> Region:
-        return self._remembered(x.shape, settings_of(settings))
-
-    @cached_property
-    def _remembered(self) -> Callable[[Shape, Settings], Region]:
-        return remembered(self._derive)
-
     def _derive(self, x: Shape, settings: Settings) -> Region:
         rank, given = len(x), arrays_of(settings)
         own = {"end": self.end, "stride": self.stride}
@@ -206,9 +216,6 @@ class SliceDynamic(Op):
         ]
         return _region(x, cuts, self.strict, bad_input)
 
-    def infer_from(self, x: Array, *settings: Array) -> TensorType:
-        return TensorType(x.dtype, self._region(x, settings).shape)
-
     def run(self, x: Array, *settings: Array) -> Array:
         return kernels.slice_axes(x, self._region(x, settings).taken)
 
@@ -221,7 +228,7 @@ class SliceDynamic(Op):
 
 
 @dataclass(frozen=True)
-class SliceBySize(Op):
+class SliceBySize(_Chosen):
     """y[i...] = x[begin + i...], of a given size along one axis or along all.
 
     Inputs: x; begin, one element, or along all axes [r] for x of rank r, 0 to length - size each, if it is no
@@ -289,16 +296,6 @@ class SliceBySize(Op):
             if not 1 <= size <= length:
                 fail(f"size is {size}, expected 1 to {length}, the length of axis {axis}")
         return rests
-
-    def infer_from(self, x: Array, *settings: Array) -> TensorType:
-        return TensorType(x.dtype, self._region(x, settings).shape)
-
-    def _region(self, x: Array, settings: Sequence[Array]) -> Region:
-        return self._remembered(x.shape, settings_of(settings))
-
-    @cached_property
-    def _remembered(self) -> Callable[[Shape, Settings], Region]:
-        return remembered(self._derive)
 
     def _derive(self, x: Shape, settings: Settings) -> Region:
         given = iter(arrays_of(settings))

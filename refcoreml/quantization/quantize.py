@@ -21,7 +21,7 @@ from refcoreml.model import Model, load
 from refcoreml.quantization.schemes import Fit, LutFunction, Scheme
 from refcoreml.quantization.tensors import WeightTensor, weight_tensors
 from refcoreml.spec import schema
-from refcoreml.spec.weights import encode_floats
+from refcoreml.spec.weights import check_weights, encode_floats
 from refcoreml.types import Array
 
 #: The specification versions that brought encodings.
@@ -125,6 +125,8 @@ def quantize_weights(
             f"none of the {len(tensors)} weight fields is selected" if tensors else "the model has no weights",
             where=result.name,
         )
+    for task in tasks:
+        task.check()
     lost: list[str] = []
     _run([task for task in tasks if task.is_worth_it()], sensitivity, progress, lost)
     _unmix(tensors, {task.tensor.where: task.scheme.bits for task in tasks}, lost)
@@ -210,20 +212,24 @@ class _Task:
     tensor: WeightTensor
     scheme: Scheme
 
-    def is_worth_it(self) -> bool:
-        """Return whether the tensor may be stored so, and anything is gained."""
-        tensor, bits = self.tensor, self.scheme.bits
-        now = tensor.encoding
-        if now.kind == "empty":
-            tensor.values()  # raises: no layer's shape is empty
-        if bits == 32:
-            return now.kind not in ("float32", "int8")
-        if tensor.updatable:
+    def check(self) -> None:
+        """Refuse weights that are not there, and those that must stay in full precision."""
+        tensor = self.tensor
+        if tensor.encoding.kind == "empty":
+            check_weights(tensor.message, tensor.shape, channel_axis=tensor.channel_axis, where=tensor.where)
+        if tensor.updatable and self.scheme.bits != 32:
             raise UsageError(
                 "is updatable, and Core ML trains only weights in full precision",
                 where=tensor.where,
                 remedy="Leave the layer out with a selector, or clear isUpdatable in the model and its layers",
             )
+
+    def is_worth_it(self) -> bool:
+        """Return whether the tensor can be stored so, and anything is gained."""
+        tensor, bits = self.tensor, self.scheme.bits
+        now = tensor.encoding
+        if bits == 32:
+            return now.kind not in ("float32", "int8")
         wanted = "float16" if bits == 16 else "linear" if self.scheme.mode.startswith("linear") else "lookup table"
         if wanted == "linear" and self.scheme.mode == "linear_lut":
             wanted = "lookup table"

@@ -19,13 +19,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from refcoreml.errors import MalformedModelError, UsageError, at
 from refcoreml.spec.mil_elements import decode_elements, encode_elements
 from refcoreml.spec.mil_types import DATA_TYPES, DataType
-from refcoreml.storage.reading import FileRefusedError, Folder, LinkError, item_parts
+from refcoreml.storage.reading import Closing, FileRefusedError, Folder, LinkError, item_parts
 from refcoreml.types import Array
 
 __all__ = ["WEIGHT_FILE", "BlobFile", "BlobFiles", "BlobRecord", "BlobWriter"]
@@ -62,7 +61,7 @@ class BlobRecord:
         return decode_elements(self.element, self.data, self.count)
 
 
-class BlobFile:
+class BlobFile(Closing):
     """A file of weights; `record` checks what it returns, and the same place always gives the same object.
 
     Args:
@@ -85,14 +84,6 @@ class BlobFile:
         except MalformedModelError:
             self.close()
             raise
-
-    def __enter__(self) -> BlobFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the file: at once if nobody holds arrays or records of it, else when the last of them has gone."""
@@ -183,7 +174,7 @@ def _element_count(element: DataType, length: int, padding: int) -> int:
     return bits // element.bits
 
 
-class BlobFiles:
+class BlobFiles(Closing):
     """The files of weights of one model, each mapped when it is first needed.
 
     Args:
@@ -220,14 +211,6 @@ class BlobFiles:
             return contents[item]
 
         return BlobFiles(open_file)
-
-    def __enter__(self) -> BlobFiles:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of all files, see `BlobFile.close`; what is needed after that is mapped again."""

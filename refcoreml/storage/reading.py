@@ -14,10 +14,11 @@ import json
 import mmap
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 __all__ = [
     "DATA_LIMIT",
@@ -121,7 +122,26 @@ def read_json(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> Any:
         raise ValueError("its lists or objects are nested too deeply") from error
 
 
-class Folder:
+class Closing(ABC):
+    """What is closed at the end of a ``with`` statement."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+    def __enter__(self: _Closing) -> _Closing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_Closing = TypeVar("_Closing", bound=Closing)
+
+
+class Folder(Closing):
     """A package's folder, opened: its files are found from there on, never through a link.
 
     Where the system allows it, the folder stays the one that was opened, even if another takes its place meanwhile.
@@ -140,14 +160,6 @@ class Folder:
         if not stat.S_ISDIR(self._self.st_mode):
             self.close()
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-
-    def __enter__(self) -> Folder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the folder; files that were opened from it stay open."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.oracle.balls import Doubles
+from refcoreml.types import without_ones
 
 __all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "typical"]
 
@@ -66,11 +67,6 @@ class Difference:
             f"output {self.name!r} at {list(self.place)} is {self.actual:.9g}, expected {self.expected:.9g}, off by "
             f"{abs(self.actual - self.expected):.3g}, allowed {self.bound:.3g} ({self.count} of {self.size} values)"
         )
-
-
-def without_ones(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return a shape without its dimensions of 1."""
-    return tuple(length for length in shape if length != 1)
 
 
 def typical(values: Any) -> float:

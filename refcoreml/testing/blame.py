@@ -15,10 +15,11 @@ from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.oracle.rules import CHECKS, kind_of
-from refcoreml.testing.agreement import WIDEST, typical, without_ones
+from refcoreml.testing.agreement import WIDEST, typical
 from refcoreml.testing.defects import DEFECTS
 from refcoreml.testing.rounding import UNIT64, Constants, Undetermined, trace_bounds
 from refcoreml.testing.torch_modules import Recorded
+from refcoreml.types import without_ones
 
 __all__ = ["first_divergence"]
 
