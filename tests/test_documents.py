@@ -95,6 +95,8 @@ def _check_python(words: list[str]) -> None:
         script, arguments = ROOT / words[1], words[2:]
     assert script.is_file(), f"there is no {script.relative_to(ROOT)}"
     source = script.read_text(encoding="utf-8")
+    if "workers.arguments(" in source:  # those that campaigns share
+        source += (ROOT / "campaigns" / "workers.py").read_text(encoding="utf-8")
     for argument in arguments:
         if argument.startswith("--"):
             assert f'"{argument}"' in source or f"'{argument}'" in source, f"{words[1]} does not know {argument}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from google.protobuf.message import Message
 
 from refcoreml import values as given
 from refcoreml.errors import UsageError
@@ -34,7 +35,7 @@ class Profile:
         """The storage, if it is narrower than the arithmetic."""
         return None if self.storage.format == self.arithmetic.format else self.storage
 
-    def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
+    def radius(self, values: Doubles, message: Message | None = None, channel_axis: int = 0) -> Doubles:
         """Return how exactly weights are known; see `weight_radius`."""
         return weight_radius(values, message, channel_axis, self.storage, self.arithmetic)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+from google.protobuf.message import Message
 
 from refcoreml.features import RefCoreMLWarning
 from refcoreml.kernels.half import Losses, listed, losses
@@ -23,7 +23,9 @@ def flushed(values: Doubles, storage: Rounding) -> Doubles:
     return np.where((size > 0) & (size < storage.tiny), size, 0.0)
 
 
-def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rounding, arithmetic: Rounding) -> Doubles:
+def weight_radius(
+    values: Doubles, message: Message | None, channel_axis: int, storage: Rounding, arithmetic: Rounding
+) -> Doubles:
     """Return the error bound of a conforming decoder, from weights R in double precision.
 
     Floating-point weights and tables are stored rounded, so that they are exact but for subnormal numbers. Linear codes
@@ -31,7 +33,7 @@ def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rou
     the storage type; where the arithmetic is half precision, scale and bias are first rounded to it.
     """
     rad = flushed(values, storage)
-    if message is None or not isinstance(message, schema.WeightParams):
+    if not isinstance(message, schema.WeightParams):
         return rad
     kind = weight_encoding(message).kind
     if kind not in ("linear", "int8"):
@@ -54,7 +56,7 @@ def weight_radius(values: Doubles, message: Any, channel_axis: int, storage: Rou
     return np.maximum(rad, decoded.rad if storage is arithmetic else storage.stored(decoded).rad)
 
 
-def round_weights(message: Any, storage: Rounding) -> None:
+def round_weights(message: Message, storage: Rounding) -> None:
     """Round every floating-point weight and lookup table inside a message, in place.
 
     Numbers that become infinite or 0 by that cause a `RefCoreMLWarning`.
@@ -65,7 +67,7 @@ def round_weights(message: Any, storage: Rounding) -> None:
         warnings.warn(text, RefCoreMLWarning, stacklevel=2)
 
 
-def _round(weights: Any, storage: Rounding) -> Iterator[Losses]:
+def _round(weights: schema.WeightParams, storage: Rounding) -> Iterator[Losses]:
     """Round the numbers of one message; yields what is lost."""
     for holder in (weights, weights.quantization.lookupTableQuantization):
         if len(holder.floatValue):

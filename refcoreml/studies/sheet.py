@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from refcoreml.comparison.metrics import DifferenceSums
 from refcoreml.comparison.outputs import decode_image
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["contact_sheet"]
 
 _MARGIN, _CAPTION = 8, 20
+
+
+class _Column(NamedTuple):
+    """Pictures of all samples, with a caption under each."""
+
+    title: str
+    images: list[Any]
+    captions: list[str]
 
 
 def contact_sheet(
@@ -54,8 +62,6 @@ def contact_sheet(
     Raises:
         UsageError: the model has no such output, or there is no data.
     """
-    from PIL import Image, ImageDraw
-
     loaded = as_model(model)
     pictures = [feature.name for feature in loaded.outputs if isinstance(feature, ImageFeature)]
     if not pictures or (output and output not in pictures):
@@ -63,33 +69,44 @@ def contact_sheet(
             f"the model has no image output {output!r}" if output else "the model has no image output",
             remedy=f"Its image outputs are {', '.join(pictures)}" if pictures else "",
         )
-    name = output or pictures[0]
     samples = list(islice(Source.of(data, resize=resize).samples(loaded), rows))
+    return _drawn(_columns(loaded, samples, output or pictures[0], bits, mode, select), width)
+
+
+def _columns(
+    model: Model, samples: Sequence[Sample], name: str, bits: Sequence[int], mode: str, select: Sequence[str]
+) -> list[_Column]:
     inputs = [sample.inputs for sample in samples]
-    references = [result[name] for result in loaded.predict(inputs)]
-    columns: list[tuple[str, list[Any], list[str]]] = []
-    if given := _only_picture(loaded, samples):
-        columns.append(("input", given, [sample.name for sample in samples]))
+    references = [result[name] for result in model.predict(inputs)]
+    columns = []
+    if given := _only_picture(model, samples):
+        columns.append(_Column("input", given, [sample.name for sample in samples]))
     for number in bits:
-        quantized = quantized_as(loaded, Configuration("sweep", number, mode if number < 16 else ""), select)
+        quantized = quantized_as(model, Configuration("sweep", number, mode if number < 16 else ""), select)
         results = references if number == 32 else [result[name] for result in quantized.predict(inputs)]
         captions = [
             "" if number == 32 else f"PSNR {decibels(_psnr(one, other))} dB"
             for one, other in zip(references, results, strict=True)
         ]
-        columns.append((f"{number} bit" + "s" * (number != 1), results, captions))
-    scale = min(1.0, width / max(image.width for _, images, _ in columns for image in images))
-    cells = [[_scaled(image, scale) for image in images] for _, images, _ in columns]
-    wide = max(image.width for column in cells for image in column)
-    heights = [max(column[row].height for column in cells) for row in range(len(samples))]
+        columns.append(_Column(f"{number} bit" + "s" * (number != 1), results, captions))
+    return columns
+
+
+def _drawn(columns: Sequence[_Column], width: int) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    scale = min(1.0, width / max(image.width for column in columns for image in column.images))
+    cells = [[_scaled(image, scale) for image in column.images] for column in columns]
+    wide = max(image.width for images in cells for image in images)
+    heights = [max(image.height for image in row) for row in zip(*cells, strict=True)]
     across = len(columns) * (wide + _MARGIN) + _MARGIN
     sheet = Image.new("RGB", (across, _CAPTION + _MARGIN + sum(heights) + len(heights) * (_CAPTION + _MARGIN)), "white")
     draw = ImageDraw.Draw(sheet)
-    for column, (title, _, captions) in enumerate(columns):
-        x, y = _MARGIN + column * (wide + _MARGIN), _MARGIN
-        draw.text((x, y), title, fill="black", font=_font(14))
+    for index, column in enumerate(columns):
+        x, y = _MARGIN + index * (wide + _MARGIN), _MARGIN
+        draw.text((x, y), column.title, fill="black", font=_font(14))
         y += _CAPTION
-        for image, caption, height in zip(cells[column], captions, heights, strict=True):
+        for image, caption, height in zip(cells[index], column.captions, heights, strict=True):
             sheet.paste(image, (x, y))
             draw.text((x, y + height + 2), _short(caption, wide), fill="#555555", font=_font(11))
             y += height + _CAPTION + _MARGIN

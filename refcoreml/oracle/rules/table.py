@@ -21,6 +21,7 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from google.protobuf.message import Message
 
 from refcoreml import ops as operations
 from refcoreml.execution.steps import Step
@@ -35,7 +36,7 @@ CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "contr
 class Constants(Protocol):
     """How far an implementation's copy of a network's own numbers may be from those of the reference."""
 
-    def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
+    def radius(self, values: Doubles, message: Message | None = None, channel_axis: int = 0) -> Doubles:
         """Return the radii of a tensor of weights that was decoded from a ``WeightParams`` message."""
 
     def scalar(self, value: Any) -> Ball:
