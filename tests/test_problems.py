@@ -175,6 +175,16 @@ def test_layers_inside_of_branches_and_loops_are_checked_each_by_itself():
     ]
 
 
+def test_of_inputs_and_outputs_that_a_layer_does_not_have_nothing_else_is_said():
+    spec = sound_network()
+    spec.neuralNetwork.layers[0].input.append("nowhere")
+    spec.neuralNetwork.layers[2].output.append("x")
+    assert places(find_problems(spec)) == [
+        ("graph.counts", "neuralNetwork.layers[0] 'act' (activation)"),
+        ("graph.counts", "neuralNetwork.layers[2] 'sum' (reduce)"),
+    ]
+
+
 def test_layers_without_code_are_one_problem_and_are_not_prepared():
     spec = sound_network()
     for name in "Mine", "Yours":

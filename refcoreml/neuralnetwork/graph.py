@@ -173,10 +173,10 @@ def _check_body(nodes: Sequence[Node], produced: _Produced, problems: Problems, 
         if problem := _count_problem(node):
             with problems.part("graph.counts", node.where):
                 node.invalid(problem)
-        if node.kind in ("loopBreak", "loopContinue"):
+        elif node.kind in ("loopBreak", "loopContinue"):
             with problems.part("graph.loops", node.where):
                 node.require(in_loop, "must be inside the body of a loop")
-        if problem := _name_problem(node, produced, later):
+        elif problem := _name_problem(node, produced, later):
             with problems.part("graph.names"):
                 node.invalid(problem)
         produced.update(dict.fromkeys(node.outputs, node.where))
