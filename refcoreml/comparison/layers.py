@@ -19,7 +19,7 @@ from refcoreml.comparison.figures import layers_figure
 from refcoreml.comparison.metrics import Difference, DifferenceSums
 from refcoreml.comparison.outputs import Comparer
 from refcoreml.comparison.tasks import pack, unpack
-from refcoreml.errors import UsageError, harmless
+from refcoreml.errors import UnsupportedModelError, UsageError, harmless
 from refcoreml.execution.engine import Event
 from refcoreml.execution.steps import Step, walk
 from refcoreml.features import Resize
@@ -277,6 +277,12 @@ class _Pair:
 
 def _network(model: Model) -> Network:
     layered = model.prepare().layered
+    if model.kind == "mlProgram":
+        raise UnsupportedModelError(
+            "operations of ML Programs cannot be compared yet",
+            where="mlProgram",
+            remedy="compare_models compares outputs; Model.trace shows each operation",
+        )
     if layered is None:
         raise UsageError(f"a model of type {model.kind} has no layers that could be compared")
     return layered.network

@@ -488,3 +488,62 @@ def test_threads_share_the_preparation() -> None:
         thread.join(30)
     assert len(results) == 4
     assert all((result == results[0]).all() for result in results)
+
+
+# ---- Around programs ----
+
+
+def pipeline(*programs: build.Program) -> schema.Model:
+    """Put programs in a row: the output of each is the input of the next."""
+    spec = schema.Model(specificationVersion=9)
+    for program in programs:
+        spec.pipeline.models.add().CopyFrom(program.spec())
+    spec.description.input.extend(spec.pipeline.models[0].description.input)
+    spec.description.output.extend(spec.pipeline.models[-1].description.output)
+    return spec
+
+
+def second() -> build.Program:
+    """Take y of the program before, in half precision."""
+    program = build.Program({"y": ("fp16", (2, 3))}, opset="CoreML8")
+    program.output(program.add("softmax", x=program["y"], axis=-1, name="z"))
+    return program
+
+
+def test_programs_in_a_pipeline_hand_features_on() -> None:
+    model = refcoreml.load(pipeline(relu(), second()))
+    assert model.precision == "declared"
+    z = model.predict({"x": X})["z"]
+    alone = second().model().predict({"y": np.maximum(X, 0)})["z"]
+    np.testing.assert_array_equal(z, alone)
+    assert [(layer.model, layer.name) for layer in model.trace({"x": X})] == [("model0", "y"), ("model1", "z")]
+    assert model.shapes()["model1/z"] == (2, 3)
+
+
+def test_states_inside_a_pipeline_are_refused() -> None:
+    with pytest.raises(refcoreml.UnsupportedModelError, match="models with states cannot be run inside a pipeline"):
+        refcoreml.load(pipeline(counting()))
+
+
+def test_a_trace_shows_what_rounding_to_half_precision_loses() -> None:
+    program = build.Program({"x": ("fp16", (2, 3))}, opset="CoreML8")
+    small = program.add("mul", x=program["x"], y=np.float16(2**-20), name="small")
+    program.output(small, program.add("mul", x=program["x"], y=np.float16(2**15), name="large"))
+    small, large = program.model().trace({"x": X})
+    np.testing.assert_array_equal(small.computed["small"], X * np.float32(2**-20))
+    np.testing.assert_array_equal(small.outputs["small"], (X * np.float32(2**-20)).astype(np.float16))
+    assert np.isinf(large.outputs["large"]).any()
+    assert np.isfinite(large.computed["large"]).all()
+
+
+@pytest.mark.parametrize(
+    "unsupported",
+    [
+        lambda model: refcoreml.quantize_weights(model, 8),
+        lambda model: refcoreml.compare_layers(model, model.with_precision("float32"), [{"x": X}]),
+    ],
+    ids=["quantize", "compare layers"],
+)
+def test_what_is_not_there_yet_for_programs(unsupported: Any) -> None:
+    with pytest.raises(refcoreml.UnsupportedModelError, match=r"mlProgram.* yet"):
+        unsupported(relu().model())
