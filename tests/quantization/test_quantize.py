@@ -507,10 +507,10 @@ def test_updatable_layers_are_refused_but_can_be_left_out():
 
 
 def test_ml_programs_are_refused():
-    spec = schema.Model(specificationVersion=7)
-    spec.mlProgram.version = 1
+    program = build.Program({"x": (2, 3)})
+    program.output(program.add("relu", x=program["x"]))
     with pytest.raises(UnsupportedModelError, match="ML programs"):
-        refcoreml.quantize_weights(spec, 8)
+        refcoreml.quantize_weights(program.model(), 8)
 
 
 def test_something_that_is_no_model_is_refused():
