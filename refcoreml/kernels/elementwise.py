@@ -154,7 +154,8 @@ def broadcast_shape(*shapes: Shape) -> Shape:
         for axis, length in enumerate(shape, rank - len(shape)):
             if length != 1 and result[axis] not in (1, length):
                 raise ValueError(f"shapes {', '.join(map(str, shapes))} do not broadcast")
-            result[axis] = max(result[axis], length)
+            if length != 1:  # 0 too
+                result[axis] = length
     return tuple(result)
 
 

@@ -403,7 +403,27 @@ _KINDS = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "boolea
 
 def check_kinds(x: TensorType, kinds: str) -> None:
     """Refuse numbers of other kinds, given as in ``numpy.dtype.kind``."""
-    require(x.dtype.kind in kinds, f"takes {' or '.join(_KINDS[kind] for kind in kinds)}, got {x.dtype}")
+    if x.dtype.kind not in kinds:
+        invalid(f"takes {' or '.join(_KINDS[kind] for kind in kinds)}, got {x.dtype}")
+
+
+def check_filled(*inputs: TensorType) -> None:
+    """Refuse inputs without elements, of which there is nothing to compute."""
+    for x in inputs:
+        if 0 in x.shape:
+            invalid(f"got the shape {x.shape}, which holds no elements")
+
+
+def check_floats(*inputs: TensorType) -> None:
+    """Refuse inputs of other numbers than floats, and those without elements."""
+    for x in inputs:
+        check_kinds(x, "f")
+    check_filled(*inputs)
+
+
+def check_per_axis(name: str, values: Sequence[Any], count: int) -> None:
+    """Refuse an attribute that does not have a value for each of so many axes."""
+    require(len(values) == count, f"{name} {tuple(values)} is not for {count} axes")
 
 
 def check_numbers(name: str, values: float | Array, dtype: np.dtype[Any]) -> None:
@@ -466,6 +486,8 @@ def most_places(numbers: np.dtype[Any]) -> int:
 
 def check_places(numbers: np.dtype[Any], *lengths: int) -> None:
     """Refuse axes so long that numbers of a type cannot name every place."""
+    if numbers.kind not in "fiu":
+        invalid(f"has indices, which {numbers} cannot hold")
     longest = most_places(numbers)
     for length in lengths:
         require(

@@ -86,6 +86,7 @@ class FillLike(Op):
     fresh = True
 
     def infer(self, x: TensorType) -> TensorType:
+        check_numbers("the value", self.value, self.dtype)
         return x.with_dtype(self.dtype)
 
     def run(self, x: Array) -> Array:

@@ -12,7 +12,7 @@ from refcoreml import definitions
 from refcoreml.kernels import conv as kernels
 from refcoreml.kernels import conv3d
 from refcoreml.kernels.conv import Epilogue, leave
-from refcoreml.ops.base import Op, invalid, require
+from refcoreml.ops.base import Op, check_floats, invalid, require
 from refcoreml.types import Array, Shape, TensorType
 
 #: Pixels (begin, end) for each axis in space.
@@ -110,6 +110,7 @@ class _Kernel(Op):
         if self.weights is not None:
             return self.weights.shape
         assert given is not None
+        check_floats(given)
         wanted = self.expected
         require(wanted in (None, given.shape), f"expected weights of the shape {wanted}, got {given.shape}")
         self._check_groups(given.shape)
@@ -117,10 +118,12 @@ class _Kernel(Op):
 
     def _check_bias(self, bias: TensorType | None, outputs: int) -> None:
         if bias is not None:
+            check_floats(bias)
             require(self.bias is None, "has a bias, and another one as an input")
             require(bias.shape == (outputs,), f"expected a bias of the shape {(outputs,)}, got {bias.shape}")
 
     def _check_input(self, x: TensorType, channels: int) -> None:
+        check_floats(x)
         space = len(self.stride)
         if x.rank < space + 2 or x.shape[-space - 1] != channels:
             invalid(f"expected an input [*, {channels}, {SPACE[space]}] of rank {space + 2} or more, got {x.shape}")

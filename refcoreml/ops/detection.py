@@ -11,7 +11,7 @@ import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import nms as kernels
-from refcoreml.ops.base import Op, bad_input, check_places, integers_in, numbers_in, require
+from refcoreml.ops.base import Op, bad_input, check_floats, check_places, integers_in, numbers_in, require
 from refcoreml.types import Array, Shape, TensorType
 
 #: About as many multiplications as the comparison of two boxes takes.
@@ -52,6 +52,7 @@ class NonMaximumSuppression(Op):
     fresh = True
 
     def infer(self, boxes: TensorType, scores: TensorType, *settings: TensorType) -> tuple[TensorType, ...] | None:
+        check_floats(boxes, scores)
         self._check(boxes.shape, scores.shape)
         check_places(self.result or boxes.dtype, scores.shape[2 if self.boxes_last else 1])
         for name, setting in zip(self._inputs, settings, strict=True):

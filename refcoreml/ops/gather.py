@@ -144,6 +144,7 @@ class GatherND(Op):
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         _check_batch(x, indices, self.batch, min(x.rank, max(indices.rank - 1, 0)))
         addressed = _addressed(x, indices, self.indexing, self.batch)
+        require(len(addressed) > 0, f"indices {indices.shape} name no axis")
         return check_rank(x.with_shape((*indices.shape[:-1], *x.shape[self.batch + len(addressed) :])))
 
     def run(self, x: Array, indices: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import linear as kernels
 from refcoreml.kernels.elementwise import broadcast_shape, cast
-from refcoreml.ops.base import Op, axis_in, check_rank, invalid, require
+from refcoreml.ops.base import Op, axis_in, check_filled, check_floats, check_rank, invalid, require
 from refcoreml.ops.gather import Indexing
 from refcoreml.types import Array, Shape, TensorType
 
@@ -45,11 +45,13 @@ class Linear(Op):
     fresh = True
 
     def __post_init__(self) -> None:
+        require(self.weights.ndim == 2, f"expected weights [C_out, C_in], got the shape {self.weights.shape}")
         outputs = (self.weights.shape[0],)
         given = None if self.bias is None else self.bias.shape
         require(given in (None, outputs), f"expected a bias of the shape {outputs}, got {given}")
 
     def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
         inputs = self.weights.shape[1]
         require(x.rank >= self.axes, f"the input {x.shape} has too few axes, expected at least {self.axes}")
         features = x.shape[x.rank - self.axes :]
@@ -187,7 +189,7 @@ class Einsum(Op):
                     own.setdefault(letter, length) == length and (length == known or 1 in (length, known)),
                     f"the letter {letter} of {self.equation!r} stands for lengths of {known} and {length}",
                 )
-                found[letter] = max(length, known)
+                found[letter] = length if known == 1 else known  # 0 fits 1 too
         return found
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -246,7 +248,9 @@ class DotProduct(Op):
     definition = definitions.dot_product
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
+        check_floats(x, y)
         axis = axis_in(self.axis, x.rank)
+        require(x.dtype == y.dtype, f"inputs of types {x.dtype} and {y.dtype} do not fit together")
         require(x.shape == y.shape, f"expected two equal shapes, got {x.shape} and {y.shape}")
         return x.with_shape((*x.shape[:axis], 1, *x.shape[axis + 1 :]))
 
@@ -279,6 +283,7 @@ class Embedding(Op):
     fresh = True
 
     def infer(self, x: TensorType) -> TensorType:
+        check_filled(x)
         axis = axis_in(self.axis, x.rank)
         require(x.shape[axis] == 1, f"expected an input of length 1 along axis {self.axis}, got {x.shape}")
         self.indexing.check(x, len(self.table))

@@ -15,6 +15,7 @@ from refcoreml.kernels import mask as kernels
 from refcoreml.ops.base import (
     Op,
     bad_input,
+    check_numbers,
     check_places,
     check_rank,
     common_type,
@@ -124,6 +125,9 @@ class OneHot(Op):
         axis = self.axis % (x.rank + 1)
         if x.dtype.kind == "f":
             check_places(x.dtype, depth)
+        require(depth >= 1, f"depth is {depth}, expected 1 or more")
+        for name, number in (("on", self.on), ("off", self.off)):
+            check_numbers(name, number, self.result or x.dtype)
         return check_rank(TensorType(self.result or x.dtype, (*x.shape[:axis], depth, *x.shape[axis:])))
 
     def _depth(self, x: Array, given: Array | None) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import normalization as kernels
-from refcoreml.ops.base import Inplace, Op, axes_in, axis_in, require
+from refcoreml.ops.base import Inplace, Op, axes_in, axis_in, check_floats, require
 from refcoreml.types import Array, TensorType
 
 
@@ -26,6 +26,7 @@ class Softmax(Op):
     definition = definitions.softmax
 
     def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
         axis_in(self.axis, x.rank)
         return x
 
@@ -33,11 +34,14 @@ class Softmax(Op):
         return kernels.softmax(x, self.axis)
 
 
-def _check_channels(x: TensorType, axis: int, count: int) -> TensorType:
+def _check_channels(x: TensorType, axis: int, **attributes: Array) -> TensorType:
+    check_floats(x)
     least = -axis if axis < 0 else axis + 1
     require(x.rank >= least, f"expected an input of rank {least} or more, got {x.shape}")
     given = x.shape[axis]
-    require(given == count, f"the input {x.shape} has {given} channels, expected {count}")
+    for name, values in attributes.items():
+        require(values.ndim == 1, f"{name} has the shape {values.shape}, expected a vector")
+        require(given == len(values), f"the input {x.shape} has {given} channels, expected {len(values)}")
     return x
 
 
@@ -70,7 +74,8 @@ class BatchNormalization(Op):
         return kernels.normalization_factor(self.gamma, self.variance, self.epsilon)
 
     def infer(self, x: TensorType) -> TensorType:
-        return _check_channels(x, self.axis, len(self.gamma))
+        given = {"mean": self.mean, "variance": self.variance, "gamma": self.gamma, "beta": self.beta}
+        return _check_channels(x, self.axis, **given)
 
     def run(self, x: Array) -> Array:
         given = (self.mean, self.factor, self.beta)
@@ -107,7 +112,7 @@ class InstanceNormalization(Op):
     definition = definitions.instance_normalization
 
     def infer(self, x: TensorType) -> TensorType:
-        return _check_channels(x, self.axis, len(self.gamma))
+        return _check_channels(x, self.axis, gamma=self.gamma, beta=self.beta)
 
     def axes(self, rank: int) -> tuple[int, ...]:
         """Return the axes over which mean and variance are taken."""
@@ -138,6 +143,7 @@ class MeanVarianceNormalization(Op):
     definition = definitions.mean_variance_normalization
 
     def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
         axes_in(self.axes, x.rank)
         return x
 
@@ -164,7 +170,9 @@ class LayerNormalization(Op):
     definition = definitions.layer_normalization
 
     def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
         lengths, axes = self.gamma.shape, self.axes
+        require(self.beta.shape == lengths, f"gamma has the shape {lengths}, but beta {self.beta.shape}")
         fits = all(-x.rank <= axis < x.rank for axis in axes)
         require(
             fits and tuple(x.shape[axis] for axis in axes_in(axes, x.rank)) == lengths,
@@ -192,6 +200,7 @@ class L2Normalization(Op):
     definition = definitions.l2_normalization
 
     def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
         axes_in(self.axes, x.rank)
         return x
 
@@ -216,7 +225,11 @@ class LocalResponseNormalization(Op):
     fresh = True
     definition = definitions.local_response_normalization
 
+    def __post_init__(self) -> None:
+        require(self.size >= 1, f"size is {self.size}, expected a number of at least 1")
+
     def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
         axis_in(self.axis, x.rank)
         return x
 

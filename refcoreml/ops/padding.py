@@ -16,6 +16,7 @@ from refcoreml.ops.base import (
     Settings,
     arrays_of,
     bad_input,
+    check_filled,
     check_numbers,
     integers_in,
     invalid,
@@ -80,6 +81,8 @@ class Pad(Op):
         return self._added(x, list(zip(given[::2], given[1::2], strict=True)), bad_input)
 
     def infer(self, x: TensorType, amounts: TensorType | None = None) -> TensorType | None:
+        if self.mode == "edge":
+            check_filled(x)
         if self.mode == "constant":
             check_numbers("the value of the border", self.value, x.dtype)
         return None if self.amounts is None else _padded(x, self._edges(x.shape, ()))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from refcoreml import definitions
 from refcoreml.kernels import pool as kernels
 from refcoreml.kernels.pool import Windows
-from refcoreml.ops.base import Op, require
+from refcoreml.ops.base import Op, check_floats, require
 from refcoreml.ops.convolution import SPACE, Pixels, Same
 from refcoreml.types import Array, Shape, TensorType
 
@@ -89,6 +89,7 @@ class Pooling(Op):
                 return kernels.valid_windows(size, kernel, stride)
 
     def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
         space = len(self.kernel)
         axes = SPACE[space]
         require(x.rank >= space + 2, f"expected an input [*, C, {axes}] of rank {space + 2} or more, got {x.shape}")

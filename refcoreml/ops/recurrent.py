@@ -11,7 +11,7 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import recurrent as kernels
 from refcoreml.kernels.recurrent import GateWeights
-from refcoreml.ops.base import Elementwise, Op, require
+from refcoreml.ops.base import Elementwise, Op, check_floats, require
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -47,6 +47,7 @@ class _Recurrent(Op):
         return int(self._first.gates.inputs.shape[1])
 
     def infer(self, x: TensorType, *states: TensorType) -> tuple[TensorType, ...]:
+        check_floats(x, *states)
         hidden = self.hidden
         require(x.rank == 3 and x.shape[2] == self.inputs, f"expected x [Seq, Batch, {self.inputs}], got {x.shape}")
         length, batch, _ = x.shape
@@ -252,6 +253,7 @@ class BidirectionalLSTM(_Recurrent):
             return super().infer(x, *states)
         y, half, *_ = super().infer(x)
         batch, hidden = half.shape
+        check_floats(x, *states)
         require(len(states) in (0, 2), f"got {len(states)} states, expected the hidden and the cell state, or none")
         for role, state in zip(LSTM.states, states, strict=False):
             require(

@@ -12,7 +12,7 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import reduce as kernels
 from refcoreml.kernels.sort import arg_extreme
-from refcoreml.ops.base import Op, axes_in, axis_in, bad_input, check_places, integers_in
+from refcoreml.ops.base import Op, axes_in, axis_in, bad_input, check_filled, check_floats, check_kinds, check_places, integers_in
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -35,12 +35,14 @@ class Reduction(Op):
 
     Class attributes:
         kernel: called with x and the axes, which it keeps.
+        of_none: whether it has a result of no numbers.
     """
 
     axes: tuple[int, ...] | None = None
     keepdims: bool = False
 
     fresh = True
+    of_none: ClassVar[bool] = True
     kernel: ClassVar[Callable[..., Array]]
 
     def along(self, rank: int) -> Shape:
@@ -52,6 +54,9 @@ class Reduction(Op):
         return math.prod(x[axis] for axis in self.along(len(x)))
 
     def infer(self, x: TensorType) -> TensorType:
+        check_kinds(x, "fiu")
+        if not self.of_none:
+            check_filled(x)
         return x.with_shape(_without(x.shape, self.along(x.rank), self.keepdims))
 
     def run(self, x: Array) -> Array:
@@ -79,6 +84,7 @@ class ReduceSum(_Sum):
 class ReduceMean(_Sum):
     """y = (sum x) / n along the axes, n the number of values in the sum."""
 
+    of_none = False
     kernel = kernels.mean
     definition = definitions.reduce_mean
 
@@ -93,6 +99,7 @@ class ReduceProduct(Reduction):
 class ReduceMax(Reduction):
     """y = max x along the axes; NaN if there is one."""
 
+    of_none = False
     kernel = kernels.maximum
     definition = definitions.reduce_max
 
@@ -100,6 +107,7 @@ class ReduceMax(Reduction):
 class ReduceMin(Reduction):
     """y = min x along the axes; NaN if there is one."""
 
+    of_none = False
     kernel = kernels.minimum
     definition = definitions.reduce_min
 
@@ -135,6 +143,7 @@ class ReduceLogSum(Reduction):
 class ReduceLogSumExp(Reduction):
     """y = ln(sum e^x) along the axes, without overflow on the way."""
 
+    of_none = False
     kernel = kernels.log_sum_exp
     definition = definitions.reduce_log_sum_exp
 
@@ -146,6 +155,10 @@ class ReduceSumLog(Reduction):
     epsilon: float = 0.0
 
     definition = definitions.reduce_sum_log
+
+    def infer(self, x: TensorType) -> TensorType:
+        check_floats(x)
+        return super().infer(x)
 
     def compute(self, x: Array, axes: Shape) -> Array:
         """Run the kernel on an array of rank 1 or more."""
@@ -172,6 +185,7 @@ class _ArgExtreme(Op):
     smallest: ClassVar[bool]
 
     def infer(self, x: TensorType) -> TensorType:
+        check_filled(x)
         axis, places = axis_in(self.axis, x.rank), x.with_dtype(self.result or x.dtype)
         check_places(places.dtype, x.shape[axis])
         return places.with_shape(_without(x.shape, (axis,), self.keepdims))

@@ -12,11 +12,22 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import resize as kernels
 from refcoreml.kernels.resize import Sampling
-from refcoreml.ops.base import Op, bad_input, invalid, require, vector_in
+from refcoreml.ops.base import (
+    Op,
+    bad_input,
+    check_filled,
+    check_floats,
+    check_kinds,
+    check_per_axis,
+    invalid,
+    require,
+    vector_in,
+)
 from refcoreml.types import Array, Shape, TensorType
 
 
 def _image(x: TensorType) -> TensorType:
+    check_filled(x)
     require(x.rank >= 2, f"expected an input [*, H, W], got {x.shape}")
     return x
 
@@ -27,6 +38,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 def _enlarged(x: Shape, factors: tuple[int, int] | tuple[float, float]) -> tuple[int, int]:
     """Return floor(H * vertical) and floor(W * horizontal), with floats in float32."""
+    check_per_axis("factors", factors, 2)
     require(all(0 < factor < math.inf for factor in factors), f"factors are {factors}, expected finite numbers above 0")
     require(
         all(isinstance(f, int) or pixels * f < _LARGEST for pixels, f in zip(x[-2:], factors, strict=True)),
@@ -73,6 +85,7 @@ class UpsampleNearest(Op):
 
 
 def _check_target(target: tuple[int, int]) -> None:
+    check_per_axis("the target", target, 2)
     require(min(target) >= 1, f"the target is {target}, expected numbers of at least 1")
 
 
@@ -88,6 +101,7 @@ class _Bilinear(Op):
         raise NotImplementedError
 
     def infer(self, x: TensorType) -> TensorType:
+        check_kinds(x, "fiu")
         return x.with_shape((*_image(x).shape[:-2], *self.size(x.shape)))
 
     def run(self, x: Array) -> Array:
@@ -162,6 +176,7 @@ class Resize(Op):
     fresh = True
 
     def infer(self, x: TensorType, target: TensorType | None = None) -> TensorType | None:
+        check_filled(x)
         require(1 <= self.axes <= x.rank, f"{self.axes} axes are to be resized, expected 1 to {x.rank} of {x.shape}")
         require(self.nearest or x.dtype.kind in "fiu", f"takes numbers, got {x.dtype}")
         return None if self.target is None else self._type(x, self._size(x.shape, self.target, invalid))
@@ -231,6 +246,7 @@ class CropResize(Op):
     fresh = True
 
     def infer(self, x: TensorType, boxes: TensorType, images: TensorType | None = None) -> TensorType:
+        check_floats(x, boxes)
         _check_target(self.target)
         require(x.rank == 4, f"expected images [B, C, H, W], got {x.shape}")
         require(boxes.rank == 2 and boxes.shape[1] in (4, 5), f"expected boxes [N, 4] or [N, 5], got {boxes.shape}")

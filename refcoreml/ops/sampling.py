@@ -9,12 +9,12 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import sampling as kernels
 from refcoreml.kernels.sampling import Coordinates, Padding
-from refcoreml.ops.base import Op, check_kinds, require
+from refcoreml.ops.base import Op, check_floats, check_kinds, check_per_axis, require
 from refcoreml.types import Array, TensorType
 
 
 def _check_images(x: TensorType) -> None:
-    check_kinds(x, "f")
+    check_floats(x)
     require(x.rank == 4, f"expected images [B, C, H, W], got {x.shape}")
 
 
@@ -92,6 +92,7 @@ class WarpAffine(Op):
     def infer(self, x: TensorType, matrix: TensorType) -> TensorType:
         _check_images(x)
         check_kinds(matrix, "f")
+        check_per_axis("the target", self.target, 2)
         require(min(self.target) >= 1, f"the target is {self.target}, expected numbers of at least 1")
         batch = x.shape[0]
         expected = f"[{batch}, 6]" if batch == 1 else f"[{batch}, 6] or [1, 6]"

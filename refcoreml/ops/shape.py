@@ -17,6 +17,8 @@ from refcoreml.ops.base import (
     arrays_of,
     axes_in,
     bad_input,
+    check_filled,
+    check_per_axis,
     check_rank,
     invalid,
     remembered,
@@ -400,7 +402,10 @@ class _BatchBlocks(Op):
 
     def _lengths(self, x: TensorType) -> Shape:
         """Check the attributes and return x's shape."""
+        check_filled(x)
         require(x.rank == 4, f"expected an input [N, C, H, W], got {x.shape}")
+        for name, values in (("the block", self.block), ("the margins", self.margins)):
+            check_per_axis(name, values, 2)
         require(min(self.block) >= 1, f"the block is {self.block}, expected numbers of at least 1")
         least = min(map(min, self.margins))
         require(least >= 0, f"{self.margins} pixels are to be added or cut off, expected numbers of at least 0")
