@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from refcoreml import definitions
 from refcoreml.kernels import attention as kernels
 from refcoreml.kernels.elementwise import broadcast_shape
-from refcoreml.ops.base import Op, check_kinds, require
+from refcoreml.ops.base import Op, check_floats, require
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -34,7 +34,7 @@ class ScaledDotProductAttention(Op):
     ) -> TensorType:
         given = query, key, value
         names = ", ".join(str(x) for x in given)
-        check_kinds(query, "f")
+        check_floats(*given)
         require(len({x.dtype for x in given}) == 1, f"query, key and value are {names}, expected one type")
         require(
             query.rank >= 3 and len({x.shape[:-2] for x in given}) == 1,

@@ -481,13 +481,13 @@ def axes_in(axes: Sequence[int], rank: int, name: str = "axes") -> Shape:
 
 def most_places(numbers: np.dtype[Any]) -> int:
     """Return how many places numbers of a type can name."""
+    if numbers.kind not in "fiu":
+        invalid(f"has indices, which {numbers} cannot hold")
     return longest_axis(numbers) if numbers.kind == "f" else int(np.iinfo(numbers).max)
 
 
 def check_places(numbers: np.dtype[Any], *lengths: int) -> None:
     """Refuse axes so long that numbers of a type cannot name every place."""
-    if numbers.kind not in "fiu":
-        invalid(f"has indices, which {numbers} cannot hold")
     longest = most_places(numbers)
     for length in lengths:
         require(

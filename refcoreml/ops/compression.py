@@ -13,7 +13,7 @@ import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import compression as kernels
-from refcoreml.ops.base import Op, axis_in, bad_input, check_kinds, require
+from refcoreml.ops.base import Op, axis_in, bad_input, check_filled, check_kinds, require
 from refcoreml.types import Array, Shape, TensorType
 
 # ---- Integers with a scale ----
@@ -231,6 +231,7 @@ class _Lut(Op):
 
     def _check_lut(self, indices: TensorType, shape: Shape, lut: TensorType) -> None:
         check_kinds(indices, "iu")
+        check_filled(lut)
         require(len(shape) > 0, "expected indices of rank 1 or more, got a scalar")
         require(lut.rank == len(shape) + 2, f"the table has the shape {lut.shape}, expected {len(shape) + 2} axes")
         _check_groups("table without its last two axes", lut.shape[:-2], shape)
@@ -265,6 +266,7 @@ class LutToDense(_Lut):
     fresh = True
 
     def infer(self, indices: TensorType, lut: TensorType) -> TensorType:
+        check_filled(indices)
         self._check_lut(indices, indices.shape, lut)
         return lut.with_shape(self._expanded(indices.shape, lut.shape[-1]))
 

@@ -12,7 +12,7 @@ from refcoreml import definitions
 from refcoreml.kernels import conv as kernels
 from refcoreml.kernels import conv3d
 from refcoreml.kernels.conv import Epilogue, leave
-from refcoreml.ops.base import Op, check_floats, invalid, require
+from refcoreml.ops.base import MAX_RANK, Op, check_floats, invalid, require
 from refcoreml.types import Array, Shape, TensorType
 
 #: Pixels (begin, end) for each axis in space.
@@ -120,12 +120,14 @@ class _Kernel(Op):
         if bias is not None:
             check_floats(bias)
             require(self.bias is None, "has a bias, and another one as an input")
-            require(bias.shape == (outputs,), f"expected a bias of the shape {(outputs,)}, got {bias.shape}")
+        given = bias if self.bias is None else self.bias
+        if given is not None and given.shape != (outputs,):
+            invalid(f"expected a bias of the shape {(outputs,)}, got {given.shape}")
 
     def _check_input(self, x: TensorType, channels: int) -> None:
         check_floats(x)
         space = len(self.stride)
-        if x.rank < space + 2 or x.shape[-space - 1] != channels:
+        if not space + 2 <= x.rank <= MAX_RANK or x.shape[-space - 1] != channels:
             invalid(f"expected an input [*, {channels}, {SPACE[space]}] of rank {space + 2} or more, got {x.shape}")
 
     def _check_output(self, x: TensorType, sizes: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ from refcoreml import definitions
 from refcoreml.kernels import gather as kernels
 from refcoreml.kernels.gather import Combine, Positions
 from refcoreml.kernels.integers import divide
-from refcoreml.ops.base import Op, axis_in, bad_input, check_kinds, check_places, check_rank, require
+from refcoreml.ops.base import Op, axis_in, bad_input, check_filled, check_kinds, check_places, check_rank, require
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -101,6 +101,7 @@ class Gather(Op):
     fresh = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        check_filled(x, indices)
         axis = axis_in(self.axis, x.rank)
         _check_batch(x, indices, self.batch, min(axis, indices.rank))
         self.indexing.check(indices, x.shape[axis])
@@ -142,9 +143,9 @@ class GatherND(Op):
     fresh = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        check_filled(x, indices)
         _check_batch(x, indices, self.batch, min(x.rank, max(indices.rank - 1, 0)))
         addressed = _addressed(x, indices, self.indexing, self.batch)
-        require(len(addressed) > 0, f"indices {indices.shape} name no axis")
         return check_rank(x.with_shape((*indices.shape[:-1], *x.shape[self.batch + len(addressed) :])))
 
     def run(self, x: Array, indices: Array) -> Array:
@@ -182,6 +183,7 @@ class GatherAlongAxis(Op):
     fresh = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        check_filled(x, indices)
         _along(self.axis, x, indices, self.indexing)
         return x.with_shape(indices.shape)
 
@@ -251,6 +253,7 @@ class Scatter(_Scatter):
     axis: int = 0
 
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        check_filled(x, indices)
         axis = axis_in(self.axis, x.rank)
         self.indexing.check(indices, x.shape[axis])
         _check_updates(x, updates, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
@@ -274,6 +277,7 @@ class ScatterND(_Scatter):
     """
 
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        check_filled(x, indices)
         addressed = _addressed(x, indices, self.indexing)
         expected = (*indices.shape[:-1], *x.shape[len(addressed) :])
         _check_updates(x, updates, expected, *([] if expected else [(1,)]))
@@ -301,6 +305,7 @@ class ScatterAlongAxis(_Scatter):
     axis: int = 0
 
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        check_filled(x, indices)
         _along(self.axis, x, indices, self.indexing)
         _check_updates(x, updates, indices.shape)
         return x

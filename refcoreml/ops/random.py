@@ -15,7 +15,7 @@ from refcoreml import definitions
 from refcoreml.kernels import random as kernels
 from refcoreml.kernels.elementwise import log
 from refcoreml.kernels.normalization import softmax
-from refcoreml.ops.base import OfShape, Op, bad_input, check_places, require
+from refcoreml.ops.base import OfShape, Op, bad_input, check_filled, check_places, require
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -107,6 +107,7 @@ class RandomCategorical(Op):
     fresh = True
 
     def infer(self, x: TensorType) -> TensorType:
+        check_filled(x)
         require(x.rank >= 1, f"expected an input of rank 1 or more, got {x.shape}")
         check_places(self.result or x.dtype, x.shape[-1])
         return TensorType(self.result or x.dtype, (*x.shape[:-1], self.samples))

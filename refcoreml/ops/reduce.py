@@ -12,7 +12,17 @@ import numpy as np
 from refcoreml import definitions
 from refcoreml.kernels import reduce as kernels
 from refcoreml.kernels.sort import arg_extreme
-from refcoreml.ops.base import Op, axes_in, axis_in, bad_input, check_filled, check_floats, check_kinds, check_places, integers_in
+from refcoreml.ops.base import (
+    Op,
+    axes_in,
+    axis_in,
+    bad_input,
+    check_filled,
+    check_floats,
+    check_kinds,
+    check_places,
+    integers_in,
+)
 from refcoreml.types import Array, Shape, TensorType
 
 
@@ -232,6 +242,7 @@ class CumulativeSum(Op):
     fresh = True
 
     def infer(self, x: TensorType, axis: TensorType | None = None) -> TensorType:
+        check_filled(x)
         if self.axis is not None:
             axis_in(self.axis, x.rank)
         return x

@@ -145,6 +145,7 @@ class _Reshaping(Op):
         return remembered(self._derive)
 
     def infer(self, x: TensorType) -> TensorType:
+        check_filled(x)
         return check_rank(x.with_shape(self._shape(x.shape)))
 
     def run(self, x: Array) -> Array:
@@ -253,6 +254,7 @@ class FlattenImage(Op):
     definition = definitions.flatten_image
 
     def infer(self, x: TensorType) -> TensorType:
+        check_filled(x)
         return x.with_shape((*x.shape[:-3], math.prod(_image(x)), 1, 1))
 
     def run(self, x: Array) -> Array:
@@ -276,6 +278,7 @@ class ReshapeSequence(Op):
         return self.target if len(self.target) == 4 else (x[0], *self.target)
 
     def infer(self, x: TensorType) -> TensorType:
+        check_filled(x)
         require(x.rank == 5, f"expected an input [Seq, B, C, H, W], got {x.shape}")
         batch = x.shape[1]
         sequence, *rest = target = self._whole(x.shape)

@@ -18,6 +18,7 @@ from refcoreml.ops.base import (
     arrays_of,
     axis_in,
     bad_input,
+    check_filled,
     check_rank,
     integers_in,
     invalid,
@@ -141,6 +142,7 @@ class Slice(Op):
         return _region(x, self.cuts, self.strict)
 
     def infer(self, x: TensorType) -> TensorType:
+        check_filled(x)
         return x.with_shape(self._region(x.shape).shape)
 
     def run(self, x: Array) -> Array:

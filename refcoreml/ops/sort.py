@@ -12,7 +12,7 @@ import numpy as np
 
 from refcoreml import definitions
 from refcoreml.kernels import sort as kernels
-from refcoreml.ops.base import Op, Results, Types, axis_in, bad_input, check_places, integers_in, require
+from refcoreml.ops.base import Op, Results, Types, axis_in, bad_input, check_filled, check_places, integers_in, require
 from refcoreml.types import Array, TensorType
 
 
@@ -71,6 +71,7 @@ class TopK(Op):
     fresh = True
 
     def infer(self, x: TensorType, k: TensorType | None = None) -> Types | None:
+        check_filled(x)
         axis = axis_in(self.axis, x.rank)
         if self.indices:
             check_places(self.result or x.dtype, x.shape[axis])
