@@ -246,7 +246,9 @@ class CropResize(Op):
     fresh = True
 
     def infer(self, x: TensorType, boxes: TensorType, images: TensorType | None = None) -> TensorType:
-        check_floats(x, boxes)
+        check_floats(x)
+        check_kinds(boxes, "fiu")
+        check_filled(boxes)
         _check_target(self.target)
         require(x.rank == 4, f"expected images [B, C, H, W], got {x.shape}")
         require(boxes.rank == 2 and boxes.shape[1] in (4, 5), f"expected boxes [N, 4] or [N, 5], got {boxes.shape}")
