@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from refcoreml.errors import InputError, InvalidModelError, LimitError, at
+from refcoreml.errors import InputError, InvalidModelError, LimitError, UsageError, at
 from refcoreml.execution.blame import Blame, of_inputs
 from refcoreml.execution.fusion import fuse
 from refcoreml.execution.inference import Inference, infer
@@ -119,9 +119,26 @@ class Engine:
 
     def _start(self, inputs: Mapping[str, Any]) -> _Run:
         """Return a run of which all is checked that can be checked in advance."""
-        complete = self._inferred(keys_of([inputs[name] for name in self.inputs])).complete
+        try:
+            keys = keys_of([inputs[name] for name in self.inputs])
+        except (KeyError, AttributeError):
+            raise self._unusable(inputs) from None
+        complete = self._inferred(keys).complete
         values = {**self.constants, **inputs}
         return _Run(values, None if complete else Meter(self._budget), self._blame, self.where)
+
+    def _unusable(self, inputs: Mapping[str, Any]) -> UsageError:
+        """Return what is wrong with inputs that are missing, or neither arrays nor values with a type."""
+        for name in self.inputs:
+            if name not in inputs:
+                return UsageError(f"input {name!r} is missing", where=self.where)
+            value = inputs[name]
+            if not isinstance(value, (np.ndarray, np.generic)) and not hasattr(value, "type"):
+                got = type(value).__name__
+                return UsageError(
+                    f"input {name!r} is {got}, expected an array or a value with a type", where=self.where
+                )
+        raise AssertionError
 
     def _infer(self, keys: tuple[Key, ...]) -> Inference:
         named = dict(zip(self.inputs, map(typed, keys), strict=True))

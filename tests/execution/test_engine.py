@@ -11,7 +11,7 @@ import pytest
 from step_programs import Program, names, numbers, ran, run
 
 from refcoreml import ops
-from refcoreml.errors import InputError, InternalError, InvalidModelError, LimitError
+from refcoreml.errors import InputError, InternalError, InvalidModelError, LimitError, UsageError
 from refcoreml.execution.control import Choice, Decision, Loop
 from refcoreml.execution.limits import Allowed, Limits
 from refcoreml.execution.steps import Region, closed_region
@@ -48,6 +48,21 @@ def test_what_fits_floats_of_one_width_may_not_fit_those_of_another():
     run(engine, x=numbers(1), z=numbers(2))
     with pytest.raises(InvalidModelError, match=r"main\[0\] 'y' \(Add\): inputs of types float32, float16"):
         engine.run({"x": numbers(1), "z": numbers(2, dtype=np.float16)})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({}, "main: input 'x' is missing"),
+        ({"x": [1.0, 2.0]}, "main: input 'x' is list, expected an array or a value with a type"),
+        ({"x": None}, "main: input 'x' is NoneType"),
+    ],
+)
+def test_inputs_that_are_missing_or_no_values_are_refused(inputs, words):
+    program = Program()
+    program.add("y", ops.ReLU(), "x")
+    with pytest.raises(UsageError, match=words):
+        program.engine("x", "y").run(inputs)
 
 
 def test_memory_is_counted_by_the_type_of_numbers():
