@@ -108,24 +108,39 @@ def test_workers_run_a_fixed_share_of_the_tests_and_what_is_recorded_does_not_ru
 
 def test_what_is_not_as_listed_is_a_surprise(apple: Any) -> None:
     from run import surprises
+    from suites import Expectation
 
     def record(name: str, outcome: str, expected: str = "") -> dict[str, Any]:
         return {"id": name, "outcome": outcome, "expected": expected, "message": "why"}
 
-    tests = [record("a::x", "failed"), record("a::y", "passed", "known"), record("a::z", "failed", "known")]
-    listed = {"a::y": "known", "a::z": "known", "a::gone": "known", "b::other": "known"}
+    tests = [record("a::x", "failed"), record("a::y", "passed"), record("a::z[1]", "failed", "known")]
+    listed = [Expectation("known", ("a::y", "a::z", "a::gone", "b::other"))]
     assert surprises(tests, listed, ["a"]) == [
         "failed: a::x: why",
         "passed, though listed as a failure: a::y",
         "listed as a failure, but there is no such test: a::gone",
     ]
     assert surprises(tests, listed, [])[2:] == []
+    assert surprises(tests[1:2], [Expectation("known", ("a::y",), at_most=0.5)], ["a"]) == []
+
+
+def test_a_bounded_expectation_explains_small_differences_of_some_parameters(apple: Any) -> None:
+    from suites import Expectation
+
+    entry = Expectation("rounding", ("a::x",), ("fp32", "float16"), at_most=0.002)
+    message = "Not equal to tolerance Mismatched elements: 1 / 4 (25%) Max absolute difference: {} Max relative"
+    assert entry.explains("a::x[fp32-float16]", message.format(0.002))
+    assert entry.explains("a::x[fp32-float16]", message.replace("difference", "difference among all").format(1e-3))
+    assert not entry.explains("a::x[fp32-float16]", message.format(0.0021))
+    assert not entry.explains("a::x[fp32-float16]", message.format("nan"))
+    assert not entry.explains("a::x[fp32-float32]", message.format(0.001))
+    assert not entry.explains("a::x[fp32-float16]", "RuntimeError: no")
 
 
 def test_every_listed_failure_has_a_reason_and_is_in_a_suite(apple: Any) -> None:
     from suites import SUITES, expectations
 
     paths = tuple(path for suite in SUITES.values() for path in suite.paths)
-    for test, reason in expectations().items():
-        assert len(reason.split()) >= 5, test
-        assert test.startswith(paths), test
+    for entry in expectations():
+        assert len(entry.reason.split()) >= 5, entry
+        assert all(test.startswith(paths) for test in entry.tests), entry
