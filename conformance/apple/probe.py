@@ -7,6 +7,7 @@ import json
 import platform
 import random
 import signal
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,8 @@ class Probe:
         # Which other tests run must not change the data of this one.
         random.seed(SEED)
         np.random.seed(SEED)
+        if "torch" in sys.modules:
+            sys.modules["torch"].manual_seed(SEED)
         self.predictions, self.outcome, self.message = 0, "passed", ""
         self.recorder.running.clear()
         self.programs.clear()

@@ -54,6 +54,8 @@ from refcoreml.evaluators.state import State
 from refcoreml.features import Feature
 from refcoreml.model import Model, load
 from refcoreml.spec.files import NEWEST_SPECIFICATION, ModelFile, parse_model
+from refcoreml.spec.mil_print import print_program
+from refcoreml.storage.writing import write_file
 
 __all__ = ["MACOS", "disable", "enable"]
 
@@ -250,6 +252,8 @@ def _load(path: str) -> Model:
 def _compile(model: Model) -> str:
     folder = Path(tempfile.mkdtemp(suffix=_COMPILED_SUFFIX))
     model.save(folder / (_COMPILED_PACKAGE if model.has_weight_files else _COMPILED_ITEM))
+    if model.spec.WhichOneof("Type") == "mlProgram":  # for those who read it; what is loaded is the other
+        write_file(print_program(model.spec.mlProgram).encode(), folder / "model.mil")
     return str(folder)
 
 

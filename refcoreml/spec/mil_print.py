@@ -18,6 +18,11 @@ __all__ = ["print_program"]
 
 _OPSET_WORDS = {name: word for word, name in OPSETS.items()}
 _INDENT = "    "
+#: The sets of operations whose programs are written with scalars as in ``int32(1)``; older ones have
+#: ``tensor<int32, []>(1)``.
+_SHORT = ("CoreML8", "CoreML9")
+#: A text, or the type of a scalar.
+_SCALAR = re.compile(r'"(?:[^"\\]|\\.)*"|tensor<(\w+), \[\]>')
 #: Escaped in a text: what ends it, and controls.
 _ESCAPED = re.compile(r'["\\\x00-\x1f\x7f]')
 
@@ -25,19 +30,23 @@ _ESCAPED = re.compile(r'["\\\x00-\x1f\x7f]')
 def print_program(program: schema.MILSpec.Program) -> str:
     """Return a program as ``model.mil`` has it.
 
+    As Apple's compiler has it, types of scalars are short where a function has an operation set since CoreML8.
+
     Comments (``docString``), and attributes of functions' blocks and of types, which no converter writes, are left out.
 
     Raises:
         InvalidModelError: a function has no block for its set of operations, or a value does not fit its type.
         UsageError: a name cannot be written in such a text.
     """
-    lines = ["program(1.0)"]
+    short = any(function.opset in _SHORT for function in program.functions.values())
+    lines = [f"program({'1.3' if short else '1.0'})"]
     if program.attributes:
         lines.append(_attributes(program.attributes))
     lines.append("{")
     for name in sorted(program.functions):
         lines.extend(_function(name, program.functions[name]))
-    return "\n".join([*lines, "}", ""])
+    text = "\n".join([*lines, "}", ""])
+    return _SCALAR.sub(lambda found: found[1] or found[0], text) if short else text
 
 
 def _function(name: str, function: schema.MILSpec.Function) -> Iterator[str]:

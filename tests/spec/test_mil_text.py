@@ -197,6 +197,23 @@ def test_sets_of_operations(word: str) -> None:
     assert f"func f<{word}>()" in print_program(program)
 
 
+def test_types_of_scalars_are_short_since_coreml8() -> None:
+    text = """program({})
+{{
+    func main<{}>() {{
+        {} x = const()[name = {}("x"), val = {}(3)];
+        {} y = const()[name = {}("tensor<fp16, []> \\"y\\""), val = {}(0x1.8p+0)];
+    }} -> (x, y);
+}}
+"""
+    long = [f"tensor<{name}, []>" for name in ("int32", "string", "int32", "fp16", "string", "fp16")]
+    older = text.format("1.0", "ios17", *long)
+    newer = text.format("1.3", "ios18", "int32", "string", "int32", "fp16", "string", "fp16")
+    assert print_program(parse_program(older)) == older
+    assert print_program(parse_program(newer)) == newer
+    assert print_program(parse_program(text.format("1.0", "ios18", *long))) == newer
+
+
 # --- any program ------------------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["x", "y_1", "_", "CamelCase", "a@b", "fp16_workaround", "loop:0", "scope.y/z"])
