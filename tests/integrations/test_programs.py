@@ -152,3 +152,14 @@ def test_a_converted_classifier_agrees_with_torch(precision: str, target: str) -
     # Half precision: 2^-11 for each rounding of numbers below 1, in four layers.
     atol = 1e-6 if precision == "FLOAT32" else 4 * 2**-11
     np.testing.assert_allclose([found["classLabel_probs"][label] for label in "abcde"], expected, atol=atol)
+
+
+def test_a_compiled_program_can_be_read_as_text(tmp_path: Path) -> None:
+    program = build.Program({"x": (2, 3)}, opset="CoreML8")
+    weight = np.arange(120, dtype=np.float32).reshape(40, 3)
+    program.output(program.add("linear", x=program["x"], weight=weight, bias=np.zeros(40, np.float32), name="y"))
+    model = ct.models.MLModel(saved(program, tmp_path))
+    text = (Path(model.get_compiled_model_path()) / "model.mil").read_text(encoding="utf-8")
+    assert text.startswith("program(1.3)")
+    place = 'BLOBFILE(path = string("@model_path/weights/weight.bin"), offset = uint64(64))'
+    assert f"tensor<fp32, [40, 3]>({place})" in text
