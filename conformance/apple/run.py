@@ -47,8 +47,8 @@ def main() -> int:
     if unknown := [name for name in suites if name not in SUITES]:
         parser.error(f"no suite {unknown[0]!r}, only {', '.join(SUITES)}")
     whole = arguments.share == 1 and not arguments.only
-    if arguments.coverage and (arguments.zeros or not whole):
-        parser.error("--coverage is of whole suites: leave out --share, --only and --zeros")
+    if arguments.coverage and (arguments.zeros or arguments.only):
+        parser.error("--coverage is of what suites reach: leave out --only and --zeros")
     names = ("share", "only", "zeros", "limit", "older", "workers")
     selection = Selection(**{name: getattr(arguments, name) for name in names})
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +73,7 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if arguments.coverage:
-        write_coverage(tests, suites)
+        write_coverage(tests, suites, arguments.share)
     show(report)
     return 1 if report.get("surprises") or not tests else 0
 
@@ -116,12 +116,13 @@ def count(tests: list[dict[str, Any]], field: str) -> Counter[str]:
     return Counter(kind for test in reached for kind in test[field])
 
 
-def write_coverage(tests: list[dict[str, Any]], suites: Sequence[str]) -> None:
-    """Write counts of layers and operations, those that the suites which ran are about."""
+def write_coverage(tests: list[dict[str, Any]], suites: Sequence[str], share: int) -> None:
+    """Write counts of layers and operations, those that the suites which ran are about, and of which share they are."""
     counts = json.loads(COVERAGE.read_text(encoding="utf-8"))
     for field, programs in (("layers", False), ("operations", True)):
         about = {name for name in suites if SUITES[name].programs == programs}
         if about:
+            counts[f"share of {field}"] = share
             counts[field] = dict(sorted(count([test for test in tests if test["suite"] in about], field).items()))
     COVERAGE.write_text(json.dumps(counts, indent=0) + "\n", encoding="utf-8", newline="\n")
 
