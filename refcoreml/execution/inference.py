@@ -59,7 +59,9 @@ class _Inferring:
 
     def step(self, step: Step, types: Types, meter: Meter | None = None) -> None:
         """Note the types of a step's outputs; None where they are not known."""
-        given = [types.get(name) for name in step.inputs]
+        outermost = types.maps[0]  # a dictionary finds and updates faster than a chain of one
+        find = outermost.get if len(types.maps) == 1 else types.get
+        given = [find(name) for name in step.inputs]
         if isinstance(step.op, Control):
             self.complete = False
             if meter is not None:
@@ -76,7 +78,7 @@ class _Inferring:
             if meter is not None:
                 meter.free(step.outputs)
             return
-        types.update(zip(step.outputs, forecast.types, strict=True))
+        outermost.update(zip(step.outputs, forecast.types, strict=True))
         if meter is not None:
             meter.spend(forecast.work, step.where)
             meter.hold(step.outputs, forecast.sizes, step.where)

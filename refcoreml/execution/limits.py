@@ -160,16 +160,16 @@ class Allowed:
     rank: int = MAX_RANK
     empty: bool = False
 
-    def check(self, found: ValueType, what: str) -> None:
-        """Refuse a value that nobody may make; whoever knows the place adds it."""
+    def check(self, found: ValueType, size: int, name: str) -> None:
+        """Refuse an output, of so many bytes, that nobody may make; whoever knows the place adds it."""
         if not isinstance(found, TensorType):
             return
-        shape = found.shape
+        shape, what = found.shape, "output {!r} would have"
         if len(shape) > self.rank:
             raise InvalidModelError(
-                f"{what} would have {len(shape)} dimensions, but no value has more than {self.rank}"
+                f"{what.format(name)} {len(shape)} dimensions, but no value has more than {self.rank}"
             )
         if shape and min(shape) < (0 if self.empty else 1):
-            raise InvalidModelError(f"{what} would have the shape {shape}, but every dimension must be at least 1")
-        if found.nbytes > self.limits.memory:
-            refuse_memory(f"{what} would have the shape {shape},", found.nbytes, self.limits, "")
+            raise InvalidModelError(f"{what.format(name)} the shape {shape}, but every dimension must be at least 1")
+        if size > self.limits.memory:
+            refuse_memory(f"{what.format(name)} the shape {shape},", size, self.limits, "")

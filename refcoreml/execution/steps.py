@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections import ChainMap
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -97,6 +97,7 @@ class Step:
     parts: tuple[Step, ...] = ()
     store: Store | None = None
     allowed: Allowed = field(default_factory=Allowed)
+    _known: dict[tuple[Key, ...], Forecast | None] = field(default_factory=dict, init=False, repr=False)
 
     def __repr__(self) -> str:
         return f"<{self.where}>"
@@ -123,18 +124,23 @@ class Step:
 
         Of several operations that run as one it is None if they cannot, on inputs of these types.
         """
-        return self._remembered(tuple(map(key_of, inputs)))
+        return self._recall(tuple(map(key_of, inputs)), inputs)
 
     def forecast_of(self, arguments: Sequence[Any]) -> Forecast | None:
         """Return the forecast, as `forecast` does, for given inputs."""
-        return self._remembered(keys_of(arguments))
+        return self._recall(keys_of(arguments))
 
-    @cached_property
-    def _remembered(self) -> Callable[[tuple[Key, ...]], Forecast | None]:
-        return lru_cache(maxsize=MOST_TYPES)(self._forecast)
+    def _recall(self, keys: tuple[Key, ...], types: Sequence[ValueType] | None = None) -> Forecast | None:
+        try:
+            return self._known[keys]
+        except KeyError:
+            found = self._forecast(tuple(map(typed, keys)) if types is None else types)
+            if len(self._known) >= MOST_TYPES:
+                self._known.clear()
+            self._known[keys] = found
+            return found
 
-    def _forecast(self, keys: tuple[Key, ...]) -> Forecast | None:
-        given: Any = tuple(map(typed, keys))
+    def _forecast(self, given: Sequence[Any]) -> Forecast | None:
         with at(self.where):
             types = self.op.infer(*given)
             if types is None:
@@ -156,13 +162,14 @@ class Step:
 
     def made(self, inputs: Sequence[ValueType], outputs: Sequence[ValueType]) -> Forecast:
         """Return the forecast once the outputs' types are known; refuse those that no value may have."""
+        sizes = tuple([found.nbytes for found in outputs])
         with at(self.where):
-            for name, found in zip(self.outputs, outputs, strict=True):
-                self.allowed.check(found, f"output {name!r}")
+            for name, found, size in zip(self.outputs, outputs, sizes, strict=True):
+                self.allowed.check(found, size, name)
         given, results = _shapes(inputs), _shapes(outputs)
         numbers = sum(map(math.prod, given)) + sum(map(math.prod, results))
         work = LAYER_WORK + NUMBER_WORK * numbers + self.op.work(given, results)
-        return Forecast(tuple(outputs), tuple(found.nbytes for found in outputs), work)
+        return Forecast(tuple(outputs), sizes, work)
 
     def fits(self, arguments: Sequence[Any]) -> bool:
         """Return whether `parts` may run as one on these inputs; if not, each is to run by itself and say why."""
@@ -335,5 +342,7 @@ def with_last_uses(
             names += tuple(sorted(step.reads | step.writes))
         last = [name for name in dict.fromkeys(names) if name not in needed and (among is None or name in among)]
         needed.update(last)
-        result.append(replace(step, last_uses=tuple(last)))
+        freeing = object.__new__(Step)  # several times faster than `dataclasses.replace`
+        freeing.__dict__.update(step.__dict__, last_uses=tuple(last))
+        result.append(freeing)
     return tuple(result[::-1])

@@ -72,33 +72,39 @@ def check_weights(
     """
     count = math.prod(shape)
     encoding = weight_encoding(weights, where=where)
+    problem = _misfit(weights, encoding, count, shape, channel_axis)
+    if problem:
+        raise InvalidModelError(problem, where=where)
+    return encoding
 
-    def expect(condition: bool, problem: str) -> None:
-        if not condition:
-            raise InvalidModelError(problem, where=where)
 
+def _misfit(weights: schema.WeightParams, encoding: WeightEncoding, count: int, shape: Shape, channel_axis: int) -> str:
+    """Say why the stored values do not fit a shape; empty if they do."""
     if encoding.kind in ("linear", "lookup table"):
         needed = packed_size(count, encoding.bits)
-        expect(
-            encoding.size >= needed,
-            f"rawValue has {encoding.size} bytes, {count} codes of {encoding.bits} bits need {needed}",
-        )
+        if encoding.size < needed:
+            return f"rawValue has {encoding.size} bytes, {count} codes of {encoding.bits} bits need {needed}"
     else:
-        whole = encoding.kind != "float16" or encoding.size % 2 == 0
-        expect(whole, f"float16Value has {encoding.size} bytes, which is not a multiple of 2")
+        if encoding.kind == "float16" and encoding.size % 2:
+            return f"float16Value has {encoding.size} bytes, which is not a multiple of 2"
         stored = encoding.size * 8 // encoding.bits if encoding.bits else 0
-        dims = " x ".join(map(str, shape)) or "a scalar"
-        expect(stored == count, f"holds {stored} values, the declared shape {dims} needs {count}")
+        if stored != count:
+            dims = " x ".join(map(str, shape)) or "a scalar"
+            return f"holds {stored} values, the declared shape {dims} needs {count}"
     if encoding.kind == "lookup table":
         entries, needed = len(weights.quantization.lookupTableQuantization.floatValue), 1 << encoding.bits
-        expect(entries == needed, f"the lookup table has {entries} entries, {encoding.bits} bits need {needed}")
+        if entries != needed:
+            return f"the lookup table has {entries} entries, {encoding.bits} bits need {needed}"
     if encoding.kind in ("linear", "int8"):
         linear, channels = weights.quantization.linearQuantization, shape[channel_axis] if shape else 1
         scales, biases = len(linear.scale), len(linear.bias)
-        expect(scales in (1, channels), f"has {scales} scales, expected 1 or {channels} (one per channel)")
-        expect(encoding.kind == "linear" or not biases, f"has {biases} biases, but signed int8 codes take none")
-        expect(biases in (0, 1, channels), f"has {biases} biases, expected 0, 1 or {channels} (one per channel)")
-    return encoding
+        if scales not in (1, channels):
+            return f"has {scales} scales, expected 1 or {channels} (one per channel)"
+        if encoding.kind == "int8" and biases:
+            return f"has {biases} biases, but signed int8 codes take none"
+        if biases not in (0, 1, channels):
+            return f"has {biases} biases, expected 0, 1 or {channels} (one per channel)"
+    return ""
 
 
 def decode_weights(
