@@ -101,8 +101,19 @@ class Probe:
         machine = mock.patch.object(platform, "machine", return_value="reference")
         with mock.patch.object(ModelProxy, "_run", run), machine:
             result = yield
+        self._write(item.nodeid)
+        running.unlink()
+        return result
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note a file that cannot be imported like a test that fails."""
+        if report.failed:
+            self.predictions, self.outcome, self.message = 0, "failed", _last_line(report)
+            self._write(report.nodeid)
+
+    def _write(self, name: str) -> None:
         line = {
-            "id": item.nodeid,
+            "id": name,
             "outcome": self.outcome,
             "predictions": self.predictions,
             "layers": sorted({kind for kind, _, _ in self.recorder.running}),
@@ -111,8 +122,6 @@ class Probe:
         }
         with self.out.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
-        running.unlink()
-        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
@@ -172,9 +181,10 @@ def _time_limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _last_line(report: pytest.TestReport) -> str:
+def _last_line(report: pytest.TestReport | pytest.CollectReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
-    return " ".join(str(crash.message if crash else report.longrepr).split())[:300]
+    text = " ".join(str(crash.message if crash else report.longrepr).split())
+    return text[:300] if crash else text[-300:]
 
 
 def _zeros(value: Any) -> Any:

@@ -125,6 +125,7 @@ def _command(suite: Suite, selection: Selection, folder: Path) -> list[str]:
     site = site_packages()
     command = [sys.executable, "-m", "pytest", *(str(site / path) for path in suite.paths)]
     command += ["-q", "--no-header", "--tb=no", "-rN", "--disable-warnings", "--durations=5", "-p", "no:cacheprovider"]
+    command += ["--continue-on-collection-errors"]
     command += [*RUNTIME, "-p", "probe", f"--rootdir={site}", f"-c{folder}/pytest.ini"]
     command += [f"--share={selection.share}", f"--workers={selection.workers}", f"--limit={selection.limit}"]
     command += ["--zeros"] * selection.zeros + (["-k", selection.only] if selection.only else [])

@@ -62,6 +62,7 @@ def apple(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def run(apple: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, **selection: Any) -> dict[str, Any]:
     (folder / "coremltools").mkdir(parents=True, exist_ok=True)
+    (folder / "coremltools" / "test_broken.py").write_text("import nothing_of_this_name", encoding="utf-8")
     (folder / "coremltools" / "test_it.py").write_text(TESTS, encoding="utf-8")
     monkeypatch.setattr(apple, "site_packages", lambda: folder)
     monkeypatch.setattr(apple, "RUNTIME", ())  # no test predicts
@@ -82,7 +83,9 @@ def test_a_record_is_written_for_each_test(apple: Any, monkeypatch: pytest.Monke
         "TestCase::test_takes_long_too": "failed",
         "test_ends_the_process": "failed",
         "test_comes_after": "passed",
+        "": "failed",
     }
+    assert "nothing_of_this_name" in found[""]["message"]
     assert found["test_fails"]["message"] == "ValueError: as it should"
     assert found["test_takes_long"]["message"] == "Failed: took more than 1 seconds"
     assert found["test_ends_the_process"]["message"] == "the process ended with status 17"
@@ -94,16 +97,17 @@ def test_workers_run_a_fixed_share_of_the_tests_and_what_is_recorded_does_not_ru
     found = run(apple, monkeypatch, tmp_path, only="test_passes", share=2, workers=2)
     files = {path: path.read_text(encoding="utf-8") for path in sorted((tmp_path / "records").glob("*.jsonl"))}
     names = [[json.loads(line)["id"].partition("::")[2] for line in text.splitlines()] for text in files.values()]
-    assert all(names)
+    assert all(len(listed) > 1 for listed in names)  # of the broken file and of tests
     assert len(names) == 2
-    assert sorted(names[0] + names[1]) == list(found)
-    assert list(found) == sorted(
+    assert sorted({*names[0], *names[1]}) == list(found)
+    assert list(found)[1:] == sorted(
         name
         for name in (f"test_passes[{number}]" for number in range(40))
         if zlib.crc32(f"coremltools/test_it.py::{name}".encode()) % 2 == 0
     )
     assert run(apple, monkeypatch, tmp_path, only="test_passes", share=2) == found
-    assert files == {path: path.read_text(encoding="utf-8") for path in files}
+    again = {path: path.read_text(encoding="utf-8") for path in files}
+    assert all(text.count("test_passes") == again[path].count("test_passes") for path, text in files.items())
 
 
 def test_what_is_not_as_listed_is_a_surprise(apple: Any) -> None:
