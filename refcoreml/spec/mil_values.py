@@ -299,6 +299,10 @@ def _from_python(value: Any, declared: DeclaredTensor) -> Array:
     shape = _lengths(value, declared)
     array = np.asarray(value) if math.prod(shape) else np.empty(shape, dtype)
     allowed = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}[dtype.kind]
+    if dtype.kind in "iu" and array.dtype.kind in "fO":  # what NumPy makes of 0 beside 2^63, in which bits are lost
+        exact = np.asarray(value, object)
+        if all(type(item) is int for item in exact.flat):
+            array, allowed = exact, "O"
     if array.dtype == dtype or array.dtype.kind not in allowed:
         return array
     if dtype.kind in "iu" and array.size:

@@ -383,3 +383,14 @@ def test_mutations_are_refused_or_read(data: Any) -> None:
     except RefCoreMLError as error:
         where = error.where
     assert where.startswith(PLACE)
+
+
+@pytest.mark.parametrize("values", [[0, 2**63], [2**64 - 1, 1], [2**63 + 1]])
+def test_large_integers_keep_their_bits(values):
+    """NumPy makes floats of a list that holds both small integers and those beyond 2^63."""
+    declared = DeclaredTensor(DATA_TYPES["uint64"], (len(values),))
+    assert read_value(value_message(declared, values)).get().tolist() == values
+    with pytest.raises(UsageError, match="which tensor<uint64"):
+        value_message(declared, [*values[:-1], 2**64])
+    with pytest.raises(UsageError, match="float64"):
+        value_message(declared, [0.5] * len(values))
