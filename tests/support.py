@@ -69,6 +69,13 @@ def _channels_first(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.moveaxis(x, -3 if x.ndim >= 3 else -1, 0)
 
 
+def assert_identical(found: Any, expected: Any) -> None:
+    """Hold an array against another one, type and shape included, as ``strict`` does in newer versions of NumPy."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_array_equal(found, expected)
+
+
 def integers(shape: Sequence[int], seed: int = 0, low: int = -4, high: int = 5) -> np.ndarray[Any, Any]:
     """Small integers as float64: sums of their products are exact in every order and type."""
     return np.random.default_rng(seed).integers(low, high, tuple(shape)).astype(np.float64)

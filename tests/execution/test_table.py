@@ -55,6 +55,6 @@ def test_a_second_entry_for_a_version_is_refused(table):
 def test_both_dialects_have_one() -> None:
     assert isinstance(LAYERS, Table)
     assert isinstance(OPERATIONS, Table)
-    assert all(LAYERS.find(name, 0) is entry for name, entry in LAYERS.items())
+    assert all(entry.name == name and LAYERS.find(name, 0) is not None for name, entry in LAYERS.items())
     newest = len(OPSETS) - 1
     assert all(find_operation(name, newest) in (entry, None) for name, entry in OPERATIONS.items())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mil.support import run
+from support import assert_identical
 
 import refcoreml
 from refcoreml.build.program import Known
@@ -106,7 +107,7 @@ def test_lut_is_packed_from_the_least_significant_bit() -> None:
         lut=np.array([10, 20, 30, 40], np.float16),
         shape=uint([5]),
     )
-    np.testing.assert_array_equal(found, np.array([10, 40, 30, 20, 40], np.float32), strict=True)
+    assert_identical(found, np.array([10, 40, 30, 20, 40], np.float32))
 
 
 @pytest.mark.parametrize("opset", ["CoreML6", "CoreML7"])
@@ -142,7 +143,7 @@ def test_sparse_as_documented() -> None:
 def test_cast(opset: str) -> None:
     x = np.array([[1.5, -2, 65504]], np.float16)
     found = decoded("constexpr_cast", opset=opset, source_val=x, output_dtype="fp32")
-    np.testing.assert_array_equal(found, x.astype(np.float32), strict=True)
+    assert_identical(found, x.astype(np.float32))
 
 
 # ---- CoreML8: parameters are inputs ----
@@ -163,7 +164,7 @@ def test_blocks_of_each_type(element: str, groups: tuple[int, ...], dtype: Any) 
         found = decoded(
             "constexpr_blockwise_shift_scale", data=Known(data, element), scale=scale, offset=Known(offset, kind)
         )
-        np.testing.assert_array_equal(found, expected.astype(dtype).astype(np.float32), strict=True)
+        assert_identical(found, expected.astype(dtype).astype(np.float32))
 
 
 def test_blocks_without_an_offset() -> None:
@@ -242,7 +243,7 @@ def test_palettized_with_scales() -> None:
     builder.output(y)
     found = prepared(builder).run({})[y.name]
     exact = table.reshape(-1)[codes] * scale.astype(np.float64)
-    np.testing.assert_array_equal(found, exact.astype(np.float16).astype(np.float32), strict=True)
+    assert_identical(found, exact.astype(np.float16).astype(np.float32))
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -468,7 +469,7 @@ def test_quantize(output: str, dtype: Any, opset: str) -> None:
                 along[axis] = -1
             rounded = np.round(x.astype(np.float64) / scale.astype(np.float64).reshape(along))
             rounded += 0 if zero_point is None else zero_point.reshape(along)
-            np.testing.assert_array_equal(found, np.clip(rounded, limits.min, limits.max).astype(output), strict=True)
+            assert_identical(found, np.clip(rounded, limits.min, limits.max).astype(output))
 
 
 @pytest.mark.parametrize("open_shapes", [False, True])
@@ -493,7 +494,7 @@ def test_dequantize(source: Any, dtype: Any, open_shapes: bool) -> None:
             )
             shifted = x.astype(np.float64) - (0 if zero_point is None else zero_point.reshape(along))
             exact = scale.astype(np.float64).reshape(along) * shifted
-            np.testing.assert_array_equal(found, exact.astype(dtype).astype(np.float32), strict=True)
+            assert_identical(found, exact.astype(dtype).astype(np.float32))
 
 
 QUANTIZE = {"scale": np.float32(1), "output_dtype": "int8"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ops.examples import Example
 from ops.examples.compression import EXAMPLES
-from support import integers
+from support import assert_identical, integers
 
 from refcoreml import ops
 from refcoreml.errors import InputError, InvalidModelError
@@ -89,17 +89,17 @@ def test_tables_by_group_as_documented() -> None:
     indices = np.array([[2, 3], [3, 0], [1, 0], [3, 0], [2, 1], [0, 3]], np.uint8)
     lut = np.array([1, 5, 9, 13, 2, 10, 18, 26], np.float16).reshape(2, 1, 4, 1)
     expected = np.array([[9, 13], [13, 1], [5, 1], [26, 2], [18, 10], [2, 26]], np.float16)
-    np.testing.assert_array_equal(ops.LutToDense().run(indices, lut), expected, strict=True)
+    assert_identical(ops.LutToDense().run(indices, lut), expected)
 
 
 def test_tables_of_vectors_as_documented() -> None:
     indices = np.array([[[0, 0], [1, 0]], [[1, 1], [0, 0]]], np.uint8)
     lut = np.array([A, B], np.int8).reshape(1, 1, 1, 2, 3)
     middle = [[*zip(A, A, strict=True), *zip(B, A, strict=True)], [*zip(B, B, strict=True), *zip(A, A, strict=True)]]
-    np.testing.assert_array_equal(ops.LutToDense(1).run(indices, lut), np.array(middle, np.int8), strict=True)
+    assert_identical(ops.LutToDense(1).run(indices, lut), np.array(middle, np.int8))
     last = [[A + A, B + A], [B + B, A + A]]
     for axis in (2, -1):
-        np.testing.assert_array_equal(ops.LutToDense(axis).run(indices, lut), np.array(last, np.int8), strict=True)
+        assert_identical(ops.LutToDense(axis).run(indices, lut), np.array(last, np.int8))
 
 
 def test_sparse_tables_as_documented() -> None:
@@ -108,12 +108,12 @@ def test_sparse_tables_as_documented() -> None:
     lut = np.array([2, 3], np.float16).reshape(1, 1, 2, 1)
     same, numbers = ops.LutToSparse().run(mask, indices, lut)
     np.testing.assert_array_equal(same, mask)
-    np.testing.assert_array_equal(numbers, np.array([2, 3, 3, 2, 3, 3, 2, 2, 3], np.float16), strict=True)
+    assert_identical(numbers, np.array([2, 3, 3, 2, 3, 3, 2, 2, 3], np.float16))
     expanded, vectors = ops.LutToSparse(0).run(mask, indices, np.repeat(lut, 2, axis=-1))
     np.testing.assert_array_equal(expanded, mask.repeat(2, axis=0))
     dense = ops.SparseToDense().run(vectors, expanded)
     rows = [[2, 3, 0, 0, 0, 0], [3, 2, 0, 0, 0, 3], [0, 3, 2, 0, 2, 0], [0, 0, 0, 3, 0, 0]]
-    np.testing.assert_array_equal(dense, np.repeat(np.array(rows, np.float16), 2, axis=0), strict=True)
+    assert_identical(dense, np.repeat(np.array(rows, np.float16), 2, axis=0))
 
 
 def test_sparse_blocks_as_documented() -> None:
@@ -129,9 +129,9 @@ def test_sparse_blocks_as_documented() -> None:
 def test_numbers_are_quantized_to_even() -> None:
     x, scale = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 200, -200]), np.array(1.0)
     signed = ops.Quantize(np.dtype(np.int8)).run(x, scale, np.array(1, np.int8))
-    np.testing.assert_array_equal(signed, np.array([-1, -1, 1, 1, 3, 3, 127, -128], np.int8), strict=True)
+    assert_identical(signed, np.array([-1, -1, 1, 1, 3, 3, 127, -128], np.int8))
     unsigned = ops.Quantize(np.dtype(np.uint8)).run(x, scale)
-    np.testing.assert_array_equal(unsigned, np.array([0, 0, 0, 0, 2, 2, 200, 0], np.uint8), strict=True)
+    assert_identical(unsigned, np.array([0, 0, 0, 0, 2, 2, 200, 0], np.uint8))
 
 
 # ---- What does not fit ----

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ops.examples.sampling import FRACTIONS, MATRIX, PLACES, ROUNDINGS, WARPED, X
-from support import integers
+from support import assert_identical, integers
 
 from refcoreml import ops
 from refcoreml.errors import InputError, InvalidModelError
@@ -141,7 +141,7 @@ def test_an_identity_changes_nothing() -> None:
 def test_integers_read_linearly_are_rounded() -> None:
     x = np.array([[0, 1, 4]], np.int32)
     y = ops.Resize((6,), 1, Sampling.HALF_PIXEL).run(x)
-    np.testing.assert_array_equal(y, np.array([[0, 0, 1, 2, 3, 4]], np.int32), strict=True)
+    assert_identical(y, np.array([[0, 0, 1, 2, 3, 4]], np.int32))
 
 
 # ---- torch ----
