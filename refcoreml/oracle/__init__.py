@@ -6,7 +6,7 @@
 The formulas are derived in docs/oracle.md.
 """
 
-from refcoreml.oracle.answers import Answer, LayerAnswer, blob_answers, layer_answers, oracle
+from refcoreml.oracle.answers import Answer, LayerAnswer, OpenDecisionError, blob_answers, layer_answers, oracle
 from refcoreml.oracle.profiles import PROFILES, Profile
 from refcoreml.oracle.rules import CHECKS, CLASSES
 
@@ -16,6 +16,7 @@ __all__ = [
     "PROFILES",
     "Answer",
     "LayerAnswer",
+    "OpenDecisionError",
     "Profile",
     "blob_answers",
     "layer_answers",

@@ -29,6 +29,10 @@ from refcoreml.spec.files import read_model
 __all__ = ["Answer", "LayerAnswer", "blob_answers", "layer_answers", "oracle"]
 
 
+class OpenDecisionError(InputError):
+    """Rounding may turn a branch or loop either way, so that nothing can be said of what comes after it."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One output.
@@ -68,7 +72,8 @@ def oracle(model: Any, inputs: Mapping[str, Any], profile: str | Profile = "fp32
 
     Raises:
         UnsupportedModelError: no network, or one that draws random numbers or has custom layers.
-        InputError: inputs that do not fit; or at which rounding may turn a branch or loop either way.
+        InputError: inputs that do not fit.
+        OpenDecisionError: inputs at which rounding may turn a branch or loop either way.
         InvalidModelError: the model breaks a rule, or an output does not have the form that it declares.
     """
     spec = _spec(model)
@@ -159,7 +164,7 @@ def _blobs(
             if wanted is None or name in wanted:
                 bounds[name] = bound
     except Undetermined as error:
-        raise InputError(
+        raise OpenDecisionError(
             "rounding may change this decision, so that all results after it are undetermined",
             where=str(error),
             remedy="Choose inputs for which the decision is certain",

@@ -56,7 +56,8 @@ def test_the_catalogue_has_the_committed_cases():
 
 def test_regenerated_cases_agree():
     for number, plan in enumerate(generate.plans()):
-        if number % 23 == 0 or plan.family in ("random", "networks"):
+        # Rounding leaves open how some branches turn; of these, profiles are left out.
+        if number % 23 == 0 or plan.family in ("random", "networks") or plan.id.startswith("branch/"):
             assert list(generate.differences(plan, CASES / plan.id)) == [], plan.id
 
 

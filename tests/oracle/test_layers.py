@@ -13,12 +13,12 @@ from profiles import examples
 
 import refcoreml
 from refcoreml import build
-from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml.errors import UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.execution.arithmetic import ARITHMETICS, Arithmetic
 from refcoreml.neuralnetwork.registry import LAYERS
-from refcoreml.oracle import CHECKS, PROFILES, oracle
+from refcoreml.oracle import CHECKS, PROFILES, OpenDecisionError, oracle
 from refcoreml.oracle.rules import kind_of
 from refcoreml.oracle.storage import round_weights
 from refcoreml.spec import schema
@@ -233,7 +233,7 @@ def test_branches():
     x = {"x": np.float32([0.3])}
     assert oracle(branching(0.5), x)["y"].value == pytest.approx(1.3)
     assert oracle(branching(0.7), x)["y"].value == pytest.approx(-0.7)
-    with pytest.raises(InputError, match="rounding may change this decision"):
+    with pytest.raises(OpenDecisionError, match="rounding may change this decision"):
         oracle(branching(float(1 / (1 + np.exp(-np.float32(0.3))))), x)
 
 
