@@ -132,14 +132,12 @@ class Entry:
         operands: the parameters that the operation takes at run time, in order, unless the adapter says otherwise;
             ``?`` at the end marks an optional one, ``*`` at the front one that may have several values.
         adapt: the adapter.
-        until: the last operation set, of operations that were dropped.
     """
 
     name: str
     since: str
     operands: tuple[str, ...]
     adapt: Callable[[Node], Op | Call]
-    until: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,11 @@ Adapter: TypeAlias = Callable[[Node], "Op | Call"]
 OPERATIONS: Table[Entry] = Table("operation")
 
 
-def operation(name: str, *operands: str, since: str = "CoreML5", until: str = "") -> Callable[[Adapter], Adapter]:
+def operation(name: str, *operands: str, since: str = "CoreML5") -> Callable[[Adapter], Adapter]:
     """Register an adapter for a name from an operation set on; see `Entry`."""
 
     def register(adapt: Adapter) -> Adapter:
-        OPERATIONS.add(name, Entry(name, since, operands, adapt, until), _NUMBERS[since])
+        OPERATIONS.add(name, Entry(name, since, operands, adapt), _NUMBERS[since])
         return adapt
 
     return register
@@ -54,5 +54,4 @@ def opset_number(opset: str, where: str) -> int:
 
 def find(name: str, opset: int) -> Entry | None:
     """Return the newest entry of a name that is not newer than an operation set; None if there is none."""
-    entry = OPERATIONS.find(name, opset)
-    return None if entry is None or (entry.until and _NUMBERS[entry.until] < opset) else entry
+    return OPERATIONS.find(name, opset)

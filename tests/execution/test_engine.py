@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from refcoreml import ops
 from refcoreml.errors import InputError, InternalError, InvalidModelError, LimitError, UsageError
 from refcoreml.execution.control import Choice, Decision, Loop
 from refcoreml.execution.limits import Allowed, Limits
-from refcoreml.execution.steps import Region, closed_region
+from refcoreml.execution.steps import MOST_TYPES, Region, closed_region
 from refcoreml.types import TensorType, ValueType
 
 PLUS_ONE, DOUBLE = ops.Add(other=1.0), ops.Multiply(other=2.0)
@@ -243,6 +243,51 @@ def test_without_the_effect_between_them_steps_run_as_one():
     engine = program.engine("state x", "y")
     assert len(engine.fused) == len(engine.steps) - 1
     assert engine.run({"state": State(), "x": numbers(3)})["y"].tolist() == [6]
+
+
+@dataclass(frozen=True)
+class Counted(ops.ReLU):
+    """A step that could overwrite what the step before it made, but has an effect too."""
+
+    runs: ClassVar[list[int]] = []
+
+    effect = True
+
+    def run(self, x: Any) -> Any:
+        self.runs.append(1)
+        return np.maximum(x, 0)
+
+
+def test_an_effect_is_no_part_of_a_step_that_runs_as_one():
+    program, counted = Program(), Counted()
+    counted.runs.clear()
+    program.add("a", DOUBLE, "x")
+    program.add("b", counted, "a")
+    program.add("y", PLUS_ONE, "b")
+    engine = program.engine("x", "y")
+    assert names(engine.fused) == names(engine.steps)
+    assert engine.run({"x": numbers(-1, 3)})["y"].tolist() == [1, 7]
+    assert counted.runs == [1]
+
+
+def test_a_stream_of_new_shapes_fills_no_memory():
+    """A forecast is remembered for some types; what is forgotten is inferred again."""
+    program = Program()
+    program.add("y", PLUS_ONE, "x")
+    (step,) = program.engine("x", "y").steps
+    for length in range(1, 3 * MOST_TYPES):
+        forecast = step.forecast([TensorType(F32, (length,))])
+        assert forecast is not None
+        assert forecast.types == (TensorType(F32, (length,)),)
+        assert len(step._known) <= MOST_TYPES
+
+
+def test_a_value_that_is_too_large_by_itself_is_refused_before_it_is_made():
+    program = Program()
+    program.add("y", ops.Fill(0.0, shape=(1 << 20, 1 << 20), dtype=F32), "")
+    (step,) = program.engine("", "y").steps
+    with pytest.raises(LimitError, match="output 'y' would have the shape"):
+        step.run_alone([])
 
 
 def test_what_an_effect_needs_is_there_though_nothing_else_reads_it():
