@@ -223,7 +223,7 @@ def _names(value: Any, where: str) -> list[str]:
 
 
 def fill(message: Any, fields: Mapping[str, Any], where: str) -> Any:
-    """Set fields of a message from plain Python values, names checked against the schema,, and return the message."""
+    """Set fields of a message from plain Python values, names checked against the schema, and return the message."""
     known = message.DESCRIPTOR.fields_by_name
     refuse = values.argument(where)
     for key, value in values.mapping(fields, refuse, f"a dict with fields of {message.DESCRIPTOR.name}").items():

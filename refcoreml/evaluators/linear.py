@@ -100,7 +100,8 @@ class LinearRegressor(Evaluator):
             error = InputError(f"has {weights} weights for {x.size} features", where=self._where)
             error.shapes = {feature.name: np.shape(inputs[feature.name]) for feature in self._inputs}
             raise error
-        y: Array = self._weights @ x + self._offset
-        if self._link is not None:
-            y = self._link(y)
+        with np.errstate(all="ignore"):
+            y: Array = self._weights @ x + self._offset
+            if self._link is not None:
+                y = self._link(y)
         return {self._output.name: y if self._output.count is None else y.reshape(self._output.default_shape)}

@@ -39,6 +39,13 @@ def test_weighted_sum_and_link(transform):
     assert result["y"] == pytest.approx(expected, rel=2.0**-49, abs=0)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("transform", "expected"), [("NoTransform", math.inf), ("Logit", 1.0), ("Probit", 1.0)])
+def test_a_sum_beyond_the_range_is_infinite_without_a_warning(transform, expected):
+    loaded = refcoreml.load(model([[1e308, 0.0, 0.0]], [1e308], transform))
+    assert loaded.predict({"x": [1.0, 2.0, 3.0]}) == {"y": expected}
+
+
 def test_inputs_are_joined_in_the_order_of_their_declaration():
     number = schema.FeatureType(doubleType={})
     inputs = {"b": number, "a": build.array(2, data_type="DOUBLE"), "c": number}

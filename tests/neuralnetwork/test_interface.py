@@ -351,6 +351,24 @@ def test_scale_of_zero_is_taken_as_written_with_a_warning() -> None:
     np.testing.assert_array_equal(result[0, 0], np.broadcast_to([[[7]], [[0]], [[0]]], (3, 5, 7)))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([{"channel_scale": np.inf}], [np.nan, np.inf]),
+        ([{"channel_scale": 3e38}], [0, np.inf]),
+        ([{"channel_scale": 3e38}, {"mean_image": [[1, np.inf]]}], [-1, np.nan]),
+    ],
+)
+def test_numbers_beyond_the_range_become_infinite_without_a_warning(steps: Any, expected: Any) -> None:
+    net = build.Network({"x": build.image(2, 1, "GRAYSCALE")}, ["y"])
+    net.add("activation", ReLU={}, outputs="y")
+    for step in steps:
+        net.preprocess("x", **step)
+    blob = blobs_of(net.spec(), {"x": np.array([[0, 7]], np.uint8)})["x"]
+    np.testing.assert_array_equal(blob.ravel(), np.array(expected, np.float32))
+
+
 def test_mean_image() -> None:
     """Subtracted as [C, H, W]."""
     mean = np.random.default_rng(2).integers(0, 256, (3, 5, 7))
