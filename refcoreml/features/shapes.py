@@ -12,6 +12,10 @@ from refcoreml.types import Shape
 __all__ = ["Shapes", "checked_shapes", "elements", "rank5_shape", "size_range", "span", "times"]
 
 
+#: The most dimensions of an array, as in all versions of NumPy.
+MOST_DIMENSIONS = 32
+
+
 @dataclass(frozen=True)
 class Shapes:
     """The shapes that a feature allows: of an array as it is, of an image (width, height).
@@ -85,7 +89,10 @@ def size_range(message: schema.SizeRange, where: str) -> tuple[int, int | None]:
 
 
 def checked_shapes(shapes: Shapes, where: str) -> Shapes:
-    """Return the shapes; raise `InvalidModelError` for a negative size, or a default that is not allowed."""
+    """Return the shapes; raise `InvalidModelError` for a negative size, too many, or a default that is not allowed."""
+    most = max(map(len, (shapes.default or (), shapes.ranges, *shapes.listed)))
+    if most > MOST_DIMENSIONS:
+        raise InvalidModelError(f"a shape has {most} dimensions, expected at most {MOST_DIMENSIONS}", where=where)
     for shape in filter(None, (shapes.default, *shapes.listed)):
         if any(size < 0 for size in shape):
             raise InvalidModelError(f"shape ({times(shape)}) has a negative size", where=where)

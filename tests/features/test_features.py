@@ -125,6 +125,12 @@ def test_of_reads_the_names() -> None:
         ({"imageType": {"width": 3, "height": 0, "colorSpace": "RGB"}}, "3 x 0"),
         ({"imageType": {"colorSpace": "RGB", "enumeratedSizes": {}}}, "enumerated"),
         ({"multiArrayType": {"shape": [3, -5], "dataType": "FLOAT32"}}, "negative"),
+        ({"multiArrayType": {"shape": [1] * 33, "dataType": "FLOAT32"}}, "33 dimensions, expected at most 32"),
+        (
+            {"multiArrayType": {"dataType": "FLOAT32", "enumeratedShapes": shapes((2,), (1,) * 1000)}},
+            "1000 dimensions, expected",
+        ),
+        ({"multiArrayType": {"dataType": "FLOAT32", "shapeRange": sizes(*[(1, 1)] * 65)}}, "65 dimensions, expected"),
         ({"multiArrayType": {"shape": [3], "dataType": 99}}, "99"),
         ({"multiArrayType": {"dataType": "FLOAT32", "enumeratedShapes": {}}}, "enumerated"),
         ({"multiArrayType": {"shape": [3], "dataType": "FLOAT32", "shapeRange": sizes((4, 5))}}, "default shape"),
