@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from refcoreml.execution.steps import Control, Step, rewritten
+from refcoreml.execution.steps import Control, Step, changed, rewritten
 from refcoreml.ops import Op
 from refcoreml.ops.base import Inplace
 from refcoreml.types import Array, TensorType
@@ -54,11 +55,11 @@ def _in_one(first: Step, *rest: Step) -> Step:
     """Return a step and the elementwise ones after it as one, whose inputs are the first step's, then the others'."""
     parts = (first, *rest)
     passed = {name for step in parts[:-1] for name in step.outputs}
-    others = tuple(tuple(name for name in step.inputs if name not in passed) for step in rest)
-    freed = tuple(name for step in parts for name in step.last_uses if name not in passed)
-    inputs = (*first.inputs, *(name for names in others for name in names))
+    others = [[name for name in step.inputs if name not in passed] for step in rest]
+    freed = tuple([name for step in parts for name in step.last_uses if name not in passed])
+    inputs = (*first.inputs, *itertools.chain.from_iterable(others))
     op = Fused(first, rest, tuple(map(len, others)))
-    return replace(first, op=op, inputs=inputs, outputs=rest[-1].outputs, last_uses=freed, parts=parts)
+    return changed(first, op=op, inputs=inputs, outputs=rest[-1].outputs, last_uses=freed, parts=parts, _known={})
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from refcoreml.errors import RefCoreMLError, at
@@ -32,7 +33,7 @@ def infer(steps: Sequence[Step], inputs: Mapping[str, ValueType], meter: Meter) 
         CallbackError: code of the user's own fails.
     """
     types: Types = ChainMap(dict(inputs))
-    inferring = _Inferring(rewritten(steps, inputs))
+    inferring = _Inferring(steps, inputs)
     try:
         for step in steps:
             inferring.step(step, types, meter)
@@ -46,9 +47,14 @@ def infer(steps: Sequence[Step], inputs: Mapping[str, ValueType], meter: Meter) 
 class _Inferring:
     """Goes through steps; see `Inferring`."""
 
-    def __init__(self, rewritten: frozenset[str]) -> None:
-        self.complete, self.rewritten = True, rewritten
+    def __init__(self, steps: Sequence[Step], inputs: Iterable[str]) -> None:
+        self._steps, self._inputs, self.complete = steps, inputs, True
         self.notes: dict[int, Any] = {}
+
+    @cached_property
+    def rewritten(self) -> frozenset[str]:
+        """The values that more than one step writes; only control flow asks."""
+        return rewritten(self._steps, self._inputs)
 
     def region(self, region: Region, given: Sequence[ValueType | None], types: Types) -> list[ValueType | None]:
         """Return what is known of a region's results; note in ``types`` what is known of its values."""
@@ -59,8 +65,9 @@ class _Inferring:
 
     def step(self, step: Step, types: Types, meter: Meter | None = None) -> None:
         """Note the types of a step's outputs; None where they are not known."""
-        outermost = types.maps[0]  # a dictionary finds and updates faster than a chain of one
-        find = outermost.get if len(types.maps) == 1 else types.get
+        maps = types.maps
+        outermost = maps[0]  # a dictionary finds and updates faster than a chain of one
+        find = types.get if len(maps) > 1 else outermost.get
         given = [find(name) for name in step.inputs]
         if isinstance(step.op, Control):
             self.complete = False

@@ -12,7 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from refcoreml.errors import InternalError, InvalidModelError, RefCoreMLError, a
 from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Allowed, refuse_memory
 from refcoreml.ops import Op
 from refcoreml.types import Array, Shape, TensorType, ValueType
+
+Item = TypeVar("Item")
 
 #: For so many types of inputs are the types of values remembered: a stream of ever new ones must not fill the memory.
 MOST_TYPES = 64
@@ -141,13 +143,16 @@ class Step:
             return found
 
     def _forecast(self, given: Sequence[Any]) -> Forecast | None:
-        with at(self.where):
+        try:
             types = self.op.infer(*given)
             if types is None:
                 return None
             found = types if isinstance(types, tuple) else (types,)
             refuse_memory("needs for itself", self.op.scratch(given, found), self.allowed.limits, self.where)
-        return self.made(given, found)
+            return self._made(given, found)
+        except RefCoreMLError as error:  # costs nothing where nothing is raised, unlike a context
+            error.where = error.where or self.where
+            raise
 
     def check_values(self, arguments: Sequence[Any]) -> None:
         """Raise `LimitError` for inputs whose values require outputs that are too large, before these are made.
@@ -162,12 +167,15 @@ class Step:
 
     def made(self, inputs: Sequence[ValueType], outputs: Sequence[ValueType]) -> Forecast:
         """Return the forecast once the outputs' types are known; refuse those that no value may have."""
-        sizes = tuple([found.nbytes for found in outputs])
         with at(self.where):
-            for name, found, size in zip(self.outputs, outputs, sizes, strict=True):
-                self.allowed.check(found, size, name)
+            return self._made(inputs, outputs)
+
+    def _made(self, inputs: Sequence[ValueType], outputs: Sequence[ValueType]) -> Forecast:
+        sizes = tuple([found.nbytes for found in outputs])
+        for name, found, size in zip(self.outputs, outputs, sizes, strict=True):
+            self.allowed.check(found, size, name)
         given, results = _shapes(inputs), _shapes(outputs)
-        numbers = sum(map(math.prod, given)) + sum(map(math.prod, results))
+        numbers = sum(map(math.prod, given + results))
         work = LAYER_WORK + NUMBER_WORK * numbers + self.op.work(given, results)
         return Forecast(tuple(outputs), sizes, work)
 
@@ -270,11 +278,13 @@ class Inferring(Protocol):
 
     Attributes:
         notes: what operations have learned, by their identity, since one within a loop is looked at many times.
-        rewritten: the values that more than one step writes.
     """
 
     notes: dict[int, Any]
-    rewritten: frozenset[str]
+
+    @property
+    def rewritten(self) -> frozenset[str]:
+        """The values that more than one step writes."""
 
     def region(self, region: Region, given: Sequence[ValueType | None], types: Types) -> list[ValueType | None]:
         """Return what is known of a region's results; note in ``types`` what is known of its values."""
@@ -322,6 +332,13 @@ def rewritten(steps: Sequence[Step], inputs: Iterable[str]) -> frozenset[str]:
     return frozenset(again)
 
 
+def changed(item: Item, **fields: Any) -> Item:
+    """Return a copy of an item with other fields, as `dataclasses.replace`, which is several times slower."""
+    made = object.__new__(type(item))
+    made.__dict__.update(item.__dict__, **fields)
+    return made
+
+
 def with_last_uses(
     steps: Sequence[Step], outputs: Sequence[str], among: Collection[str] | None = None
 ) -> tuple[Step, ...]:
@@ -342,7 +359,5 @@ def with_last_uses(
             names += tuple(sorted(step.reads | step.writes))
         last = [name for name in dict.fromkeys(names) if name not in needed and (among is None or name in among)]
         needed.update(last)
-        freeing = object.__new__(Step)  # several times faster than `dataclasses.replace`
-        freeing.__dict__.update(step.__dict__, last_uses=tuple(last))
-        result.append(freeing)
+        result.append(changed(step, last_uses=tuple(last)))
     return tuple(result[::-1])

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 from refcoreml.custom import layer_lines, what_to_write
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.execution.steps import changed
 from refcoreml.neuralnetwork.registry import LAYERS, Node
 from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
@@ -18,6 +19,9 @@ Layer = TypeVar("Layer", schema.NeuralNetworkLayer, Node)
 
 #: How deep branches and loops may lie within one another. (Protobuf itself reads files to a depth of about 30.)
 DEEPEST_NESTING = 24
+
+#: The layers that hold networks.
+_WITH_NETWORKS = ("branch", "loop")
 
 
 def checked_nodes(
@@ -69,6 +73,7 @@ def make_nodes(
     """
     if depth > DEEPEST_NESTING:
         raise InvalidModelError(f"branches and loops lie more than {DEEPEST_NESTING} deep in one another", where=where)
+    blank = Node(schema.NeuralNetworkLayer(), "", where, (), (), **options)
     nodes = []
     for index, spec in enumerate(layers):
         kind = spec.WhichOneof("layer") or ""
@@ -78,10 +83,12 @@ def make_nodes(
             with problems.part("layer.type", place):
                 raise InvalidModelError(problem)
         bodies: dict[str, Sequence[Node]] = {}
-        for field, inner in inner_networks(spec):
-            with problems.part("graph.nesting", place):
-                bodies[field] = make_nodes(inner, f"{inside}.{field}", depth + 1, problems, **options)
-        nodes.append(Node(spec, kind, place, bodies=bodies, **options))
+        if kind in _WITH_NETWORKS:
+            for field, inner in inner_networks(spec):
+                with problems.part("graph.nesting", place):
+                    bodies[field] = make_nodes(inner, f"{inside}.{field}", depth + 1, problems, **options)
+        inputs, outputs = tuple(spec.input), tuple(spec.output)
+        nodes.append(changed(blank, spec=spec, kind=kind, where=place, inputs=inputs, outputs=outputs, bodies=bodies))
     return nodes
 
 
@@ -94,7 +101,7 @@ def _type_problem(spec: schema.NeuralNetworkLayer, kind: str) -> str:
 def inner_networks(spec: schema.NeuralNetworkLayer) -> Iterator[tuple[str, Sequence[schema.NeuralNetworkLayer]]]:
     """Yield the networks inside a branch or loop, by the name of their field; empty ones are left out."""
     kind = spec.WhichOneof("layer")
-    if kind in ("branch", "loop"):
+    if kind in _WITH_NETWORKS:
         for field, value in getattr(spec, kind).ListFields():
             if field.message_type is not None and value.layers:
                 yield field.name, value.layers
@@ -229,11 +236,13 @@ def _count_problem(node: Node) -> str:
     entry = LAYERS.get(node.kind)
     if entry is None:  # which is a problem of its own
         return ""
-    for noun, count, (least, most) in (
-        ("input", len(node.inputs), entry.inputs),
-        ("output", len(node.outputs), entry.outputs),
-    ):
-        if count < least or (most is not None and count > most):
-            bound = str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
-            return f"has {count} {noun}s, expected {bound}"
-    return ""
+    return _range_problem("input", len(node.inputs), *entry.inputs) or _range_problem(
+        "output", len(node.outputs), *entry.outputs
+    )
+
+
+def _range_problem(noun: str, count: int, least: int, most: int | None) -> str:
+    if least <= count and (most is None or count <= most):
+        return ""
+    bound = str(least) if least == most else f"{least} to {most}" if most is not None else f"at least {least}"
+    return f"has {count} {noun}s, expected {bound}"

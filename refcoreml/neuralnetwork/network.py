@@ -87,7 +87,9 @@ class Network:
         )
         self.nodes: Mapping[str, Node] = {node.where: node for node in walk_layers(nodes)}
         self._scalars = may_be_scalars(node for node in self.nodes.values() if problems.sound(node.where))
-        self.engine = Engine(prepared(nodes, self._scalars, problems), self.inputs, self.outputs, budget, where)
+        with np.errstate(all="ignore"):  # weights may be infinite
+            steps = prepared(nodes, self._scalars, problems)
+        self.engine = Engine(steps, self.inputs, self.outputs, budget, where)
         if lost:
             warnings.warn(
                 f"precision {arithmetic.name!r} loses numbers of {len(lost)} fields of weights: {listed(lost)}",
@@ -129,7 +131,8 @@ class Network:
     def operation(self, step: Step, source: WeightSource) -> Op:
         """Prepare the layer of a step again, with weights from another source."""
         node = self.nodes[step.where]
-        return operation(replace(node, budget=Budget(node.limits), source=source, lost=[]), self._scalars)
+        with np.errstate(all="ignore"):
+            return operation(replace(node, budget=Budget(node.limits), source=source, lost=[]), self._scalars)
 
     def _stored(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         if self.arithmetic.round is None:

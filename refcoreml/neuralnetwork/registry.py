@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
-from refcoreml.errors import InvalidModelError, UnsupportedModelError, found_by
+from refcoreml.errors import InvalidModelError, RefCoreMLError, UnsupportedModelError
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.execution.steps import Step
 from refcoreml.execution.table import Table
@@ -169,6 +169,7 @@ class Node:
         spec: the ``NeuralNetworkLayer`` message.
         kind: the layer's name in the schema, such as ``innerProduct``.
         where: the layer's place in the model, for error messages.
+        inputs, outputs: names of the blobs.
         dtype: the type in which kernels compute; weights are decoded to it.
         rank5: True in rank-5 networks, whose blobs are ``[Seq, Batch, C, H, W]``, False in N-D networks.
         round: rounds blobs and weights to the storage type of the arithmetic, where it has one.
@@ -184,6 +185,8 @@ class Node:
     spec: schema.NeuralNetworkLayer
     kind: str
     where: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     dtype: type[np.floating[Any]] = np.float32
     rank5: bool = True
     round: Round | None = None
@@ -199,16 +202,6 @@ class Node:
     def params(self) -> Any:
         """The layer's own message, such as ``PoolingLayerParams``."""
         return getattr(self.spec, self.kind)
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Names of the input blobs."""
-        return self.spec.input
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """Names of the output blobs."""
-        return self.spec.output
 
     def invalid(self, problem: str, remedy: str = "") -> NoReturn:
         """Raise `InvalidModelError` at this layer."""
@@ -240,10 +233,13 @@ class Node:
         holder = self.params if message is None else message
         if len(shape) > MAX_RANK:
             self.invalid(f"{field_name} have {len(shape)} dimensions, expected at most {MAX_RANK}")
-        dims = tuple(int(length) for length in shape)
+        dims = tuple(map(int, shape))
         field = WeightField(field_name, getattr(holder, field_name), holder, dims, channel_axis)
-        with found_by("layer.weights"):
+        try:
             return self.source.read(self, field)
+        except RefCoreMLError as error:
+            error.rule = error.rule or "layer.weights"
+            raise
 
     def decode(self, message: Any, shape: Shape, what: str, *, channel_axis: int = 0) -> Array:
         """Decode a ``WeightParams`` message, counting its size, to the node's type; arguments as of `weights`."""
@@ -324,9 +320,8 @@ def layer(
 
 
 def prepare_layer(node: Node) -> base.Op:
-    """Return the operation that a layer stands for; infinite weights, and what follows from them, cause no warning."""
-    with np.errstate(all="ignore"):
-        return LAYERS[node.kind].prepare(node)
+    """Return the operation that a layer stands for. Infinite weights may cause warnings of NumPy."""
+    return LAYERS[node.kind].prepare(node)
 
 
 def _range(count: Count) -> tuple[int, int | None]:

@@ -23,7 +23,7 @@ def may_be_scalars(nodes: Iterable[Node]) -> frozenset[str]:
 def operation(node: Node, scalars: frozenset[str]) -> Op:
     """Return the operation of a layer among blobs of which some may have rank 0."""
     op = prepare_layer(node)
-    return op if LAYERS[node.kind].scalars or scalars.isdisjoint(node.inputs) else Vectors(op)
+    return op if scalars.isdisjoint(node.inputs) or LAYERS[node.kind].scalars else Vectors(op)
 
 
 def prepared(nodes: Sequence[Node], scalars: frozenset[str], problems: Problems = RAISED) -> tuple[Step, ...]:
@@ -57,8 +57,8 @@ def _made(index: int, node: Node, scalars: frozenset[str]) -> Step:
         node.kind,
         node.where,
         op,
-        tuple(node.inputs),
-        tuple(node.outputs),
+        node.inputs,
+        node.outputs,
         store=None if node.round is None else partial(_stored, node.round),
         allowed=_allowed(node.limits),
     )

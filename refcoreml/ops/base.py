@@ -202,6 +202,10 @@ class ByType(Op):
         return self.choose(np.ndim(inputs[0])).define(*inputs)
 
 
+#: The names of attributes, by class; `fields` is slow.
+_ATTRIBUTE_NAMES: dict[type[Elementwise], tuple[str, ...]] = {}
+
+
 class Elementwise(Op):
     """An operation on one input: a number of the result depends on x at that place and on the attributes alone.
 
@@ -222,8 +226,7 @@ class Elementwise(Op):
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """The attributes that the kernel and the definition take, by name."""
-        assert is_dataclass(self)
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "result"}
+        return {name: getattr(self, name) for name in _attribute_names(type(self))}
 
     @cached_property
     def _values(self) -> tuple[Any, ...]:
@@ -231,7 +234,8 @@ class Elementwise(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         check_kinds(x, self.kinds)
-        for name, value in self.attributes.items():
+        for name in _attribute_names(type(self)):
+            value = getattr(self, name)
             _check_fits(name, np.shape(value), x)
             check_numbers(name, value, x.dtype)
         return x if self.result is None else x.with_dtype(self.result)
@@ -250,9 +254,10 @@ class Elementwise(Op):
     @property
     def inplace(self) -> Inplace | None:  # type: ignore[override]
         """None if an attribute varies within a channel, or the result has a type of its own."""
-        if self.result is not None or not all(map(_per_channel, self._values)):
+        given = [getattr(self, name) for name in _attribute_names(type(self))]
+        if self.result is not None or not all(map(_per_channel, given)):
             return None
-        kernel, values = type(self).kernel, [_as_number(value) for value in self._values]
+        kernel, values = type(self).kernel, list(map(_as_number, given))
 
         def overwrite(block: Array, channels: slice) -> None:
             kernel(block, *values, out=block)
@@ -264,6 +269,14 @@ class Elementwise(Op):
 
     def define(self, x: Array) -> Any:
         return cut_off(type(self).definition(np.asarray(x, np.float64), *self._values), x)
+
+
+def _attribute_names(kind: type[Elementwise]) -> tuple[str, ...]:
+    names = _ATTRIBUTE_NAMES.get(kind)
+    if names is None:
+        assert is_dataclass(kind)
+        names = _ATTRIBUTE_NAMES[kind] = tuple(item.name for item in fields(kind) if item.name != "result")
+    return names
 
 
 def _rank_1(x: Array) -> Array:

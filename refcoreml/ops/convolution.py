@@ -102,7 +102,8 @@ class _Kernel(Op):
 
     def _edges(self, padding: Pixels | None) -> Edges:
         edges = ((0, 0),) * len(self.stride) if padding is None else padding.edges
-        require(len(edges) == len(self.stride), f"{edges} are not pixels along {len(self.stride)} axes")
+        if len(edges) != len(self.stride):
+            invalid(f"{edges} are not pixels along {len(self.stride)} axes")
         return edges
 
     def _weights_shape(self, given: TensorType | None) -> Shape:
@@ -156,9 +157,10 @@ class _Kernel(Op):
         """Return the bytes of the padded planes: paddings can span more than any memory holds, however small x is."""
         x = inputs[0]
         kernel = (inputs[1].shape if self.weights is None else self.weights.shape)[2:]
-        edges, space = self.border(x.shape, kernel), len(kernel)
-        padded = [n + abs(begin) + abs(end) for n, (begin, end) in zip(x.shape[-space:], edges, strict=True)]
-        return x.dtype.itemsize * x.shape[-space - 1] * math.prod(kernel[:-2]) * math.prod(padded[-2:])
+        space = len(kernel)
+        edges = self.border(x.shape, kernel)[-2:]
+        padded = [n + abs(begin) + abs(end) for n, (begin, end) in zip(x.shape[-len(edges) :], edges, strict=True)]
+        return x.dtype.itemsize * x.shape[-space - 1] * math.prod(kernel[:-2]) * math.prod(padded)
 
     def prepare(self) -> None:
         """Lay out the weights as the kernel needs them, if they are no input."""

@@ -142,9 +142,10 @@ def _of_network(description: schema.ModelDescription, network: Any, where: str) 
     names = interface.inputs, interface.outputs
     nodes = checked_nodes(network.layers, where, *names, runnable=False, rank5=interface.rank5)
     recorder = _Recorder()
-    for node in walk_layers(nodes):
-        if node.kind in LAYERS and node.kind != "custom":
-            prepare_layer(replace(node, source=recorder))
+    with np.errstate(all="ignore"):
+        for node in walk_layers(nodes):
+            if node.kind in LAYERS and node.kind != "custom":
+                prepare_layer(replace(node, source=recorder))
     yield from recorder.found
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import Message
@@ -20,8 +19,7 @@ from refcoreml.types import Array, Shape
 _VALUE_FIELDS = ("floatValue", "float16Value", "rawValue", "int8RawValue")
 
 
-@dataclass(frozen=True)
-class WeightEncoding:
+class WeightEncoding(NamedTuple):
     """How a ``WeightParams`` stores its values.
 
     Attributes:

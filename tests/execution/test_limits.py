@@ -277,13 +277,26 @@ def test_time_grows_with_the_size_of_a_model_and_no_faster(many: str) -> None:
     assert large < max(40 * small, 5), f"{small:.3f} s and {large:.3f} s"
 
 
-def test_a_declared_shape_of_many_dimensions_does_not_hang() -> None:
+def declared_as(*shape: int) -> schema.Model:
     net = build.Network({"x": (3,)}, ["y"])
     net.add("activation", inputs="x", outputs="y", ReLU={})
     spec = net.spec()
-    spec.description.output[0].type.multiArrayType.shape.extend([2**62] * 30_000)
+    spec.description.output[0].type.multiArrayType.shape.extend(shape)
+    return spec
+
+
+def test_a_declared_shape_of_large_dimensions_does_not_hang() -> None:
+    spec = declared_as(*[2**62] * 32)
     with pytest.warns(refcoreml.RefCoreMLWarning, match="is declared as"):
         assert seconds(lambda: refcoreml.load(spec).predict({"x": np.ones(3, np.float32)})) < 3
+
+
+def test_a_declared_shape_of_many_dimensions_is_refused_at_once() -> None:
+    def refuse() -> None:
+        with pytest.raises(InvalidModelError, match="30000 dimensions, expected at most 32"):
+            refcoreml.load(declared_as(*[2**62] * 30_000))
+
+    assert seconds(refuse) < 3
 
 
 def test_a_shape_of_many_dimensions_is_refused_at_once() -> None:

@@ -130,7 +130,7 @@ def test_of_reads_the_names() -> None:
             {"multiArrayType": {"dataType": "FLOAT32", "enumeratedShapes": shapes((2,), (1,) * 1000)}},
             "1000 dimensions, expected",
         ),
-        ({"multiArrayType": {"dataType": "FLOAT32", "shapeRange": sizes(*[(1, 1)] * 65)}}, "65 dimensions, expected"),
+        ({"multiArrayType": {"dataType": "FLOAT32", "shapeRange": sizes(*[(1, 1)] * 65)}}, "65 dim"),
         ({"multiArrayType": {"shape": [3], "dataType": 99}}, "99"),
         ({"multiArrayType": {"dataType": "FLOAT32", "enumeratedShapes": {}}}, "enumerated"),
         ({"multiArrayType": {"shape": [3], "dataType": "FLOAT32", "shapeRange": sizes((4, 5))}}, "default shape"),

@@ -275,7 +275,7 @@ def test_all_layers_of_versions_1_to_3_are_there():
 def test_node_weights_are_decoded_to_the_nodes_type():
     spec = schema.NeuralNetworkLayer(name="n")
     spec.bias.bias.floatValue.extend([1.0, 2.0])
-    node = Node(spec, "bias", "here", np.float64)
+    node = Node(spec, "bias", "here", ("x",), ("y",), np.float64)
     assert node.weights("bias", (2,)).dtype == np.float64
     with pytest.raises(InvalidModelError, match=r"here.bias: holds 2 values, the declared shape 3 needs 3"):
         node.weights("bias", (3,))

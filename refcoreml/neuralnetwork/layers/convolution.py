@@ -54,19 +54,21 @@ def convolution(node: Node) -> ops.Op:
     node.require(mode is not None, "has no kind of padding", "Set valid or same")
     groups, out_channels, depth = params.nGroups or 1, params.outputChannels, params.kernelChannels
     for field, value in ("outputChannels", out_channels), ("kernelChannels", depth):
-        node.require(value > 0, f"{field} is 0, expected at least 1")
-    divided = {"outputChannels": out_channels} | ({"kernelChannels": depth} if deconvolves else {})
-    for field, value in divided.items():
-        node.require(value % groups == 0, f"nGroups is {groups}, which does not divide {field}, {value}")
+        if value == 0:
+            node.invalid(f"{field} is 0, expected at least 1")
+        if value % groups and (deconvolves or field == "outputChannels"):
+            node.invalid(f"nGroups is {groups}, which does not divide {field}, {value}")
     kernel = pair(node, "kernelSize", params.kernelSize, default=3, least=1)
     stride = pair(node, "stride", params.stride, default=1, least=1)
     dilation = pair(node, "dilationFactor", params.dilationFactor, default=1, least=1)
     wanted = pair(node, "outputShape", params.outputShape, default=0, least=1) if deconvolves else (0, 0)
     edges = borders(node, params.valid.paddingAmounts, "paddingAmounts")
-    node.require(max(map(max, edges)) <= LARGEST, f"paddingAmounts are {edges}, expected at most {LARGEST}")
+    if max(map(max, edges)) > LARGEST:
+        node.invalid(f"paddingAmounts are {edges}, expected at most {LARGEST}")
     heavy_begin = enum_name(node, "asymmetryMode", params.same) == "TOP_LEFT_HEAVY"
     node.require(fixed or not deconvolves, "takes its weights from an input, which a deconvolution cannot")
-    node.require(fixed or dilation == (1, 1), f"takes its weights from an input, but has the dilation {dilation}")
+    if not fixed and dilation != (1, 1):
+        node.invalid(f"takes its weights from an input, but has the dilation {dilation}")
 
     padding = Pixels(edges) if mode == "valid" else Same(heavy_begin)
     shape = (depth, out_channels // groups, *kernel) if deconvolves else (out_channels, depth, *kernel)
