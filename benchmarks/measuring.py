@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 #: Threads of every library that is measured.
-THREADS = 2
+THREADS = int(os.environ.get("BENCHMARK_THREADS", "2"))
 #: Threads that wait in a loop for the runtime's next call go to sleep in this time, in seconds.
 PAUSE = 0.05
 

@@ -182,8 +182,7 @@ class Interface:
             InputError: an image input or a mandatory one is absent, a shape cannot become a blob, or a number is beyond
                 the range of the blobs' type.
         """
-        with np.errstate(all="ignore"):  # as layers do: numbers beyond the range become infinity
-            blobs = {name: port.to_blob(checked[name]) for name, port in self._inputs.items() if name in checked}
+        blobs = {name: port.to_blob(checked[name]) for name, port in self._inputs.items() if name in checked}
         if len(blobs) == len(self._inputs):
             return blobs
         batch = max((blob.shape[1] for blob in blobs.values()), default=1) if self.rank5 else 1

@@ -129,8 +129,9 @@ class ImagePort(Port[ImageFeature]):
 
     def to_blob(self, value: Any) -> Array:
         image: Array = np.asarray(value, self._layout.dtype)
-        for step in self.preprocessing:
-            image = step.apply(image, self.feature)
+        with np.errstate(all="ignore"):  # as in layers, numbers beyond the range become infinite
+            for step in self.preprocessing:
+                image = step.apply(image, self.feature)
         return image.reshape(self._ones + image.shape)
 
     def absent(self, batch: int) -> Array:
