@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
+from typing import NoReturn
 
 _HALF_MESSAGE = 4000
 
@@ -176,3 +177,26 @@ class RefCoreMLWarning(UserWarning):
 
     def __str__(self) -> str:
         return harmless(super().__str__(), keep="\n")
+
+
+class Placed:
+    """What has a place in a model, and refuses what is wrong there.
+
+    Attributes:
+        where: the place, for errors.
+    """
+
+    where: str
+
+    def invalid(self, problem: str, remedy: str = "") -> NoReturn:
+        """Raise `InvalidModelError` at this place."""
+        raise InvalidModelError(problem, where=self.where, remedy=remedy)
+
+    def unsupported(self, problem: str, remedy: str = "") -> NoReturn:
+        """Raise `UnsupportedModelError` at this place."""
+        raise UnsupportedModelError(problem, where=self.where, remedy=remedy)
+
+    def require(self, condition: bool, problem: str, remedy: str = "") -> None:
+        """Raise `InvalidModelError` at this place unless the condition holds."""
+        if not condition:
+            self.invalid(problem, remedy)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.errors import Placed
 from refcoreml.execution.limits import Allowed
 from refcoreml.execution.steps import Region
 from refcoreml.mil.precision import PRECISIONS, Precision
@@ -141,7 +141,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(Placed):
     """An operation of a program.
 
     The methods that read a parameter raise `InvalidModelError` at this place where it is missing and has no default,
@@ -172,21 +172,6 @@ class Node:
     blocks: Sequence[Inner] = ()
     allowed: Allowed = field(default_factory=Allowed)
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-
-    # ---- Errors ----
-
-    def invalid(self, problem: str, remedy: str = "") -> NoReturn:
-        """Raise `InvalidModelError` at this operation."""
-        raise InvalidModelError(problem, where=self.where, remedy=remedy)
-
-    def unsupported(self, problem: str, remedy: str = "") -> NoReturn:
-        """Raise `UnsupportedModelError` at this operation."""
-        raise UnsupportedModelError(problem, where=self.where, remedy=remedy)
-
-    def require(self, condition: bool, problem: str, remedy: str = "") -> None:
-        """Raise `InvalidModelError` at this operation unless the condition holds."""
-        if not condition:
-            self.invalid(problem, remedy)
 
     # ---- Values ----
 

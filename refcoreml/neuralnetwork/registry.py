@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from refcoreml.errors import InvalidModelError, RefCoreMLError, UnsupportedModelError
+from refcoreml.errors import Placed, RefCoreMLError
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.execution.steps import Step
 from refcoreml.execution.table import Table
@@ -162,7 +162,7 @@ class Decoder:
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(Placed):
     """What a layer sees while it is prepared.
 
     Attributes:
@@ -202,19 +202,6 @@ class Node:
     def params(self) -> Any:
         """The layer's own message, such as ``PoolingLayerParams``."""
         return getattr(self.spec, self.kind)
-
-    def invalid(self, problem: str, remedy: str = "") -> NoReturn:
-        """Raise `InvalidModelError` at this layer."""
-        raise InvalidModelError(problem, where=self.where, remedy=remedy)
-
-    def unsupported(self, problem: str, remedy: str = "") -> NoReturn:
-        """Raise `UnsupportedModelError` at this layer."""
-        raise UnsupportedModelError(problem, where=self.where, remedy=remedy)
-
-    def require(self, condition: bool, problem: str, remedy: str = "") -> None:
-        """Raise `InvalidModelError` at this layer unless the condition holds."""
-        if not condition:
-            self.invalid(problem, remedy)
 
     @property
     def limits(self) -> Limits:
