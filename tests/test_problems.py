@@ -299,6 +299,21 @@ def test_operations_of_a_program_are_checked_each_by_itself():
     ]
 
 
+def test_constants_that_cannot_be_made_are_one_problem():
+    """Types, which rest on them, are not looked at."""
+    program = build.Program({"x": ("fp16", (4,))}, opset="CoreML6")
+    mask, shape = np.array([0b11], np.uint8), np.array([5], np.uint32)
+    numbers = np.array([1, 2], np.float16)
+    dense = program.add("constexpr_sparse_to_dense", nonzero_data=numbers, mask=mask, shape=shape, name="dense")
+    program.output(dense, program.add("relu", x=program["x"]))
+    spec = program.spec()
+    assert find_problems(spec) == []
+    operations(spec)["dense"].attributes["mask"].immediateValue.tensor.bytes.values = bytes([0b111])
+    (found,) = find_problems(spec)
+    place = f"{MAIN}.operations[3] 'dense' (constexpr_sparse_to_dense)"
+    assert (found.rule, found.place, found.fault) == ("operation.constants", place, InvalidModelError)
+
+
 def test_operations_that_cannot_be_run_are_one_problem():
     spec = sound_program()
     known = operations(spec)

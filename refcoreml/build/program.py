@@ -32,6 +32,7 @@ from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.prepare import Preparer, fold, infer_outputs
 from refcoreml.mil.registry import OPSETS, find, opset_number
 from refcoreml.mil.resolve import Operation, is_folded
+from refcoreml.mil.scope import Names
 from refcoreml.model import Model, load
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import WEIGHT_FILE, BlobWriter
@@ -117,7 +118,7 @@ class Program:
         opset: str = "CoreML7",
     ) -> None:
         self._opset, self.opset = opset_number(opset, "opset"), opset
-        self._names: set[str] = set()
+        self._names = Names("_")
         self._inputs: dict[str, Result] = {}
         self._states: dict[str, Result] = {}
         self._operations: list[schema.MILSpec.Operation] = []
@@ -129,15 +130,7 @@ class Program:
             self._states[name] = self._given(name, DeclaredState(_declared(given, f"states[{name!r}]")))
 
     def _given(self, name: str, declared: DeclaredType) -> Result:
-        return Result(Value(declared, self._unique(name)))
-
-    def _unique(self, name: str) -> str:
-        found, count = name, 0
-        while found in self._names:
-            count += 1
-            found = f"{name}_{count}"
-        self._names.add(found)
-        return found
+        return Result(Value(declared, self._names.unique(name)))
 
     def __getitem__(self, name: str) -> Result:
         """Return an input or a state."""
@@ -149,7 +142,7 @@ class Program:
     def constant(self, value: Any, name: str = "") -> Result:
         """Add a constant and return it; `add` does it for constants among its parameters."""
         declared, stored = _known(value)
-        name = self._unique(name or f"const_{len(self._names)}")
+        name = self._names.unique(name or f"const_{len(self._names)}")
         return self._constant(declared, stored, name)
 
     def _constant(self, declared: DeclaredType, stored: Any, name: str) -> Result:
@@ -190,7 +183,7 @@ class Program:
             parameters: by name results, lists of results, or constants; None for one that is not given. Those of
                 ``constexpr_...`` must be constants, which become attributes before CoreML8; so are their results.
         """
-        name = self._unique(name or f"{kind}_{len(self._names)}")
+        name = self._names.unique(name or f"{kind}_{len(self._names)}")
         with within(f"operation {name!r} ({kind})"):
             entry = find(kind, self._opset)
             if entry is None:
@@ -219,7 +212,7 @@ class Program:
             else:
                 types = infer_outputs(entry, bound, self._opset)
             made = [
-                Value(declared, name if len(types) == 1 else self._unique(f"{name}_{index}"))
+                Value(declared, name if len(types) == 1 else self._names.unique(f"{name}_{index}"))
                 for index, declared in enumerate(types)
             ]
             for value in made:

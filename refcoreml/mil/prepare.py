@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.errors import InternalError, UsageError, at
+from refcoreml.errors import InputError, InternalError, InvalidModelError, UsageError, at
 from refcoreml.execution.control import Checked
 from refcoreml.execution.limits import Allowed, refuse_memory
 from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
@@ -108,12 +108,12 @@ class Typed(Adapted):
         return results  # type: ignore[no-any-return]
 
     @cached_property
-    def _only(self) -> tuple[np.dtype[Any] | None, tuple[int, ...]] | None:
+    def _only(self) -> tuple[np.dtype[Any], tuple[int, ...]] | None:
         """The type and shape of the only result, as it is held, where the program declares both."""
-        if len(self.outputs) != 1 or not isinstance(self.outputs[0], DeclaredTensor):
+        declared = self.outputs[0] if len(self.outputs) == 1 else None
+        if not isinstance(declared, DeclaredTensor) or declared.known_shape is None:
             return None
-        shape = self.outputs[0].known_shape
-        return None if shape is None else (self._dtypes[0], shape)
+        return self.precision.dtype(declared.element.dtype), declared.known_shape
 
     def _check_result(self, y: Any, declared: DeclaredType) -> None:
         if isinstance(declared, DeclaredTensor):
@@ -121,13 +121,6 @@ class Typed(Adapted):
             if y.dtype != dtype:
                 raise InternalError(f"computed {y.dtype}, expected {dtype}", remedy="Please report it")
             check_shape(y.shape, declared)
-
-    @cached_property
-    def _dtypes(self) -> list[np.dtype[Any] | None]:
-        return [
-            self.precision.dtype(each.element.dtype) if isinstance(each, DeclaredTensor) else None
-            for each in self.outputs
-        ]
 
 
 def _check_results(outputs: Sequence[DeclaredType], found: Sequence[ValueType | None]) -> None:
@@ -329,7 +322,10 @@ def fold(operation: Operation, settings: Preparer) -> tuple[Any, ...]:
         _check_made(types, operation.outputs)
         for made in types:
             refuse_memory(f"a constant would be {made},", made.nbytes, settings.allowed.limits, operation.where)
-        return _listed(call.op.run(*arrays))
+        try:
+            return _listed(call.op.run(*arrays))
+        except InputError as error:  # the model holds what the operation is given
+            raise InvalidModelError(error.problem, remedy=error.remedy) from error
 
 
 def _listed(found: Any) -> tuple[Any, ...]:

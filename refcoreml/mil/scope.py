@@ -10,6 +10,31 @@ from refcoreml.mil.node import Value
 from refcoreml.problems import LeftOutError
 
 
+class Names:
+    """Names in use, each once.
+
+    Args:
+        mark: what stands between a name that is in use already and the number that makes another one of it.
+    """
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self._used: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def unique(self, name: str) -> str:
+        """Return a name that was not in use and is from now on: the given one, or the given one with a number."""
+        found, count = name, self._used.get(name, 0)
+        while found in self._used:
+            count += 1
+            found = f"{name}{self._mark}{count}"
+        self._used[name] = count  # where the next search begins
+        self._used.setdefault(found, 0)
+        return found
+
+
 class Scope:
     """The values that a block sees: its own, and those of the blocks around it.
 
@@ -20,24 +45,19 @@ class Scope:
     """
 
     def __init__(
-        self, values: ChainMap[str, Value] | None = None, used: set[str] | None = None, lost: set[str] | None = None
+        self, values: ChainMap[str, Value] | None = None, names: Names | None = None, lost: set[str] | None = None
     ) -> None:
         self._values: ChainMap[str, Value] = ChainMap() if values is None else values
-        self._used: set[str] = set() if used is None else used
+        self._names = Names("#") if names is None else names
         self.lost: set[str] = set() if lost is None else lost
 
     def inner(self) -> Scope:
         """Return the scope of a block inside."""
-        return Scope(self._values.new_child(), self._used, self.lost)
+        return Scope(self._values.new_child(), self._names, self.lost)
 
     def unique(self, name: str) -> str:
-        """Return a name that no value has yet: the given one, or the given one with a number."""
-        found, count = name, 1
-        while found in self._used:
-            count += 1
-            found = f"{name}#{count}"
-        self._used.add(found)
-        return found
+        """Return a name that no value has yet; see `Names`."""
+        return self._names.unique(name)
 
     def define(self, name: str, value: Value, where: str) -> None:
         """Add a value of this block."""

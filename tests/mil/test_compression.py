@@ -15,7 +15,7 @@ from support import assert_identical
 import refcoreml
 from refcoreml.build.program import Known
 from refcoreml.build.program import Program as Builder
-from refcoreml.errors import InputError, InvalidModelError, LimitError, UnsupportedModelError
+from refcoreml.errors import InvalidModelError, LimitError, UnsupportedModelError
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.kernels import compression as kernels
 from refcoreml.mil.precision import PRECISIONS
@@ -380,7 +380,9 @@ def test_what_does_not_fit_is_refused(kind: str, opset: int, given: dict[str, An
 
 
 def test_masks_must_keep_as_many_as_there_are() -> None:
-    with pytest.raises(InputError, match=r"constexpr_sparse_to_dense.*keeps 3 of its 5 elements, but 2 are given"):
+    with pytest.raises(
+        InvalidModelError, match=r"constexpr_sparse_to_dense.*keeps 3 of its 5 elements, but 2 are given"
+    ):
         decoded("constexpr_sparse_to_dense", opset="CoreML6", **{**SPARSE, "mask": np.array([7], np.uint8)})
 
 
