@@ -71,13 +71,18 @@ class Finding:
 
     Attributes:
         operation: what was tried, such as ``predict``.
-        signature: what makes two findings the same: the exception's type and place, or the kind of disagreement.
+        problem: the exception's type and place, or the kind of disagreement.
         detail: the traceback or the values.
     """
 
     operation: str
-    signature: str
+    problem: str
     detail: str
+
+    @property
+    def signature(self) -> str:
+        """What makes two findings the same."""
+        return f"{self.operation}: {self.problem}"
 
 
 @dataclass
@@ -172,9 +177,9 @@ class Check:
         """Return true for this share of all models; always, if the checks are to be thorough."""
         return self.rng.random() < part or self.thorough
 
-    def report(self, operation: str, signature: str, detail: str) -> None:
+    def report(self, operation: str, problem: str, detail: str) -> None:
         """Record a finding."""
-        self.findings.append(Finding(operation, f"{operation}: {signature}", detail[-8000:]))
+        self.findings.append(Finding(operation, problem, detail[-8000:]))
 
     # --- the operations --------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ from PIL import Image
 
 import refcoreml
 from campaigns import workers
-from campaigns.checks import LONGEST_MESSAGE, SECONDS, TimeUp, time_limit
+from campaigns.checks import LONGEST_MESSAGE, SECONDS, Finding, TimeUp, time_limit
 from campaigns.odd_values import OddValues, disguised
 from refcoreml import build, visualize
 from refcoreml.cli import main as command_line
@@ -174,14 +174,6 @@ def good_inputs(name: str, rng: random.Random) -> dict[str, Any]:
     return {"dictionary": {"a": 1.0}, "numbers": {3: 1}, "sequence": [1, 2], "texts": ["a"], "text": "b", "number": 2}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong: where and how it showed, with the arguments and the traceback."""
-
-    signature: str
-    detail: str
-
-
 @dataclass
 class Tally:
     """The outcomes of calls, by function; and the first of each kind of finding, by number."""
@@ -278,7 +270,7 @@ class Inputs:
             word, finding = "finding", self._finding(type(error).__name__, error, made)
         seconds = time.process_time() - started
         if finding is None and seconds > SECONDS:
-            finding = Finding(f"{self._function}: slow", f"{seconds:.1f} s, {word}\n{_shown(made)}")
+            finding = Finding(self._function, "slow", f"{seconds:.1f} s, {word}\n{_shown(made)}")
         return ("finding" if finding else word), finding
 
     def _of_message(self, error: RefCoreMLError, made: list[Any]) -> Finding | None:
@@ -297,7 +289,7 @@ class Inputs:
         ]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "?"
         lines = traceback.format_exception(type(error), error, error.__traceback__)
-        return Finding(f"{self._function}: {kind} in {place}", f"{_shown(made)}\n{''.join(lines)[-4000:]}")
+        return Finding(self._function, f"{kind} in {place}", f"{_shown(made)}\n{''.join(lines)[-4000:]}")
 
     # --- arguments -----------------------------------------------------------------------------------------------
 
@@ -697,7 +689,7 @@ def make_work(seed: str) -> workers.Work:
             inputs.check(index, tally)
             grown = memory.grown()
             if grown:
-                tally.note(index, Finding("memory: grew", f"{grown >> 20} MiB"))
+                tally.note(index, Finding("memory", "grew", f"{grown >> 20} MiB"))
         return tally
 
     return work
@@ -711,7 +703,7 @@ def run(count: int, seed: str, jobs: int, say: Callable[[str], None] = print) ->
         known = set(tally.found)
         if isinstance(part, workers.Ended):
             tally.calls += 1
-            tally.note(part.index, Finding(f"worker: {part.how}", part.detail))
+            tally.note(part.index, Finding("worker", part.how, part.detail))
         else:
             tally.add(part)
         for signature in tally.found.keys() - known:

@@ -128,7 +128,7 @@ def _collect(
     for part in parts:
         if isinstance(part, workers.Ended):
             model, mutator = make_model(seeds, seed, part.index)
-            finding = Finding("worker", f"worker: {part.how}", part.detail)
+            finding = Finding("worker", part.how, part.detail)
             rng = f"{seed}:{part.index}:check"
             report.note(Found(finding, part.index, model.SerializeToString(), mutator.seed, rng))
             report.tally.models += 1
@@ -191,8 +191,9 @@ def replay(path: Path, seeds: Seeds, say: Callable[[str], None] = print) -> bool
     about: Mapping[str, Any] = {}
     if path.with_suffix(".json").exists():
         about = json.loads(path.with_suffix(".json").read_text())
-    known = Finding("replay", str(about.get("signature", "")), "")
-    found = Found(known, -1, path.read_bytes(), str(about.get("seed", "")), str(about.get("rng", "replay")))
+    found = Found(
+        Finding("replay", "", ""), -1, path.read_bytes(), str(about.get("seed", "")), str(about.get("rng", "replay"))
+    )
     findings = shown(found, schema.Model.FromString(found.data), seeds)
     for finding in findings:
         say(f"{finding.signature}\n{finding.detail}")
