@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -155,55 +156,76 @@ def inspect(model: Any) -> Summary:
 
 def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
     """Inspect, as `inspect` does; ``failure`` is why a pipeline cannot be prepared, where that is known."""
-    shapes: Mapping[str, Shape] = {}
-    formulas: dict[str, list[str]] = {}
-    problem, problems = "", dict[int, str]()
-    try:
-        if failure is not None:
-            raise failure
-        layered = model.prepare().layered
-        formulas = layered.interface.preprocessing_formula() if layered is not None else {}
-    except RefCoreMLError as error:
-        failure, problem = error, f"{type(error).__name__}: {error}"
-        shapes, problems = _up_to(model, error)
-    else:
-        try:
-            shapes = model.shapes()
-        except (InvalidModelError, CallbackError) as error:  # a shape that stands for sequences need not fit
-            shapes, index = error.shapes, _layer_of(error, model.kind)
-            problems = {} if index is None else {index: f"with the default shapes of the inputs: {error.problem}"}
-    description = model.spec.description
-    layers = [_layer(index, layer, shapes, problems.get(index, "")) for index, layer in enumerate(_layers(model.spec))]
-    metadata = description.metadata
+    found = _prepared(model, failure)
+    layers = [
+        _layer(index, layer, found.shapes, found.problems.get(index, ""))
+        for index, layer in enumerate(_layers(model.spec))
+    ]
+    metadata = model.spec.description.metadata
     return Summary(
         kind=model.kind,
         specification_version=model.spec.specificationVersion,
         runs_on=OPERATING_SYSTEMS.get(model.spec.specificationVersion, "no known system"),
         inputs=[_feature(feature) for feature in model.inputs],
         outputs=[_feature(feature) for feature in model.outputs],
-        metadata={
-            name: value
-            for name, value in {
-                "description": metadata.shortDescription,
-                "author": metadata.author,
-                "version": metadata.versionString,
-                "license": metadata.license,
-            }.items()
-            if value
-        },
+        metadata=_metadata(metadata),
         user_defined=dict(metadata.userDefined),
-        preprocessing=formulas,
+        preprocessing=dict(found.formulas),
         layers=layers,
         needs=_needs(model),
         storage=_storage(layers),
         updatable=model.spec.isUpdatable,
-        problem=problem,
+        problem="" if found.failure is None else f"{type(found.failure).__name__}: {found.failure}",
         models=[
-            replace(_inspect(inner, _failure_of(index, inner, failure)), name=name)
+            replace(_inspect(inner, _failure_of(index, inner, found.failure)), name=name)
             for index, (name, inner) in enumerate(model.models.items())
         ],
         functions=[_function(model.with_function(name), model.function) for name in model.functions],
     )
+
+
+class _Prepared(NamedTuple):
+    """What preparing a model shows.
+
+    Attributes:
+        failure: why it cannot run; None if it can.
+        shapes: those of the blobs that are known.
+        problems: by number what is wrong with a layer.
+        formulas: what preprocessing does.
+    """
+
+    failure: RefCoreMLError | None
+    shapes: Mapping[str, Shape]
+    problems: Mapping[int, str] = MappingProxyType({})
+    formulas: Mapping[str, list[str]] = MappingProxyType({})
+
+
+def _prepared(model: Model, failure: RefCoreMLError | None) -> _Prepared:
+    """Prepare a model, unless it is known why that fails."""
+    try:
+        if failure is not None:
+            raise failure
+        layered = model.prepare().layered
+        formulas = layered.interface.preprocessing_formula() if layered is not None else {}
+    except RefCoreMLError as error:
+        return _Prepared(error, *_up_to(model, error))
+    try:
+        return _Prepared(None, model.shapes(), formulas=formulas)
+    except (InvalidModelError, CallbackError) as error:  # a shape that stands for sequences need not fit
+        index = _layer_of(error, model.kind)
+        problems = {} if index is None else {index: f"with the default shapes of the inputs: {error.problem}"}
+        return _Prepared(None, error.shapes, problems, formulas)
+
+
+def _metadata(message: schema.Metadata) -> dict[str, str]:
+    """Return the fields of metadata that are set."""
+    fields = {
+        "description": message.shortDescription,
+        "author": message.author,
+        "version": message.versionString,
+        "license": message.license,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _function(model: Model, default: str) -> FunctionSummary:

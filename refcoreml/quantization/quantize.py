@@ -99,34 +99,14 @@ def quantize_weights(
     if nbits is None and plan is None:
         raise UsageError("neither nbits nor a plan is given")
     options: dict[str, Any] = {"fit": fit, "compatible": "" if compatible is None else compatible}
-
-    def scheme(bits: int, mode: str) -> Scheme:
-        return Scheme(
-            bits,
-            mode,
-            lut_function=lut_function if values.is_a(mode, str) and mode == "custom_lut" else None,
-            **options,
-        )
-
     default = None if nbits is None else Scheme(nbits, mode, lut_function=lut_function, **options)
-    named = {layer: scheme(*_planned(layer, entry)) for layer, entry in _plan(plan).items()}
+    named = _planned_schemes(plan, lut_function, options)
     if selector is not None and not callable(selector):
         raise UsageError(f"got {values.shown(selector)}, expected a function of a tensor", where="selector")
     result = _copy(model)
     tensors = weight_tensors(result)
     _check_plan(named, tensors)
-    tasks = [
-        _Task(tensor, found)
-        for tensor in tensors
-        if (found := named.get(tensor.layer, default)) is not None and _chosen(selector, tensor)
-    ]
-    if not tasks:
-        raise UsageError(
-            f"none of the {len(tensors)} weight fields is selected" if tensors else "the model has no weights",
-            where=result.name,
-        )
-    for task in tasks:
-        task.check()
+    tasks = _tasks(tensors, default, named, selector, result.name)
     lost: list[str] = []
     _run([task for task in tasks if task.is_worth_it()], sensitivity, progress, lost)
     _unmix(tensors, {task.tensor.where: task.scheme.bits for task in tasks}, lost)
@@ -163,12 +143,16 @@ def _copy(source: Any) -> Model:
     return source.with_spec(source.spec)
 
 
-def _plan(plan: Any) -> dict[str, Any]:
-    if plan is None:
-        return {}
+def _planned_schemes(plan: Any, lut_function: LutFunction | None, options: Mapping[str, Any]) -> dict[str, Scheme]:
+    """Return the schemes that a plan has, by layer name."""
     refuse = values.argument("plan")
-    entries = values.mapping(plan, refuse, "a dict by layer name")
-    return {values.text(layer, refuse): entry for layer, entry in entries.items()}
+    entries = {} if plan is None else values.mapping(plan, refuse, "a dict by layer name")
+    found = {}
+    for layer, entry in {values.text(layer, refuse): entry for layer, entry in entries.items()}.items():
+        bits, mode = _planned(layer, entry)
+        own = lut_function if values.is_a(mode, str) and mode == "custom_lut" else None
+        found[layer] = Scheme(bits, mode, lut_function=own, **options)
+    return found
 
 
 def _planned(layer: str, entry: Any) -> tuple[int, str]:
@@ -238,6 +222,29 @@ class _Task:
         if self.scheme.compatible:
             return now.kind == "float32" and tensor.kind != "activation"
         return self.scheme.encoded_bytes(tensor) < tensor.stored_bytes
+
+
+def _tasks(
+    tensors: Sequence[WeightTensor],
+    default: Scheme | None,
+    named: Mapping[str, Scheme],
+    selector: Chooser | None,
+    model: str,
+) -> list[_Task]:
+    """Return what is to be stored anew, checked: in the scheme of its layer, or else in the default one."""
+    tasks = [
+        _Task(tensor, found)
+        for tensor in tensors
+        if (found := named.get(tensor.layer, default)) is not None and _chosen(selector, tensor)
+    ]
+    if not tasks:
+        raise UsageError(
+            f"none of the {len(tensors)} weight fields is selected" if tensors else "the model has no weights",
+            where=model,
+        )
+    for task in tasks:
+        task.check()
+    return tasks
 
 
 def _run(tasks: Sequence[_Task], sensitivity: Sensitivity | None, progress: Progress | None, lost: list[str]) -> None:

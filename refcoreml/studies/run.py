@@ -17,7 +17,7 @@ from refcoreml.comparison.outputs import Comparer
 from refcoreml.comparison.tasks import as_finished, pack
 from refcoreml.errors import UsageError
 from refcoreml.features import Resize
-from refcoreml.model import as_model
+from refcoreml.model import Model, as_model
 from refcoreml.reporting.samples import Label, Sample, Source, checked, each, fingerprint
 from refcoreml.studies import plan as planning
 from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers
@@ -108,58 +108,29 @@ def study(
     values.texts(scores, values.argument("scores"))
     if top is not None:
         top = tuple(values.integers(top, values.argument("top"), least=1))
-    source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
-    if values.is_a(source.data, Iterable) and not values.is_a(source.data, (str, Path, Sequence, Mapping)):
-        source = replace(source, data=list(each(source.data)))
+    source = _kept(Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken))
     skipped: list[str] = []
     samples = _Counted(checked(source.samples(loaded, skipped), loaded))
     comparer = Comparer(loaded, loaded, scores=scores, top=top)
     packed = pack(loaded)
-    context = {
-        "model": hashlib.sha256(loaded.spec.SerializeToString(deterministic=True)).hexdigest(),
-        "precision": loaded.precision,
-        "data": fingerprint(samples),
-        "scores": list(scores),
-        "select": list(select),
-        "top": top if top is None else list(top),
-        "version": VERSION,
-    }
+    context = _context(loaded, samples, scores, select, top)
     if samples.labelled:
         comparer.require_use_of_labels()
-    fewest = min((*bits, *sensitivity))
-    layers = quantizable_layers(loaded, fewest, modes[0], select) if fewest < 32 else []
-    if not layers and fewest < 32:
-        raise UsageError(f"no weights get smaller with {fewest} bits", where=loaded.name)
-    path = None
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot be made: {values.reason(error)}", where="directory") from error
-        path = folder / "records.jsonl"
-    with Journal(path) as journal:
+    layers = _layers(loaded, min((*bits, *sensitivity)), modes[0], select)
+    with Journal(None if folder is None else _made(folder) / "records.jsonl") as journal:
         runner = _Runner(journal, packed, source, context, tuple(scores), top, tuple(select), executor, progress)
-        wanted = [*_sweep(bits, modes), *_sensitivity(sensitivity, modes[0], layers)]
-        records = runner.run(wanted)
+        measured = runner.run([*_sweep(bits, modes), *_sensitivity(sensitivity, modes[0], layers)])
         plan = None
         if budget is not None or floor is not None:
-            mode = _best_mode(records, modes)
-            choices = runner.run([c for c in _sensitivity(bits, mode, layers) if c.kind == "only" and c.bits < 16])
-            path_of_plans = planning.frontier(planning.choices(choices, loaded.spec.ByteSize()))
-            swept = {
-                planning.uniform(record.configuration, layers): record
-                for record in records
-                if record.configuration.kind == "sweep" and record.configuration.bits < 32
-            }
-            plan = _plan(path_of_plans, swept, runner, loaded.spec.ByteSize(), budget, floor)
-        records = runner.known
+            demand = _Demand(loaded.spec.ByteSize(), budget, floor)
+            plan = _plan(demand, measured, runner, layers, bits, modes)
     return Study(
         name=Path(loaded.name).name,
         size=loaded.spec.ByteSize(),
         samples=samples.count,
         skipped=skipped,
         layers=layers,
-        records=records,
+        records=runner.known,
         plan=plan,
         select=list(select),
         model=loaded,
@@ -197,6 +168,47 @@ def _check(
         check_rate(values.number(floor, values.argument("floor")), "floor")
 
 
+def _kept(source: Source) -> Source:
+    """Return a source that can be read many times: what can be read once only is kept as a list."""
+    if values.is_a(source.data, Iterable) and not values.is_a(source.data, (str, Path, Sequence, Mapping)):
+        return replace(source, data=list(each(source.data)))
+    return source
+
+
+def _context(
+    model: Model, samples: Iterable[Sample], scores: Sequence[str], select: Sequence[str], top: Sequence[int] | None
+) -> dict[str, Any]:
+    """Return what records depend on beside their configuration; reads the samples."""
+    return {
+        "model": hashlib.sha256(model.spec.SerializeToString(deterministic=True)).hexdigest(),
+        "precision": model.precision,
+        "data": fingerprint(samples),
+        "scores": list(scores),
+        "select": list(select),
+        "top": top if top is None else list(top),
+        "version": VERSION,
+    }
+
+
+def _layers(model: Model, bits: int, mode: str, select: Sequence[str]) -> list[str]:
+    """Return the layers to quantize, given the fewest bits; none if the weights stay as they are."""
+    if bits == 32:
+        return []
+    layers = quantizable_layers(model, bits, mode, select)
+    if not layers:
+        raise UsageError(f"no weights get smaller with {bits} bits", where=model.name)
+    return layers
+
+
+def _made(folder: Path) -> Path:
+    """Make a folder, unless there is one, and return it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot be made: {values.reason(error)}", where="directory") from error
+    return folder
+
+
 def _sweep(bits: Sequence[int], modes: Sequence[str]) -> list[Configuration]:
     return [
         Configuration("sweep", number, mode)
@@ -226,25 +238,48 @@ def _best_mode(records: Sequence[Record], modes: Sequence[str]) -> str:
     return max(modes, key=quality)
 
 
-def _plan(
-    plans: Sequence[Configuration],
-    swept: Mapping[Configuration, Record],
-    runner: _Runner,
-    size: int,
-    budget: float | None,
-    floor: float | None,
-) -> Record:
-    def measure(configuration: Configuration) -> Record:
-        return runner.run([configuration])[0]
+@dataclass(frozen=True)
+class _Demand:
+    """What a plan must meet: a budget or a floor, for a model of a size."""
 
-    if budget is not None:
-        return planning.within_budget(plans, measure, budget * size if budget <= 1 else budget, swept)
-    assert floor is not None
-    first = runner.known[0]
-    if first.agreement is None:
-        raise UsageError("the model has no labels, so that no accuracy can be kept", where="floor")
-    figure = "accuracy" if first.accuracy is not None else "agreement"
-    return planning.above_floor(plans, measure, floor, figure, swept)
+    size: int
+    budget: float | None
+    floor: float | None
+
+    def best(self, plans: Sequence[Configuration], measured: Mapping[Configuration, Record], runner: _Runner) -> Record:
+        """Return the best of some plans, given those that are measured."""
+
+        def measure(configuration: Configuration) -> Record:
+            return runner.run([configuration])[0]
+
+        if self.budget is not None:
+            most = self.budget * self.size if self.budget <= 1 else self.budget
+            return planning.within_budget(plans, measure, most, measured)
+        assert self.floor is not None
+        first = runner.known[0]
+        if first.agreement is None:
+            raise UsageError("the model has no labels, so that no accuracy can be kept", where="floor")
+        figure = "accuracy" if first.accuracy is not None else "agreement"
+        return planning.above_floor(plans, measure, self.floor, figure, measured)
+
+
+def _plan(
+    demand: _Demand,
+    measured: Sequence[Record],
+    runner: _Runner,
+    layers: Sequence[str],
+    bits: Sequence[int],
+    modes: Sequence[str],
+) -> Record:
+    """Search for a plan, given the records of the sweep."""
+    mode = _best_mode(measured, modes)
+    alone = runner.run([c for c in _sensitivity(bits, mode, layers) if c.kind == "only" and c.bits < 16])
+    swept = {
+        planning.uniform(record.configuration, layers): record
+        for record in measured
+        if record.configuration.kind == "sweep" and record.configuration.bits < 32
+    }
+    return demand.best(planning.frontier(planning.choices(alone, demand.size)), swept, runner)
 
 
 class _Counted:
