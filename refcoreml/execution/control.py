@@ -6,7 +6,8 @@ What makes a condition true, and which values can be one, is the dialect's, see 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from refcoreml.errors import CallbackError, InputError, InvalidModelError
-from refcoreml.execution.steps import Control, Enter, Inferring, Region, Types, types_of, walk
+from refcoreml.execution.steps import Control, Enter, Inferring, Region, Types, Written, types_of, walk
 from refcoreml.ops.base import bad_input, require
 from refcoreml.types import TensorType, ValueType
 
@@ -191,32 +192,46 @@ class Loop(Control):
                 None if name in known.forgotten else found for name, found in zip(self.body.inputs, first, strict=True)
             ]
             start = types.new_child(dict.fromkeys(known.forgotten - set(self.body.inputs)))
-            if self.condition is not None and self.decision is not None:  # certain to run
-                self.decision.check(inferring.region(self.condition, handed, start)[0])
-            end = start.new_child()
-            try:
-                results = inferring.region(self.body, handed, end)
-            except (InvalidModelError, CallbackError, _Left):  # no round comes to its end
-                finished = False
-                break
-            finished = True
-            changed = {name for name in (*start.maps[0], *end.maps[0]) if known.differ(types, end, name)}
-            changed |= {
-                name
-                for name, before, after in zip(self.body.inputs, handed, results, strict=True)
-                if before not in (None, after)
-            }
+            end, results, written = self._look(handed, start, inferring)
+            changed = set[str]()
+            if results is not None:
+                changed |= known.changed(types, {name: {end[name]} for name in (*start.maps[0], *end.maps[0])})
+                handing = zip(self.body.inputs, handed, results, strict=True)
+                changed |= {name for name, before, after in handing if before not in (None, after)}
+            if known.leaves:
+                changed |= known.changed(types, written)
             if not changed:
                 break
             known.forgotten |= known.changing if known.looks else changed
             known.looks += 1
+        left = _left(types, written) if known.leaves else {}
         for name, found in end.maps[0].items():
             if name not in start:
-                types[name] = found if finished else None
+                types[name] = None if results is None else found
         types.update(start.maps[0])
-        if known.leaves:
-            types.update(dict.fromkeys(known.rewritten))
+        types.update(left)
         return handed
+
+    def _look(
+        self, handed: Sequence[ValueType | None], start: Types, inferring: Inferring
+    ) -> tuple[Types, Sequence[ValueType | None] | None, Written]:
+        """Infer one round; return what is known after it, what it hands on, and all types that it writes.
+
+        It hands nothing on, None, if no round comes to its end.
+        """
+        end, results = start.new_child(), None
+        with inferring.writing() as written:
+            if self.condition is not None and self.decision is not None:  # certain to run
+                self.decision.check(inferring.region(self.condition, handed, start)[0])
+            with suppress(InvalidModelError, CallbackError, _Left):
+                results = inferring.region(self.body, handed, end)
+        return end, results, written
+
+
+def _left(before: Types, written: Written) -> dict[str, ValueType | None]:
+    """Return what is known after rounds that may end at any step: types that are the same wherever that is."""
+    possible = {name: found | {before[name]} if name in before else found for name, found in written.items()}
+    return {name: next(iter(found)) if len(found) == 1 else None for name, found in possible.items()}
 
 
 @dataclass
@@ -224,23 +239,24 @@ class _Known:
     """What is known about a loop, however often it is looked at.
 
     Attributes:
-        rewritten: values of its surroundings that its regions may write again.
-        changing: these, and what its rounds hand on.
-        leaves: whether a round may end before its last step.
+        changing: values of its surroundings that its regions may write again, and what its rounds hand on.
+        leaves: whether a round may end before its last step, perhaps after any of its steps.
         forgotten: those of the changing ones whose type its rounds change.
         looks: how often values had to be forgotten.
     """
 
-    rewritten: set[str]
     changing: set[str]
     leaves: bool
     forgotten: set[str] = field(default_factory=set)
     looks: int = 0
 
-    def differ(self, before: Types, after: Types, name: str) -> bool:
-        """Return whether a value that was known has another type now."""
-        known = before.get(name) if name not in self.forgotten else None
-        return known is not None and after.get(name) != known
+    def changed(self, before: Types, after: Mapping[str, set[ValueType | None]]) -> set[str]:
+        """Return the values that were known and may have another type now."""
+        return {
+            name
+            for name, found in after.items()
+            if name not in self.forgotten and before.get(name) is not None and found != {before[name]}
+        }
 
 
 def _known(loop: Loop, inferring: Inferring) -> _Known:
@@ -248,7 +264,7 @@ def _known(loop: Loop, inferring: Inferring) -> _Known:
     inner = [step for region in loop.regions for step in walk(region.steps)]
     rewritten = {name for step in inner for name in step.outputs if name in inferring.rewritten}
     leaves = any(isinstance(step.op, Leave) for step in inner)
-    return _Known(rewritten, rewritten | set(loop.body.inputs), leaves, set(rewritten) if leaves else set())
+    return _Known(rewritten | set(loop.body.inputs), leaves)
 
 
 class _Left(Exception):  # noqa: N818 (a signal, no error)

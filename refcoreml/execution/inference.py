@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from refcoreml.errors import RefCoreMLError, at
 from refcoreml.execution.limits import Meter
-from refcoreml.execution.steps import Control, Region, Step, Types, rewritten
+from refcoreml.execution.steps import Control, Region, Step, Types, Written, rewritten
 from refcoreml.types import TensorType, ValueType
 
 
@@ -50,6 +51,7 @@ class _Inferring:
     def __init__(self, steps: Sequence[Step], inputs: Iterable[str]) -> None:
         self._steps, self._inputs, self.complete = steps, inputs, True
         self.notes: dict[int, Any] = {}
+        self._written: Written | None = None
 
     @cached_property
     def rewritten(self) -> frozenset[str]:
@@ -63,6 +65,18 @@ class _Inferring:
             self.step(step, types)
         return [types.get(name) for name in region.outputs]
 
+    @contextmanager
+    def writing(self) -> Iterator[Written]:
+        """Return, within a context, by name all types that steps write meanwhile; None for one that is not known."""
+        around, self._written = self._written, defaultdict(set)
+        try:
+            yield self._written
+        finally:
+            if around is not None:
+                for name, found in self._written.items():
+                    around[name] |= found
+            self._written = around
+
     def step(self, step: Step, types: Types, meter: Meter | None = None) -> None:
         """Note the types of a step's outputs; None where they are not known."""
         maps = types.maps
@@ -75,17 +89,25 @@ class _Inferring:
                 meter.free(step.writes)  # those that exist are written again, perhaps with another size
             with at(step.where):
                 found = step.op.flow_types(given, types, self)
-            types.update(zip(step.outputs, found, strict=True))
+            self._note(step.outputs, found, outermost)
             return
         known = [found for found in given if found is not None]
         forecast = step.forecast(known) if len(known) == len(given) else None
         if forecast is None:
             self.complete = False
-            types.update(dict.fromkeys(step.outputs))
+            self._note(step.outputs, [None] * len(step.outputs), outermost)
             if meter is not None:
                 meter.free(step.outputs)
             return
-        outermost.update(zip(step.outputs, forecast.types, strict=True))
+        self._note(step.outputs, forecast.types, outermost)
         if meter is not None:
             meter.spend(forecast.work, step.where)
             meter.hold(step.outputs, forecast.sizes, step.where)
+
+    def _note(
+        self, names: Sequence[str], found: Sequence[ValueType | None], types: MutableMapping[str, ValueType | None]
+    ) -> None:
+        types.update(zip(names, found, strict=True))
+        if self._written is not None:
+            for name, each in zip(names, found, strict=True):
+                self._written[name].add(each)

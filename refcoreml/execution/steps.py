@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections import ChainMap
+from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -32,6 +33,8 @@ Key: TypeAlias = "tuple[np.dtype[Any], Shape] | ValueType"
 Store: TypeAlias = "Callable[[tuple[Array, ...]], tuple[Array, ...]]"
 #: What is known of values, by name; None where nothing is. Each region has a map of its own for what it changes.
 Types: TypeAlias = "ChainMap[str, ValueType | None]"
+#: All types that are written under a name.
+Written: TypeAlias = "defaultdict[str, set[ValueType | None]]"
 #: Runs a region on some values; returns its results.
 Enter: TypeAlias = "Callable[[Region, Sequence[Any]], Generator[Any, None, list[Any]]]"
 
@@ -288,6 +291,9 @@ class Inferring(Protocol):
 
     def region(self, region: Region, given: Sequence[ValueType | None], types: Types) -> list[ValueType | None]:
         """Return what is known of a region's results; note in ``types`` what is known of its values."""
+
+    def writing(self) -> AbstractContextManager[Written]:
+        """Return, within a context, by name all types that steps write meanwhile; None for one that is not known."""
 
 
 class Control(Op):

@@ -199,6 +199,24 @@ def test_shapes_that_stay_are_known():
     assert both.shapes({"x": (1,)})["y"] == (1,)
 
 
+@pytest.mark.parametrize("leave", [BREAK, CONTINUE])
+def test_shapes_that_stay_are_known_behind_rounds_that_may_be_left(leave):
+    body = [linear("y", "t", 1, 1), copy("t", "y"), branch("c", [leave]), copy("x", "y"), copy("y", "u")]
+    net = network(copy("x", "y"), loop(body, most=3), linear("y", "z", 2, 0), inputs=("x", "c"), outputs=("z",))
+    assert net.shapes({"x": (3,), "c": (1,)}) == {"c": (1,), **dict.fromkeys("xytuz", (3,))}
+    assert run(net, x=[1, 2, 3], c=1) == {"z": [4, 6, 8] if leave is BREAK else [8, 10, 12]}
+
+
+@pytest.mark.parametrize("leave", [[BREAK], [CONTINUE], [branch("c", [BREAK])], [branch("c", [CONTINUE])]])
+def test_shapes_that_differ_where_a_round_may_be_left_are_not_known(leave):
+    """At its end the round makes y what it was."""
+    body = [("concatND", ["y", "x"], ["t"], {"axis": 0}), copy("t", "y"), *leave, copy("x", "y")]
+    net = network(copy("x", "y"), loop(body, most=2), linear("y", "z", 2, 0), inputs=("x", "c"), outputs=("z",))
+    assert net.shapes({"x": (3,), "c": (1,)}).keys().isdisjoint("yz")
+    rounds = 1 if leave[0] is BREAK or leave[0] == branch("c", [BREAK]) else 2
+    assert run(net, x=[1, 2, 3], c=1) == {"z": [2, 4, 6] * (rounds + 1)}
+
+
 def test_an_observer_sees_every_round():
     seen = []
     layers = [copy("x", "y"), loop([linear("y", "t", 2, 1), copy("t", "y")], most=3)]
