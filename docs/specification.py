@@ -221,8 +221,9 @@ def labels_in_cases(folder: Path = CASES) -> dict[str, list[str]]:
 def marks(tree: ast.AST) -> Iterator[ast.Call]:
     """Yield the calls of ``pytest.mark.clause`` in a tree."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.clause":
-            yield node
+        match node:
+            case ast.Call(ast.Attribute(ast.Attribute(ast.Name("pytest"), "mark"), "clause")):
+                yield node
 
 
 def mismatches(known: Mapping[str, Layer], carried: Mapping[str, list[str]]) -> list[str]:

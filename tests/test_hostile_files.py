@@ -2,7 +2,7 @@
 
 Three groups: about a thousand seeded mutations of sound models (ours always; real ones from the folder that the
 environment variable REFCOREML_MODELS names, or ``../shared/models``); every number of every layer replaced by hostile
-ones; and models written by hand to hurt. They run in processes of their own, whose memory is limited where the system
+ones; and models written by hand to hurt. They run in a process of their own, whose memory is limited where the system
 can do that, and which a watchdog ends, with its stack, when one of them hangs. An InternalError counts as a failure: it
 says that refcoreml accepted what it cannot compute.
 """
@@ -16,13 +16,15 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -33,6 +35,8 @@ from profiles import THOROUGH
 import refcoreml
 from refcoreml import build, demo
 from refcoreml.errors import InternalError, RefCoreMLError
+from refcoreml.execution import control, engine
+from refcoreml.execution.limits import Limits
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.spec import schema
 
@@ -44,6 +48,7 @@ LONGEST_MESSAGE = 10_000
 
 HUGE = 2**40
 MANY = 100_000 if THOROUGH else 20_000
+ROUNDS = control.LOOP_LIMIT if THOROUGH else 20_000  # after which a loop is taken for endless
 FIRST_ND_LAYER = 600
 _NUMBERS = {field.name: field.number for field in schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields}
 
@@ -378,6 +383,8 @@ def spoilers(holder: Any, field: FieldDescriptor) -> list[Callable[[Any], None]]
 
 
 Maker = tuple[str, Callable[[], Any]]
+#: What became of a model: the ``outcome``, ``why``, and how many ``seconds`` it took.
+Judgement = dict[str, Any]
 
 
 def swept(kind: str) -> Iterator[Maker]:
@@ -877,6 +884,9 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "name that is not UTF-8": lambda: single("softmax").SerializeToString().replace(b"softmax0", b"softm\xff\xfe0"),
 }
 
+#: Limits that are reached sooner than those that hold by default, which a thorough run takes.
+TIGHT = {"loop that doubles a blob": Limits(memory=1 << 28)}
+
 #: Each may be computed or refused.
 EITHER: dict[str, Callable[[], Any]] = {
     f"{MANY:,} layers that work in place": lambda: chain("activation", MANY, ReLU={}),
@@ -947,9 +957,9 @@ def zeros(model: refcoreml.Model) -> dict[str, Any] | None:
     return values
 
 
-def attempt(source: Any) -> None:
+def attempt(source: Any, limits: Limits | None = None) -> None:
     """Loads, asks for shapes, predicts for zeros where that is cheap."""
-    model = refcoreml.load(source)
+    model = refcoreml.load(source, limits=limits)
     shapes = model.shapes()
     if sum(map(math.prod, shapes.values())) > CHEAP:
         return
@@ -958,13 +968,13 @@ def attempt(source: Any) -> None:
         model.predict(inputs)
 
 
-def judged(make: Callable[[], Any]) -> dict[str, Any]:
+def judged(make: Callable[[], Any], limits: Limits | None = None) -> Judgement:
     """What became of one model (``computed``, ``refused``, ``failed``), why, and in what time."""
     source = make()
     faulthandler.dump_traceback_later(WATCHDOG, exit=True)
     started = time.process_time()
     try:
-        attempt(source)
+        attempt(source, limits)
         outcome, why = "computed", ""
     except InternalError:
         outcome, why = "failed", traceback.format_exc()
@@ -979,22 +989,21 @@ def judged(make: Callable[[], Any]) -> dict[str, Any]:
     return {"outcome": outcome, "why": why[-3000:], "seconds": seconds}
 
 
-def batch(group: str, name: str = "", rounds: int = 0) -> Iterator[Maker]:
+def batch(group: str, name: str, rounds: int = 0) -> Iterator[Maker]:
     """The makers of one batch by their names, in a fixed order."""
     if group == "by hand":
-        yield from {**REFUSED, **EITHER}.items()
+        yield name, {**REFUSED, **EITHER}[name]
     elif group == "sweep":
-        for kind in sorted(LAYERS):
-            yield from swept(kind)
-            if kind in DYNAMIC:
-                yield from fed(kind)
+        yield from swept(name)
+        if name in DYNAMIC:
+            yield from fed(name)
     else:
         data = OURS[name]().SerializeToString() if group == "ours" else Path(name).read_bytes()
         yield from mutations(Path(name).name, data, rounds)
 
 
-def worker(start: str, group: str, name: str, rounds: str) -> None:
-    """Judges a batch from a place on; prints a line after each."""
+def answer() -> None:
+    """Judge what is requested, a batch from a place on for each line of the input; print a line after each model."""
     warnings.simplefilter("ignore")
     try:
         import resource
@@ -1002,29 +1011,57 @@ def worker(start: str, group: str, name: str, rounds: str) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     except (ImportError, ValueError, OSError):
         pass
-    for index, (_, make) in enumerate(batch(group, name, int(rounds))):
-        if index >= int(start):
-            print(json.dumps(judged(make)), flush=True)
+    control.LOOP_LIMIT, engine.ROUND_LIMIT = ROUNDS, min(engine.ROUND_LIMIT, 2 * ROUNDS)
+    for line in sys.stdin:
+        start, requested = json.loads(line)
+        for name, make in islice(batch(*requested), start, None):
+            print(json.dumps(judged(make, None if THOROUGH else TIGHT.get(name))), flush=True)
 
 
-def run(group: str, name: str = "", rounds: int = 0) -> dict[str, dict[str, Any]]:
-    """What became of each model of a batch. One that ends the process has failed; another process goes on after it."""
-    paths = [str(Path(refcoreml.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # Every thread of the matrix library reserves some of the limited address space.
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
-    names = [label for label, _ in batch(group, name, rounds)]
-    found: list[dict[str, Any]] = []
-    while len(found) < len(names):
-        command = [sys.executable, __file__, str(len(found)), group, name, str(rounds)]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, encoding="utf-8", check=False)
-        found += map(json.loads, done.stdout.splitlines())
-        if len(found) < len(names):
-            end = f"the process ended with {done.returncode}: {done.stderr[-3000:]}"
-            found.append({"outcome": "failed", "why": end, "seconds": 0.0})
-    return dict(zip(names, found, strict=True))
+class Judge:
+    """A process that judges models; another one goes on after a model that ends it."""
+
+    def __init__(self, errors: IO[str], *command: str) -> None:
+        self._errors, self._command = errors, [sys.executable, *(command or [__file__])]
+        self._process: subprocess.Popen[str] | None = None
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            paths = [str(Path(refcoreml.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+            # Every thread of the matrix library reserves some of the limited address space.
+            env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
+            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
+            self._process = subprocess.Popen(self._command, env=env, text=True, encoding="utf-8", **pipes)
+        return self._process
+
+    def batch(self, *requested: Any) -> dict[str, Judgement]:
+        """What became of each model of a `batch`, whose arguments these are."""
+        names = [name for name, _ in batch(*requested)]
+        found: list[Judgement] = []
+        while len(found) < len(names):
+            process = self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(json.dumps([len(found), requested]), file=process.stdin, flush=True)
+            found += map(json.loads, islice(process.stdout, len(names) - len(found)))
+            if len(found) < len(names):
+                found.append({"outcome": "failed", "why": self.close(), "seconds": 0.0})
+        return dict(zip(names, found, strict=True))
+
+    def close(self) -> str:
+        """End the process, if there is one, and return how it ended."""
+        if self._process is None:
+            return ""
+        self._process.communicate()
+        code, self._process = self._process.returncode, None
+        self._errors.seek(0)
+        end = f"the process ended with {code}: {self._errors.read()[-3000:]}"
+        self._errors.seek(0)
+        self._errors.truncate()
+        return end
 
 
-def check(results: dict[str, dict[str, Any]], limit: float = SECONDS) -> None:
+def check(results: dict[str, Judgement], limit: float = SECONDS) -> None:
     """Nothing failed, nothing took long; tells how it went."""
     counts = Counter(result["outcome"] for result in results.values())
     slowest = max(results, key=lambda name: results[name]["seconds"])
@@ -1057,44 +1094,51 @@ def test_sound_layers_are_computed(kind: str) -> None:
     attempt(layer_model(kind))
 
 
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """One for all tests of a worker of ``pytest -n``."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        made = Judge(errors)
+        yield made
+        made.close()
+
+
 @pytest.mark.parametrize("name", OURS)
-def test_mutations_of_our_models(name: str) -> None:
-    results = run("ours", name, rounds=16)
+def test_mutations_of_our_models(judge: Judge, name: str) -> None:
+    results = judge.batch("ours", name, 16)
     check(results)
     outcomes = Counter(result["outcome"] for result in results.values())
     assert min(outcomes["computed"], outcomes["refused"]) > 10, "the mutations are too harsh or too mild to test much"
 
 
 @pytest.mark.parametrize("path", real_models())
-def test_mutations_of_real_models(path: str) -> None:
-    check(run("real", path, rounds=1))
+def test_mutations_of_real_models(judge: Judge, path: str) -> None:
+    check(judge.batch("real", path, 1))
 
 
-@pytest.fixture(scope="module")
-def sweep() -> dict[str, dict[str, Any]]:
-    return run("sweep")
-
-
-@pytest.mark.xdist_group("sweep of hostile numbers")
 @pytest.mark.parametrize("kind", sorted(LAYERS))
-def test_hostile_numbers(sweep: dict[str, dict[str, Any]], kind: str) -> None:
-    check({name: result for name, result in sweep.items() if name.startswith(f"{kind}:")})
+def test_hostile_numbers(judge: Judge, kind: str) -> None:
+    check(judge.batch("sweep", kind))
 
 
-@pytest.fixture(scope="module")
-def by_hand() -> dict[str, dict[str, Any]]:
-    return run("by hand")
-
-
-@pytest.mark.xdist_group("hostile files by hand")
 @pytest.mark.parametrize("name", [*REFUSED, *EITHER])
-def test_written_by_hand(by_hand: dict[str, dict[str, Any]], name: str) -> None:
+def test_written_by_hand(judge: Judge, name: str) -> None:
     # So many layers, or rounds up to the limit of them, may take their time, at 0.2 ms each.
     many = f"{MANY:,} layers" in name or "loop" in name
-    check({name: by_hand[name]}, limit=20 if many else SECONDS)
+    results = judge.batch("by hand", name)
+    check(results, limit=20 if many else SECONDS)
     if name in REFUSED:
-        assert by_hand[name]["outcome"] == "refused"
+        assert results[name]["outcome"] == "refused"
+
+
+def test_a_model_that_ends_the_process_has_failed(tmp_path: Path) -> None:
+    """And others of its batch are judged all the same."""
+    dying = "import sys; input(); print('{\"outcome\": \"computed\"}', flush=True); sys.exit('out of memory')"
+    with (tmp_path / "errors").open("w+") as errors:
+        results = list(Judge(errors, "-S", "-c", dying).batch("ours", "demo", 1).values())
+    assert [result["outcome"] for result in results] == ["computed", "failed"] * 8
+    assert [result["why"] for result in results[1::2]] == ["the process ended with 1: out of memory\n"] * 8
 
 
 if __name__ == "__main__":
-    worker(*sys.argv[1:])
+    answer()
