@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import build
+from refcoreml.model import Model
 from refcoreml.spec import schema
 
 INPUT, OUTPUT = "image", "probabilities"
@@ -158,6 +159,36 @@ def coreml(net: Description) -> schema.Model:
                 kind, fields = "pooling", {"type": "AVERAGE", "globalPooling": True, "valid": {}}
         model.add(kind, inputs=layer.inputs, outputs=layer.output, **fields)
     return model.spec()
+
+
+def program(net: Description, element: str = "fp32") -> Model:
+    """Return the network as an ML Program of an element type, from [1, 3, 224, 224] to [1, 1000]."""
+    program = build.Program({INPUT: (element, (1, *SHAPE))}, opset="CoreML7")
+    kind, values = np.float16 if element == "fp16" else np.float32, {INPUT: program[INPUT]}
+    names = {"dense": "linear", "average": "reduce_mean"}
+    for layer in net.layers:
+        o, x, fields = layer.options, [values[name] for name in layer.inputs], {}
+        if layer.kind in ("conv", "max_pool"):
+            fields = {"strides": [o["stride"]] * 2, "pad_type": "custom", "pad": [o["padding"]] * 4}
+        if layer.weights:
+            weights, bias = (array.astype(kind) for array in layer.weights)
+            fields |= {"weight": weights, "bias": bias}
+        match layer.kind:
+            case "conv":
+                fields |= {"groups": o["groups"]}
+            case "max_pool":
+                fields |= {"kernel_sizes": [o["kernel"]] * 2}
+            case "average":
+                fields = {"axes": [2, 3], "keep_dims": False}
+            case "softmax":
+                fields = {"axis": 1}
+            case "concat":
+                fields = {"axis": 1}
+        operands = {"values": x} if layer.kind == "concat" else dict(zip("xy", x, strict=False))
+        kind_of = names.get(layer.kind, layer.kind)
+        values[layer.output] = program.add(kind_of, name=layer.output, **operands, **fields)
+    program.output(values[OUTPUT])
+    return program.model()
 
 
 def onnx(net: Description) -> bytes:

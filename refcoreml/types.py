@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Array", "Shape", "TensorType", "ValueType"]
+__all__ = ["Array", "Form", "Shape", "TensorType", "ValueType"]
 
 #: An array of any type.
 Array: TypeAlias = NDArray[Any]
 #: The lengths of all axes.
 Shape: TypeAlias = tuple[int, ...]
+
+
+class Form(Protocol):
+    """Brings a result into the form in which it is kept: its numbers rounded, its type and shape the same."""
+
+    def __call__(self, x: Array, /, *, out: Array | None = None) -> Array:
+        """Return a new array, or ``out``, which may be x itself."""
+        raise NotImplementedError
 
 
 class ValueType:

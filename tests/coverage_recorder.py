@@ -23,7 +23,7 @@ import pytest
 from google.protobuf.message import Message
 
 from refcoreml.errors import RefCoreMLError
-from refcoreml.execution.engine import _Run
+from refcoreml.execution.engine import _Plan, _Run
 from refcoreml.execution.steps import Control, Step
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node
 from refcoreml.ops import Op
@@ -90,8 +90,8 @@ class Recorder:
                 blob = next(iter(results), None)
             return results
 
-        def execute(run: _Run, steps: Sequence[Step]) -> None:
-            for _ in run.walk(steps):  # so that every step goes through its method
+        def execute(run: _Run, plan: _Plan) -> None:
+            for _ in run.walk(plan.steps):  # so that every step goes through its method
                 pass
 
         patch.setattr(Step, "run", running)

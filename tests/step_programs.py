@@ -11,6 +11,7 @@ from refcoreml.execution.engine import Engine
 from refcoreml.execution.limits import Allowed, Budget, Limits
 from refcoreml.execution.steps import Step
 from refcoreml.ops import Op
+from refcoreml.types import TensorType
 
 
 class Program:
@@ -53,6 +54,13 @@ def ran(engine: Engine, **inputs: Any) -> list[str]:
 
 def numbers(*values: float, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
     return np.array(values, dtype)
+
+
+def planned(engine: Engine, **types: Any) -> Sequence[Step]:
+    """The steps as they run without an observer; a shape stands for a tensor of float32."""
+    float32 = np.dtype(np.float32)
+    known = {name: TensorType(float32, found) if isinstance(found, tuple) else found for name, found in types.items()}
+    return engine.plan(known)
 
 
 def names(steps: Sequence[Step]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from refcoreml import values
 from refcoreml.errors import UsageError
-from refcoreml.kernels.half import to_half
-from refcoreml.types import Array
+from refcoreml.kernels.half import round_to_half
+from refcoreml.types import Array, Form
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,14 @@ class Arithmetic:
 
     name: str
     dtype: type[np.floating[Any]]
-    round: Callable[[Array], Array] | None = None
+    round: Form | None = None
 
     def store(self, array: Array) -> Array:
         """Return the array as storage leaves it."""
-        return array if self.round is None else self.round(array)
-
-
-def _round_to_half(array: Array) -> Array:
-    return to_half(array).astype(np.float32)
+        if self.round is None:
+            return array
+        with np.errstate(over="ignore"):
+            return self.round(array)
 
 
 _SINGLE = Arithmetic("float32", np.float32)
@@ -49,7 +47,7 @@ ARITHMETICS = {
     "float64": Arithmetic("float64", np.float64),
     # What a GPU or neural engine does at best: values and weights in half precision, sums within a layer in single.
     # Indices are no exception: above 2048 they lose their last bits.
-    "float16": Arithmetic("float16", np.float32, _round_to_half),
+    "float16": Arithmetic("float16", np.float32, round_to_half),
 }
 
 

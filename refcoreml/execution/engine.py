@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -64,7 +64,6 @@ class Engine:
 
     Attributes:
         steps: the steps, each with its last uses.
-        fused: the same, some of them as one.
         inputs, outputs: names of the values that `run` is given and returns.
         where: their place in the model, for errors.
         constants: values that are the same in each run, by name.
@@ -83,9 +82,9 @@ class Engine:
         self.constants = constants or {}
         self.steps = with_last_uses(steps, self.outputs)
         self._budget = budget
-        self.fused = fuse(self.steps, (*self.inputs, *self.constants), self.outputs)
         self._blame = Blame(self.steps, self.inputs)
         self._inferred = lru_cache(maxsize=MOST_TYPES)(self._infer)
+        self._planned = lru_cache(maxsize=MOST_TYPES)(self._plan)
 
     def run(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """Compute the outputs from the inputs.
@@ -93,9 +92,10 @@ class Engine:
         With an observer every step runs on its own; without one, elementwise ones may be fused into the step before,
         which changes no bit of the result, and no refusal.
         """
-        run = self._start(inputs)
+        keys = self._keys(inputs)
+        run = self._start(keys, inputs)
         if observe is None:
-            run.execute(self.fused)
+            run.execute(self._planned(keys))
         else:
             for event in run.walk(self.steps):
                 observe(event.step, event.inputs, event.outputs)
@@ -103,7 +103,7 @@ class Engine:
 
     def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
         """Run step by step, each when the caller requests the next."""
-        return self._start(inputs).walk(self.steps)
+        return self._start(self._keys(inputs), inputs).walk(self.steps)
 
     def types(self, inputs: Mapping[str, ValueType]) -> dict[str, ValueType]:
         """Return the type of every value, computed from those of the inputs without running a step.
@@ -117,12 +117,18 @@ class Engine:
         """
         return dict(self._inferred(tuple(key_of(inputs[name]) for name in self.inputs)).types)
 
-    def _start(self, inputs: Mapping[str, Any]) -> _Run:
-        """Return a run of which all is checked that can be checked in advance."""
+    def plan(self, inputs: Mapping[str, ValueType]) -> tuple[Step, ...]:
+        """Return the steps as they run on inputs of some types: some of them as one."""
+        return self._planned(tuple(key_of(inputs[name]) for name in self.inputs)).steps
+
+    def _keys(self, inputs: Mapping[str, Any]) -> tuple[Key, ...]:
         try:
-            keys = keys_of([inputs[name] for name in self.inputs])
+            return keys_of([inputs[name] for name in self.inputs])
         except (KeyError, AttributeError):
             raise self._unusable(inputs) from None
+
+    def _start(self, keys: tuple[Key, ...], inputs: Mapping[str, Any]) -> _Run:
+        """Return a run of which all is checked that can be checked in advance."""
         complete = self._inferred(keys).complete
         values = {**self.constants, **inputs}
         return _Run(values, None if complete else Meter(self._budget), self._blame, self.where)
@@ -147,6 +153,38 @@ class Engine:
         meter.hold(named, [found.nbytes for found in named.values()], self.where)
         return infer(self.steps, named, meter)
 
+    def _plan(self, keys: tuple[Key, ...]) -> _Plan:
+        types = self._inferred(keys).types
+        return _Plan.of(fuse(self.steps, (*self.inputs, *self.constants), self.outputs, types))
+
+
+class _Call(NamedTuple):
+    """A step, and what a run takes of it: a call of a function, and names."""
+
+    step: Step
+    run: Callable[..., Any]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    last_uses: tuple[str, ...]
+
+
+class _Plan(NamedTuple):
+    """What is run on inputs of some types.
+
+    Attributes:
+        steps: some of them as one.
+        calls: the same.
+    """
+
+    steps: tuple[Step, ...]
+    calls: tuple[_Call, ...]
+
+    @staticmethod
+    def of(steps: tuple[Step, ...]) -> _Plan:
+        """Return the plan to run steps."""
+        calls = [_Call(step, step.direct, step.inputs, step.outputs, step.last_uses) for step in steps]
+        return _Plan(steps, tuple(calls))
+
 
 def existing(values: Mapping[str, Value], name: str, where: str) -> Value:
     """Return a value, or what is known of it; raise `InputError` if its step never ran."""
@@ -169,39 +207,33 @@ class _Run:
         if meter is not None:
             self._hold(values, values.values(), where)
 
-    def execute(self, steps: Sequence[Step]) -> None:
-        """Run some steps that nobody looks at."""
+    def execute(self, plan: _Plan) -> None:
+        """Run steps that nobody looks at."""
         if self._meter is None:
             with np.errstate(all="ignore"):
-                self._execute_checked(steps)
+                self._execute_checked(plan.calls)
         else:
-            for _ in self.walk(steps):
+            for _ in self.walk(plan.steps):
                 pass
 
-    def _execute_checked(self, steps: Sequence[Step]) -> None:
+    def _execute_checked(self, calls: Sequence[_Call]) -> None:
         """Run steps of which all has been checked; so none of them is control flow.
 
         Small operations take hardly longer than this loop, which therefore does nothing twice and calls little.
         """
         values = self.values
-        for step in steps:
-            arguments = [values[name] for name in step.inputs]
-            if step.parts and not step.fits(arguments):
-                del arguments
-                self._execute_checked(step.parts)
+        for step, run, inputs, outputs, last_uses in calls:
+            arguments = [values[name] for name in inputs]
+            try:
+                results = run(*arguments)
+            except Exception as error:
+                step.blame(error, arguments)
+                raise
+            if isinstance(results, tuple):
+                values.update(zip(outputs, results, strict=True))
             else:
-                try:
-                    results: Any = step.op.run(*arguments)
-                except Exception as error:
-                    step.blame(error, arguments)
-                    raise
-                if step.store is not None:
-                    results = step.store(results if isinstance(results, tuple) else (results,))
-                if isinstance(results, tuple):
-                    values.update(zip(step.outputs, results, strict=True))
-                else:
-                    values[step.outputs[0]] = results
-            for name in step.last_uses:
+                values[outputs[0]] = results
+            for name in last_uses:
                 values.pop(name, None)
 
     def walk(self, steps: Sequence[Step]) -> Iterator[Event]:
@@ -210,9 +242,6 @@ class _Run:
             arguments = [existing(self.values, name, step.where) for name in step.inputs]
             if isinstance(step.op, Control):
                 yield from self._flow(step, step.op, arguments)
-            elif step.parts and not step.fits(arguments):
-                del arguments
-                yield from self.walk(step.parts)
             else:
                 computed = self._compute(step, arguments)
                 results = step.stored(computed)

@@ -12,7 +12,7 @@ from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from refcoreml.errors import InternalError, InvalidModelError, RefCoreMLError, at
 from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Allowed, refuse_memory
 from refcoreml.ops import Op
-from refcoreml.types import Array, Shape, TensorType, ValueType
+from refcoreml.types import Array, Form, Shape, TensorType, ValueType
 
 Item = TypeVar("Item")
 
@@ -29,14 +29,28 @@ MOST_TYPES = 64
 
 #: What finds a forecast again: of an array its type and shape, which compare faster than a `TensorType`.
 Key: TypeAlias = "tuple[np.dtype[Any], Shape] | ValueType"
-#: The form in which results are kept.
-Store: TypeAlias = "Callable[[tuple[Array, ...]], tuple[Array, ...]]"
 #: What is known of values, by name; None where nothing is. Each region has a map of its own for what it changes.
 Types: TypeAlias = "ChainMap[str, ValueType | None]"
 #: All types that are written under a name.
 Written: TypeAlias = "defaultdict[str, set[ValueType | None]]"
 #: Runs a region on some values; returns its results.
 Enter: TypeAlias = "Callable[[Region, Sequence[Any]], Generator[Any, None, list[Any]]]"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The form in which the results of a step are kept.
+
+    Attributes:
+        forms: for each of them; None where it is that of the computed one.
+    """
+
+    forms: tuple[Form | None, ...]
+
+    def __call__(self, computed: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return new arrays, or results that stay as they are."""
+        with np.errstate(all="ignore"):
+            return tuple([y if form is None else form(y) for y, form in zip(computed, self.forms, strict=True)])
 
 
 def keys_of(values: Sequence[Any]) -> tuple[Key, ...]:
@@ -62,6 +76,15 @@ def typed(key: Key) -> ValueType:
 def types_of(values: Sequence[Any]) -> tuple[ValueType, ...]:
     """Return the types of values at hand."""
     return tuple(map(typed, keys_of(values)))
+
+
+def _kept(run: Callable[..., Array], form: Form, *given: Any) -> Array:
+    return form(run(*given))
+
+
+def _kept_in_place(run: Callable[..., Array], form: Form, *given: Any) -> Array:
+    y = run(*given)
+    return form(y, out=y)
 
 
 class Forecast(NamedTuple):
@@ -182,13 +205,6 @@ class Step:
         work = LAYER_WORK + NUMBER_WORK * numbers + self.op.work(given, results)
         return Forecast(tuple(outputs), sizes, work)
 
-    def fits(self, arguments: Sequence[Any]) -> bool:
-        """Return whether `parts` may run as one on these inputs; if not, each is to run by itself and say why."""
-        try:
-            return self.forecast_of(arguments) is not None
-        except RefCoreMLError:
-            return False
-
     # ---- Running ----
 
     def run(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
@@ -200,6 +216,18 @@ class Step:
             self.blame(error, arguments)
             raise
         return results if isinstance(results, tuple) else (results,)
+
+    @property
+    def direct(self) -> Callable[..., Any]:
+        """What computes results as they are kept, of inputs of which all has been checked in advance."""
+        run, store = self.op.trusted, self.store
+        if store is None:
+            return run
+        if len(store.forms) > 1:
+            return lambda *given: store(run(*given))
+        form = store.forms[0]
+        assert form is not None
+        return partial(_kept_in_place if self.op.fresh else _kept, run, form)
 
     def blame(self, error: Exception, arguments: Sequence[Any]) -> None:
         """Note this place in an error of the operation; raise another one for an error that is not ours."""

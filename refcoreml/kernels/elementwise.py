@@ -6,6 +6,7 @@ Functions with ``out`` write there if it is given; ``out`` may be ``x`` itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,7 @@ def logical_not(x: Array, *, out: Array | None = None) -> Array:
     return y
 
 
+@lru_cache(maxsize=256)
 def broadcast_shape(*shapes: Shape) -> Shape:
     """Return the common shape by NumPy's rule: shapes are aligned at the last axis, and 1 fits any length.
 
@@ -170,7 +172,9 @@ def combine(function: Callable[..., Any], xs: Sequence[Array], dtype: np.dtype[A
     Returns:
         A new array of the common shape; for one array, its copy.
     """
-    y: Array = np.empty(broadcast_shape(*(x.shape for x in xs)), dtype or xs[0].dtype)
+    shapes = [x.shape for x in xs]
+    shape = shapes[0] if shapes.count(shapes[0]) == len(xs) else broadcast_shape(*shapes)
+    y: Array = np.empty(shape, dtype or xs[0].dtype)
     if len(xs) == 1:
         np.copyto(y, xs[0])
     else:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from refcoreml.kernels.half import to_half
-from refcoreml.types import Array
-
-#: Brings an array to the numbers that its declared type can hold.
-Store: TypeAlias = Callable[[Array], Array]
-
-
-def _round_to_half(array: Array) -> Array:
-    return to_half(array).astype(np.float32)
+from refcoreml.kernels.half import round_to_half
+from refcoreml.types import Array, Form
 
 
 @dataclass(frozen=True)
@@ -38,9 +30,9 @@ class Precision:
         """Return the type of the arrays that hold a declared one."""
         return self.held.get(declared, declared)
 
-    def store(self, declared: np.dtype[Any]) -> Store | None:
+    def form(self, declared: np.dtype[Any]) -> Form | None:
         """Return what makes of a result the numbers that the declared type holds; None if nothing is to be done."""
-        return _round_to_half if self.rounds and declared == np.float16 else None
+        return round_to_half if self.rounds and declared == np.float16 else None
 
     def hold(self, array: Array) -> Array:
         """Return an array of a declared type as it is held."""

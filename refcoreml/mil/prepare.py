@@ -19,7 +19,7 @@ from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
 from refcoreml.mil.values import DictionaryType, ListType, StateType
-from refcoreml.ops.base import Adapted, Op, Results, Types, invalid, require
+from refcoreml.ops.base import Adapted, Inplace, Op, Results, Types, invalid, require
 from refcoreml.problems import RAISED, LeftOutError, Problems
 from refcoreml.spec.mil_types import (
     DATA_TYPES,
@@ -30,7 +30,7 @@ from refcoreml.spec.mil_types import (
     DeclaredTensor,
     DeclaredType,
 )
-from refcoreml.types import TensorType, ValueType
+from refcoreml.types import Array, TensorType, ValueType
 
 __all__ = ["Preparer", "Typed", "fold", "infer_outputs"]
 
@@ -57,6 +57,21 @@ class Typed(Adapted):
     def running(self) -> Op:
         """The operation whose attributes name the types that hold the declared ones."""
         return _with_held_types(self.op, self.precision)
+
+    @property
+    def trusted(self) -> Callable[..., Results]:
+        """What runs, since results have the declared types if these follow from those of the inputs."""
+        return self.running.trusted
+
+    @property
+    def inplace(self) -> Inplace | None:  # type: ignore[override]
+        """As the operation."""
+        return self.running.inplace
+
+    @property
+    def fused(self) -> Callable[..., Array] | None:  # type: ignore[override]
+        """As the operation."""
+        return self.running.fused
 
     def prepare(self) -> None:
         """As the operation."""
@@ -234,7 +249,7 @@ class Preparer:
             op,
             tuple(value.name for value in call.values),
             tuple(value.name for value in operation.outputs),
-            store=self._store(operation.outputs),
+            store=self._store(call.op, call.values, operation.outputs),
             allowed=self.allowed,
         )
 
@@ -257,19 +272,14 @@ class Preparer:
     def _note(self, values: Sequence[Value]) -> None:
         self.constants.update((value.name, value) for value in values if value.constant)
 
-    def _store(self, outputs: Sequence[Value]) -> Store | None:
-        """Return what rounds the results of declared half precision."""
-        stores = [None if (dtype := element_type(value)) is None else self.precision.store(dtype) for value in outputs]
-        if not any(stores):
+    def _store(self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value]) -> Store | None:
+        """Return what rounds the results of declared half precision; None if there are none, or none need it."""
+        given = {dtype for value in inputs if (dtype := element_type(value)) is not None and dtype.kind == "f"}
+        if op.moves and given <= {np.dtype(np.float16)}:
             return None
-        if len(stores) == 1 and stores[0] is not None:
-            only = stores[0]
-            return lambda results: (only(results[0]),)
-
-        def store(results: tuple[Any, ...]) -> tuple[Any, ...]:
-            return tuple(y if keep is None else keep(y) for y, keep in zip(results, stores, strict=True))
-
-        return store
+        types = map(element_type, outputs)
+        forms = tuple(None if dtype is None else self.precision.form(dtype) for dtype in types)
+        return Store(forms) if any(forms) else None
 
 
 def node_of(

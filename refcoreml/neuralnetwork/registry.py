@@ -23,10 +23,8 @@ from refcoreml.kernels.half import losses
 from refcoreml.ops import base
 from refcoreml.spec import schema
 from refcoreml.spec.weights import check_weights, decode_weights
-from refcoreml.types import Array, Shape, TensorType
+from refcoreml.types import Array, Form, Shape, TensorType
 
-#: Rounds an array to the type in which it is stored.
-Round: TypeAlias = Callable[[Array], Array]
 #: The most dimensions that a blob may have.
 MAX_RANK = 5
 
@@ -189,7 +187,7 @@ class Node(Placed):
     outputs: tuple[str, ...]
     dtype: type[np.floating[Any]] = np.float32
     rank5: bool = True
-    round: Round | None = None
+    round: Form | None = None
     strict: bool = True
     bodies: Mapping[str, Sequence[Node]] = field(default_factory=dict)
     steps: Mapping[str, Sequence[Step]] = field(default_factory=dict)

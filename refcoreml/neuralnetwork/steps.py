@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from refcoreml.execution.limits import Allowed, Limits
-from refcoreml.execution.steps import Step
-from refcoreml.neuralnetwork.registry import LAYERS, Node, Round, Vectors, prepare_layer
+from refcoreml.execution.steps import Step, Store
+from refcoreml.neuralnetwork.registry import LAYERS, Node, Vectors, prepare_layer
 from refcoreml.ops import Op
 from refcoreml.problems import RAISED, Problems
-from refcoreml.types import Array
 
 
 def may_be_scalars(nodes: Iterable[Node]) -> frozenset[str]:
@@ -59,7 +58,7 @@ def _made(index: int, node: Node, scalars: frozenset[str]) -> Step:
         op,
         node.inputs,
         node.outputs,
-        store=None if node.round is None else partial(_stored, node.round),
+        store=None if node.round is None else Store((node.round,) * len(node.outputs)),
         allowed=_allowed(node.limits),
     )
 
@@ -67,7 +66,3 @@ def _made(index: int, node: Node, scalars: frozenset[str]) -> Step:
 @lru_cache(maxsize=16)
 def _allowed(limits: Limits) -> Allowed:
     return Allowed(limits)
-
-
-def _stored(round: Round, results: tuple[Array, ...]) -> tuple[Array, ...]:
-    return tuple(map(round, results))

@@ -14,6 +14,7 @@ from refcoreml.types import Array
 class ReLU(Elementwise):
     """y = max(0, x)."""
 
+    moves = True
     kernel = staticmethod(kernels.relu)
     definition = definitions.relu
 

@@ -51,6 +51,8 @@ class Op:
         fused: ``run`` with a keyword ``epilogue``, which is applied to each block of the result while it is in the
             cache, and must give the same bits as afterwards.
         fresh: whether the result is always a new array, never a view of an input or of a field.
+        moves: whether all numbers of the results are numbers of the inputs, up to their signs, or 0, or infinite: a
+            result needs no rounding to the type of the inputs.
         effect: whether a run does more than to compute results, such as writing a state: it keeps its place among
             other operations, whether or not anything reads its results.
     """
@@ -62,7 +64,13 @@ class Op:
     inplace: ClassVar[Inplace | None] = None
     fused: ClassVar[Callable[..., Array] | None] = None
     fresh: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
     effect: ClassVar[bool] = False
+
+    @property
+    def trusted(self) -> Callable[..., Results]:
+        """`run`, without checks of what follows from the types of inputs, for those whose types have been checked."""
+        return self.run
 
     def resolve(self, *inputs: TensorType) -> Op:
         """Return the operation that is meant for inputs of these types: this one, but for those of `ByType`."""
@@ -112,6 +120,11 @@ class Adapted(Op):
     def fresh(self) -> bool:  # type: ignore[override]
         """As the operation."""
         return self.op.fresh
+
+    @property
+    def moves(self) -> bool:  # type: ignore[override]
+        """As the operation."""
+        return self.op.moves
 
     def prepare(self) -> None:
         """As the operation."""

@@ -117,6 +117,8 @@ class BroadcastTo(Op):
 
     shape: Shape | None
 
+    moves = True
+
     def infer(self, x: TensorType, shape: TensorType | None = None) -> TensorType | None:
         if self.shape is None:
             return None
@@ -147,6 +149,8 @@ class BroadcastTo(Op):
 @dataclass(frozen=True)
 class BroadcastLike(Op):
     """y = x, repeated as by `BroadcastTo` to the shape of another input, whose values are not read."""
+
+    moves = True
 
     def infer(self, x: TensorType, like: TensorType) -> TensorType:
         return BroadcastTo(like.shape).infer(x) or x

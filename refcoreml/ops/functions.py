@@ -21,6 +21,7 @@ _NUMBERS = "fiu"
 class Abs(Elementwise):
     """y = |x|."""
 
+    moves = True
     kinds = _NUMBERS
     kernel = np.abs
     definition = definitions.absolute

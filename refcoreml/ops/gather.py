@@ -99,6 +99,7 @@ class Gather(Op):
     batch: int = 0
 
     fresh = True
+    moves = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         check_filled(x, indices)
@@ -141,6 +142,7 @@ class GatherND(Op):
     batch: int = 0
 
     fresh = True
+    moves = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         check_filled(x, indices)
@@ -181,6 +183,7 @@ class GatherAlongAxis(Op):
     indexing: Indexing = Indexing()
 
     fresh = True
+    moves = True
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         check_filled(x, indices)
@@ -223,6 +226,11 @@ class _Scatter(Op):
 
     fresh = True
     modes: ClassVar[tuple[str, ...]] = tuple(_COMBINATIONS)
+
+    @property
+    def moves(self) -> bool:  # type: ignore[override]
+        """Whether numbers are updates, or those before."""
+        return self.mode in ("update", "max", "min")
 
     def _combine(self, x: Array) -> Combine:
         whole = self.mode == "div" and x.dtype.kind in "iu"

@@ -31,6 +31,7 @@ class Concat(Op):
     interleave: bool = False
 
     fresh = True
+    moves = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         _check_types(inputs)
@@ -87,6 +88,7 @@ class Stack(Op):
     axis: int
 
     fresh = True
+    moves = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         _check_types(inputs)
@@ -118,6 +120,8 @@ class Split(Op):
     axis: int
     parts: int | tuple[int, ...]
     even: bool = True
+
+    moves = True
 
     def _sizes(self, length: int) -> Shape:
         if isinstance(self.parts, int):
@@ -170,6 +174,7 @@ class Tile(Op):
     repetitions: tuple[int, ...] | None
 
     fresh = True
+    moves = True
 
     def _aligned(self, x: Shape, repetitions: Shape) -> Shape:
         require(

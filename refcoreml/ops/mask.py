@@ -34,6 +34,7 @@ class Select(Op):
     """
 
     fresh = True
+    moves = True
     definition = definitions.select
 
     def infer(self, condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
@@ -81,6 +82,7 @@ class Band(Op):
     highest: int | None = None
 
     fresh = True
+    moves = True
     definition = definitions.band
 
     def infer(self, x: TensorType) -> TensorType:

@@ -50,6 +50,11 @@ class Pad(Op):
 
     fresh = True
 
+    @property
+    def moves(self) -> bool:  # type: ignore[override]
+        """Whether the border holds numbers of x, or 0."""
+        return self.mode != "constant" or self.value == 0
+
     def _added(self, x: Shape, pairs: Sequence[tuple[int, int]], fail: Callable[[str], NoReturn]) -> Edges:
         """Return what is added to every axis of x."""
         leading = len(x) - len(pairs)
@@ -103,6 +108,8 @@ def _padded(x: TensorType, edges: Edges) -> TensorType:
 
 class _Crop(Op):
     """What takes a part of x along its last axes."""
+
+    moves = True
 
     def _edges(self, x: Shape, reference: Shape | None) -> Edges:
         raise NotImplementedError

@@ -54,6 +54,11 @@ class Pooling(Op):
     modes: ClassVar[tuple[str, ...]] = ("max", "average", "l2")
     fresh = True
 
+    @property
+    def moves(self) -> bool:  # type: ignore[override]
+        """Whether it takes a maximum."""
+        return self.mode == "max"
+
     def __post_init__(self) -> None:
         space = len(self.kernel)
         require(self.mode in self.modes, f"mode is {self.mode}, expected {', '.join(self.modes)}")

@@ -110,6 +110,7 @@ class ReduceMax(Reduction):
     """y = max x along the axes; NaN if there is one."""
 
     of_none = False
+    moves = True
     kernel = kernels.maximum
     definition = definitions.reduce_max
 
@@ -118,6 +119,7 @@ class ReduceMin(Reduction):
     """y = min x along the axes; NaN if there is one."""
 
     of_none = False
+    moves = True
     kernel = kernels.minimum
     definition = definitions.reduce_min
 

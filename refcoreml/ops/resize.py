@@ -69,6 +69,7 @@ class UpsampleNearest(Op):
     factors: tuple[int, int] | tuple[float, float]
 
     fresh = True
+    moves = True
     definition = definitions.upsample_nearest
 
     def infer(self, x: TensorType) -> TensorType:

@@ -35,6 +35,7 @@ from refcoreml.types import Array, Shape, TensorType
 class Identity(Op):
     """y = x, of any type, which is handed on as it is."""
 
+    moves = True
     definition = definitions.identity
 
     def infer(self, x: TensorType) -> TensorType:
@@ -59,6 +60,8 @@ class Reshape(Op):
     target: Shape | None
     zero_keeps: bool = False
     from_last: bool = False
+
+    moves = True
 
     def infer(self, x: TensorType, target: TensorType | None = None) -> TensorType | None:
         return None if self.target is None else x.with_shape(self._shape(x.shape, ()))
@@ -116,6 +119,8 @@ class ReshapeLike(Op):
 
     parts: tuple[tuple[int, int | None], ...] | None = None
 
+    moves = True
+
     def _shape(self, *others: Shape) -> Shape:
         parts = ((0, None),) * len(others) if self.parts is None else self.parts
         require(
@@ -136,6 +141,8 @@ class ReshapeLike(Op):
 
 class _Reshaping(Op):
     """What gives x a shape that follows from its own; subclasses say which, in `_derive`."""
+
+    moves = True
 
     def _derive(self, x: Shape) -> Shape:
         raise NotImplementedError
@@ -220,6 +227,7 @@ class Transpose(Op):
 
     axes: tuple[int, ...]
 
+    moves = True
     definition = definitions.transpose
 
     def infer(self, x: TensorType) -> TensorType:
@@ -251,6 +259,7 @@ class FlattenImage(Op):
 
     channel_last: bool = False
 
+    moves = True
     definition = definitions.flatten_image
 
     def infer(self, x: TensorType) -> TensorType:
@@ -273,6 +282,8 @@ class ReshapeSequence(Op):
 
     target: Shape
     channel_last: bool = False
+
+    moves = True
 
     def _whole(self, x: Shape) -> Shape:
         return self.target if len(self.target) == 4 else (x[0], *self.target)
@@ -308,6 +319,8 @@ class _Blocks(Op):
     """
 
     block: int
+
+    moves = True
 
     def _check_block(self) -> None:
         require(self.block >= 1, f"the block is {self.block}, expected a number of at least 1")
@@ -402,6 +415,8 @@ class _BatchBlocks(Op):
 
     block: tuple[int, int]
     margins: Margins = ((0, 0), (0, 0))
+
+    moves = True
 
     def _lengths(self, x: TensorType) -> Shape:
         """Check the attributes and return x's shape."""

@@ -133,6 +133,8 @@ class Slice(Op):
     cuts: tuple[Cut, ...]
     strict: bool = True
 
+    moves = True
+
     @cached_property
     def _region(self) -> Callable[[Shape], Region]:
         return remembered(self._derive)
@@ -158,6 +160,8 @@ class Slice(Op):
 
 class _Chosen(Op):
     """A slice that inputs choose; what the same settings take of the same shape is derived once."""
+
+    moves = True
 
     def _derive(self, x: Shape, settings: Settings) -> Region:
         raise NotImplementedError
@@ -338,22 +342,15 @@ class SliceUpdate(Op):
     taking: Slice | SliceDynamic
 
     fresh = True
+    moves = True
 
-    def infer(self, x: TensorType, update: TensorType, *settings: TensorType) -> TensorType | None:
+    def infer(self, x: TensorType, update: TensorType, *settings: TensorType) -> TensorType:
+        """Return the type of x, also where what is taken depends on values: `overwrite` checks the update then."""
         taken = self.taking.infer(x, *settings)
-        if taken is None:
-            return None
-        self._check(update, taken, invalid)
+        require(update.dtype == x.dtype, f"the update is {update}, expected numbers of the type {x.dtype}")
+        if taken is not None:
+            self._check(update, taken, invalid)
         return x
-
-    def infer_from(self, x: Array, update: Array, *settings: Array) -> TensorType:
-        self._check(TensorType.of(update), self._type(x, settings), bad_input)
-        return TensorType.of(x)
-
-    def _type(self, x: Array, settings: Sequence[Array]) -> TensorType:
-        if isinstance(self.taking, Slice):
-            return self.taking.infer(TensorType.of(x))
-        return self.taking.infer_from(x, *settings)
 
     def _check(self, update: TensorType, taken: TensorType, fail: Callable[[str], NoReturn]) -> None:
         if update != taken:
@@ -389,6 +386,8 @@ class SlidingWindows(Op):
     size: int
     step: int = 1
 
+    moves = True
+
     def infer(self, x: TensorType) -> TensorType:
         axis, size = axis_in(self.axis, x.rank), self.size
         length = x.shape[axis]
@@ -412,6 +411,8 @@ class Reverse(Op):
     """
 
     axes: tuple[int, ...] | None
+
+    moves = True
 
     @cached_property
     def _taken(self) -> Callable[[int], Taken]:
@@ -445,6 +446,7 @@ class ReverseSequence(Op):
     indexing: Indexing = COUNTING
 
     fresh = True
+    moves = True
 
     def _axes(self, rank: int) -> tuple[int, int]:
         return axis_in(self.batch_axis, rank, "batch axis"), axis_in(self.sequence_axis, rank, "sequence axis")

@@ -70,6 +70,11 @@ class TopK(Op):
 
     fresh = True
 
+    @property
+    def moves(self) -> bool:  # type: ignore[override]
+        """Whether indices, if there are any, are integers."""
+        return not self.indices or (self.result is not None and self.result.kind in "iu")
+
     def infer(self, x: TensorType, k: TensorType | None = None) -> Types | None:
         check_filled(x)
         axis = axis_in(self.axis, x.rank)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from step_programs import Program, names, numbers, ran, run
+from step_programs import Program, names, numbers, planned, ran, run
 
 from refcoreml import ops
 from refcoreml.errors import InputError, InternalError, InvalidModelError, LimitError, UsageError
@@ -228,7 +228,8 @@ def accumulator() -> Program:
 
 def test_effects_keep_their_place_and_are_never_dropped():
     engine = accumulator().engine("state x", "y")
-    assert names(engine.fused) == names(engine.steps) == ["s", "sum", "", "again", "twice", "", "y"]
+    assert names(planned(engine, state=StateType(), x=(1,))) == names(engine.steps)
+    assert names(engine.steps) == ["s", "sum", "", "again", "twice", "", "y"]
     state = State()
     assert engine.run({"state": state, "x": numbers(3)})["y"].tolist() == [6]
     assert state.value.tolist() == [3]
@@ -241,7 +242,7 @@ def test_without_the_effect_between_them_steps_run_as_one():
     program = accumulator()
     del program.steps[5]
     engine = program.engine("state x", "y")
-    assert len(engine.fused) == len(engine.steps) - 1
+    assert len(planned(engine, state=StateType(), x=(1,))) == len(engine.steps) - 1
     assert engine.run({"state": State(), "x": numbers(3)})["y"].tolist() == [6]
 
 
@@ -265,7 +266,7 @@ def test_an_effect_is_no_part_of_a_step_that_runs_as_one():
     program.add("b", counted, "a")
     program.add("y", PLUS_ONE, "b")
     engine = program.engine("x", "y")
-    assert names(engine.fused) == names(engine.steps)
+    assert names(planned(engine, x=(2,))) == names(engine.steps)
     assert engine.run({"x": numbers(-1, 3)})["y"].tolist() == [1, 7]
     assert counted.runs == [1]
 
@@ -318,48 +319,7 @@ def test_an_effect_in_a_region_runs_as_often_as_the_region():
     assert engine.steps[0].reads == {"state", "x", "c"}
 
 
-# --- fusion and storage -----------------------------------------------------------------------------------------------
-
-
-def chain(**fields: Any) -> Program:
-    program = Program()
-    program.add("a", ops.Softmax(axis=-1), "x")
-    program.add("b", DOUBLE, "a", **fields)
-    program.add("y", PLUS_ONE, "b")
-    return program
-
-
-def test_elementwise_steps_overwrite_the_result_before_them():
-    x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    engine = chain().engine("x", "y")
-    assert [names(step.parts) for step in engine.fused] == [["a", "b", "y"]]
-    run(engine, x=x)
-    assert [names(step.parts) for step in chain().engine("x", "y a").fused] == [[], ["b", "y"]]
-
-
-def test_results_that_are_kept_in_another_form_are_not_overwritten():
-    def store(results: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(result.astype(np.float16).astype(np.float32) for result in results)
-
-    engine = chain(store=store).engine("x", "y")
-    assert not any(step.parts for step in engine.fused)
-    x = np.arange(3, dtype=np.float32)
-    b = run(engine, x=x)["y"] - 1
-    events = {event.step.name: event for event in engine.trace({"x": x})}
-    assert events["a"].outputs is events["a"].computed
-    np.testing.assert_array_equal(events["b"].outputs[0], events["b"].computed[0].astype(np.float16))
-    np.testing.assert_array_equal(b, events["b"].outputs[0])
-
-
-def test_inputs_of_another_type_of_numbers_make_fused_steps_run_one_by_one():
-    program = Program()
-    program.add("a", ops.Softmax(axis=-1), "x")
-    program.add("y", ops.Add(), "a z")
-    engine = program.engine("x z", "y")
-    assert len(engine.fused) == 1
-    assert run(engine, x=numbers(0, 0), z=numbers(1, 2))["y"].tolist() == [1.5, 2.5]
-    with pytest.raises(InvalidModelError, match=r"main\[1\] 'y' \(Add\)"):
-        engine.run({"x": numbers(0, 0), "z": numbers(1, 2, dtype=np.float16)})
+# --- failures -----------------------------------------------------------------------------------------------
 
 
 def test_a_failure_names_its_step_and_what_it_was_given():

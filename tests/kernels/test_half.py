@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import assert_identical
 
-from refcoreml.kernels.half import LARGEST, SMALLEST_NORMAL, Losses, listed, losses, to_half
+from refcoreml.kernels.half import LARGEST, SMALLEST_NORMAL, Losses, listed, losses, round_to_half, to_half
 
 
 @given(st.floats(-65519, 65519, width=32))
@@ -26,6 +28,52 @@ def test_the_borders_of_the_format() -> None:
     found = losses(values, halves)
     assert found == Losses(2, 1, 1, ((0, 1), 65520.0))
     assert str(found) == "number [0, 1] is 65520, the largest half precision number is 65504 (2 become infinite)"
+
+
+def numbers_of_all_kinds() -> np.ndarray[Any, Any]:
+    """Every number of half precision and the middle of each two, with the next numbers on both sides; NaN; no order."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    finite = np.sort(np.abs(halves[np.isfinite(halves)]))
+    with np.errstate(all="ignore"):
+        middle = np.append(finite[:-1] / 2 + finite[1:] / 2, np.float32(65520))
+        near = [np.nextafter(v, np.float32(end)) for v in (halves, middle) for end in (-np.inf, np.inf)]
+        found = np.concatenate([halves, middle, -middle, *near, -near[2], [3e38, -1e-45]]).astype(np.float32)
+    return np.random.default_rng(0).permutation(found)
+
+
+@pytest.mark.parametrize("largest", [np.inf, 30_000.0])
+def test_rounding_in_single_precision_gives_the_same_bits(largest: float) -> None:
+    """Also where no number of a block may overflow, which takes another way; and in all layouts of an array."""
+    x = numbers_of_all_kinds()
+    if largest < np.inf:
+        x = x[np.abs(x) < largest]
+    x = x[: len(x) // 6 * 6]
+    with np.errstate(all="ignore"):
+        expected = to_half(x).astype(np.float32)
+        for given, wanted in (
+            (x, expected),
+            (x.reshape(3, -1, 2).transpose(2, 0, 1), expected.reshape(3, -1, 2).transpose(2, 0, 1)),
+            (x[::-3], expected[::-3]),
+            (x[:7], expected[:7]),
+        ):
+            before = given.copy()
+            y = round_to_half(given)
+            assert y.dtype == np.float32
+            np.testing.assert_array_equal(y.copy().view(np.uint32), wanted.copy().view(np.uint32))
+            assert_identical(given, before)
+            assert not np.shares_memory(y, given)
+            assert round_to_half(given.copy(), out=y) is y
+            np.testing.assert_array_equal(y.copy().view(np.uint32), wanted.copy().view(np.uint32))
+            whole = np.repeat(given[..., None], 2, -1)
+            place = whole[..., 0]
+            assert round_to_half(place, out=place) is place
+            np.testing.assert_array_equal(place.copy().view(np.uint32), wanted.copy().view(np.uint32))
+            assert_identical(whole[..., 1], given)
+
+
+def test_rounding_of_doubles_keeps_their_type() -> None:
+    x = np.random.default_rng(1).normal(size=5000)
+    np.testing.assert_array_equal(round_to_half(x), x.astype(np.float16).astype(np.float64))
 
 
 def test_what_vanishes() -> None:

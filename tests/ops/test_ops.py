@@ -75,6 +75,30 @@ def test_inputs_stay_and_fresh_results_are_new(example: Example) -> None:
 
 
 @each
+def test_what_moves_numbers_makes_no_new_ones(example: Example) -> None:
+    """So numbers of half precision stay what they are, and need not be rounded again."""
+    if not example.op.moves:
+        return
+    known = {0.0, np.inf}.union(*(np.abs(x).ravel().tolist() for x in example.inputs))
+    for y in listed(example.op.run(*example.inputs)):
+        if y.dtype.kind == "f":
+            assert set(np.abs(y[~np.isnan(y)]).ravel().tolist()) <= known
+
+
+def test_whether_an_operation_moves_numbers_may_depend_on_its_attributes() -> None:
+    assert ops.Pooling("max", (2, 2)).moves
+    assert not ops.Pooling("average", (2, 2)).moves
+    assert ops.ScatterND("update").moves
+    assert not ops.ScatterND("add").moves
+    assert ops.Pad(((1, 2),)).moves
+    assert ops.Pad(((1, 2),), "edge", 0.1).moves
+    assert not ops.Pad(((1, 2),), value=0.1).moves
+    assert not ops.TopK(2).moves  # indices are floats, which half precision rounds
+    assert ops.TopK(2, result=np.dtype(np.int32)).moves
+    assert not ops.Cast(np.dtype(np.float16)).moves
+
+
+@each
 def test_in_place_forms_give_the_same_bits(example: Example) -> None:
     """On the whole, and on a block of channels; the channels come first, of two inputs either may be overwritten."""
     overwrite, inputs = example.op.inplace, [channels_first(x) for x in example.inputs if x.ndim]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
 from refcoreml import ops
 from refcoreml.mil.domains import NUMBERS, SMALL, expect
-from refcoreml.mil.node import Node
+from refcoreml.mil.node import Call, Node
 from refcoreml.mil.registry import operation
 from refcoreml.ops.gather import Indexing
+from refcoreml.types import Array, TensorType
 
 #: Until CoreML6: negative indices count from the end, others out of range are errors.
 _SIGNED = Indexing()
@@ -35,14 +41,47 @@ _INDICES = {
 }
 
 
-def _gathering(node: Node, op: ops.Op) -> ops.Op:
+@dataclass(frozen=True, eq=False)
+class FromTable(ops.Op):
+    """What another operation takes from a constant x, of whose numbers only those that it takes are converted.
+
+    Attributes:
+        op: takes numbers of x at indices.
+        table: x, as the program has it.
+        dtype: the type of the result.
+    """
+
+    op: ops.Op
+    table: Array
+    dtype: np.dtype[Any]
+
+    fresh = True
+    moves = True
+
+    def infer(self, indices: TensorType) -> TensorType:
+        """Return what the operation infers, in the type of the result."""
+        found = self.op.infer(TensorType.of(self.table), indices)
+        assert isinstance(found, TensorType)
+        return found.with_dtype(self.dtype)
+
+    def run(self, indices: Array) -> Array:
+        """Return what the operation takes."""
+        taken: Any = self.op.run(self.table, indices)
+        y: Array = taken.astype(self.dtype, copy=False)
+        return y
+
+
+def _gathering(node: Node, op: ops.Op) -> ops.Op | Call:
+    """Return an operation on x and indices; of a constant x, which may be large, only what is taken is converted."""
     expect(node, _TAKEN[node.entry.since], "x")
     expect(node, _INDICES[node.entry.since], "indices")
+    if node.is_constant("x"):
+        return node.call(FromTable(op, node.constant("x"), node.element("x")), "indices")
     return op
 
 
 @operation("gather", "x", "indices")
-def gather(node: Node) -> ops.Op:
+def gather(node: Node) -> ops.Op | Call:
     """y[a..., i..., b...] = x[a..., indices[i...], b...], as numpy.take.
 
     x [*A, L, *B]: fp16, fp32 or int32; indices [*I]: int32, -L to L - 1, computed or constant; for a scalar the axis
@@ -54,7 +93,7 @@ def gather(node: Node) -> ops.Op:
 
 
 @operation("gather", "x", "indices", since="CoreML6")
-def gather_batches(node: Node) -> ops.Op:
+def gather_batches(node: Node) -> ops.Op | Call:
     """As in CoreML5, with ``batch_dims`` (default 0): so many first axes x and indices share.
 
     y[n..., a..., i..., b...] = x[n..., a..., indices[n..., i...], b...], where N has ``batch_dims`` axes, at most as
@@ -64,7 +103,7 @@ def gather_batches(node: Node) -> ops.Op:
 
 
 @operation("gather", "x", "indices", since="CoreML7")
-def gather_validated(node: Node) -> ops.Op:
+def gather_validated(node: Node) -> ops.Op | Call:
     """As in CoreML6, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`.
 
     x may be int8, uint8, int16 or uint16 as well, indices int8 or uint8.
@@ -74,7 +113,7 @@ def gather_validated(node: Node) -> ops.Op:
 
 @operation("gather_along_axis", "x", "indices", since="CoreML6")
 @operation("gather_along_axis", "x", "indices")
-def gather_along_axis(node: Node) -> ops.Op:
+def gather_along_axis(node: Node) -> ops.Op | Call:
     """y[a..., i, b...] = x[a..., indices[a..., i, b...], b...], as numpy.take_along_axis.
 
     x [*A, L, *B]: fp16, fp32 or int32 (since CoreML7 8-bit and 16-bit integers as well); indices [*A, I, *B]: int32,
@@ -86,13 +125,13 @@ def gather_along_axis(node: Node) -> ops.Op:
 
 
 @operation("gather_along_axis", "x", "indices", since="CoreML7")
-def gather_along_axis_validated(node: Node) -> ops.Op:
+def gather_along_axis_validated(node: Node) -> ops.Op | Call:
     """As in CoreML6, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`."""
     return _gathering(node, ops.GatherAlongAxis(node.integer("axis", 0), _unsigned(node)))
 
 
 @operation("gather_nd", "x", "indices")
-def gather_nd(node: Node) -> ops.Op:
+def gather_nd(node: Node) -> ops.Op | Call:
     """y[i..., b...] = x[indices[i..., 0], ..., indices[i..., K-1], b...].
 
     x [L_0, ..., L_K-1, *B]: fp16, fp32 or int32; indices [*I, K]: int32, -L_k to L_k - 1. y [*I, *B] in the type of x.
@@ -101,7 +140,7 @@ def gather_nd(node: Node) -> ops.Op:
 
 
 @operation("gather_nd", "x", "indices", since="CoreML6")
-def gather_nd_batches(node: Node) -> ops.Op:
+def gather_nd_batches(node: Node) -> ops.Op | Call:
     """As in CoreML5, with ``batch_dims`` (default 0): so many first axes x and indices share.
 
     y[n..., i..., b...] = x[n..., indices[n..., i..., 0], ..., b...]. Indices may be int16 or uint16.
@@ -110,7 +149,7 @@ def gather_nd_batches(node: Node) -> ops.Op:
 
 
 @operation("gather_nd", "x", "indices", since="CoreML7")
-def gather_nd_validated(node: Node) -> ops.Op:
+def gather_nd_validated(node: Node) -> ops.Op | Call:
     """As in CoreML6, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`."""
     return _gathering(node, ops.GatherND(_unsigned(node), node.integer("batch_dims", 0)))
 

@@ -16,6 +16,8 @@ from refcoreml.types import Array, TensorType, ValueType
 class ReadState(ops.Op):
     """The array of a state."""
 
+    moves = True
+
     def infer(self, state: ValueType) -> TensorType:
         """Return the type that the state wraps."""
         return _tensor(state)
