@@ -127,7 +127,7 @@ class MatMul(Op):
     def run(self, x: Array, y: Array) -> Array:
         z = kernels.batched_matmul(_matrix(x, self.transpose_x, 0), _matrix(y, self.transpose_y, 1))
         z = z if self.result is None else cast(z, self.result)
-        return z.reshape(self._dropped(z.shape, x.ndim, y.ndim)) if self.drop else z
+        return z.reshape(self._dropped(z.shape, x.ndim, y.ndim)) if self.drop and 1 in (x.ndim, y.ndim) else z
 
     def terms(self, inputs: Sequence[TensorType]) -> int:
         """Return K."""
