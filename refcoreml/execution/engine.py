@@ -154,8 +154,11 @@ class Engine:
         return infer(self.steps, named, meter)
 
     def _plan(self, keys: tuple[Key, ...]) -> _Plan:
-        types = self._inferred(keys).types
-        return _Plan.of(fuse(self.steps, (*self.inputs, *self.constants), self.outputs, types))
+        found = self._inferred(keys)
+        steps = fuse(self.steps, (*self.inputs, *self.constants), self.outputs, found.types)
+        direct = steps if found.complete else ()
+        calls = [_Call(step, step.direct, step.inputs, step.outputs, step.last_uses) for step in direct]
+        return _Plan(steps, calls)
 
 
 class _Call(NamedTuple):
@@ -173,17 +176,11 @@ class _Plan(NamedTuple):
 
     Attributes:
         steps: some of them as one.
-        calls: the same.
+        calls: the same, if all types are known.
     """
 
     steps: tuple[Step, ...]
-    calls: tuple[_Call, ...]
-
-    @staticmethod
-    def of(steps: tuple[Step, ...]) -> _Plan:
-        """Return the plan to run steps."""
-        calls = [_Call(step, step.direct, step.inputs, step.outputs, step.last_uses) for step in steps]
-        return _Plan(steps, tuple(calls))
+    calls: Sequence[_Call]
 
 
 def existing(values: Mapping[str, Value], name: str, where: str) -> Value:

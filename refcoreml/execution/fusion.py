@@ -130,8 +130,13 @@ class Fused(Op):
 def _keeping(step: Step) -> Iterator[tuple[Inplace, int]]:
     """Yield what brings a result into the form in which it is kept, if it is not in it."""
     form = None if step.store is None else step.store.forms[0]
-    if form is not None:
-        yield (lambda block, channels: form(block, out=block)), 0
+    if form is None:
+        return
+
+    def keep(block: Array, channels: slice) -> None:
+        form(block, out=block)
+
+    yield keep, 0
 
 
 def channels_first(x: Array) -> Array:

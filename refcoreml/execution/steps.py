@@ -78,8 +78,9 @@ def types_of(values: Sequence[Any]) -> tuple[ValueType, ...]:
     return tuple(map(typed, keys_of(values)))
 
 
-def _kept(run: Callable[..., Array], form: Form, *given: Any) -> Array:
-    return form(run(*given))
+def _kept(run: Callable[..., Any], form: Form, *given: Any) -> Array:
+    results = run(*given)
+    return form(results[0] if isinstance(results, tuple) else results)
 
 
 def _kept_in_place(run: Callable[..., Array], form: Form, *given: Any) -> Array:
@@ -219,8 +220,9 @@ class Step:
 
     @property
     def direct(self) -> Callable[..., Any]:
-        """What computes results as they are kept, of inputs of which all has been checked in advance."""
-        run, store = self.op.trusted, self.store
+        """What computes results as they are kept, of inputs of which all has been checked; not of control flow."""
+        run: Any = self.op.trusted
+        store = self.store
         if store is None:
             return run
         if len(store.forms) > 1:
