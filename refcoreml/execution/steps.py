@@ -221,7 +221,7 @@ class Step:
     @property
     def direct(self) -> Callable[..., Any]:
         """What computes results as they are kept, of inputs of which all has been checked; not of control flow."""
-        run: Any = self.op.trusted
+        run: Callable[..., Any] = self.op.trusted
         store = self.store
         if store is None:
             return run
