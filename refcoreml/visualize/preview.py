@@ -34,6 +34,8 @@ KINDS = ("segments", "heat", "image", "label")
 _LEAST, _MOST = 512, 1280
 #: The most numbers of an output that is drawn.
 _MOST_NUMBERS = 1 << 26
+#: The most pixels of all channels of heat together, and how many count for a channel besides: one to two seconds.
+_MOST_HEAT, _HEAT_OVERHEAD = 1 << 27, 1 << 14
 _OUTPUT = given.argument("the output", InputError)
 _OPACITY = 0.55
 _INK, _PAPER = (33, 37, 41), (255, 255, 255)
@@ -231,6 +233,12 @@ def _draw_heat(heat: NDArray[Any], photo: Image.Image | None, description: schem
     """Draw one colour per channel; its opacity is the value as a share of the largest. Maxima get a ring."""
     channels, height, width = heat.shape
     base = _base(photo, (height, width))
+    most = _MOST_HEAT // (base.width * base.height + _HEAT_OVERHEAD)
+    if channels > most:
+        raise UsageError(
+            f"{channels} channels are too many for one picture of {base.width} x {base.height}, at most {most}",
+            remedy="Draw some of them: an array of fewer channels",
+        )
     colors = palette(channels + 1)[1:]
     highest = float(heat.max())
     pixels = np.asarray(base, np.float32) * (0.7 if photo is not None else 1.0)

@@ -51,6 +51,12 @@ def test_heat_marks_the_peak_of_every_channel():
     assert preview.image.getpixel((int(3.5 * 32), int(1.5 * 32))) == first
 
 
+@pytest.mark.parametrize("shape", [(482, 5, 5), (9000, 1, 700)])
+def test_heat_of_too_many_channels_is_refused_at_once(shape):
+    with pytest.raises(UsageError, match=rf"{shape[0]} channels are too many for one picture of \d+ x \d+, at most"):
+        draw(np.ones(shape, np.float32), None, schema.ModelDescription(), kind="heat")
+
+
 def test_probabilities_become_a_list_the_best_first():
     preview = draw({"a": 0.2, "b": 0.7, "c": 0.1}, None, schema.ModelDescription())
     assert [label for label, _ in preview.scores] == ["b", "a", "c"]
