@@ -164,7 +164,10 @@ class Loop(Control):
             if most is not None and done >= most:
                 return values
             if done >= LOOP_LIMIT:
-                raise InputError(f"still runs after {LOOP_LIMIT} rounds, taken for a loop without end")
+                raise InputError(
+                    f"still runs after {LOOP_LIMIT} rounds, taken for a loop without end",
+                    remedy="Look at what decides whether there is another round",
+                )
             try:
                 values = yield from enter(self.body, values)
             except BreakSignal:

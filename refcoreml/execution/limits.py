@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from refcoreml.errors import InvalidModelError, LimitError, UsageError
@@ -164,12 +164,15 @@ class Allowed:
         """Refuse an output, of so many bytes, that nobody may make; whoever knows the place adds it."""
         if not isinstance(found, TensorType):
             return
-        shape, what = found.shape, "output {!r} would have"
-        if len(shape) > self.rank:
-            raise InvalidModelError(
-                f"{what.format(name)} {len(shape)} dimensions, but no value has more than {self.rank}"
-            )
-        if shape and min(shape) < (0 if self.empty else 1):
-            raise InvalidModelError(f"{what.format(name)} the shape {shape}, but every dimension must be at least 1")
+        if problem := self.problem(found.shape):
+            raise InvalidModelError(f"output {name!r} would have {problem}")
         if size > self.limits.memory:
-            refuse_memory(f"{what.format(name)} the shape {shape},", size, self.limits, "")
+            refuse_memory(f"output {name!r} would have the shape {found.shape},", size, self.limits, "")
+
+    def problem(self, shape: Sequence[int]) -> str:
+        """Return what no value may have; empty if it may have the shape."""
+        if len(shape) > self.rank:
+            return f"{len(shape)} dimensions, but no value has more than {self.rank}"
+        if shape and min(shape) < (0 if self.empty else 1):
+            return f"the shape {tuple(shape)}, but every dimension must be at least 1"
+        return ""

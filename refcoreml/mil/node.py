@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -99,6 +99,33 @@ def known(values: Sequence[Value]) -> list[Any]:
     return found
 
 
+class Parameters(Mapping[str, Sequence[Value]]):
+    """The values of an operation by parameter; remembers which parameters its adapter knows.
+
+    Attributes:
+        known: those that were asked for, given or not.
+    """
+
+    def __init__(self, given: Mapping[str, Sequence[Value]]) -> None:
+        self._given = given
+        self.known: set[str] = set()
+
+    def __getitem__(self, name: str) -> Sequence[Value]:
+        self.known.add(name)
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    @property
+    def unknown(self) -> list[str]:
+        """Those that are given, but that nobody asked for."""
+        return sorted(self._given.keys() - self.known)
+
+
 @dataclass(frozen=True)
 class Inner:
     """A block of an operation.
@@ -132,12 +159,14 @@ class Entry:
         operands: the parameters that the operation takes at run time, in order, unless the adapter says otherwise;
             ``?`` at the end marks an optional one, ``*`` at the front one that may have several values.
         adapt: the adapter.
+        blocks: how many blocks it has.
     """
 
     name: str
     since: str
     operands: tuple[str, ...]
     adapt: Callable[[Node], Op | Call]
+    blocks: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,7 +193,7 @@ class Node(Placed):
     kind: str
     where: str
     opset: int
-    parameters: Mapping[str, Sequence[Value]]
+    parameters: Parameters
     outputs: Sequence[DeclaredType]
     entry: Entry
     precision: Precision = field(default_factory=lambda: PRECISIONS["declared"])
@@ -172,6 +201,18 @@ class Node(Placed):
     blocks: Sequence[Inner] = ()
     allowed: Allowed = field(default_factory=Allowed)
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def refuse_unknown(self) -> None:
+        """Raise `InvalidModelError` if parameters are given that the adapter, which has run, did not ask for.
+
+        Such are those of a newer operation set: left out, they would change results without a word.
+        """
+        if unknown := self.parameters.unknown:
+            known = ", ".join(map(repr, sorted(self.parameters.known))) or "none"
+            self.invalid(
+                f"takes no parameter {', '.join(map(repr, unknown))}",
+                f"In its form since {self.entry.since} it takes {known}; that of a newer operation set may take more",
+            )
 
     # ---- Values ----
 
@@ -307,6 +348,13 @@ class Node(Placed):
         self.require(expected, f"parameter {name!r} has {len(listed)} elements, expected {count}")
         return listed
 
+    def items(self, name: str) -> list[Any]:
+        """Return the constant numbers and texts of a parameter; of its values, tensors and lists alike, in order."""
+        for value in self.parameters.get(name, ()):
+            if not value.constant:
+                self.invalid(f"parameter {name!r} must be constant, got the value {value.name!r} that a run computes")
+        return [item for value in self.parameters.get(name, ()) for item in _items(value.known)]
+
     def text(self, name: str, default: Any = REQUIRED) -> str:
         """Return a constant text."""
         found = self.constant(name, default)
@@ -334,3 +382,11 @@ class Node(Placed):
         found = int(self.integer(name, default))
         self.require(-rank <= found < rank, f"parameter {name!r} is {found}, expected an axis of rank {rank}")
         return found % rank
+
+
+def _items(known: Any) -> Iterator[Any]:
+    if isinstance(known, (list, tuple)):
+        for each in known:
+            yield from _items(each)
+    else:
+        yield from np.ravel(known).tolist() if isinstance(known, (np.ndarray, np.generic)) else [known]

@@ -14,7 +14,7 @@ from refcoreml.errors import InputError, InternalError, InvalidModelError, Usage
 from refcoreml.execution.control import Checked
 from refcoreml.execution.limits import Allowed, refuse_memory
 from refcoreml.execution.steps import Control, Region, Step, Store, closed_region
-from refcoreml.mil.node import Call, Folded, Inner, Node, Value, known
+from refcoreml.mil.node import Call, Folded, Inner, Node, Parameters, Value, known
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.registry import Entry
 from refcoreml.mil.resolve import Block, Operation
@@ -32,7 +32,7 @@ from refcoreml.spec.mil_types import (
 )
 from refcoreml.types import Array, TensorType, ValueType
 
-__all__ = ["Preparer", "Typed", "fold", "infer_outputs"]
+__all__ = ["Preparer", "Typed", "fold", "infer_outputs", "require_allowed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,7 @@ class Typed(Adapted):
     inputs: Sequence[np.dtype[Any] | None]
     outputs: Sequence[DeclaredType]
     precision: Precision
+    _looked: list[bool] = field(default_factory=list, init=False, repr=False)
 
     @cached_property
     def running(self) -> Op:
@@ -93,21 +94,43 @@ class Typed(Adapted):
         if found is None:
             return None
         types = found if isinstance(found, tuple) else (found,)
+        self._check_count(len(types))
         for each, declared in zip(types, self.outputs, strict=True):
             if isinstance(each, TensorType):
                 check_shape(each.shape, declared)
             else:
                 _check_declared(each, declared)
+        self._check_elements(inputs)
         return tuple(map(self._as_held, types))
+
+    def _check_elements(self, inputs: Sequence[Any]) -> None:
+        """Refuse results of other types than the program declares, where their shapes depend on values.
+
+        Types of elements do not depend on values, so that one look is enough. It takes inputs of the declared types,
+        which hold the same numbers; not so in precisions that do not round, in which floats have one type anyway.
+        """
+        if not self._looked:
+            given = zip(inputs, self.inputs, strict=True)
+            own = [each.astype(dtype) if dtype is not None and self.precision.rounds else each for each, dtype in given]
+            found: Any = (self.op if self.precision.rounds else self.running).infer_from(*own)
+            for each, declared in zip(found if isinstance(found, tuple) else (found,), self.outputs, strict=True):
+                if isinstance(each, TensorType) and isinstance(declared, DeclaredTensor):
+                    dtype = declared.element.dtype
+                    expected = dtype if self.precision.rounds else self.precision.dtype(dtype)
+                    require(each.dtype == expected, f"computes {each}, but an output is declared as {declared}")
+            self._looked.append(True)
 
     def _held(self, found: Types | None) -> Types | None:
         if found is None:
             return None
         types = found if isinstance(found, tuple) else (found,)
-        require(len(types) == len(self.outputs), f"has {len(self.outputs)} outputs, expected {len(types)}")
+        self._check_count(len(types))
         for each, declared in zip(types, self.outputs, strict=True):
             _check_declared(each, declared)
         return tuple(map(self._as_held, types))
+
+    def _check_count(self, count: int) -> None:
+        require(count == len(self.outputs), f"has {len(self.outputs)} outputs, expected {count}")
 
     def _as_held(self, found: ValueType) -> Any:
         return found.with_dtype(self.precision.dtype(found.dtype)) if isinstance(found, TensorType) else found
@@ -118,7 +141,9 @@ class Typed(Adapted):
         only = self._only
         if only is not None and not isinstance(results, tuple) and (results.dtype, results.shape) == only:
             return results  # type: ignore[no-any-return]
-        for y, declared in zip(results if isinstance(results, tuple) else (results,), self.outputs, strict=True):
+        listed = results if isinstance(results, tuple) else (results,)
+        self._check_count(len(listed))
+        for y, declared in zip(listed, self.outputs, strict=True):
             self._check_result(y, declared)
         return results  # type: ignore[no-any-return]
 
@@ -233,7 +258,8 @@ class Preparer:
         blocks = [Inner(self.region(block), block.inputs, block.results) for block in operation.blocks]
         types = [value.type for value in operation.outputs]
         call = call_of(self.node(operation, types, blocks))
-        self._note(call.values)
+        with at(operation.where):
+            self._note(call.values)
         op = call.op
         if isinstance(op, Control):
             op = Checked(op, partial(_check_results, types))
@@ -270,7 +296,11 @@ class Preparer:
                 _check_made(_listed(found), operation.outputs)
 
     def _note(self, values: Sequence[Value]) -> None:
-        self.constants.update((value.name, value) for value in values if value.constant)
+        """Keep the constants among values that a run takes, which has fewer forms of tensors than constants have."""
+        for value in values:
+            if value.constant:
+                require_allowed(value, f"the constant {value.name!r} has", self.allowed)
+                self.constants[value.name] = value
 
     def _store(self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value]) -> Store | None:
         """Return what rounds the results of declared half precision; None if there are none, or none need it."""
@@ -295,7 +325,7 @@ def node_of(
         entry.name,
         where,
         settings.opset,
-        parameters,
+        Parameters(parameters),
         outputs,
         entry,
         settings.precision,
@@ -310,8 +340,13 @@ def call_of(node: Node) -> Call:
     """Return the operation that a node stands for, with the values that it takes."""
     with at(node.where), np.errstate(all="ignore"):
         found = node.entry.adapt(node)
-    if isinstance(found, Call):
-        return found
+    call = found if isinstance(found, Call) else Call(found, _operands(node))
+    node.refuse_unknown()
+    return call
+
+
+def _operands(node: Node) -> tuple[Value, ...]:
+    """Return the values that an operation takes, as its entry in the table names them."""
     values: list[Value] = []
     for operand in node.entry.operands:
         if operand.startswith("*"):
@@ -320,7 +355,7 @@ def call_of(node: Node) -> Call:
             values += node.parameters.get(operand[:-1], ())
         else:
             values.append(node.value(operand))
-    return Call(found, tuple(values))
+    return tuple(values)
 
 
 def fold(operation: Operation, settings: Preparer) -> tuple[Any, ...]:
@@ -375,6 +410,14 @@ def stand_in(value: Value) -> Value:
     assert tensor is not None
     number = np.ones((), tensor.dtype) if tensor.dtype.kind == "f" else np.zeros((), tensor.dtype)
     return replace(value, read=lambda: np.broadcast_to(number, tensor.shape))
+
+
+def require_allowed(value: Value, what: str, allowed: Allowed) -> None:
+    """Refuse a value declared as a tensor, or a state of one, that no run can have; lengths may be unknown."""
+    declared = value.type.wrapped if isinstance(value.type, DeclaredState) else value.type
+    shape = declared.shape if isinstance(declared, DeclaredTensor) else None
+    problem = allowed.problem([1 if length is None else length for length in shape or ()])
+    require(not problem, f"{what} {problem}")
 
 
 def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset: int) -> list[DeclaredType]:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from refcoreml.errors import InvalidModelError
+from refcoreml.errors import InvalidModelError, at
 from refcoreml.execution.engine import Engine, Event, Observer
 from refcoreml.execution.limits import Allowed, Budget
 from refcoreml.mil import operations as _operations  # noqa: F401 (importing them fills the table)
 from refcoreml.mil.node import Value
 from refcoreml.mil.operations.custom import check_code
 from refcoreml.mil.precision import PRECISIONS, Precision
-from refcoreml.mil.prepare import Preparer, fold, is_large
+from refcoreml.mil.prepare import Preparer, fold, is_large, require_allowed
 from refcoreml.mil.registry import opset_number
 from refcoreml.mil.resolve import Function, Operation, resolve, walk
 from refcoreml.problems import RAISED, Problems
@@ -82,6 +82,9 @@ class Program:
         """
         with self._lock:
             if self._sketch is None and self._engine is None:
+                for name, value in self.inputs.items():
+                    with problems.part("program.inputs", self.where), at(self.where):
+                        require_allowed(value, f"the input {name!r} has", self._preparer.allowed)
                 self._sketch = self._make(sketch=True, problems=problems)
                 self._count_weights(self._sketch)
 
@@ -90,7 +93,8 @@ class Program:
         if problems is RAISED:  # elsewhere each is named at its place
             custom = [each for each in walk(self.function.body) if each.kind == "custom_layer"]
             check_code([preparer.node(each, [value.type for value in each.outputs]) for each in custom])
-        steps = preparer.steps(self.function.body)
+        with at(self.where):
+            steps = preparer.steps(self.function.body)
         known = {name: self._held(value) for name, value in preparer.constants.items()}
         outputs = dict.fromkeys(value.name for value in self.function.body.results)
         return Engine(steps, self.inputs, outputs, self._budget, self.where, known)

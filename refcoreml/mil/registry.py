@@ -34,11 +34,11 @@ Adapter: TypeAlias = Callable[[Node], "Op | Call"]
 OPERATIONS: Table[Entry] = Table("operation")
 
 
-def operation(name: str, *operands: str, since: str = "CoreML5") -> Callable[[Adapter], Adapter]:
+def operation(name: str, *operands: str, since: str = "CoreML5", blocks: int = 0) -> Callable[[Adapter], Adapter]:
     """Register an adapter for a name from an operation set on; see `Entry`."""
 
     def register(adapt: Adapter) -> Adapter:
-        OPERATIONS.add(name, Entry(name, since, operands, adapt), _NUMBERS[since])
+        OPERATIONS.add(name, Entry(name, since, operands, adapt, blocks), _NUMBERS[since])
         return adapt
 
     return register

@@ -204,12 +204,14 @@ class _Resolver:
         name = _name(message)
         where = f"{place} {name!r} ({message.type})"
         if message.type == "const":
+            _check_blocks(message, 0, where)
             self._constant(message, scope, where)
             return None
         parameters = self._parameters(message, scope, where)
         entry = find(message.type, self._opset)
         if entry is None:  # which has been reported
             raise LeftOutError("has no adapter", where=where)
+        _check_blocks(message, entry.blocks, where)
         blocks = []
         for index, inner in enumerate(message.blocks):
             nested, block_place = scope.inner(), f"{where}.blocks[{index}]"
@@ -275,6 +277,11 @@ class _Resolver:
                 place = f"{where}.attributes[{name!r}]"
                 found[name] = (self._inline(attribute, scope.unique(f"{_name(message)}.{name}"), place),)
         return found
+
+
+def _check_blocks(message: schema.MILSpec.Operation, count: int, where: str) -> None:
+    if len(message.blocks) != count:
+        raise InvalidModelError(f"has {len(message.blocks)} blocks, expected {count}", where=where)
 
 
 def is_folded(kind: str) -> bool:

@@ -94,6 +94,7 @@ def test_the_default_precision_of_networks_is_float32() -> None:
     assert network.model().precision == network.model(precision="declared").precision == "float32"
 
 
+@pytest.mark.clause("programs.U23")
 def test_rank_0_is_described_as_one_number() -> None:
     model = relu(shape=()).model()
     assert model.inputs[0].shapes.default == (1,)
@@ -365,6 +366,7 @@ def test_states_are_written_in_the_declared_type_and_shape() -> None:
         state.read("t")
 
 
+@pytest.mark.clause("programs.U22")
 def test_states_belong_to_a_model_and_a_function() -> None:
     model = counting().model()
     with pytest.raises(refcoreml.InputError, match=r"states, 's', and predicts with them only. state ="):
@@ -401,6 +403,33 @@ def test_a_state_serves_one_prediction_at_a_time() -> None:
     assert [str(error)[:5] for error in failures] == ["state", "state"]
     assert "used by another prediction" in str(failures[0])
     model.predict({"x": X}, state=state)
+
+
+@pytest.mark.clause("programs.U19")
+@pytest.mark.parametrize("element", ["fp16", "fp32", "int8", "int32"])
+def test_states_of_each_type(element: str) -> None:
+    program = build.Program({"x": (2,)}, states={"s": (element, (2,))}, opset="CoreML9")
+    before = program.add("read_state", input=program["s"])
+    program.add("write_state", input=program["s"], data=program.add("cast", x=program["x"], dtype=element))
+    program.output(program.add("cast", x=before, dtype="fp32", name="y"))
+    model = program.model()
+    state = model.make_state()
+    state.write("s", [3, -4])
+    np.testing.assert_array_equal(model.predict({"x": [-1, 7]}, state=state)["y"], [3, -4])
+    assert state.read("s").dtype == {"int8": np.int8, "int32": np.int32}.get(element, np.float32)
+    assert state.read("s").tolist() == [-1, 7]
+
+
+@pytest.mark.clause("programs.U22")
+def test_what_was_written_before_a_failure_stays() -> None:
+    program = build.Program({"x": (2,), "i": ("int32", (1,))}, states={"s": (2,)}, opset="CoreML8")
+    program.add("write_state", input=program["s"], data=program["x"])
+    program.output(program.add("gather", x=program["x"], indices=program["i"], validate_indices=True))
+    model = program.model()
+    state = model.make_state()
+    with pytest.raises(refcoreml.InputError, match="out of range"):
+        model.predict({"x": [1, 2], "i": [5]}, state=state)
+    assert state.read("s").tolist() == [1, 2]
 
 
 def test_a_trace_shows_states() -> None:

@@ -28,6 +28,7 @@ def check(found: list[Any], label: Any, labels: list[Any], scores: np.ndarray) -
 
 
 @pytest.mark.parametrize("labels", [TEXTS, NUMBERS])
+@pytest.mark.clause("programs.U9")
 def test_the_first_of_the_best_labels(labels: list[Any]) -> None:
     check(run("classify", {"probabilities": SCORES}, classes=labels), labels[1], labels, SCORES)
     last = SCORES + np.array([[0, 0, 0], [0, 0, 1]], np.float32)
@@ -68,6 +69,7 @@ def test_what_is_refused() -> None:
         run("classify", {"probabilities": SCORES}, classes=np.arange(6, dtype=np.float32))
 
 
+@pytest.mark.clause("programs.U9")
 def test_what_is_doubtful() -> None:
     twice = ["cat", "cat", *TEXTS[2:]]
     with pytest.warns(RefCoreMLWarning, match=r"classify.*: 2 classes have the label 'cat'"):

@@ -152,6 +152,7 @@ def test_cast(opset: str) -> None:
 @pytest.mark.parametrize("groups", [(1, 1, 1), (4, 1, 1), (2, 3, 1), (1, 2, 5), (4, 6, 5)])
 @pytest.mark.parametrize("element", ["int4", "uint4", "int8", "uint8", "fp16", "fp32"])
 @FLOATS
+@pytest.mark.clause("programs.U25")
 def test_blocks_of_each_type(element: str, groups: tuple[int, ...], dtype: Any) -> None:
     low, high = {"int4": (-8, 8), "uint4": (0, 16), "int8": (-128, 128)}.get(element, (0, 256))
     data, offset = draw(1, 4, 6, 5, low=low, high=high), draw(2, *groups, low=low, high=high)
@@ -185,6 +186,7 @@ def test_tables_by_group(bits: int, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.clause("programs.U18")
 def test_tables_of_vectors(axis: int) -> None:
     codes, lut = draw(1, 2, 4, 3, high=4), draw(2, 1, 2, 1, 4, 5, high=128).astype(np.float16)
     expected = np.concatenate(

@@ -238,11 +238,12 @@ def test_what_blocks_define_is_theirs() -> None:
         prepared(builder, steal)
 
 
+@pytest.mark.clause("programs.U26")
 def test_endless_loops_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "LOOP_LIMIT", 50)
     builder = Builder({"x": (2, 3)})
-    y = builder.add("while_loop", loop_vars=[builder["x"]], blocks=[lambda x: builder.constant(TRUE), lambda x: x])
-    with pytest.raises(InputError, match=r"\(while_loop\): still runs after 50 rounds"):
+    _, y = counting(builder, np.int32(51), builder["x"], lambda i, x: x)
+    with pytest.raises(InputError, match=r"\(while_loop\): still runs after 50 rounds.*Look at what decides"):
         results(builder, {"x": X}, y)
 
 
@@ -283,10 +284,11 @@ def drop_block(block: Any) -> None:
 @pytest.mark.parametrize(
     ("build", "change", "words"),
     [
-        (lambda: loop_of(), drop_block, "has 1 blocks, expected two"),
-        (lambda: choice_of(lambda b: b["x"]), drop_block, "has 1 blocks, expected two"),
+        (lambda: loop_of(), drop_block, "has 1 blocks, expected 2"),
+        (lambda: choice_of(lambda b: b["x"]), drop_block, "has 1 blocks, expected 2"),
         (lambda: loop_of(lambda b, x: x), None, r"blocks\[0\] returns is declared as .*fp32.*, expected a single bool"),
         (lambda: loop_of(lambda b, x: [b.constant(TRUE)] * 2), None, r"blocks\[0\] returns 2 values, expected a bool"),
+        (lambda: loop_of(lambda b, x: b.constant(TRUE)), None, r"blocks\[0\] returns true always: it never ends"),
         (lambda: loop_of(body=lambda b, x: [x, x]), None, r"blocks\[1\] returns 2 values, but there are 1 values"),
         (lambda: loop_of(body=lambda b, x: b["n"]), None, r"blocks\[1\] returns 'n', declared as tensor<int32, \[2\]>"),
         (lambda: loop_of(start=lambda b: b["n"]), None, r"the loop is given 'n', .* \[2, 3\]> is expected"),
@@ -298,11 +300,14 @@ def drop_block(block: Any) -> None:
     ],
 )
 def test_types_must_fit(build: Any, change: Any, words: str) -> None:
-    builder = build()
     inputs = {"x": X, "n": np.ones(2, np.int32), "w": X.reshape(3, 2)}
-    program = prepared(builder, change)
-    with pytest.raises(InvalidModelError, match=words):
+
+    def run() -> None:
+        program = prepared(build(), change)
         program.run({name: inputs[name] for name in program.inputs})
+
+    with pytest.raises(InvalidModelError, match=words):
+        run()
 
 
 def test_inputs_of_blocks_must_be_those_of_the_loop() -> None:

@@ -278,6 +278,7 @@ def test_transposed_same(space: int) -> None:
 
 @pytest.mark.parametrize(("pad_type", "begins"), [("valid", (0, 0)), ("custom", (1, 2))])
 @pytest.mark.parametrize("sizes", [(18, 8), (15, 6), (19, 12)])
+@pytest.mark.clause("programs.U20")
 def test_an_output_shape_keeps_the_begin_of_the_padding(
     sizes: tuple[int, int], pad_type: str, begins: tuple[int, int]
 ) -> None:

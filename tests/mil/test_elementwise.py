@@ -99,6 +99,7 @@ def test_inputs_of_unknown_lengths(name: str) -> None:
     np.testing.assert_array_equal(found, each({**ARITHMETIC, **COMPARISONS}[name], X, Y))
 
 
+@pytest.mark.clause("programs.U4")
 def test_division() -> None:
     for dtype in (np.float16, np.float32):
         x, y = X.astype(dtype), Y.astype(dtype)
@@ -108,6 +109,7 @@ def test_division() -> None:
     check(found, each(lambda a, b: int(a / b), X, Y), np.int32)
 
 
+@pytest.mark.clause("programs.U4")
 def test_division_by_zero() -> None:
     x = np.array([-2, 0, 3])
     for name, expected in {"real_div": [-np.inf, np.nan, np.inf], "mod": [np.nan] * 3}.items():
@@ -116,6 +118,7 @@ def test_division_by_zero() -> None:
         np.testing.assert_array_equal(run(name, {"x": x.astype(np.int32)}, y=np.int32(0)), [0, 0, 0])
 
 
+@pytest.mark.clause("programs.U4", "programs.U5")
 def test_quotients_of_fractions_are_floored() -> None:
     x = np.array([-7.5, -0.5, 0.5, 7.5], np.float32)
     np.testing.assert_array_equal(run("floor_div", {"x": x}, y=np.float32(2)), [-4, -1, 0, 3])
@@ -123,6 +126,7 @@ def test_quotients_of_fractions_are_floored() -> None:
     np.testing.assert_array_equal(run("mod", {"x": x}, y=np.float32(-2)), [-1.5, -0.5, -1.5, -0.5])
 
 
+@pytest.mark.clause("programs.U4")
 def test_power() -> None:
     for dtype in TYPES.values():
         x, y = np.array([[-3], [2]]), np.array([0, 1, 2, 3])
@@ -144,6 +148,7 @@ def test_integers_wrap_around_and_are_exact() -> None:
     np.testing.assert_array_equal(run("equal", {"x": x}, y=np.int32(2**24)), [False] * 3)
 
 
+@pytest.mark.clause("programs.U10")
 def test_not_a_number() -> None:
     x = np.array([np.nan, 1, np.inf], np.float32)
     for name in ("maximum", "minimum"):
@@ -310,6 +315,7 @@ def test_cast_to_half_precision() -> None:
     np.testing.assert_array_equal(run("cast", {"x": halves}, dtype="fp32"), expected)
 
 
+@pytest.mark.clause("programs.U2")
 def test_cast_beyond_the_range() -> None:
     x = np.array([3e9, -np.inf, np.nan], np.float32)
     check(run("cast", {"x": x}, dtype="int32"), [2**31 - 1, -(2**31), 0], np.int32)
@@ -325,6 +331,7 @@ def test_since_coreml7_cast_knows_small_integers(name: str) -> None:
         run("cast", {"x": np.float32(1)}, opset="CoreML6", dtype="int16")
 
 
+@pytest.mark.clause("programs.U3")
 def test_integers_that_do_not_fit_are_an_error_unless_that_is_allowed() -> None:
     x = np.array([40000, -1], np.int32)
     with pytest.raises(InputError, match=r"value at \(0,\) is 40000, which int16 cannot represent"):

@@ -80,6 +80,7 @@ GATHERS = {
 
 
 @pytest.mark.parametrize("kind", GATHERS)
+@pytest.mark.clause("programs.U6")
 def test_negative_indices_wrap_until_core_ml_6_and_are_out_of_range_from_core_ml_7_on(kind: str) -> None:
     given = GATHERS[kind]
     wrapped = run(kind, given, opset="CoreML5")
@@ -97,6 +98,7 @@ def test_negative_indices_wrap_until_core_ml_6_and_are_out_of_range_from_core_ml
 
 @pytest.mark.parametrize("kind", GATHERS)
 @pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.clause("programs.U6")
 def test_indices_beyond_the_axis_are_errors_or_the_nearest(kind: str, opset: str) -> None:
     given = GATHERS[kind]
     beyond = {**given, "indices": np.abs(given["indices"]) * 2}
@@ -121,6 +123,7 @@ MODES = {
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("mode", [*MODES, None])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.clause("programs.U7")
 def test_scatter_combines_in_order(mode: str | None, opset: str, dtype: Any) -> None:
     combine = MODES[mode or "add"]
     data, indices = np.array([[1, 2, 4], [8, 16, 32]], dtype), np.array([2, 0, 2, 1], np.int32)

@@ -157,6 +157,7 @@ def test_since_coreml7_one_constant_may_be_of_the_other_float_type() -> None:
             run("matmul", {"x": x.astype(dtype), "y": y.astype(other)})
 
 
+@pytest.mark.clause("programs.U27")
 def test_since_coreml7_one_constant_may_be_integers_beside_floats_and_floats_beside_integers() -> None:
     x, y = integers((3, 5), 1), integers((5, 4), 2)
     whole, halves = y.astype(np.int32), (y + 0.5).astype(np.float32)
@@ -253,6 +254,16 @@ def test_attention(batch: tuple[int, ...], dtype: Any) -> None:
     np.testing.assert_array_equal(*found)
     constant = run("scaled_dot_product_attention", inputs, attn_mask=booleans)
     np.testing.assert_array_equal(constant, run("scaled_dot_product_attention", {**inputs, "attn_mask": booleans}))
+
+
+@pytest.mark.clause("programs.U14")
+@pytest.mark.parametrize("mask", [[[True, False], [False, False], [True, True]], [[0, -np.inf], [-np.inf] * 2, [0, 0]]])
+def test_a_query_without_keys_is_not_a_number(mask: Any) -> None:
+    query, key = np.ones((1, 3, 4), np.float32), np.ones((1, 2, 4), np.float32)
+    value = np.array([[[1], [2]]], np.float32)
+    given = np.array(mask, np.bool_ if mask[0][0] is True else np.float32)
+    y = run("scaled_dot_product_attention", {"query": query, "key": key, "value": value, "attn_mask": given})
+    np.testing.assert_array_equal(y, [[[1], [np.nan], [1.5]]])
 
 
 def test_attention_that_does_not_fit() -> None:

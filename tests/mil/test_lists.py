@@ -101,6 +101,7 @@ def test_lists_begin_with_zeros_and_grow(element: str, precision: str) -> None:
     assert found[4].shape == ()
 
 
+@pytest.mark.clause("programs.U17")
 def test_writing_leaves_the_list_as_it_was() -> None:
     lists = Lists("fp32", 2, init_length=3)
     one = lists.write(lists.made, 1, np.float32([1, 2]))
@@ -133,6 +134,7 @@ def test_indices_of_one_element() -> None:
     same(lists.run(lists.read(one, np.int32([2]))), [1, 2])
 
 
+@pytest.mark.clause("programs.U7")
 def test_of_two_elements_at_one_place_the_last_counts() -> None:
     lists = Lists("fp32", 2, init_length=4)
     full = lists.scatter(lists.made, [1, 1], np.float32([[1, 2], [3, 4]]))
@@ -288,6 +290,14 @@ def test_lists_must_be_as_declared() -> None:
         InvalidModelError, match=r"computes list of 1 x tensor<fp32, \[2\]>.*list<tensor<fp32, \[3\]>, 1>"
     ):
         lists.run(written)
+
+
+def test_names_of_unknown_lengths_may_be_a_list_of_texts() -> None:
+    builder = Builder({"x": (2,)})
+    made = builder.add("make_list", elem_shape=["rows"], outputs=[list_type("fp32", None)])
+    written = builder.add("list_write", ls=made, index=np.int32(0), value=builder["x"], outputs=[made.type])
+    builder.output(builder.add("list_read", ls=written, index=np.int32(0), outputs=[("fp32", (None,))], name="y"))
+    np.testing.assert_array_equal(builder.model().predict({"x": [3, 4]})["y"], [3, 4])
 
 
 # ---- coremltools ----

@@ -89,6 +89,7 @@ def test_same(kind: str, space: int, lower: bool) -> None:
 @pytest.mark.parametrize("exclude", [False, True])
 @pytest.mark.parametrize(("kind", "space"), [case for case in CASES if case[1] < 3])
 @pytest.mark.parametrize("pad", [None, (0, 0), (1, 0), (0, 1), (1, 1)])
+@pytest.mark.clause("programs.U21")
 def test_the_last_window_may_reach_beyond_the_padding(
     pad: tuple[int, int] | None, kind: str, space: int, exclude: bool
 ) -> None:

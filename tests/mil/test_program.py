@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from mil.support import run
@@ -19,6 +21,7 @@ def half(array: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.clause("programs.U1")
 def test_half_precision_is_rounded_after_each_operation_if_it_is_declared(precision: str) -> None:
     z = np.exp(X.astype(np.float64))
     exact = z / z.sum(1, keepdims=True)
@@ -45,6 +48,29 @@ def test_operations_that_are_unknown_are_named_all_at_once() -> None:
         Program(spec, "main")
 
 
+@pytest.mark.parametrize(
+    ("kind", "opset", "given"),
+    [
+        ("relu", "CoreML9", {"alpha": 3.0}),
+        ("gather", "CoreML5", {"indices": np.int32([1, 0]), "axis": 1, "batch_dims": 1}),
+        ("upsample_bilinear", "CoreML5", {"align_corners": False, "half_pixel_centers": False}),
+        ("topk", "CoreML5", {"sort": False}),
+        ("reduce_argmax", "CoreML6", {"output_dtype": "int32"}),
+    ],
+)
+def test_parameters_that_an_operation_set_lacks_are_refused(kind: str, opset: str, given: dict[str, Any]) -> None:
+    """Left out, they would change the result without a word."""
+    last = list(given)[-1]
+    words = rf"\({kind}\).*takes no parameter '{last}'. In its form since CoreML5 it takes .*'x'"
+    with pytest.raises(InvalidModelError, match=words):
+        run(kind, {"x": np.ones((2, 3, 4), np.float32)}, opset=opset, **given)
+
+
+def test_all_parameters_that_are_unknown_are_named() -> None:
+    with pytest.raises(InvalidModelError, match="takes no parameter 'alpha', 'beta'"):
+        run("relu", {"x": np.ones(2, np.float32)}, beta=1, alpha=2)
+
+
 def broken(change: str) -> Program:
     program = build.Program({"x": (2, 3)})
     y = program.add("relu", x=program["x"], name="y")
@@ -68,6 +94,10 @@ def broken(change: str) -> Program:
         function.opset = "CoreML6"
     elif change == "output":
         block.outputs[0] = "nobody"
+    elif change == "blocks":
+        relu.blocks.add()
+    elif change == "constant with blocks":
+        axis.blocks.add()
     elif change == "text":
         axis.outputs[0].type.tensorType.dataType = 2
     return Program(spec, "main")
@@ -82,6 +112,8 @@ def broken(change: str) -> Program:
         ("opset", "the operation set 'CoreML4' is unknown"),
         ("block", "no block for its operation set 'CoreML6'"),
         ("output", "uses the value 'nobody'"),
+        ("blocks", r"operations\[0\] 'y' \(relu\): has 1 blocks, expected 0"),
+        ("constant with blocks", r"operations\[1\] .*\(const\): has 1 blocks, expected 0"),
         ("text", r"operations\[1\] .*is declared as tensor<string, \[\]>, but holds tensor<int32, \[\]>"),
         ("type", r"operations\[2\] 'z' \(softmax\): computes float32 \(2, 3\), but .* tensor<fp32, \[2, 4\]>"),
     ],
@@ -89,3 +121,50 @@ def broken(change: str) -> Program:
 def test_broken_programs_are_refused_at_their_place(change: str, words: str) -> None:
     with pytest.raises(InvalidModelError, match=words):
         broken(change).run({"x": X.astype(np.float32)})
+
+
+@pytest.mark.clause("programs.U24")
+@pytest.mark.parametrize("shape", [(1, 2, 1, 3, 1, 2), (0, 12)])
+@pytest.mark.parametrize("what", ["input", "state", "constant", "result"])
+def test_what_no_value_of_a_run_can_be(shape: tuple[int, ...], what: str) -> None:
+    states = {"s": ("fp16", shape)} if what == "state" else {}
+    program = build.Program({"x": shape if what == "input" else (2, 6)}, states=states, opset="CoreML8")
+    taken = program.constant(np.zeros(shape, np.float32), "c") if what == "constant" else program["x"]
+    program.output(taken if what == "result" else program.add("reshape", x=taken, shape=[-1], name="y"))
+    if what == "result":
+        program.output(program.constant(np.zeros(shape, np.float32), "c"))
+    spec = program.spec().mlProgram
+    words = (
+        "has 6 dimensions, but no value has more than 5|has the shape .0, 12., but every dimension must be at least 1"
+    )
+    name = {"input": "input 'x'", "state": "input 's'"}.get(what, "constant 'c'")
+    place = r".operations\[2\] 'y' \(reshape\)" if what == "constant" else ""
+    with pytest.raises(InvalidModelError, match=rf"^mlProgram.functions\['main'\]{place}: the {name} ({words})"):
+        Program(spec, "main").check()
+
+
+def test_parameters_may_be_empty() -> None:
+    assert run("reshape", {"x": np.ones((1, 1), np.float32)}, shape=np.empty(0, np.int32)).shape == ()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("given", "declared"), [("fp32", "int32"), ("int32", "fp16"), ("fp16", "fp32")])
+def test_types_are_checked_where_shapes_depend_on_values(given: str, declared: str, precision: str) -> None:
+    program = build.Program({"x": (given, (2, 3)), "shape": ("int32", (1,))})
+    y = program.add("reshape", x=program["x"], shape=program["shape"], outputs=[(declared, (None,))], name="y")
+    program.output(y)
+    model = program.model(precision=precision)
+    inputs = {"x": X, "shape": [6]}
+    if precision != "declared" and given == "fp16":  # both are held as they are
+        np.testing.assert_array_equal(model.predict(inputs)["y"], X.ravel())
+        return
+    with pytest.raises(InvalidModelError, match=r"\(reshape\): computes .* \(6,\), but an output is declared as"):
+        model.predict(inputs)
+
+
+def test_outputs_are_counted_where_shapes_depend_on_values() -> None:
+    program = build.Program({"x": (2, 3), "shape": ("int32", (1,))})
+    outputs = [("fp32", (None,))] * 2
+    program.output(*program.add("reshape", x=program["x"], shape=program["shape"], outputs=outputs))
+    with pytest.raises(InvalidModelError, match=r"\(reshape\): has 2 outputs, expected 1"):
+        program.model().predict({"x": X, "shape": [6]})

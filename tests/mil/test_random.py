@@ -44,6 +44,7 @@ def test_distributions(name: str, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.clause("programs.U15")
 def test_seeds(name: str) -> None:
     shape = np.array([5, 4, 3], np.int32)
     one, again, other = (run(name, {}, shape=shape, seed=seed) for seed in (7, 7, 8))

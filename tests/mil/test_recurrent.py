@@ -190,6 +190,7 @@ def test_both_directions(full: bool, dtype: Any, sequence: bool) -> None:
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("after", [None, False, True])
 @pytest.mark.parametrize("biases", [(), ("bias",), ("input_bias",), ("bias", "input_bias")])
+@pytest.mark.clause("programs.U28")
 def test_since_coreml8_the_reset_gate_may_act_after_the_product(
     biases: tuple[str, ...], after: bool | None, dtype: Any
 ) -> None:

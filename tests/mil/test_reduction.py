@@ -55,6 +55,7 @@ def given(axes: tuple[int, ...] | None, keep: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("name", EXACT)
+@pytest.mark.clause("programs.U30")
 def test_integers_and_floats_are_reduced_exactly(name: str, axes: tuple[int, ...] | None, keep: bool) -> None:
     x = np.where(X == 0, 1, np.sign(X)) if name == "reduce_prod" else X
     expected = reduced(EXACT[name], x, axes, keep)
@@ -68,6 +69,7 @@ def test_integers_and_floats_are_reduced_exactly(name: str, axes: tuple[int, ...
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("name", ROUNDED)
+@pytest.mark.clause("programs.U16")
 def test_floats_are_rounded_and_integers_cut_off(name: str, axes: tuple[int, ...] | None, keep: bool) -> None:
     x = POSITIVE if name == "reduce_log_sum" else X
     expected = reduced(ROUNDED[name], x, axes, keep)
@@ -84,6 +86,7 @@ def test_floats_are_rounded_and_integers_cut_off(name: str, axes: tuple[int, ...
     )
 
 
+@pytest.mark.clause("programs.U16")
 def test_sums_of_half_precision_are_taken_in_single_and_those_of_integers_wrap_around() -> None:
     x = np.full((1, 5001), 0.75, np.float16)
     # 3750.75, rounded once to a multiple of 2
@@ -127,6 +130,7 @@ def test_other_types_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["reduce_argmax", "reduce_argmin"])
 @pytest.mark.parametrize("axis", [None, 0, 1, -2])
+@pytest.mark.clause("programs.U8")
 def test_the_first_of_equal_extremes(name: str, axis: int | None) -> None:
     best = max if name == "reduce_argmax" else min
     expected = np.apply_along_axis(lambda v: v.tolist().index(best(v)), -1 if axis is None else axis, X)

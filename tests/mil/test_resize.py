@@ -151,6 +151,7 @@ def test_resizing_of_a_line(mode: str) -> None:
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.clause("programs.U13")
 def test_resizing_to_the_nearest(dtype: Any, opset: str) -> None:
     x = IMAGES.astype(dtype)
     rows, columns = ((2 * np.arange(size) + 1) * n // (2 * size) for n, size in ((4, 7), (5, 3)))
@@ -177,6 +178,7 @@ def test_resize_of_any_axes(dtype: Any, shape_type: Any, opset: str) -> None:
         np.testing.assert_array_equal(y, x[..., rows[:, None], columns])
 
 
+@pytest.mark.clause("programs.U13")
 def test_the_nearest_of_two_in_three_places() -> None:
     for kind, target in [
         ("resize", dict(shape=[1, 3], resized_dims=np.uint32(2), interpolation_mode="NEAREST_NEIGHBOR")),
@@ -246,6 +248,7 @@ def test_what_is_outside_of_the_image_is_the_padding(pad: float | None) -> None:
             np.testing.assert_allclose(run("crop_resize", given, opset=opset, **parameters), expected, rtol=1e-6)
 
 
+@pytest.mark.clause("programs.U11")
 def test_boxes_beyond_the_image_read_its_edge_in_core_ml_5() -> None:
     roi = np.array([2, 2, 1, 1], np.float32).reshape(1, 1, 4, 1, 1)  # 6 to 3, whose centers all are at 3 or beyond
     y = run("crop_resize", {"x": SQUARE}, roi=roi * 1.5, opset="CoreML5", **ALIGNED)
@@ -432,6 +435,7 @@ RESAMPLED: list[tuple[dict[str, Any], list[float], list[float]]] = [
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("case", range(len(RESAMPLED)))
+@pytest.mark.clause("programs.U12")
 def test_resample(case: int, opset: str) -> None:
     parameters, of_floats, of_integers = RESAMPLED[case]
     for given, rest in [({"coordinates": PLACES}, {}), ({}, {"coordinates": PLACES})]:

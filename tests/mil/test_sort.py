@@ -40,6 +40,7 @@ def test_indices_that_sort(axis: int | None, ascending: bool | None, dtype: Any)
     np.testing.assert_array_equal(y, along(-1 if axis is None else axis, bool(ascending)))
 
 
+@pytest.mark.clause("programs.U8")
 def test_the_ends_of_a_type_are_sorted_and_not_a_number_is_last() -> None:
     x = np.array([-(2**31), 5, 2**31 - 1, -(2**31)], np.int32)
     assert run("argsort", {"x": x}).tolist() == [2, 1, 0, 3]
@@ -110,6 +111,7 @@ def test_places_that_are_not_zero(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, 2, -2, -3])
+@pytest.mark.clause("programs.U29")
 def test_one_of_several(axis: int | None) -> None:
     indices = np.array([[0, 3], [-1, 4], [2, 2]], np.int32)
     expected = np.zeros((3, 2, 4), np.int32)

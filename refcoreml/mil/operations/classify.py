@@ -63,7 +63,8 @@ def classify(node: Node) -> Op:
     Open: equal probabilities. Chosen: the first.
     """
     expect(node, ("fp32",), "probabilities")
-    labels: list[Any] = [np.asarray(label).item() for label in node.constant("classes")]
+    node.value("classes")
+    labels = node.items("classes")
     kinds = {type(label) for label in labels}
     node.require(kinds in ({str}, {int}), f"classes are {node.value('classes').type}, expected texts or integers")
     warn_of_doubles(labels, node.where)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from refcoreml.execution.control import Choice, Decision, Loop
 from refcoreml.execution.steps import Control
 from refcoreml.mil.node import Inner, Node, Value
@@ -15,7 +17,7 @@ from refcoreml.mil.registry import operation
 from refcoreml.spec.mil_types import DeclaredTensor, DeclaredType, agree
 
 
-@operation("cond", "pred")
+@operation("cond", "pred", blocks=2)
 def cond(node: Node) -> Control:
     """Return the results of the first block if ``pred`` is true, else those of the second; only that one runs.
 
@@ -29,7 +31,7 @@ def cond(node: Node) -> Control:
     return Choice(_decision("pred"), (yes.region, no.region))
 
 
-@operation("while_loop", "*loop_vars")
+@operation("while_loop", "*loop_vars", blocks=2)
 def while_loop(node: Node) -> Control:
     """Run the second block again and again, as long as the first one returns true; return what its last run returned.
 
@@ -43,6 +45,8 @@ def while_loop(node: Node) -> Control:
     condition, body = _blocks(node, given=[value.type for value in values])
     node.require(len(condition.results) == 1, f"blocks[0] returns {len(condition.results)} values, expected a bool")
     _check_bool(node, "what blocks[0] returns", condition.results[0].type)
+    endless = condition.results[0].constant and bool(np.all(condition.results[0].known))
+    node.require(not endless, "blocks[0] returns true always: it never ends")
     _check_types(node, "blocks[1] returns", body.results, "values that it is given", [x.type for x in body.inputs])
     _check_types(node, "the loop is given", values, "results", node.outputs)
     return Loop(body.region, condition.region, _decision("what blocks[0] returns"))
@@ -54,7 +58,6 @@ def _decision(what: str) -> Decision[bool]:
 
 def _blocks(node: Node, given: Sequence[DeclaredType]) -> Sequence[Inner]:
     """Return the two blocks, which must take values of these types."""
-    node.require(len(node.blocks) == 2, f"has {len(node.blocks)} blocks, expected two")
     for index, block in enumerate(node.blocks):
         _check_types(node, f"blocks[{index}] takes", block.inputs, "values that it is given", given)
     return node.blocks

@@ -70,6 +70,7 @@ def custom_layer(node: Node) -> Call:
     that are registered as custom.
     """
     name = node.text("class_name")
+    node.parameters.known.update(node.parameters)  # they are whatever the code takes
     check_code([node])
     outputs = [declared for declared in node.outputs if isinstance(declared, DeclaredTensor)]
     node.require(len(outputs) == len(node.outputs), "has results that are no tensors, which no code can make")
@@ -129,8 +130,7 @@ def _places(node: Node) -> list[str]:
 
 def _names(node: Node, attribute: str) -> list[str]:
     """Return the names of parameters that an attribute lists."""
-    listed = node.constant(attribute, ())
-    found = [np.asarray(name, object).item() for name in listed] if np.ndim(listed) <= 1 else []
+    found = node.items(attribute)
     node.require(all(isinstance(name, str) for name in found), f"parameter {attribute!r} must be names, got {found}")
     return [name for name in found if name]
 

@@ -219,11 +219,10 @@ def _element_shape(node: Node) -> tuple[int | None, ...] | None:
     if "elem_shape" not in node.parameters:
         return None
     shape: list[int | None] = []
-    for value in node.parameters["elem_shape"]:
-        if not value.constant:
-            node.invalid(f"parameter 'elem_shape' must be constants, got the value {value.name!r} that a run computes")
-        for length in np.ravel(value.known).tolist():
-            shape.append(None if isinstance(length, str) else int(length))
+    for length in node.items("elem_shape"):
+        fits = type(length) in (int, str)
+        node.require(fits, f"parameter 'elem_shape' holds {length!r}, expected lengths, or names of unknown ones")
+        shape.append(None if isinstance(length, str) else length)
     node.require(
         len(shape) <= _MOST_AXES and all(length is None or length > 0 for length in shape),
         f"parameter 'elem_shape' is {shape}, expected at most {_MOST_AXES} lengths of 1 or more",

@@ -84,9 +84,9 @@ def _order(gates: GateWeights, rows: Sequence[int]) -> GateWeights:
 _DIRECTIONS = {"forward": False, "reverse": True}
 
 
-def _steps(node: Node) -> dict[str, Any]:
+def _steps(node: Node, *states: str) -> dict[str, Any]:
     """Return what all recurrent operations have: which steps y holds, and in which order they run."""
-    _expect(node, "initial_h", "initial_c")
+    _expect(node, "initial_h", *states)
     sequence, reverse = node.flag("output_sequence", False), node.choice("direction", _DIRECTIONS, "forward")
     return {"sequence": sequence, "reverse": reverse, "limit": math.inf}
 
@@ -122,8 +122,9 @@ def lstm(node: Node) -> ops.Op:
     side in the states and results, [..., 2 * H]; y is in the order of time, and without ``output_sequence`` holds the
     last state of either.
     """
+    node.parameters.known.update(f"{name}_back" for name in ("weight_ih", "weight_hh", "bias", "peephole"))
     if not node.has("direction") or node.text("direction").lower() != "bidirectional":
-        return _lstm(node, **_steps(node))
+        return _lstm(node, **_steps(node, "initial_c"))
     sequence = {"sequence": node.flag("output_sequence", False), "limit": math.inf}
     _expect(node, "initial_h", "initial_c")
     forward, backward = _lstm(node, **sequence), _lstm(node, "_back", reverse=True, **sequence)

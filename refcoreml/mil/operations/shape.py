@@ -77,13 +77,11 @@ def reshape_like(node: Node) -> Op:
 
 def _each(node: Node, name: str) -> list[int]:
     """Return the numbers of a parameter that has several values, each a constant of one number."""
-    found: list[Any] = []
-    for value in node.values(name):
-        node.require(value.constant and value.tensor is not None, f"parameter {name!r} must hold constant numbers")
-        found.append(np.asarray(value.known))
-        fits = found[-1].size == 1 and found[-1].dtype.kind in "iub"
-        node.require(fits, f"parameter {name!r} holds {value.type}, expected an integer or a boolean")
-    return [int(number.item()) for number in found]
+    node.values(name)  # which must be there
+    found = node.items(name)
+    fits = all(isinstance(number, int) for number in found)
+    node.require(fits, f"parameter {name!r} holds {found}, expected an integer or boolean for each of ref_tensors")
+    return [int(number) for number in found]
 
 
 @operation("expand_dims", "x", since="CoreML7")
