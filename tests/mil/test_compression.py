@@ -308,13 +308,16 @@ def test_a_sparse_chain_is_decoded_once_for_each_reading(monkeypatch: pytest.Mon
 
 
 def test_what_only_feeds_constants_may_have_more_axes() -> None:
-    codes = draw(1, 2, 1, 3, 1, 2, 1, 2, high=4)
-    table = draw(2, *(1,) * 7, 4, 1, high=99).astype(np.int8)
+    codes = draw(1, 2, 1, 3, 1, 2, high=4)
+    table = draw(2, *(1,) * 5, 4, 1, high=99).astype(np.int8)
     builder = Builder({}, opset="CoreML8")
-    numbers = builder.add("constexpr_lut_to_dense", indices=Known(codes, "uint2"), lut=table)
-    y = builder.add("constexpr_blockwise_shift_scale", data=numbers, scale=np.full((1,) * 7, 0.5, np.float32))
+    lut = builder.add("constexpr_blockwise_shift_scale", data=table, scale=np.full((1,) * 7, 0.5, np.float32))
+    y = builder.add("constexpr_lut_to_dense", indices=Known(codes, "uint2"), lut=lut)
     builder.output(y)
     np.testing.assert_array_equal(prepared(builder).run({})[y.name], table.reshape(-1)[codes] / 2)
+    builder.output(lut)
+    with pytest.raises(InvalidModelError, match="has 7 dimensions, but no value has more than 5"):
+        prepared(builder).run({})
 
 
 def test_chains_that_are_too_long_are_refused() -> None:
