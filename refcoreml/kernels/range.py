@@ -9,6 +9,9 @@ from numpy.typing import DTypeLike
 
 from refcoreml.types import Array
 
+#: How many numbers are in double precision at a time.
+_PIECE = 1 << 16
+
 
 def evenly_spaced_count(start: np.number[Any], end: np.number[Any], step: np.number[Any]) -> int:
     """ceil((end - start) / step), but at least 0: how many of start, start + step, ... come before the end.
@@ -30,7 +33,10 @@ def evenly_spaced_count(start: np.number[Any], end: np.number[Any], step: np.num
 
 def evenly_spaced(start: float, step: float, count: int, dtype: DTypeLike) -> Array:
     """y[i] = start + i * step, computed in double precision and rounded once. Returns [count]."""
-    y = np.arange(count, dtype=np.float64)
-    y *= step
-    y += start
-    return y.astype(dtype, copy=False)
+    y = np.empty(count, dtype)
+    for begin in range(0, count, _PIECE):
+        numbers = np.arange(begin, min(begin + _PIECE, count), dtype=np.float64)
+        numbers *= step
+        numbers += start
+        y[begin : begin + _PIECE] = numbers
+    return y

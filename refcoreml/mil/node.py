@@ -103,7 +103,7 @@ class Parameters(Mapping[str, Sequence[Value]]):
     """The values of an operation by parameter; remembers which parameters its adapter knows.
 
     Attributes:
-        known: those that were asked for, given or not.
+        known: those that were requested, given or not.
     """
 
     def __init__(self, given: Mapping[str, Sequence[Value]]) -> None:
@@ -122,7 +122,7 @@ class Parameters(Mapping[str, Sequence[Value]]):
 
     @property
     def unknown(self) -> list[str]:
-        """Those that are given, but that nobody asked for."""
+        """Those that are given, but that nobody requested."""
         return sorted(self._given.keys() - self.known)
 
 
@@ -203,7 +203,7 @@ class Node(Placed):
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     def refuse_unknown(self) -> None:
-        """Raise `InvalidModelError` if parameters are given that the adapter, which has run, did not ask for.
+        """Raise `InvalidModelError` if parameters are given that the adapter, which has run, did not request.
 
         Such are those of a newer operation set: left out, they would change results without a word.
         """
@@ -298,6 +298,11 @@ class Node(Placed):
         """Return a constant number as a float."""
         found = self._single(name, default, "iufb", "a number")
         return found if found is default else float(found)
+
+    def scalar(self, name: str) -> int | float | bool:
+        """Return a constant number as Python has it."""
+        found: int | float | bool = self._single(name, REQUIRED, "iufb", "a number").item()
+        return found
 
     def integer(self, name: str, default: Any = REQUIRED) -> Any:
         """Return a constant integer."""

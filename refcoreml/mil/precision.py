@@ -39,7 +39,7 @@ class Precision:
         held = self.dtype(array.dtype)
         if held == array.dtype:
             return array
-        if array.ndim and not any(array.strides):  # one number for all places stays one
+        if array.ndim and array.size and not any(array.strides):  # one number for all places stays one
             return np.broadcast_to(array[(0,) * array.ndim].astype(held), array.shape)
         return array.astype(held)
 

@@ -168,3 +168,30 @@ def test_outputs_are_counted_where_shapes_depend_on_values() -> None:
     program.output(*program.add("reshape", x=program["x"], shape=program["shape"], outputs=outputs))
     with pytest.raises(InvalidModelError, match=r"\(reshape\): has 2 outputs, expected 1"):
         program.model().predict({"x": X, "shape": [6]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "given", "words"),
+    [
+        (
+            "range_1d",
+            {},
+            {"end": np.empty(0, np.int32), "start": 1, "step": 1},
+            "'end' is of type .*, expected a number",
+        ),
+        ("crop_resize", {"x": np.ones((1, 1, 4, 4), "f")}, {"roi": np.float32(2)}, r"expected boxes .*, got \(\)"),
+        ("leaky_relu", {"x": np.ones(2, "f")}, {"alpha": np.empty(0, np.float16)}, "'alpha' is of type .*, expected a"),
+        (
+            "make_list",
+            {"init_length": np.int32([1, 2])},
+            {"elem_shape": 3},
+            "'init_length' has the shape .2,., expected",
+        ),
+    ],
+)
+def test_parameters_of_other_shapes_are_refused_in_words(
+    kind: str, inputs: dict[str, Any], given: dict[str, Any], words: str
+) -> None:
+    opset = "CoreML6" if kind == "crop_resize" else "CoreML8"
+    with pytest.raises(InvalidModelError, match=words):
+        run(kind, inputs, opset=opset, **given)

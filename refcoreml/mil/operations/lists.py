@@ -42,6 +42,8 @@ class MakeList(ops.Op):
 
     def infer(self, *length: TensorType) -> Any:
         """Return the type, if the length is known."""
+        for given in length:
+            _check_single(given, "init_length")
         return None if self.length is None else ListType(self.element, self.length, self.grows)
 
     def infer_from(self, *length: Array) -> Any:
@@ -53,7 +55,7 @@ class MakeList(ops.Op):
         return ListValue(self.element, self.grows, self.held, (None,) * self._length(*length))
 
     def _length(self, *length: Array) -> int:
-        found = self.length if self.length is not None else length[0].item()
+        found = self.length if self.length is not None else length[0].reshape(-1)[0]
         if found < 0:
             bad_input(f"the list would have {found} elements")
         return int(found)
@@ -172,8 +174,8 @@ def _list(found: ValueType) -> ListType:
     return found
 
 
-def _check_single(index: TensorType) -> None:
-    require(index.shape in ((), (1,)), f"'index' has the shape {index.shape}, expected one number")
+def _check_single(number: TensorType, name: str = "index") -> None:
+    require(number.shape in ((), (1,)), f"{name!r} has the shape {number.shape}, expected one number")
 
 
 def _narrowed(found: ListType, element: TensorType) -> DeclaredTensor:

@@ -164,9 +164,9 @@ class _Regions(Adapted):
     """Boxes that come as [N, 1, K, 1, 1]."""
 
     def infer(self, x: TensorType, boxes: TensorType) -> Types | None:  # type: ignore[override]
-        count, *ones = boxes.shape[:1] + boxes.shape[1:2] + boxes.shape[3:]
-        require(boxes.rank == 5 and set(ones) == {1}, f"expected boxes [N, 1, 4 or 5, 1, 1], got {boxes.shape}")
-        return self.op.infer(x, boxes.with_shape((count, boxes.shape[2])))
+        fits = boxes.rank == 5 and boxes.shape[1:2] + boxes.shape[3:] == (1, 1, 1)
+        require(fits, f"expected boxes [N, 1, 4 or 5, 1, 1], got {boxes.shape}")
+        return self.op.infer(x, boxes.with_shape(boxes.shape[::2][:2]))
 
     def run(self, x: Array, boxes: Array) -> Results:  # type: ignore[override]
         return self.op.run(x, boxes.reshape(len(boxes), -1))

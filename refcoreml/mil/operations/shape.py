@@ -316,7 +316,7 @@ def range_1d(node: Node) -> Call:
     names = ("end", "start", "step")
     expect(node, NUMBERS, *names)
     dtype = node.element("end")
-    end, start, step = (node.array(name).item() if node.is_constant(name) else None for name in names)
+    end, start, step = (node.scalar(name) if node.is_constant(name) else None for name in names)
     op = ops.Range(end, start, step, dtype, np.float32 if dtype.kind == "f" else None)
     return node.call(op, *(name for name in names if not node.is_constant(name)))
 
