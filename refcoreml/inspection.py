@@ -18,7 +18,7 @@ from refcoreml.custom import parameter_values
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.execution.limits import Budget
 from refcoreml.mil.registry import OPSETS
-from refcoreml.mil.summary import operation_counts, weight_counts
+from refcoreml.mil.summary import custom_classes, operation_counts, weight_counts
 from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.neuralnetwork.interface import Interface
@@ -40,6 +40,9 @@ OPERATING_SYSTEMS = {
     9: "iOS 18, macOS 15, tvOS 18, watchOS 11",
     10: "iOS 26, macOS 26, tvOS 26, watchOS 26",
 }
+
+#: The specification version that introduced ML Programs, and with them the first operation set.
+_FIRST_PROGRAMS = 6
 
 #: Messages that are told elsewhere.
 _NOT_PARAMETERS = ("WeightParams", "NeuralNetwork")
@@ -99,7 +102,7 @@ class FunctionSummary:
     """One function of an ML Program.
 
     ``operations`` counts them by kind, without constants; ``storage`` counts weights by the type or the compression in
-    which they are stored.
+    which they are stored. ``problem`` says why it cannot run.
     """
 
     name: str
@@ -110,6 +113,7 @@ class FunctionSummary:
     states: list[dict[str, Any]]
     operations: dict[str, int]
     storage: dict[str, int]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,10 +166,11 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
         for index, layer in enumerate(_layers(model.spec))
     ]
     metadata = model.spec.description.metadata
+    problem = "" if found.failure is None else f"{type(found.failure).__name__}: {found.failure}"
     return Summary(
         kind=model.kind,
         specification_version=model.spec.specificationVersion,
-        runs_on=OPERATING_SYSTEMS.get(model.spec.specificationVersion, "no known system"),
+        runs_on=OPERATING_SYSTEMS.get(_needed_version(model), "no known system"),
         inputs=[_feature(feature) for feature in model.inputs],
         outputs=[_feature(feature) for feature in model.outputs],
         metadata=_metadata(metadata),
@@ -175,12 +180,15 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
         needs=_needs(model),
         storage=_storage(layers),
         updatable=model.spec.isUpdatable,
-        problem="" if found.failure is None else f"{type(found.failure).__name__}: {found.failure}",
+        problem=problem,
         models=[
             replace(_inspect(inner, _failure_of(index, inner, found.failure)), name=name)
             for index, (name, inner) in enumerate(model.models.items())
         ],
-        functions=[_function(model.with_function(name), model.function) for name in model.functions],
+        functions=[
+            _function(model if name == model.function else model.with_function(name), model.function, problem)
+            for name in model.functions
+        ],
     )
 
 
@@ -228,7 +236,21 @@ def _metadata(message: schema.Metadata) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _function(model: Model, default: str) -> FunctionSummary:
+def _needed_version(model: Model) -> int:
+    """Return the specification version of the first systems that run a model: its own, or that of an operation set."""
+    functions = model.spec.mlProgram.functions.values() if model.kind == "mlProgram" else ()
+    known = [list(OPSETS).index(function.opset) + _FIRST_PROGRAMS for function in functions if function.opset in OPSETS]
+    return max([model.spec.specificationVersion, *known])
+
+
+def _function(model: Model, default: str, problem: str) -> FunctionSummary:
+    """Describe the function that a model runs; ``problem`` is that of the default one."""
+    if model.function != default:
+        problem = ""
+        try:
+            model.prepare()
+        except RefCoreMLError as error:
+            problem = f"{type(error).__name__}: {error}"
     functions = model.spec.mlProgram.functions
     message = functions[model.function] if model.function in functions else schema.MILSpec.Function()
     operations, storage = operation_counts(message), dict[str, int]()
@@ -243,6 +265,7 @@ def _function(model: Model, default: str) -> FunctionSummary:
         states=[_feature(feature) for feature in model.states],
         operations=operations,
         storage=storage,
+        problem=problem,
     )
 
 
@@ -341,7 +364,14 @@ def _needs(model: Model) -> list[CustomNeed]:
         )
         same = found.setdefault(repr(need), replace(need, count=0))
         found[repr(need)] = replace(same, count=same.count + 1)
-    return list(found.values())
+    classes: Counter[tuple[str, str]] = Counter()
+    for function in model.spec.mlProgram.functions.values() if model.kind == "mlProgram" else ():
+        classes.update(custom_classes(function))
+    of_programs = [
+        CustomNeed("layer", name, description, {}, [], count, name in code["layer"])
+        for (name, description), count in classes.items()
+    ]
+    return [*found.values(), *of_programs]
 
 
 def _layer(index: int, layer: schema.NeuralNetworkLayer, shapes: Mapping[str, Shape], problem: str) -> LayerSummary:

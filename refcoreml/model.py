@@ -22,11 +22,10 @@ from refcoreml.evaluators.pipeline import Pipeline, inner_models
 from refcoreml.evaluators.program import ProgramEvaluator
 from refcoreml.evaluators.state import State
 from refcoreml.execution.arithmetic import arithmetic
-from refcoreml.execution.engine import Observer
+from refcoreml.execution.engine import Event, Observer
 from refcoreml.execution.limits import Budget, Limits
 from refcoreml.features import Feature
 from refcoreml.features.base import read_declarations
-from refcoreml.mil.values import StateCell
 from refcoreml.problems import RAISED, Collected, Problem, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
@@ -56,9 +55,12 @@ class LayerTrace:
         index: position in the network.
         name: the layer's name.
         kind: its type as the schema calls it.
-        inputs, outputs: arrays by blob name. They belong to the run: copy what is to be kept or changed.
+        inputs, outputs: arrays by blob name. They belong to the run: copy what is to be kept or changed. A list shows
+            as one array of its elements, a dictionary as its numbers, a state as what it held before; one that is
+            written is also among the outputs.
         model: in a pipeline, the name of the model that the layer is in; empty elsewhere.
         computed: the outputs before they were rounded to half precision; the same arrays in other arithmetics.
+        where: its place in the model, with the branches, loops or blocks that it is in.
     """
 
     index: int
@@ -68,6 +70,7 @@ class LayerTrace:
     outputs: dict[str, Array]
     model: str = ""
     computed: dict[str, Array] = field(default_factory=dict)
+    where: str = ""
 
 
 class Model:
@@ -374,16 +377,27 @@ class Model:
         """Yield every layer with its inputs and outputs, each computed when it is requested."""
         checked = self.check_inputs(inputs)
         with self._cells(state) as cells:
+            held = {name: cell.array for name, cell in cells.items()}
             for step, arguments, results, computed in self.prepare().trace({**checked, **cells}):
+                before = {name: held[name] for name in step.inputs if name in held}
+                written = {name: cell.array for name, cell in cells.items() if cell.array is not held[name]}
+                held.update(written)
                 yield LayerTrace(
                     step.index,
                     step.name,
                     step.kind,
-                    dict(_arrays(step.inputs, arguments)),
-                    dict(_arrays(step.outputs, results)),
+                    {**_arrays(step.inputs, arguments), **before},
+                    {**_arrays(step.outputs, results), **written},
                     step.model,
-                    dict(_arrays(step.outputs, computed)),
+                    {**_arrays(step.outputs, computed), **written},
+                    step.where,
                 )
+
+    def events(self, inputs: Mapping[str, Any], state: State | None = None) -> Iterator[Event]:
+        """Yield every layer as `trace` does, with values in the form in which they are held while the model runs."""
+        checked = self.check_inputs(inputs)
+        with self._cells(state) as cells:
+            yield from self.prepare().trace({**checked, **cells})
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Return the shape of every blob, without running a layer.
@@ -432,12 +446,14 @@ class Model:
         check_target(self._file, path)
 
 
-def _arrays(names: Iterable[str], values: Iterable[Any]) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays among values, and those in states, by name."""
-    for name, value in zip(names, values, strict=True):
-        found = value.array if isinstance(value, StateCell) else value
-        if isinstance(found, (np.ndarray, np.generic)):
-            yield name, np.asarray(found)
+def _arrays(names: Iterable[str], values: Iterable[Any]) -> dict[str, Array]:
+    """Return values by name, those that are no arrays as what they hold."""
+    return {name: np.asarray(getattr(value, "array", value)) for name, value in zip(names, values, strict=True)}
+
+
+def state_of(model: Model) -> State | None:
+    """Return a state of zeros; None for a model that keeps nothing."""
+    return model.make_state() if model.states else None
 
 
 def _declares_types(spec: schema.Model) -> bool:

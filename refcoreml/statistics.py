@@ -1,4 +1,4 @@
-"""Figures about a blob: range, mean, NaN and infinities, distance to the ends of half precision."""
+"""Figures about an array: range, mean, NaN and infinities, distance to the ends of half precision."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from refcoreml.types import Array, Shape
 @dataclass(frozen=True)
 class BlobStatistics:
     """Figures of one array; minimum, maximum and mean are those of its finite values (NaN if there are none).
+
+    Texts have no figures but the shape; of booleans, true counts 1.
 
     Attributes:
         shape: the array's shape.
@@ -52,10 +54,10 @@ def blob_statistics(values: Array, computed: Array | None = None) -> BlobStatist
         computed: what it was before it was rounded to half precision, if it was.
     """
     rounding = half.Losses() if computed is None or computed is values else half.losses(computed, values)
-    low, high = float(values.min()), float(values.max())
+    finite: Any = values if values.dtype.kind in "biuf" else np.empty(0)
     nans = infinities = 0
-    finite: Any = values
-    if not (np.isfinite(low) and np.isfinite(high)):
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+    if finite.size and not (np.isfinite(low) and np.isfinite(high)):
         nans, infinities = int(np.isnan(values).sum()), int(np.isinf(values).sum())
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)

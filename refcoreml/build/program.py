@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from refcoreml import values
+from refcoreml.build.features import FEATURE_TYPES, image, tensor_of
 from refcoreml.errors import UsageError, within
 from refcoreml.mil.node import Value, folded
 from refcoreml.mil.precision import PRECISIONS
@@ -63,8 +64,8 @@ _IN_FILE = 10
 #: Parameters that are attributes in each operation set.
 _ATTRIBUTES = {"custom_layer": {"class_name", "input_order", "parameters", "weights", "description"}}
 
-#: How the description names types of elements.
-_FEATURE_TYPES = {"fp32": "FLOAT32", "fp16": "FLOAT16", "fp64": "DOUBLE", "int32": "INT32", "int8": "INT8"}
+#: Operations whose result is of the type of a parameter, also where types alone do not say so.
+_SAME_TYPE = {"list_write": "ls", "list_scatter": "ls"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,8 @@ class Program:
 
     Args:
         inputs: by name the shape of an fp32 tensor (None: unknown length), or a type as in ``model.mil`` in two parts,
-            ``("fp16", (2, None))``.
+            ``("fp16", (2, None))``; or a feature, see `image` and `array`, for pictures, optional inputs and inputs of
+            several shapes, also with the type of elements, ``("fp16", build.image(28, 28))``.
         states: likewise, what the function keeps from one prediction to the next.
         opset: the operation set.
     """
@@ -124,8 +126,14 @@ class Program:
         self._operations: list[schema.MILSpec.Operation] = []
         self._weights: dict[str, tuple[DeclaredTensor, Array]] = {}
         self._outputs: list[Result] = []
+        self._features: dict[str, schema.FeatureType] = {}
         for name, given in values.mapping(inputs, values.argument("inputs")).items():
-            self._inputs[name] = self._given(name, _declared(given, f"inputs[{name!r}]"))
+            element, feature = given if _is_pair(given) else ("", given)
+            if values.is_a(feature, schema.FeatureType):
+                self._features[name] = feature
+                self._inputs[name] = self._given(name, tensor_of(name, feature, element))
+            else:
+                self._inputs[name] = self._given(name, _declared(given, f"inputs[{name!r}]"))
         for name, given in values.mapping(states or {}, values.argument("states")).items():
             self._states[name] = self._given(name, DeclaredState(_declared(given, f"states[{name!r}]")))
 
@@ -167,7 +175,7 @@ class Program:
         self,
         kind: str,
         *,
-        name: str = "",
+        name: str | Sequence[str] = "",
         outputs: Sequence[Any] | None = None,
         blocks: Sequence[Callable[..., Any]] = (),
         **parameters: Any,
@@ -176,14 +184,15 @@ class Program:
 
         Args:
             kind: its name in the operation set, such as ``conv``.
-            name: what to call it and its result; by default its kind and a number.
+            name: what to call it and its result, of several results a list of names; by default its kind and a number.
             outputs: the types of its results, where they do not follow from the types of the parameters.
             blocks: of control flow, functions that add the operations of a block: called with the values that the block
                 is given, each returns its result or a list of results.
             parameters: by name results, lists of results, or constants; None for one that is not given. Those of
                 ``constexpr_...`` must be constants, which become attributes before CoreML8; so are their results.
         """
-        name = self._names.unique(name or f"{kind}_{len(self._names)}")
+        names = [] if isinstance(name, str) else list(name)
+        name = self._names.unique((name if isinstance(name, str) else "") or f"{kind}_{len(self._names)}")
         with within(f"operation {name!r} ({kind})"):
             entry = find(kind, self._opset)
             if entry is None:
@@ -209,12 +218,19 @@ class Program:
                 types = [_declared(item, "outputs") for item in outputs]
             elif inner:
                 types = [value.type for value in inner[-1][1]]
+            elif _SAME_TYPE.get(kind) in bound:
+                types = [bound[_SAME_TYPE[kind]][0].type]
             else:
                 types = infer_outputs(entry, bound, self._opset)
-            made = [
-                Value(declared, name if len(types) == 1 else self._names.unique(f"{name}_{index}"))
-                for index, declared in enumerate(types)
-            ]
+            if names and len(names) != len(types):
+                raise UsageError(f"got {len(names)} names for {len(types)} results", where="name")
+            if len(types) != 1 or names:
+                made_names = [
+                    self._names.unique(each) for each in names or [f"{name}_{index}" for index in range(len(types))]
+                ]
+            else:
+                made_names = [name]
+            made = [Value(declared, each) for declared, each in zip(types, made_names, strict=True)]
             for value in made:
                 self._declare(message, value.name, value.type)
             if makes_constants:
@@ -249,9 +265,20 @@ class Program:
             message.type.CopyFrom(type_message(result.type))
         return block, results
 
-    def output(self, *results: Result) -> None:
-        """Make results the outputs of the function."""
-        self._outputs += results
+    def output(self, *results: Result, colors: str = "") -> None:
+        """Make results the outputs of the function.
+
+        Args:
+            results: what operations make.
+            colors: RGB, BGR, GRAYSCALE or GRAYSCALE_FLOAT16 for results [1, C, H, W] that are pictures.
+        """
+        for result in results:
+            if colors:
+                shape = result.type.known_shape if isinstance(result.type, DeclaredTensor) else None
+                if shape is None or len(shape) != 4:
+                    raise UsageError(f"{result.type} is no picture", where=f"output {result.name!r}")
+                self._features[result.name] = image(shape[3], shape[2], colors)
+            self._outputs.append(result)
 
     def function(self) -> schema.MILSpec.Function:
         """Return the function as a message."""
@@ -274,9 +301,16 @@ class Program:
 
     def _describe(self, description: Any) -> None:
         for result in self._inputs.values():
-            _describe_array(description.input.add(name=result.name).type.multiArrayType, result.type)
+            feature = description.input.add(name=result.name).type
+            if result.name in self._features:
+                feature.CopyFrom(self._features[result.name])
+            else:
+                _describe_array(feature.multiArrayType, result.type)
         for result in self._outputs:
-            _describe_output(description, result)
+            if result.name in self._features:
+                description.output.add(name=result.name).type.CopyFrom(self._features[result.name])
+            else:
+                _describe_output(description, result)
         for result in self._states.values():
             assert isinstance(result.type, DeclaredState)
             feature = description.state.add(name=result.name)
@@ -337,11 +371,16 @@ def _save(spec: schema.Model, writer: BlobWriter, path: str | os.PathLike[str]) 
     write_model(ModelFile(spec, "program", weights), path)
 
 
+def _is_pair(given: Any) -> bool:
+    """Return whether a type of elements and a shape, or a feature, are given."""
+    return isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[0], str)
+
+
 def _declared(given: Any, where: str) -> DeclaredType:
     """Return the type that a user describes: a shape, or an element and a shape."""
     if isinstance(given, (DeclaredTensor, DeclaredList, DeclaredState, DeclaredTuple, DeclaredDictionary)):
         return given
-    element, shape = given if len(given) == 2 and isinstance(given[0], str) else ("fp32", given)
+    element, shape = given if _is_pair(given) else ("fp32", given)
     if element not in DATA_TYPES:
         raise UsageError(f"there is no type {element!r}", where=where, remedy=f"Types: {', '.join(DATA_TYPES)}")
     return DeclaredTensor(DATA_TYPES[element], tuple(shape))
@@ -394,8 +433,8 @@ def _describe_output(description: Any, result: Result) -> None:
 
 
 def _describe_array(message: Any, declared: DeclaredType) -> None:
-    if not isinstance(declared, DeclaredTensor) or declared.element.name not in _FEATURE_TYPES:
+    if not isinstance(declared, DeclaredTensor) or declared.element.name not in FEATURE_TYPES:
         raise UsageError(f"{declared} cannot be an input or output of a model", remedy="Add a cast")
-    message.dataType = getattr(schema.ArrayFeatureType, _FEATURE_TYPES[declared.element.name])
+    message.dataType = getattr(schema.ArrayFeatureType, FEATURE_TYPES[declared.element.name])
     if declared.known_shape is not None:
         message.shape.extend(declared.known_shape or (1,))

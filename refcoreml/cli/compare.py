@@ -25,9 +25,10 @@ examples:
   refcoreml compare Net.mlmodel Net8.mlmodel --images classes/ --labels folders --min-agreement 0.99
   refcoreml compare Net.mlmodel Net8.mlmodel --data samples.npz --labels label --layers
   refcoreml compare Net.mlmodel Net.mlmodel --precision-second float16 --data samples.npz
+  refcoreml compare P.mlpackage P.mlpackage --precision float32 --precision-second declared --data x.npz --layers
 
-An .npz holds an array for each input, samples first. Exit code 1 if the models agree less, or the SNR is lower, than
-requested.
+An .npz holds an array for each input, samples first. The last example shows where an ML Program loses how much to half
+precision. Exit code 1 if the models agree less, or the SNR is lower, than requested.
 """
 
 
@@ -47,7 +48,13 @@ def add_parser(commands: Any) -> None:
     add_data_arguments(parser)
     add_custom_argument(parser)
     parser.add_argument("--layers", action="store_true", help="also compare layers: own error and accumulated error")
-    parser.add_argument("--function", type=nonempty, metavar="NAME", help="the function of ML Programs")
+    parser.add_argument(
+        "--sequence",
+        action="store_true",
+        help="the samples are steps of one sequence, for which models keep their states",
+    )
+    for option, which in (("--function", "ML Programs"), ("--function-second", "B, if different")):
+        parser.add_argument(option, type=nonempty, metavar="NAME", help=f"the function of {which}")
     for option, which in (("--precision", "both models"), ("--precision-second", "B, if different")):
         parser.add_argument(option, choices=PRECISIONS, help=f"arithmetic of {which}")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -119,13 +126,24 @@ def run(options: argparse.Namespace) -> int:
         require_matplotlib()
     first, function = options.precision or "declared", options.function or ""
     reference = load(options.reference, precision=first, function=function)
-    candidate = load(options.candidate, precision=options.precision_second or first, function=function)
+    other, second = options.function_second or function, options.precision_second or first
+    candidate = load(options.candidate, precision=second, function=other)
     data = source(options)
     with counting("samples compared") as progress:
         found = compare_models(
-            reference, candidate, data, scores=options.scores, top=top_of(options), progress=progress
+            reference,
+            candidate,
+            data,
+            scores=options.scores,
+            top=top_of(options),
+            sequence=options.sequence,
+            progress=progress,
         )
-        layers = compare_layers(reference, candidate, data, progress=progress) if options.layers else None
+        layers = (
+            compare_layers(reference, candidate, data, sequence=options.sequence, progress=progress)
+            if options.layers
+            else None
+        )
     problems = _problems(found, options)
     if options.json:
         result = {**found.as_dict(), **({"by_layer": layers.as_dict()} if layers else {}), "problems": problems}

@@ -51,7 +51,8 @@ def add_parser(commands: Any) -> None:
     parser = top.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser(
         "run",
         help="run the cases",
-        description="Run an implementation of Core ML on cases with reference outputs and proven tolerances.",
+        description="Run an implementation of Core ML on cases with reference outputs and proven tolerances. All cases"
+        " are neural networks; there are none of ML Programs yet.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

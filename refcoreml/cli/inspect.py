@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from rich.text import Text
@@ -67,15 +68,8 @@ def show(summary: Summary, *, layers: bool) -> None:
             shown = shortened(harmless(value), _LONGEST_FACT)
             out.print(Text.assemble((f"{name:<13} ", "bold"), shown), soft_wrap=True)
     _show_user_defined(summary.user_defined)
-    features = Table("", "name", "type", "description", folded=("type", "description"))
-    for group, entries in (("input", summary.inputs), ("output", summary.outputs)):
-        for entry in entries:
-            optional = " (optional)" if entry["optional"] else ""
-            features.add_row(group, entry["name"], entry["type"] + optional, entry["description"])
-            for formula in summary.preprocessing.get(entry["name"], []) if group == "input" else []:
-                features.add_row("", "", Styled(formula, "dim"), "")
     out.print()
-    out.print(features)
+    out.print(_features_table(summary))
     if summary.functions:
         out.print()
         out.print(_functions_table(summary.functions))
@@ -91,9 +85,15 @@ def show(summary: Summary, *, layers: bool) -> None:
             soft_wrap=True,
         )
         show(inner, layers=layers)
-    if summary.problem:
+    problems = [f"refcoreml cannot run this model. {summary.problem}"] if summary.problem else []
+    problems += [
+        f"refcoreml cannot run the function {of.name}. {of.problem}"
+        for of in summary.functions
+        if of.problem and not of.default
+    ]
+    for problem in problems:
         out.print()
-        out.print(f"refcoreml cannot run this model. {summary.problem}", markup=False, style="yellow", soft_wrap=True)
+        out.print(problem, markup=False, style="yellow", soft_wrap=True)
 
 
 def _show_user_defined(entries: dict[str, str]) -> None:
@@ -108,14 +108,30 @@ def _show_user_defined(entries: dict[str, str]) -> None:
         out.print(f"and {len(entries) - _MOST_ENTRIES} more; --json prints all")
 
 
-def _functions_table(functions: list[FunctionSummary]) -> Any:
-    columns = ("function", "opset", "states", "weights", "operations")
-    made = Table(*columns, whole=("opset",), folded=("states", "weights", "operations"))
+def _features_table(summary: Summary) -> Table:
+    made = Table("function", "", "name", "type", "description", folded=("type", "description"))
+    several = len(summary.functions) > 1
+    described: Sequence[Summary | FunctionSummary] = summary.functions or [summary]
+    for of in described:
+        name = of.name if several else ""
+        states = of.states if isinstance(of, FunctionSummary) else []
+        for group, entries in (("input", of.inputs), ("state", states), ("output", of.outputs)):
+            for entry in entries:
+                optional = " (optional)" if entry["optional"] else ""
+                kind = entry["type"].removesuffix("?")
+                made.add_row(name, group, entry["name"], kind + optional, entry["description"])
+                for formula in summary.preprocessing.get(entry["name"], []) if group == "input" else []:
+                    made.add_row("", "", "", Styled(formula, "dim"), "")
+    return made
+
+
+def _functions_table(functions: list[FunctionSummary]) -> Table:
+    columns = ("function", "opset", "weights", "operations")
+    made = Table(*columns, whole=("opset",), folded=("weights", "operations"))
     for function in functions:
         made.add_row(
             f"{function.name} (default)" if function.default and len(functions) > 1 else function.name,
             function.opset,
-            ", ".join(f"{state['name']}: {state['type']}" for state in function.states),
             ", ".join(f"{count:,} x {storage}" for storage, count in function.storage.items()),
             ", ".join(f"{count} {kind}" for kind, count in function.operations.items()),
         )

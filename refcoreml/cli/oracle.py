@@ -31,7 +31,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "oracle",
         help="compute reference outputs with an error bound for every number",
-        description="Compute the outputs of a network in double precision, with an error bound for every number.",
+        description="Compute the outputs of a neural network in double precision, with an error bound for every number."
+        " Not for ML Programs yet.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

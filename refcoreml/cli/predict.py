@@ -11,11 +11,11 @@ import numpy as np
 from rich.text import Text
 
 from refcoreml.cli.console import check_target, nonempty, out, print_json, shape_text
-from refcoreml.cli.values import add_arguments, load_model, read_inputs, state_of
+from refcoreml.cli.values import add_arguments, load_model, read_inputs
 from refcoreml.errors import UsageError, harmless, within
 from refcoreml.evaluators.state import State
 from refcoreml.features import ImageFeature
-from refcoreml.model import Model
+from refcoreml.model import Model, state_of
 from refcoreml.reporting.tables import Table
 from refcoreml.storage.arrays import read_npz, write_npz
 from refcoreml.storage.writing import write_picture

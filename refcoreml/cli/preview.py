@@ -8,10 +8,10 @@ from typing import Any
 
 from refcoreml import values
 from refcoreml.cli.console import check_target, nonempty, out, print_json
-from refcoreml.cli.values import add_arguments, load_model, read_inputs, state_of
+from refcoreml.cli.values import add_arguments, load_model, read_inputs
 from refcoreml.errors import InputError, UsageError, harmless
 from refcoreml.features import ImageFeature
-from refcoreml.model import Model
+from refcoreml.model import Model, state_of
 from refcoreml.storage.reading import open_file
 from refcoreml.storage.writing import write_picture
 from refcoreml.visualize import KINDS, Preview, draw

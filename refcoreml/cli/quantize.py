@@ -42,7 +42,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "quantize",
         help="store the weights in fewer bits, and show the error of each layer",
-        description="Store the weights of a model in fewer bits, and show each layer before and after.",
+        description="Store the weights of a neural network in fewer bits, and show each layer before and after."
+        " Not for ML Programs yet.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

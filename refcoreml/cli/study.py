@@ -15,6 +15,8 @@ from refcoreml.cli.console import nonempty, out, progress
 from refcoreml.cli.custom import add_custom_argument, register
 from refcoreml.comparison.tasks import processes
 from refcoreml.errors import UsageError
+from refcoreml.model import load
+from refcoreml.quantization.tensors import check_has_tensors
 from refcoreml.reporting.plots import require_matplotlib
 from refcoreml.studies import study
 
@@ -35,7 +37,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "study",
         help="measure the effect of quantization: size, error, agreement; sensitivity of layers; a report",
-        description="Measure the effect of quantizing a model's weights, and write a report.",
+        description="Measure the effect of quantizing a neural network's weights, and write a report."
+        " Not for ML Programs yet.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -94,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
+    model = load(options.model, prepare=False)
+    check_has_tensors(model)
     require_matplotlib()
     if options.jobs < 1:
         raise UsageError(f"must be at least 1, got {options.jobs}", where="--jobs")
@@ -106,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         bar = stack.enter_context(progress(*columns))
         task = bar.add_task("", total=None)
         found = study(
-            options.model,
+            model,
             source(options),
             bits=options.bits,
             modes=options.modes,

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from refcoreml.cli.console import out, print_json, shape_text
-from refcoreml.cli.values import add_arguments, load_model, read_inputs, state_of
+from refcoreml.cli.values import add_arguments, load_model, read_inputs
 from refcoreml.kernels import half
-from refcoreml.model import Model
+from refcoreml.model import Model, state_of
 from refcoreml.reporting.tables import Table
 from refcoreml.statistics import BlobStatistics, blob_statistics
 
@@ -51,7 +51,14 @@ def run(options: argparse.Namespace) -> int:
         for blob, values in layer.outputs.items():
             found = blob_statistics(values, layer.computed[blob])
             name = f"{layer.model}/{layer.name}" if layer.model else layer.name
-            row = {"index": layer.index, "layer": name, "type": layer.kind, "blob": blob, **found.as_dict()}
+            row = {
+                "index": layer.index,
+                "layer": name,
+                "type": layer.kind,
+                "where": layer.where,
+                "blob": blob,
+                **found.as_dict(),
+            }
             rows.append(row)
             if found.bad and first_bad is None:
                 first_bad = row
@@ -80,7 +87,7 @@ def _cells(row: dict[str, Any], found: BlobStatistics) -> list[str]:
         row["layer"],
         row["type"],
         shape_text(found.shape),
-        *(f"{value:.4g}" for value in (found.minimum, found.maximum, found.mean)),
+        *("-" if math.isnan(value) else f"{value:.4g}" for value in (found.minimum, found.maximum, found.mean)),
         *(str(count) if count else "" for count in (found.nans, found.infinities)),
         f"{found.headroom:.3g}x" if found.headroom < 1e6 else ">1e6x",
         *(str(count) if count else "" for count in (found.vanished, found.subnormal)),
@@ -88,7 +95,7 @@ def _cells(row: dict[str, Any], found: BlobStatistics) -> list[str]:
 
 
 def _share_vanished(row: dict[str, Any]) -> float:
-    return int(row["vanished"]) / int(math.prod(row["shape"]))
+    return int(row["vanished"]) / max(int(math.prod(row["shape"])), 1)
 
 
 def _conclude(rows: list[dict[str, Any]], first_bad: dict[str, Any] | None) -> None:

@@ -13,7 +13,6 @@ from refcoreml import features
 from refcoreml.cli.console import nonempty
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import UsageError
-from refcoreml.evaluators.state import State
 from refcoreml.model import Model, load
 from refcoreml.reporting.samples import read_image
 from refcoreml.storage.arrays import read_npy, read_npz
@@ -54,11 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) ->
 def load_model(options: argparse.Namespace) -> Model:
     """Return the model that the arguments name."""
     return load(options.model, precision=options.precision, function=options.function or "")
-
-
-def state_of(model: Model) -> State | None:
-    """Return a state for one run of the command, all zeros; None for a model that keeps nothing."""
-    return model.make_state() if model.states else None
 
 
 def read_inputs(model: Model, given: Sequence[str], resize: Any) -> dict[str, Any]:

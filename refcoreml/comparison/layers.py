@@ -1,4 +1,4 @@
-"""Compare two networks layer by layer: which layer adds how much error."""
+"""Compare two models layer by layer, or operation by operation: which one adds how much error."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from refcoreml.comparison.chunks import CHUNK, in_chunks, sum_up
 from refcoreml.comparison.differences import LayerDifference
 from refcoreml.comparison.figures import layers_figure
+from refcoreml.comparison.matching import Match, Names, Steps
 from refcoreml.comparison.metrics import Difference, DifferenceSums
-from refcoreml.comparison.outputs import Comparer
+from refcoreml.comparison.outputs import Comparer, check_sequence
 from refcoreml.comparison.tasks import pack, unpack
-from refcoreml.errors import UnsupportedModelError, UsageError, harmless
+from refcoreml.errors import InputError, InvalidModelError, UsageError, harmless
+from refcoreml.evaluators.state import State
 from refcoreml.execution.engine import Event
-from refcoreml.execution.steps import Step, walk
 from refcoreml.features import Resize
-from refcoreml.model import Model, as_model
-from refcoreml.neuralnetwork.network import Network
+from refcoreml.mil.values import StateCell
+from refcoreml.model import Model, as_model, state_of
 from refcoreml.reporting.results import Result, flat
 from refcoreml.reporting.samples import Sample, Source
 from refcoreml.reporting.tables import Text, shortened
+from refcoreml.types import Array, without_ones
 
 __all__ = ["LayerComparison", "compare_layers"]
 
-#: What makes layers of two networks the same: the blobs that they write.
-_Key: TypeAlias = "tuple[str, ...]"
-
-
-#: Cells of a name in a note.
-_LONGEST_NAME = 60
+#: Cells of a name in a note, and how many names it lists.
+_LONGEST_NAME, _MOST_NAMES = 60, 12
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class LayerComparison(Result):
 
     Attributes:
         samples: how many were compared.
-        layers: a row for each blob that both networks compute, in the reference's order.
+        layers: a row for each blob that both models compute, in the reference's order.
         unmatched: blobs that only one of them computes, or of which the shapes differ.
         skipped: files that could not be read and were left out on request.
     """
@@ -74,17 +72,20 @@ class LayerComparison(Result):
     def table(self, width: int = sys.maxsize) -> str:
         """Return the result as text for people, in tables of at most ``width``."""
         text = Text()
+        several = len({row.blob for row in self.layers}) > len({(row.layer, row.index) for row in self.layers})
+        nonfinite = any(row.accumulated.nonfinite for row in self.layers)
         for row in self.layers:
             text.add(
                 {
                     "#": str(row.index),
                     "layer": row.layer,
+                    **({"output": row.blob} if several else {}),
                     "type": row.kind,
                     "own SNR dB": ("exact" if row.own.noiseless else f"{row.own.snr:.2f}") if row.own else "?",
-                    "own max error": f"{row.own.max_error:.4g}" if row.own else "?",
-                    "accumulated SNR dB": "exact" if row.accumulated.noiseless else f"{row.accumulated.snr:.2f}",
-                    "accumulated max error": f"{row.accumulated.max_error:.4g}",
-                    "NaN, Inf": str(row.accumulated.nonfinite or ""),
+                    "own error": f"{row.own.max_error:.4g}" if row.own else "?",
+                    "accum. SNR dB": "exact" if row.accumulated.noiseless else f"{row.accumulated.snr:.2f}",
+                    "accum. error": f"{row.accumulated.max_error:.4g}",
+                    **({"NaN, Inf": str(row.accumulated.nonfinite or "")} if nonfinite else {}),
                 }
             )
         notes = [f"{self.samples} samples"]
@@ -94,7 +95,9 @@ class LayerComparison(Result):
             )
             notes.append(f"most error of their own: {listed}")
         if self.unmatched:
-            notes.append(f"not in both networks, or of another shape: {', '.join(self.unmatched)}")
+            more = f" and {len(self.unmatched) - _MOST_NAMES} more" if len(self.unmatched) > _MOST_NAMES else ""
+            names = ", ".join(shortened(name, _LONGEST_NAME) for name in self.unmatched[:_MOST_NAMES])
+            notes.append(f"not in both models, or of another shape: {names}{more}")
         if self.skipped:
             notes.append(f"skipped as broken: {', '.join(self.skipped)}")
         return text.render(width) + "\n\n" + "\n".join(map(harmless, notes))
@@ -115,17 +118,20 @@ def compare_layers(
     *,
     resize: Resize | None = None,
     skip_broken: bool = False,
+    sequence: bool = False,
     executor: Executor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LayerComparison:
-    """Compare two networks layer by layer.
+    """Compare two networks layer by layer, or two ML Programs operation by operation.
 
-    Both run side by side. Layers are matched by the names of the blobs that they write, so that lists of layers may
-    differ; within loops, round by round. For each matched output there are two errors: *accumulated*, as the networks
-    run, and the layer's *own*: what the candidate's layer makes of the reference's blobs.
+    Both run side by side; a model may be compared with itself in another precision. Layers are matched by the names of
+    the blobs that they write, so that lists of layers may differ, and operations of programs also by the names that
+    they had before a converter added casts, see `refcoreml.comparison.matching`; within loops, round by round. For each
+    matched output there are two errors: *accumulated*, as the models run, and the layer's *own*: what the candidate's
+    layer makes of the reference's blobs.
 
     Memory does not grow with the number of samples; of the blobs of a sample, those of matched layers are held only as
-    long as one network is ahead of the other.
+    long as one model is ahead of the other.
 
     Args:
         reference: a `Model`, or anything that `load` takes.
@@ -136,7 +142,8 @@ def compare_layers(
         UsageError: there is no data, a file is broken, the models cannot be compared, or have no layers.
         InputError: a sample does not fit the models.
     """
-    pair = _Pair(as_model(reference), as_model(candidate))
+    check_sequence(sequence, executor)
+    pair = _Pair(as_model(reference), as_model(candidate), sequence)
     skipped: list[str] = []
     source = Source.of(data, resize=resize, skip_broken=skip_broken)
     chunks = in_chunks(source.samples(pair.reference, skipped), 1 if executor is None else CHUNK)
@@ -166,7 +173,7 @@ class _BlobSums:
 @dataclass
 class _Sums:
     samples: int = 0
-    blobs: dict[tuple[_Key, str], _BlobSums] = field(default_factory=dict)
+    blobs: dict[tuple[Names, str], _BlobSums] = field(default_factory=dict)
     unmatched: dict[str, None] = field(default_factory=dict)
 
     def merge(self, later: _Sums) -> None:
@@ -180,35 +187,46 @@ class _Sums:
 
 
 class _Pair:
-    """Two networks, their layers matched."""
+    """Two models, their layers matched."""
 
-    def __init__(self, reference: Model, candidate: Model) -> None:
+    def __init__(self, reference: Model, candidate: Model, sequence: bool = False) -> None:
         Comparer(reference, candidate)  # checks that they fit
         self.reference, self.candidate = reference, candidate
-        self._network = _network(candidate)
-        source = _network(reference)
-        mine = {step.outputs: step for step in walk(source.steps) if step.outputs}
-        others = {step.outputs: step for step in walk(self._network.steps) if step.outputs}
-        self._steps = {key: step for key, step in mine.items() if key in others}
-        self._alone = [name for key in (*mine, *others) if (key in mine) != (key in others) for name in key]
+        self._kept = (state_of(reference), state_of(candidate)) if sequence else None
+        self._mine, self._others = Steps(reference), Steps(candidate)
+        mine, others = self._mine.by_names, self._others.by_names
+        match = Match(self._mine, self._others)
+        self._names = match.names
+        if not self._names:
+            raise UsageError("the models share no layer", remedy="Layers are matched by the names of their outputs")
+        self._keys = ({key: key for key in self._names}, match.back)
+        self._alone = [
+            name
+            for known, kept in ((mine, match.names), (others, match.back))
+            for key in known
+            if key not in kept
+            for name in key
+        ]
         same_arithmetic = reference.precision == candidate.precision and reference.strict == candidate.strict
+        sources = self._mine.evaluator.source_of, self._others.evaluator.source_of
         self._changed = {
-            key: not (same_arithmetic and source.nodes[step.where].spec == self._network.nodes[others[key].where].spec)
-            for key, step in self._steps.items()
+            key: not (same_arithmetic and sources[0](mine[key]) == sources[1](others[names]))
+            for key, names in self._names.items()
         }
-        if not self._steps:
-            raise UsageError("the networks share no blob", remedy="Layers are matched by the names of their outputs")
+
+        self._alike = {key for key in self._names if match.takes_the_same(key)}
 
     def compare(self, chunk: Sequence[Sample]) -> _Sums:
-        """Run both networks on some samples."""
+        """Run both models on some samples."""
         sums = _Sums(len(chunk))
         for sample in chunk:
             self._compare_one(sample, sums)
         return sums
 
     def _compare_one(self, sample: Sample, sums: _Sums) -> None:
-        ahead: tuple[dict[_Key, deque[Event]], dict[_Key, deque[Event]]] = ({}, {})
-        runs = [self._events(model, sample) for model in (self.reference, self.candidate)]
+        ahead: tuple[dict[Names, deque[Event]], dict[Names, deque[Event]]] = ({}, {})
+        states = self._kept or (state_of(self.reference), state_of(self.candidate))
+        runs = [self._events(side, sample, states[side]) for side in (0, 1)]
         going = [True, True]
         while any(going):
             for side, run in enumerate(runs):
@@ -216,7 +234,7 @@ class _Pair:
                 if event is None:
                     going[side] = False
                     continue
-                key = event.step.outputs
+                key = self._keys[side][event.step.outputs]
                 if waiting := ahead[1 - side].get(key):
                     other = waiting.popleft()
                     self._add(sample, *((event, other) if side == 0 else (other, event)), sums)
@@ -225,39 +243,50 @@ class _Pair:
         for events in ahead:
             sums.unmatched.update((name, None) for key, waiting in events.items() if waiting for name in key)
 
-    def _events(self, model: Model, sample: Sample) -> Iterator[Event]:
-        """Return the steps that both networks have, as they run."""
-        events = model.prepare().trace(model.check_inputs(sample.inputs))
-        return (event for event in events if event.step.outputs in self._steps)
+    def _events(self, side: int, sample: Sample, state: State | None) -> Iterator[Event]:
+        """Return the steps that both models have, as they run."""
+        model = (self.reference, self.candidate)[side]
+        for event in model.events(sample.inputs, state):
+            if event.step.outputs in self._keys[side]:
+                # What a state holds may have changed when the other model is as far.
+                taken = [x.copy() if isinstance(x, StateCell) else x for x in event.inputs]
+                yield event._replace(inputs=taken)
 
     def _add(self, sample: Sample, reference: Event, event: Event, sums: _Sums) -> None:
-        step, arguments, expected, _ = reference
-        own = self._own(step, event.step, arguments, expected)
-        for position, (name, s, q) in enumerate(zip(step.outputs, expected, event.outputs, strict=True)):
-            if s.shape != q.shape:
+        key, expected = reference.step.outputs, _numbers(reference.outputs)
+        own = self._own(reference, event)
+        for position, (name, s, q) in enumerate(zip(key, expected, _numbers(event.outputs), strict=True)):
+            if s is None or q is None:
+                continue
+            if without_ones(s.shape) != without_ones(q.shape):
                 sums.unmatched[name] = None
                 continue
-            found = sums.blobs.setdefault((step.outputs, name), _BlobSums())
+            found = sums.blobs.setdefault((key, name), _BlobSums())
             found.accumulated.add(s, q, sample.name)
-            if own is None or own[position].shape != s.shape:
+            mine = None if own is None else own[position]
+            if mine is None or mine.shape != q.shape:
                 found.own = None
             elif found.own is not None:
-                found.own.add(s, own[position], sample.name)
+                found.own.add(s, mine, sample.name)
 
-    def _own(self, step: Step, other: Step, arguments: Sequence[Any], expected: Sequence[Any]) -> Sequence[Any] | None:
+    def _own(self, reference: Event, event: Event) -> Sequence[Array | None] | None:
         """Return the outputs of the candidate's layer for the reference's blobs."""
+        step, other = reference.step, event.step
         if not self._changed[step.outputs]:
-            return expected
-        if step.kind != other.kind or step.inputs != other.inputs:
+            return _numbers(reference.outputs)
+        if step.outputs not in self._alike:
             return None
-        arithmetic = self._network.arithmetic
-        given = [arithmetic.store(x.astype(arithmetic.dtype)) for x in arguments]
-        return other.run_alone(given)
+        try:
+            given = self._others.evaluator.adopt(other, reference.inputs, event.inputs)
+            return _numbers(other.run_alone(given))
+        except (InputError, InvalidModelError):  # it takes other shapes, or other values
+            return None
 
     def result(self, sums: _Sums, skipped: Sequence[str]) -> LayerComparison:
         """Return the figures of what was gathered."""
         rows = []
-        for key, step in self._steps.items():
+        for key in self._names:
+            step = self._mine.by_names[key]
             for name in key:
                 if (found := sums.blobs.get((key, name))) is not None:
                     rows.append(
@@ -275,14 +304,7 @@ class _Pair:
         return LayerComparison(sums.samples, rows, unmatched, list(skipped))
 
 
-def _network(model: Model) -> Network:
-    layered = model.prepare().layered
-    if model.kind == "mlProgram":
-        raise UnsupportedModelError(
-            "operations of ML Programs cannot be compared yet",
-            where="mlProgram",
-            remedy="compare_models compares outputs; Model.trace shows each operation",
-        )
-    if layered is None:
-        raise UsageError(f"a model of type {model.kind} has no layers that could be compared")
-    return layered.network
+def _numbers(values: Sequence[Any]) -> list[Array | None]:
+    """Return what is compared of values: arrays, what lists and dictionaries hold; None for texts."""
+    arrays = [np.asarray(getattr(value, "array", value)) for value in values]
+    return [array if array.dtype.kind in "biuf" else None for array in arrays]

@@ -27,6 +27,7 @@ from refcoreml.comparison.metrics import (
 )
 from refcoreml.comparison.tasks import pack, unpack
 from refcoreml.errors import InputError, UsageError, harmless
+from refcoreml.evaluators.state import State
 from refcoreml.features import (
     ArrayFeature,
     DictionaryFeature,
@@ -37,7 +38,7 @@ from refcoreml.features import (
     SequenceFeature,
     StringFeature,
 )
-from refcoreml.model import Model, as_model
+from refcoreml.model import Model, as_model, state_of
 from refcoreml.reporting.results import Result, flat
 from refcoreml.reporting.samples import Label, Sample, Source
 from refcoreml.reporting.tables import Text
@@ -170,6 +171,7 @@ def compare_models(
     skip_broken: bool = False,
     scores: Sequence[str] = (),
     top: Sequence[int] | None = None,
+    sequence: bool = False,
     executor: Executor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Comparison:
@@ -193,7 +195,9 @@ def compare_models(
         scores: array outputs that hold scores of classes; the class is the position.
         top: the k of top-k agreement, besides 1; by default 5. One that is the number of classes always holds and is
             left out.
-        executor: where to run chunks of samples; by default here, on all cores.
+        sequence: whether the samples are the steps of one sequence, so that models with states keep them from sample to
+            sample; otherwise each sample begins with states of zeros.
+        executor: where to run chunks of samples; by default here, on all cores. Not for sequences.
         progress: called with the number of samples done so far.
 
     Raises:
@@ -201,7 +205,8 @@ def compare_models(
             holds a k that is more than there are classes.
         InputError: a sample does not fit the models.
     """
-    comparer = Comparer(as_model(reference), as_model(candidate), scores=scores, top=top)
+    check_sequence(sequence, executor)
+    comparer = Comparer(as_model(reference), as_model(candidate), scores=scores, top=top, sequence=sequence)
     source = Source.of(data, labels=labels, resize=resize, skip_broken=skip_broken)
     skipped: list[str] = []
     chunks = in_chunks(source.samples(comparer.reference, skipped))
@@ -264,10 +269,17 @@ class Comparer:
     """
 
     def __init__(
-        self, reference: Model, candidate: Model, *, scores: Sequence[str] = (), top: Sequence[int] | None = None
+        self,
+        reference: Model,
+        candidate: Model,
+        *,
+        scores: Sequence[str] = (),
+        top: Sequence[int] | None = None,
+        sequence: bool = False,
     ) -> None:
         """Check that the models can be compared; see `compare_models`."""
         self.reference, self.candidate = reference, candidate
+        self._states = (state_of(reference), state_of(candidate)) if sequence else (None, None)
         self._asked = () if top is None else values.integers(top, values.argument("top"), least=1)
         self._top = sorted({1, *(_TOP if top is None else self._asked)})
         self._classes = 0  # of the output with the most, seen so far
@@ -329,8 +341,8 @@ class Comparer:
         if any(sample.label is not None for sample in chunk):
             self.require_use_of_labels()
         inputs = [sample.inputs for sample in chunk]
-        references = self.reference.predict(inputs) if references is None else references
-        results = self.candidate.predict(inputs) if results is None else results
+        references = _predicted(self.reference, inputs, self._states[0]) if references is None else references
+        results = _predicted(self.candidate, inputs, self._states[1]) if results is None else results
         sums = Sums(len(chunk), {feature.name: self._empty(feature) for feature in self.outputs})
         for sample, reference, result in zip(chunk, references, results, strict=True):
             for feature in self.outputs:
@@ -415,6 +427,19 @@ class Comparer:
             if truth is not None:
                 sums.accuracy_reference.setdefault(k, RateCount()).add(among_best(reference, truth, k))
                 sums.accuracy_candidate.setdefault(k, RateCount()).add(among_best(result, truth, k))
+
+
+def check_sequence(sequence: bool, executor: Executor | None) -> None:
+    """Refuse to send the samples of a sequence elsewhere, where nothing is known of the samples before."""
+    if values.flag(sequence, values.argument("sequence")) and executor is not None:
+        raise UsageError("the samples of a sequence run one after another, here", remedy="Leave the executor out")
+
+
+def _predicted(model: Model, inputs: Sequence[dict[str, Any]], state: State | None) -> list[dict[str, Any]]:
+    """Return the outputs for samples: one after another with a state, which begins anew for each if none is given."""
+    if not model.states:
+        return model.predict(inputs)
+    return [model.predict(sample, state or model.make_state()) for sample in inputs]
 
 
 def _check_inputs(reference: Model, candidate: Model) -> None:

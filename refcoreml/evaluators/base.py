@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,8 +16,11 @@ from refcoreml.evaluators.state import State
 from refcoreml.execution.blame import of_inputs
 from refcoreml.execution.engine import Event, Observer
 from refcoreml.execution.limits import Budget
+from refcoreml.execution.steps import Step
 from refcoreml.features import Feature, check_inputs
 from refcoreml.kernels.threads import for_each
+from refcoreml.mil.interface import Interface as ProgramInterface
+from refcoreml.mil.program import Program
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.problems import RAISED, Problems
@@ -46,6 +49,13 @@ class Layered(NamedTuple):
     network: Network
 
 
+class Programmed(NamedTuple):
+    """A function of an ML Program between its features: what questions about its rounding are about."""
+
+    interface: ProgramInterface
+    program: Program
+
+
 class Evaluator(ABC):
     """Computes one type of model: takes checked inputs, returns outputs that `features.finish_output` completes.
 
@@ -56,13 +66,19 @@ class Evaluator(ABC):
         coupled_shapes: whether inputs that enumerate their shapes take those of one position together, and no mixtures.
         states: the names of what it keeps from one prediction to the next; see `make_state`.
         layered: the network, of a model that is a single one; None where nothing has layers, or several models do.
+        programmed: likewise the function, of an ML Program.
+        steps: the layers or operations of a model that is a single network or program; none elsewhere.
+        constants: the names of values that are the same in each run.
         inner: what runs the models inside of this one, in order.
     """
 
+    steps: Sequence[Step] = ()
+    constants: Collection[str] = ()
     legacy_ranks: bool = False
     coupled_shapes: bool = False
     states: Sequence[str] = ()
     layered: Layered | None = None
+    programmed: Programmed | None = None
     inner: Sequence[Evaluator] = ()
 
     @abstractmethod
@@ -106,6 +122,20 @@ class Evaluator(ABC):
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Return the shapes of the blobs, by name, without arithmetic; by default there are none."""
         return {}
+
+    def source_of(self, step: Step) -> object:
+        """Return what a step of its own was prepared from: equal where operations and weights are stored alike."""
+        return step
+
+    def adopt(self, step: Step, values: Sequence[Any], own: Sequence[Any]) -> Sequence[Any]:
+        """Return what a step of its own takes if it is given the values that such a step of another model took.
+
+        Args:
+            step: the step.
+            values: of the other model, in the form in which that one holds them.
+            own: what the step took in a run of this model.
+        """
+        return values
 
     def make_state(self, owner: object) -> State:
         """Return new arrays for what it keeps from one prediction to the next, for predictions of an owner."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from refcoreml.errors import InvalidModelError, LimitError
 from refcoreml.evaluators.base import Evaluator, Layered, Settings, Trace, blaming_inputs, shapes_of_inputs
 from refcoreml.execution.arithmetic import arithmetic
 from refcoreml.execution.engine import Observer
+from refcoreml.execution.steps import Step
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.spec import schema
@@ -79,6 +80,20 @@ class NeuralNetworkEvaluator(Evaluator):
             if inputs and not isinstance(error, LimitError):
                 raise shapes_of_inputs(error) from error
             raise
+
+    @property
+    def steps(self) -> Sequence[Step]:  # type: ignore[override]
+        """The layers."""
+        return self.network.steps
+
+    def source_of(self, step: Step) -> object:
+        """Return the layer's message."""
+        return self.network.nodes[step.where].spec
+
+    def adopt(self, step: Step, values: Sequence[Any], own: Sequence[Any]) -> Sequence[Any]:
+        """Return blobs as the network's arithmetic stores them."""
+        arithmetic = self.network.arithmetic
+        return [arithmetic.store(x.astype(arithmetic.dtype)) for x in values]
 
     def _blaming_inputs(self, blobs: Mapping[str, Array]) -> AbstractContextManager[None]:
         """Blame the inputs for shapes that do not fit where the model declares no single shape; load checks others."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from refcoreml.errors import InputError, InvalidModelError, LimitError, UsageError, found_by
-from refcoreml.evaluators.base import Evaluator, Settings, Trace, blaming_inputs, shapes_of_inputs
+from refcoreml.evaluators.base import Evaluator, Programmed, Settings, Trace, blaming_inputs, shapes_of_inputs
 from refcoreml.evaluators.state import State
 from refcoreml.execution.engine import Observer
+from refcoreml.execution.steps import Step
+from refcoreml.mil.alike import adopted, source
 from refcoreml.mil.interface import Interface
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.program import Program
+from refcoreml.mil.resolve import Operation, walk
 from refcoreml.mil.values import StateCell
 from refcoreml.spec import schema
 from refcoreml.spec.functions import find_function
@@ -50,6 +53,7 @@ class ProgramEvaluator(Evaluator):
                 problems=problems,
             )
         self.interface = Interface(found.description, self.program, problems)
+        self.programmed = Programmed(self.interface, self.program)
         self.states = tuple(self.interface.cells())
         with problems.part("operation.constants") as part:
             self.program.check(problems)
@@ -115,6 +119,33 @@ class ProgramEvaluator(Evaluator):
             for name, known in found.items()
             if isinstance(known, TensorType) and name not in constants
         }
+
+    @property
+    def steps(self) -> Sequence[Step]:  # type: ignore[override]
+        """The operations of the function, but for constants."""
+        return self.program.engine.steps
+
+    @property
+    def constants(self) -> Collection[str]:  # type: ignore[override]
+        """The constants that operations take as values."""
+        return self.program.constants
+
+    def source_of(self, step: Step) -> object:
+        """Return what the operation is, with its constants."""
+        return source(self._operations[step.where], self.program.function.opset)
+
+    def adopt(self, step: Step, values: Sequence[Any], own: Sequence[Any]) -> Sequence[Any]:
+        """Return values as the program holds them; constants are its own."""
+        given = [
+            mine if name in self.constants else value
+            for name, value, mine in zip(step.inputs, values, own, strict=True)
+        ]
+        return adopted(step, given, own, self.program.precision)
+
+    @cached_property
+    def _operations(self) -> dict[str, Operation]:
+        """The operations by their places."""
+        return {operation.where: operation for operation in walk(self.program.function.body)}
 
     def _blaming_inputs(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Blame the inputs for shapes that do not fit where the model declares no single shape; load checks others."""

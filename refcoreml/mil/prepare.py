@@ -438,7 +438,7 @@ def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset
 def _declaration(found: ValueType) -> DeclaredType:
     """Return how a program declares a tensor, list or dictionary."""
     if isinstance(found, ListType):
-        return DeclaredList(found.element, found.length)
+        return DeclaredList(found.element, None if found.grows else found.length)
     if isinstance(found, DictionaryType):
         key = DATA_TYPES["string" if found.texts else "int64"]
         return DeclaredDictionary(DeclaredTensor(key, ()), DeclaredTensor(DATA_TYPES["fp64"], ()))

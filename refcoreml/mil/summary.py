@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from refcoreml.spec import schema
 from refcoreml.spec.mil_types import DeclaredTensor, read_type
 
-__all__ = ["operation_counts", "weight_counts"]
+__all__ = ["custom_classes", "operation_counts", "weight_counts"]
 
 #: How deep blocks are looked into, as in a function that runs.
 _DEEPEST = 24
@@ -24,6 +24,22 @@ def operation_counts(function: schema.MILSpec.Function) -> dict[str, int]:
     """Return how many operations of each kind there are, the most frequent first; constants are left out."""
     counts = Counter(operation.type for operation in _operations(function) if operation.type != "const")
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def custom_classes(function: schema.MILSpec.Function) -> dict[tuple[str, str], int]:
+    """Return by class and description how many custom layers there are; those without a class are left out."""
+    custom = (operation for operation in _operations(function) if operation.type == "custom_layer")
+    return dict(
+        Counter(found for each in custom if (found := (_text(each, "class_name"), _text(each, "description")))[0])
+    )
+
+
+def _text(operation: schema.MILSpec.Operation, name: str) -> str:
+    """Return a parameter that is a text; an empty one for anything else."""
+    values = [operation.attributes[name]] if name in operation.attributes else []
+    values += [binding.value for binding in operation.inputs[name].arguments] if name in operation.inputs else []
+    texts = [text for value in values for text in value.immediateValue.tensor.strings.values]
+    return texts[0] if len(texts) == 1 else ""
 
 
 def weight_counts(function: schema.MILSpec.Function) -> dict[str, int]:

@@ -75,6 +75,17 @@ class ListValue:
         """Its type."""
         return ListType(self.element, len(self.elements), self.grows)
 
+    @property
+    def array(self) -> Array:
+        """The elements as one array, the first axis counts them; their numbers in a row where shapes differ."""
+        shape = self.element.known_shape
+        if shape is None:  # nothing was written yet
+            return np.zeros((len(self.elements), 0), self.held)
+        found = [np.zeros(shape, self.held) if element is None else element for element in self.elements]
+        if len({element.shape for element in found}) > 1:
+            return np.concatenate([element.reshape(-1) for element in found])
+        return np.stack(found) if found else np.zeros((0, *shape), self.held)
+
     def read(self, index: int) -> Array:
         """Return an element, to which nobody writes."""
         found = self.elements[index]
@@ -123,6 +134,11 @@ class Dictionary:
     numbers: Array
 
     @property
+    def array(self) -> Array:
+        """The numbers, in the order of the keys."""
+        return self.numbers
+
+    @property
     def type(self) -> DictionaryType:
         """Its type."""
         return DictionaryType(isinstance(self.keys[0], str))
@@ -159,6 +175,10 @@ class StateCell:
 
     def __init__(self, declared: TensorType, array: Array) -> None:
         self.type, self.array = StateType(declared), array
+
+    def copy(self) -> StateCell:
+        """Return another place that holds the same array."""
+        return StateCell(self.type.tensor, self.array)
 
     def write(self, array: Array) -> None:
         """Put another array there, which nobody writes to; views that cannot be written to are copied.

@@ -128,7 +128,13 @@ def _spec(model: Any) -> schema.Model:
 def _evaluator(model: Any, spec: schema.Model, profile: Profile) -> NeuralNetworkEvaluator:
     kind = str(spec.WhichOneof("Type"))
     if kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
-        raise UnsupportedModelError(f"bounds are known for networks, not for models of type {kind}")
+        remedy = ""
+        if kind == "mlProgram":
+            remedy = (
+                "To measure what rounding changes, compare the program with itself: refcoreml compare MODEL MODEL "
+                "--precision float64 --precision-second declared, or compare_models in Python"
+            )
+        raise UnsupportedModelError(f"bounds are known for networks, not for models of type {kind}", remedy=remedy)
     for node in walk_layers(make_nodes(getattr(spec, kind).layers, kind)):
         if node.kind == "custom":  # registered or not
             problem = f"runs the code of {node.params.className!r}, whose rounding errors nobody knows"

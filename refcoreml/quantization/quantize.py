@@ -93,7 +93,7 @@ def quantize_weights(
             selected, or there is nothing to select; a chosen layer is updatable, which takes full precision;
             a weight does not fit half precision.
         InvalidModelError: the model breaks a rule of the specification; weights are missing, NaN or infinite.
-        UnsupportedModelError: the model is an ML program.
+        UnsupportedModelError: the model is an ML Program.
         CallbackError: the user's selector or function failed or returned something unusable.
     """
     if nbits is None and plan is None:

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from refcoreml.errors import InvalidModelError, UnsupportedModelError
 from refcoreml.evaluators.pipeline import inner_models
-from refcoreml.model import as_model
+from refcoreml.model import Model, as_model
 from refcoreml.neuralnetwork.graph import checked_nodes, walk_layers
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.registry import LAYERS, Node, WeightField, prepare_layer
@@ -31,6 +31,12 @@ _ALLOWED = {
     "activation": _FLOATS,
     "layerNormalization": frozenset({"float32"}),
 }
+
+#: What to do about the weights of ML Programs.
+_COMPRESS = (
+    "Compress it with coremltools.optimize.coreml; refcoreml runs the result, and compare_models (refcoreml compare) "
+    "measures what was lost"
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,25 @@ class WeightTensor:
         return decoded
 
 
+def check_has_tensors(model: Model) -> None:
+    """Raise what `weight_tensors` raises for models whose weights are stored in another way, before any work.
+
+    Raises:
+        UnsupportedModelError: the model is an ML Program, or holds one.
+    """
+    _check_kind(model.spec, "")
+
+
+def _check_kind(spec: schema.Model, where: str) -> None:
+    kind = str(spec.WhichOneof("Type"))
+    if kind == "mlProgram":
+        raise UnsupportedModelError(
+            "the weights of ML Programs cannot be listed or quantized yet", where=f"{where}{kind}", remedy=_COMPRESS
+        )
+    for index, (_, inner) in enumerate(inner_models(spec)):
+        _check_kind(inner, f"{where}{kind}.models[{index}].")
+
+
 def weight_tensors(model: Any) -> list[WeightTensor]:
     """Return every field of weights that the model's networks read: in branches and loops and inside pipelines too.
 
@@ -118,9 +143,11 @@ def weight_tensors(model: Any) -> list[WeightTensor]:
 
     Raises:
         InvalidModelError: a layer breaks a rule of the specification.
-        UnsupportedModelError: the model is an ML program, whose weights are stored in another way.
+        UnsupportedModelError: the model is an ML Program, or holds one, whose weights are stored in another way.
     """
-    return list(_of_model(as_model(model, prepare=False).spec, ""))
+    loaded = as_model(model, prepare=False)
+    check_has_tensors(loaded)
+    return list(_of_model(loaded.spec, ""))
 
 
 def _of_model(spec: schema.Model, where: str) -> Iterator[WeightTensor]:
@@ -133,8 +160,6 @@ def _of_model(spec: schema.Model, where: str) -> Iterator[WeightTensor]:
         yield from _of_network(spec.description, message, place)
     for index, (_, inner) in enumerate(inner_models(spec)):
         yield from _of_model(inner, f"{place}.models[{index}].")
-    if kind == "mlProgram":
-        raise UnsupportedModelError("the weights of ML programs cannot be listed or quantized yet", where=place)
 
 
 def _of_network(description: schema.ModelDescription, network: Any, where: str) -> Iterator[WeightTensor]:

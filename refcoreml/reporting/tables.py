@@ -208,6 +208,8 @@ def _lines(columns: Sequence[_Column], widths: Sequence[int], gap: int, row: int
 
 #: Columns of names in a `Text`, which may be shortened.
 _NAMES = ("output", "layer", "type")
+#: What stands among numbers where there is none.
+_NO_NUMBERS = ("exact", "?")
 
 
 class Text:
@@ -232,6 +234,8 @@ class Text:
 
 
 def _number(text: str) -> bool:
+    if text in _NO_NUMBERS:
+        return True
     try:
         float(text.replace(",", "").split(" ")[0].rstrip("%x") or "0")
     except ValueError:

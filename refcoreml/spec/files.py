@@ -43,6 +43,8 @@ _MODEL_ITEM = "com.apple.CoreML/model.mlmodel"
 _WEIGHTS_NAME = "weights"
 _WEIGHTS_ITEM = f"com.apple.CoreML/{_WEIGHTS_NAME}"
 _COMPILED = "model.mil"
+#: Where a compiled pipeline holds its first model, and how many of its models a message names.
+_FIRST_COMPILED, _MOST_PARTS = "model0", 8
 #: How often to begin again when a package is replaced while it is read.
 _ATTEMPTS = 100
 
@@ -305,6 +307,14 @@ def _refused(error: FileRefusedError, where: str) -> MalformedModelError:
 def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
     """Return the error for a folder that has no manifest, and no program."""
     if any((folder / name).exists() for name in ("coremldata.bin", "model.espresso.net")):
+        if (folder / _FIRST_COMPILED).is_dir():
+            programs = [part for part in sorted(folder.glob("model[0-9]*")) if (part / _COMPILED).exists()]
+            parts = f", or the ML Programs in it one by one: {', '.join(part.name for part in programs[:_MOST_PARTS])}"
+            return UnsupportedModelError(
+                "a compiled pipeline (.mlmodelc), which only Apple's runtime reads as a whole",
+                where=str(folder),
+                remedy=f"Load the .mlmodel or .mlpackage that it was compiled from{parts if programs else ''}",
+            )
         network = (folder / "model.espresso.net").exists()
         return UnsupportedModelError(
             f"a compiled {'neural network' if network else 'model'} (.mlmodelc), which only Apple's runtime reads; of"

@@ -18,6 +18,7 @@ from refcoreml.comparison.tasks import as_finished, pack
 from refcoreml.errors import UsageError
 from refcoreml.features import Resize
 from refcoreml.model import Model, as_model
+from refcoreml.quantization.tensors import check_has_tensors
 from refcoreml.reporting.samples import Label, Sample, Source, checked, each, fingerprint
 from refcoreml.studies import plan as planning
 from refcoreml.studies.evaluate import Task, evaluate, how, quantizable_layers
@@ -100,9 +101,11 @@ def study(
         UsageError: settings make no sense, there is no data, labels do not match, no plan meets the demand, or the
             directory holds files of a report's names that no study has written.
         InputError: a sample does not fit the model.
+        UnsupportedModelError: the model is an ML Program, whose weights cannot be quantized yet.
     """
     folder = None if directory is None else check_folder(values.path(directory, values.argument("directory")))
     loaded = as_model(model)
+    check_has_tensors(loaded)
     _check(bits, modes, sensitivity, budget, floor)
     values.texts(select, values.argument("select"))
     values.texts(scores, values.argument("scores"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from refcoreml.errors import RefCoreMLError
 from refcoreml.execution.steps import Step
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.graph import walk_layers
@@ -18,13 +19,16 @@ from refcoreml.oracle.rules import CHECKS, kind_of
 from refcoreml.testing.agreement import WIDEST, typical
 from refcoreml.testing.defects import DEFECTS
 from refcoreml.testing.rounding import UNIT64, Constants, Undetermined, trace_bounds
+from refcoreml.testing.shaking import trace_program
 from refcoreml.testing.torch_modules import Recorded
 from refcoreml.types import without_ones
 
-__all__ = ["first_divergence"]
+__all__ = ["first_divergence", "first_divergent_operation"]
 
 #: Layers that only move what they get, so that they are as right as their inputs.
-MOVES = {"expandDims", "squeeze", "reshapeStatic", "transpose", "copy", "flattenTo2D", "rankPreservingReshape"}
+MOVES = {"expandDims", "squeeze", "reshapeStatic", "transpose", "copy", "flattenTo2D", "rankPreservingReshape"} | {
+    *("expand_dims", "reshape", "flatten2d", "identity", "cast"),
+}
 
 #: How many operations of a reference a message lists.
 _LISTED = 6
@@ -68,10 +72,10 @@ class _Search:
         for place, item in enumerate(self.recorded):
             self._by_size.setdefault(item.values.size, []).append((place, np.sort(item.values.reshape(-1))))
 
-    def run(self, model: Model, inputs: Mapping[str, Any], constants: Constants) -> None:
+    def run(self, traced: Iterable[tuple[str, BlobBound, Step]]) -> None:
         """Run the network, and look up each blob."""
         try:
-            for blob, bound, step in trace_bounds(model, inputs, unit=UNIT64, constants=constants):
+            for blob, bound, step in traced:
                 self._add(_Layer(blob, bound, step))
         except Undetermined:
             pass
@@ -172,7 +176,10 @@ class _Search:
                 continue
             given = [item.values.reshape(shape) if name == layer.blob else self.values[name] for name in step.inputs]
             with np.errstate(all="ignore"):
-                result = np.asarray(step.op.run(*given), np.float64)
+                try:
+                    result = np.asarray(step.op.run(*given), np.float64)
+                except (RefCoreMLError, IndexError, TypeError, ValueError):  # values that it cannot take
+                    continue
                 grown = max(1.0, typical(result) / (typical(reader.bound.value) or 1.0))
             if any(self._new(other, item) for other in self.same(result, reader.bound.radius * grown)):
                 return True
@@ -197,13 +204,30 @@ def first_divergence(
     Where several layers in a row have no counterpart, the stretch; where a known defect of the converter explains it,
     the defect; where every blob has a counterpart, what the reference computed beside.
     """
-    search = _search(model, inputs, recorded, constants)
+    search = _search(recorded, inputs, trace_bounds(model, inputs, unit=UNIT64, constants=constants))
+    text, stretch = _divergence(search)
+    for name, defect in DEFECTS.items() if stretch else ():
+        if defect.mend is not None and _explains(defect.mend, stretch, model, inputs, recorded, constants):
+            return f"{text}\nknown defect of the converter, {name}: {defect.title} ({defect.why})"
+    return text
+
+
+def first_divergent_operation(
+    model: Model, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants
+) -> str:
+    """Do what `first_divergence` does for an ML Program, whose converter has no defects that are known here."""
+    traced = trace_program(model, inputs, constants=constants)
+    return _divergence(_search(recorded, inputs, traced, model.prepare().constants), "operation")[0]
+
+
+def _divergence(search: _Search, noun: str = "layer") -> tuple[str, list[_Layer]]:
+    """Return what is to be said, and the layers among which the first divergent one is."""
     stretch = search.stretch()
     if not stretch:
         extra = search.left_over()
         if extra:
-            return f"every blob has a counterpart in the reference, which computes more: {_listed(extra)}"
-        return "every blob has a counterpart in the reference: the outputs are exchanged, or rounded on the way out"
+            return f"every blob has a counterpart in the reference, which computes more: {_listed(extra)}", stretch
+        return "every blob has a counterpart in the reference: the outputs are exchanged, or rounded on the way out", []
     first, last = stretch[0], stretch[-1]
     if all(source in search.matches for source in first.step.inputs):
         before = ", ".join(f"{source!r} = {search.matches[source]}" for source in first.step.inputs)
@@ -211,18 +235,18 @@ def first_divergence(
     else:
         start = "whose inputs are not in the reference either"
     if first is last:
-        text = f"first divergent layer: {first.name}, {start}"
-    else:
-        text = f"the first divergent layer is somewhere between {first.name}, {start}, and {last.name}"
-    for name, defect in DEFECTS.items():
-        if defect.mend is not None and _explains(defect.mend, stretch, model, inputs, recorded, constants):
-            return f"{text}\nknown defect of the converter, {name}: {defect.title} ({defect.why})"
-    return text
+        return f"first divergent {noun}: {first.name}, {start}", stretch
+    return f"the first divergent {noun} is somewhere between {first.name}, {start}, and {last.name}", stretch
 
 
-def _search(model: Model, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants) -> _Search:
-    search = _Search(recorded, dict.fromkeys(inputs, "input"))
-    search.run(model, inputs, constants)
+def _search(
+    recorded: Sequence[Recorded],
+    inputs: Mapping[str, Any],
+    traced: Iterable[tuple[str, BlobBound, Step]],
+    constants: Iterable[str] = (),
+) -> _Search:
+    search = _Search(recorded, {**dict.fromkeys(inputs, "input"), **dict.fromkeys(constants, "constant")})
+    search.run(traced)
     return search
 
 
@@ -244,6 +268,7 @@ def _explains(
     network = getattr(spec, str(spec.WhichOneof("Type")))
     if not any([mend(layer) for layer in walk_layers(network.layers) if layer.name in names]):
         return False
-    search = _search(model.with_spec(spec), inputs, recorded, constants)
+    mended = trace_bounds(model.with_spec(spec), inputs, unit=UNIT64, constants=constants)
+    search = _search(recorded, inputs, mended)
     again = {layer.bound.layer for layer in search.stretch()}
     return not again & names

@@ -14,11 +14,10 @@ from refcoreml.errors import CallbackError, InputError, UsageError
 from refcoreml.features import ArrayFeature, DictionaryFeature, ImageFeature
 from refcoreml.features.classifier import Label
 from refcoreml.model import Model, load
-from refcoreml.oracle.balls import Doubles
-from refcoreml.testing.agreement import WIDEST, Sharpness, compare_outputs
-from refcoreml.testing.blame import first_divergence
+from refcoreml.testing.agreement import Sharpness, compare_outputs
 from refcoreml.testing.extras import torch
-from refcoreml.testing.rounding import AS_STORED, UNIT32, UNIT64, Constants, Undetermined, blob_bounds
+from refcoreml.testing.rounding import AS_STORED, Constants, Undetermined
+from refcoreml.testing.subjects import NetworkSubject, ProgramSubject, Subject
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
 __all__ = ["Equivalence", "EquivalenceError", "UndeterminedError", "assert_equivalent"]
@@ -60,9 +59,9 @@ class Equivalence:
         double: the widest bound in double precision, relative to the number that it is about, or to a typical one of
             the output if that is greater; None if the reference was in single precision, so that there was nothing to
             compare.
-        single: likewise in single precision; None where rounding may change a decision there, such as the most likely
-            word in a loop. Bounds of deep networks are wide in single precision: what they show, double precision
-            shows.
+        single: likewise in single precision, of ML Programs in the types that they declare; None where rounding may
+            change a decision there, such as the most likely word in a loop. Bounds of deep networks are wide in single
+            precision: what they show, double precision shows.
     """
 
     outputs: tuple[str, ...]
@@ -77,13 +76,14 @@ def assert_equivalent(
     *,
     reference_inputs: Sequence[Any] | None = None,
     folded: float | None = None,
-    widest: float = WIDEST,
+    widest: float | None = None,
 ) -> Equivalence:
     """Assert that a model computes what its source does, up to rounding.
 
-    How far the two may be apart is derived from the network and these inputs (`refcoreml.testing.rounding`), not
-    chosen. A torch module runs in double precision and is compared in double precision as well, where hardly anything
-    but a real difference is left.
+    How far the two may be apart is derived from the model and these inputs, not chosen: of networks by rules
+    (`refcoreml.testing.rounding`), of ML Programs by rounding at random (`refcoreml.testing.shaking`). A torch module
+    runs in double precision and is compared in double precision as well, where hardly anything but a real difference is
+    left. Parameters that a program stores in half precision are rounded so in the module, too. States begin with zeros.
 
     Args:
         model: anything that `refcoreml.load` takes: a path, a message, coremltools' ``MLModel``, a loaded model.
@@ -96,7 +96,8 @@ def assert_equivalent(
         folded: the largest magnitude among terms that the converter has folded into biases; by default taken from the
             module's parameters (see `refcoreml.testing.torch_modules.source_constants`), 0 for other references.
         widest: the widest bound, relative to the output's numbers, within which agreement counts. By default 2^-10, one
-            unit in the last place of half precision; a greater one accepts a comparison that shows less.
+            unit in the last place of half precision, and 2^-6 for programs with weights of half precision that the
+            converter computed, since each of them is off by a unit; a greater one accepts a comparison that shows less.
 
     Returns:
         How sharp the comparison was.
@@ -110,27 +111,27 @@ def assert_equivalent(
         CallbackError: the reference is a function that raises.
         InputError: the inputs do not fit the model, or they decide nothing: rounding may change what a branch does.
     """
-    if not passed.number(widest, passed.argument("widest")) > 0:
+    if widest is not None and not passed.number(widest, passed.argument("widest")) > 0:
         raise UsageError(f"must be a positive number, got {widest}", where="widest")
     if folded is not None:
         folded = passed.number(folded, passed.argument("folded"))
     double = model.with_precision("float64") if passed.is_a(model, Model) else load(model, precision="float64")
-    single = double.with_precision("float32")
-    if double.kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
-        raise UsageError(f"bounds can be derived for neural networks, this model is a {double.kind}")
+    if double.kind not in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor", "mlProgram"):
+        raise UsageError(f"bounds can be derived for neural networks and ML Programs, this model is a {double.kind}")
+    subject: Subject = ProgramSubject(double) if double.kind == "mlProgram" else NetworkSubject(double)
     # Wrong inputs are told before the reference runs, and it may be given the same ones.
-    double.check_inputs(inputs)
+    checked = double.check_inputs(inputs)
     inputs = passed.mapping(inputs, passed.argument("inputs", InputError))
-    module, arguments, given = _run_reference(double, reference, inputs, reference_inputs)
-    expected = _by_name(double, given)
+    module, arguments, given = _run_reference(subject, subject.given(inputs, checked), reference, reference_inputs)
+    labels = subject.labels(inputs)
+    expected = _by_name(double, given, labels)
     constants = _constants(module, folded)
     exact = all(value.dtype == np.float64 for value in expected.values())
     names = list(expected)
-    runs = [(double, UNIT64), (single, UNIT32)] if exact else [(single, 2 * UNIT32)]
     found: dict[str, Sharpness] = {}
-    for run, unit in runs:
+    for run, bounded in subject.runs(inputs, constants, exact):
         try:
-            bounds = blob_bounds(double, inputs, unit=unit, constants=constants)
+            bounds = bounded()
         except Undetermined as error:
             if found:  # the comparison in double precision stands
                 break
@@ -138,18 +139,18 @@ def assert_equivalent(
         missing = [name for name in names if name not in bounds]
         if missing:
             raise UsageError(f"output {missing[0]!r} is no blob of the network, so that it has no bound")
-        actual = {name: b.value for name, b in bounds.items()} if run is double else _blobs(run, inputs, names)
+        actual = {name: b.value for name, b in bounds.items()} if run is double else subject.values(run, inputs, names)
         radii = {name: bounds[name].radius for name in names}
         values = [np.asarray(expected[name], np.float64) for name in names]
         difference, found[run.precision] = compare_outputs(names, actual, values, radii)
         if difference is not None:
             divergence = ""
             if module is not None:
-                divergence = first_divergence(double, inputs, record_torch(module, arguments), constants)
+                divergence = subject.divergence(inputs, record_torch(module, arguments), constants)
             raise EquivalenceError(f"in {run.precision}, {difference.message}", difference.name, divergence)
-    _require_sharp(found, widest)
+    _require_sharp(found, subject.widest(constants) if widest is None else widest)
     widths = {precision: sharpness.width for precision, sharpness in found.items()}
-    return Equivalence(tuple(names), widths.get("float64"), widths.get("float32"))
+    return Equivalence(tuple(names), widths.get("float64"), widths.get(subject.single.precision))
 
 
 def _require_sharp(found: Mapping[str, Sharpness], widest: float) -> None:
@@ -173,13 +174,13 @@ def _is_module(reference: Any) -> bool:
 
 
 def _run_reference(
-    model: Model, reference: Any, inputs: Mapping[str, Any], given: Sequence[Any] | None
+    subject: Subject, inputs: Mapping[str, Any], reference: Any, given: Sequence[Any] | None
 ) -> tuple[Any, Sequence[Any], Any]:
     """Return (the torch module in double precision or None, its arguments, the outputs)."""
     if not callable(reference):
         return None, (), reference
     if given is None:
-        given = [inputs[feature.name] for feature in model.inputs if feature.name in inputs]
+        given = [inputs[feature.name] for feature in subject.double.inputs if feature.name in inputs]
         if any(hasattr(value, "getbands") for value in given):
             raise UsageError(
                 "an input is a picture, which the model preprocesses",
@@ -193,6 +194,7 @@ def _run_reference(
         return None, (), _called(reference, given)
     tensors = [value if isinstance(value, torch.Tensor) else _tensor(value) for value in given]
     module, arguments = in_double(reference, tensors)
+    subject.adapt(module)
     return module, arguments, run_torch(module, arguments)
 
 
@@ -217,14 +219,12 @@ def _tensor(value: Any) -> Any:
     return torch.from_numpy(array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int64))
 
 
-def _by_name(model: Model, outputs: Any) -> dict[str, Any]:
+def _by_name(model: Model, outputs: Any, labels: Mapping[str, Sequence[Label]]) -> dict[str, Any]:
     """Return the reference's outputs as arrays by the model's names."""
     outputs_of_numbers = [
         feature for feature in model.outputs if isinstance(feature, (ArrayFeature, ImageFeature, DictionaryFeature))
     ]
     names = [feature.name for feature in outputs_of_numbers]
-    layered = model.prepare().layered
-    labels = {feature.name: layered.interface.source_of(feature)[1] for feature in outputs_of_numbers if layered}
     if not names or (passed.is_a(outputs, Mapping) and not passed.mapping(outputs, passed.argument("reference"))):
         lacks = "the reference has no outputs" if names else "the model has no outputs that are arrays"
         raise UsageError(f"{lacks}, so that there is nothing to compare")
@@ -267,11 +267,3 @@ def _constants(module: Any, folded: float | None) -> Constants:
         return AS_STORED if folded is None else Constants(np.zeros(1), terms=folded)
     found = source_constants(module)
     return found if folded is None else Constants(found.known, terms=folded)
-
-
-def _blobs(model: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
-    """Return the outputs as the network's last layers leave them."""
-    blobs: dict[str, Doubles] = {}
-    for layer in model.trace(inputs):
-        blobs.update({name: np.array(value, np.float64) for name, value in layer.outputs.items() if name in names})
-    return blobs

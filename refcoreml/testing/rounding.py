@@ -110,7 +110,8 @@ def trace_bounds(
         raise UsageError(f"bounds need the network in float64, this is {model.precision}")
     layered = model.prepare().layered
     if layered is None:
-        raise UsageError(f"bounds are known for networks, not for models of type {model.kind}")
+        remedy = "assert_equivalent also takes ML Programs" if model.kind == "mlProgram" else ""
+        raise UsageError(f"bounds are known for networks, not for models of type {model.kind}", remedy=remedy)
     interface, network = layered
     rounding = Rounding.of(np.float32) if unit >= UNIT32 else Rounding(unit, 2.0**-1000)
     inputs = known_inputs(interface, model.check_inputs(inputs), rounding, constants)

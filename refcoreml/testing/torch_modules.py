@@ -13,7 +13,7 @@ from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.extras import torch
 from refcoreml.testing.rounding import Constants
 
-__all__ = ["Recorded", "in_double", "record_torch", "run_torch", "source_constants"]
+__all__ = ["Recorded", "in_double", "record_torch", "round_parameters", "run_torch", "source_constants"]
 
 
 def source_constants(module: Any) -> Constants:
@@ -39,6 +39,17 @@ def in_double(module: Any, inputs: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]
     """Copy of the module and its inputs in double precision."""
     arguments = tuple(x.detach().clone() for x in inputs)
     return copy.deepcopy(module).double().eval(), tuple(x.double() if x.is_floating_point() else x for x in arguments)
+
+
+def round_parameters(module: Any, stored: Sequence[Doubles]) -> None:
+    """Round those parameters of a module to half precision whose numbers are then among those of stored arrays."""
+    known = np.unique(np.concatenate([np.zeros(1), *(array.reshape(-1) for array in stored)]))
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            if tensor.is_floating_point():
+                rounded = tensor.half().double()
+                if np.isin(rounded.cpu().numpy(), known).all():
+                    tensor.copy_(rounded)
 
 
 @dataclass(frozen=True)

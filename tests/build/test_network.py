@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcoreml import build
-from refcoreml.build import network
+from refcoreml.build import fields
 from refcoreml.errors import RefCoreMLError, UsageError
 from refcoreml.spec import schema
 from refcoreml.spec.weights import decode_weights, encode_floats
@@ -100,7 +100,7 @@ def test_snake_case_reaches_every_field() -> None:
     for kind in LAYERS:
         for field in kind.message_type.fields:
             python = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in field.name)
-            assert network._camel(python) == field.name
+            assert fields._camel(python) == field.name
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_every_table_fits_the_width(
         (("inspect", model), ("1x1x3x1x1", "-1235")),
         (
             ("compare", weighted, small, "--data", tmp_path / "x.npz", "--layers"),
-            ("accumulated max error", "0 (", "1.000"),
+            ("accum. error", "0 (", "1.000"),
         ),
     ):
         code, out, err = run(*command)

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 import refcoreml
-from refcoreml import build
+from refcoreml import build, quantization
+from refcoreml.mil.values import ListValue
+from refcoreml.oracle import oracle
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobRecord
+from refcoreml.spec.mil_types import DATA_TYPES, DeclaredTensor
 
 X = np.array([[0.5, -1, 2], [3, -0.25, 0.125]], np.float32)
 
@@ -436,8 +439,53 @@ def test_a_trace_shows_states() -> None:
     model = counting().model()
     read, _, write, again = model.trace({"x": X}, model.make_state())
     assert (read.name, read.kind, write.kind, again.kind) == ("before", "read_state", "write_state", "read_state")
-    np.testing.assert_array_equal(write.inputs["s"], np.maximum(X, 0))
+    np.testing.assert_array_equal(write.inputs["s"], np.zeros_like(X))
+    np.testing.assert_array_equal(write.outputs["s"], np.maximum(X, 0))
+    assert list(again.inputs) == ["s"]
     np.testing.assert_array_equal(again.outputs["after"], np.maximum(X, 0))
+
+
+def test_a_trace_shows_lists_dictionaries_and_blocks() -> None:
+    program = build.Program({"x": (3, 2)}, opset="CoreML7")
+    made = program.add(
+        "make_list", init_length=np.int32(1), dynamic_length=True, elem_shape=np.int32([2]), dtype="fp32", name="list"
+    )
+
+    def more(i: Any, rows: Any) -> Any:
+        return program.add("less", x=i, y=np.int32(3))
+
+    def body(i: Any, rows: Any) -> list[Any]:
+        row = program.add("gather", x=program["x"], indices=i, axis=np.int32(0))
+        return [
+            program.add("add", x=i, y=np.int32(2)),
+            program.add("list_write", ls=rows, index=i, value=row, name="w"),
+        ]
+
+    _, rows = program.add("while_loop", loop_vars=[program.constant(np.int32(0)), made], blocks=[more, body])
+    last = program.add("list_read", ls=rows, index=np.int32(2), outputs=[("fp32", (2,))], name="last")
+    scores = program.add("softmax", x=last, axis=-1)
+    program.output(*program.add("classify", probabilities=scores, classes=["no", "yes"], name=["label", "by label"]))
+    x = np.float32([[1, 2], [3, 4], [5, 6]])
+    layers = list(program.model().trace({"x": x}))
+    assert [layer.outputs["w"].tolist() for layer in layers if layer.name == "w"] == [
+        [[1, 2]],
+        [[1, 2], [0, 0], [5, 6]],
+    ]
+    np.testing.assert_array_equal(layers[0].outputs["list"], np.zeros((1, 2)))
+    (read,) = (layer for layer in layers if layer.name == "last")
+    np.testing.assert_array_equal(read.inputs[next(iter(read.inputs))], [[1, 2], [0, 0], [5, 6]])
+    assert ".blocks[1]." in next(layer.where for layer in layers if layer.name == "w")
+    classify = layers[-1]
+    assert classify.outputs["label"] == "yes"
+    np.testing.assert_allclose(classify.outputs["by label"], softmax(x[2]), rtol=1e-6)
+
+
+def test_elements_of_several_shapes_are_shown_in_a_row() -> None:
+    element = DeclaredTensor(DATA_TYPES["fp32"], (None,))
+    made = ListValue(element, True, np.dtype(np.float32), (None, None))
+    assert made.array.shape == (2, 0)
+    written = made.written([1, 0], [np.float32([1, 2]), np.float32([3])])
+    np.testing.assert_array_equal(written.array, [3, 1, 2])
 
 
 # ---- Weights ----
@@ -566,13 +614,21 @@ def test_a_trace_shows_what_rounding_to_half_precision_loses() -> None:
 
 
 @pytest.mark.parametrize(
-    "unsupported",
+    ("unsupported", "words"),
     [
-        lambda model: refcoreml.quantize_weights(model, 8),
-        lambda model: refcoreml.compare_layers(model, model.with_precision("float32"), [{"x": X}]),
+        (lambda model: refcoreml.quantize_weights(model, 8), "yet.*Compress it with coremltools.*compare_models"),
+        (refcoreml.dequantize_weights, "yet.*Compress it with coremltools"),
+        (quantization.weight_tensors, "yet.*Compress it with coremltools"),
+        (lambda model: refcoreml.study(model, [{"x": X}]), "yet.*Compress it with coremltools"),
+        (lambda model: oracle(model, {"x": X}), "To measure what rounding changes, compare the program with itself"),
     ],
-    ids=["quantize", "compare layers"],
+    ids=["quantize", "dequantize", "tensors", "study", "oracle"],
 )
-def test_what_is_not_there_yet_for_programs(unsupported: Any) -> None:
-    with pytest.raises(refcoreml.UnsupportedModelError, match=r"mlProgram.* yet"):
+def test_what_is_not_there_yet_for_programs_says_what_to_do(unsupported: Any, words: str) -> None:
+    with pytest.raises(refcoreml.UnsupportedModelError, match=f"mlProgram.*{words}"):
         unsupported(relu().model())
+
+
+def test_weights_of_programs_in_pipelines_cannot_be_quantized_yet() -> None:
+    with pytest.raises(refcoreml.UnsupportedModelError, match=r"pipeline.models\[0\].mlProgram.*yet"):
+        refcoreml.quantize_weights(pipeline(relu(), second()), 8)

@@ -107,6 +107,19 @@ def test_it_is_saved_as_a_package_with_its_weights(folder: Path, tmp_path: Path)
         model.save(tmp_path / "again.mlmodel")
 
 
+def test_a_compiled_pipeline_is_refused_and_its_programs_are_loaded_one_by_one(folder: Path, tmp_path: Path) -> None:
+    pipeline = tmp_path / "pipeline.mlmodelc"
+    (pipeline / "model0").mkdir(parents=True)
+    (pipeline / "coremldata.bin").write_bytes(b"private")
+    (pipeline / "model0" / "model.espresso.net").write_text("{}")
+    with pytest.raises(UnsupportedModelError, match=r"a compiled pipeline.*that it was compiled from$"):
+        refcoreml.load(pipeline)
+    folder.rename(pipeline / "model1")
+    with pytest.raises(UnsupportedModelError, match=r"or the ML Programs in it one by one: model1$"):
+        refcoreml.load(pipeline)
+    assert refcoreml.load(pipeline / "model1").kind == "mlProgram"
+
+
 def test_a_compiled_program_without_weights(folder: Path) -> None:
     (folder / "weights" / "weight.bin").unlink()
     model = refcoreml.load(folder, prepare=False)

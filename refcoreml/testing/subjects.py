@@ -1,0 +1,150 @@
+"""Models that are compared with a source: how networks and ML Programs run for that, with which bounds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refcoreml.features import ImageFeature
+from refcoreml.features.classifier import Label
+from refcoreml.model import Model
+from refcoreml.oracle.balls import Doubles
+from refcoreml.oracle.bounds import BlobBound
+from refcoreml.testing.agreement import WIDEST
+from refcoreml.testing.blame import first_divergence, first_divergent_operation
+from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, blob_bounds
+from refcoreml.testing.shaking import half_constants, half_radius, labels_of, program_bounds, program_results
+from refcoreml.testing.torch_modules import Recorded, round_parameters
+
+__all__ = ["NetworkSubject", "ProgramSubject", "Subject"]
+
+#: A model to run, and what gives the bounds for that.
+Run: TypeAlias = "tuple[Model, Callable[[], dict[str, BlobBound]]]"
+
+#: Within wider bounds a program whose weights the converter computed and stored in half precision shows nothing: 32
+#: units, eight standard deviations of sixteen independent roundings.
+WIDEST_HALF = 2.0**-6
+
+
+class Subject(ABC):
+    """A model that is compared with its source.
+
+    Attributes:
+        double: the model in double precision.
+        single: as it is meant to run.
+    """
+
+    single: Model
+
+    def __init__(self, double: Model) -> None:
+        self.double = double
+
+    def given(self, inputs: Mapping[str, Any], checked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the source is given for inputs, which have been checked."""
+        return inputs
+
+    def adapt(self, module: Any) -> None:
+        """Change the parameters of the source to those that the model stores, where it merely rounds them."""
+        return
+
+    def widest(self, constants: Constants) -> float:
+        """Return the widest bound within which agreement counts."""
+        return WIDEST
+
+    @abstractmethod
+    def labels(self, inputs: Mapping[str, Any]) -> Mapping[str, Sequence[Label]]:
+        """Return the labels of outputs by label, in order."""
+
+    @abstractmethod
+    def runs(self, inputs: Mapping[str, Any], constants: Constants, exact: bool) -> Iterator[Run]:
+        """Yield the model as it is to be run, with its bounds; ``exact``: the reference is in double precision."""
+
+    @abstractmethod
+    def values(self, run: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
+        """Return the outputs of a run as the last layers leave them."""
+
+    @abstractmethod
+    def divergence(self, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants) -> str:
+        """Name the first layer that diverges from what the source has computed."""
+
+
+class NetworkSubject(Subject):
+    """A neural network, with bounds by rules."""
+
+    def __init__(self, double: Model) -> None:
+        super().__init__(double)
+        self.single = double.with_precision("float32")
+
+    def labels(self, inputs: Mapping[str, Any]) -> Mapping[str, Sequence[Label]]:
+        """Return those that the interface knows."""
+        layered = self.double.prepare().layered
+        if layered is None:
+            return {}
+        return {feature.name: layered.interface.source_of(feature)[1] for feature in self.double.outputs}
+
+    def runs(self, inputs: Mapping[str, Any], constants: Constants, exact: bool) -> Iterator[Run]:
+        """Yield the network in double and in single precision."""
+        bounds = partial(blob_bounds, self.double, inputs, constants=constants)
+        if exact:
+            yield self.double, partial(bounds, unit=UNIT64)
+        yield self.single, partial(bounds, unit=UNIT32 if exact else 2 * UNIT32)
+
+    def values(self, run: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
+        """Return the blobs."""
+        blobs: dict[str, Doubles] = {}
+        for layer in run.trace(inputs):
+            blobs.update({name: np.array(value, np.float64) for name, value in layer.outputs.items() if name in names})
+        return blobs
+
+    def divergence(self, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants) -> str:
+        """Name the layer."""
+        return first_divergence(self.double, inputs, recorded, constants)
+
+
+class ProgramSubject(Subject):
+    """An ML Program, with bounds by rounding at random."""
+
+    def __init__(self, double: Model) -> None:
+        super().__init__(double)
+        self.single = double.with_precision("declared")
+
+    @cached_property
+    def _halves(self) -> list[Doubles]:
+        return [array.astype(np.float64) for array in half_constants(self.double)]
+
+    def given(self, inputs: Mapping[str, Any], checked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return arrays as the program takes them: an input of half precision is rounded."""
+        pictures = {feature.name for feature in self.double.inputs if isinstance(feature, ImageFeature)}
+        return {name: given if name in pictures else checked[name] for name, given in inputs.items()}
+
+    def adapt(self, module: Any) -> None:
+        """Round parameters that the program stores in half precision."""
+        round_parameters(module, self._halves)
+
+    def widest(self, constants: Constants) -> float:
+        """Return more if weights of half precision are none of the source's."""
+        return WIDEST_HALF if any(half_radius(array, constants).any() for array in self._halves) else WIDEST
+
+    def labels(self, inputs: Mapping[str, Any]) -> Mapping[str, Sequence[Label]]:
+        """Return those that `classify` gives."""
+        return labels_of(program_results(self.double, inputs))
+
+    def runs(self, inputs: Mapping[str, Any], constants: Constants, exact: bool) -> Iterator[Run]:
+        """Yield the program in double precision and in what it declares."""
+        bounds = partial(program_bounds, self.double, inputs, constants=constants)
+        if exact:
+            yield self.double, partial(bounds, unit=UNIT64)
+        yield self.single, partial(bounds, unit=None)
+
+    def values(self, run: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
+        """Return the results of the function."""
+        found = program_results(run, inputs)
+        return {name: np.asarray(getattr(found[name], "array", found[name]), np.float64) for name in names}
+
+    def divergence(self, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants) -> str:
+        """Name the operation."""
+        return first_divergent_operation(self.double, inputs, recorded, constants)
