@@ -2,53 +2,32 @@
 
 Three groups: about a thousand seeded mutations of sound models (ours always; real ones from the folder that the
 environment variable REFCOREML_MODELS names, or ``../shared/models``); every number of every layer replaced by hostile
-ones; and models written by hand to hurt. They run in a process of their own, whose memory is limited where the system
-can do that, and which a watchdog ends, with its stack, when one of them hangs. An InternalError counts as a failure: it
-says that refcoreml accepted what it cannot compute.
+ones; and models written by hand to hurt. They run in a process of their own, see `hostile`.
 """
 
 from __future__ import annotations
 
-import faulthandler
-import json
-import math
 import os
 import random
-import subprocess
-import sys
 import tempfile
-import time
-import traceback
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
-from PIL import Image
+from hostile import SECONDS, Judge, Maker, answer, attempt, check
 from profiles import THOROUGH
 
-import refcoreml
 from refcoreml import build, demo
-from refcoreml.errors import InternalError, RefCoreMLError
-from refcoreml.execution import control, engine
 from refcoreml.execution.limits import Limits
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.spec import schema
 
-SECONDS = 5.0  # one is meant; five keep a slow machine from raising a false alarm
-WATCHDOG = 180
-ADDRESS_SPACE = 4 << 30
-CHEAP = 1 << 21  # elements of all blobs together, up to which a prediction is made
-LONGEST_MESSAGE = 10_000
-
 HUGE = 2**40
 MANY = 100_000 if THOROUGH else 20_000
-ROUNDS = control.LOOP_LIMIT if THOROUGH else 20_000  # after which a loop is taken for endless
 FIRST_ND_LAYER = 600
 _NUMBERS = {field.name: field.number for field in schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields}
 
@@ -352,7 +331,9 @@ def leaves(message: Any) -> Iterator[tuple[Any, FieldDescriptor]]:
         if field.message_type is None:
             yield message, field
         elif field.message_type.GetOptions().map_entry:
-            continue
+            if field.message_type.fields_by_name["value"].message_type is not None:
+                for _, item in sorted(getattr(message, field.name).items()):
+                    yield from leaves(item)
         elif is_repeated(field):
             for item in getattr(message, field.name):
                 yield from leaves(item)
@@ -380,11 +361,6 @@ def spoilers(holder: Any, field: FieldDescriptor) -> list[Callable[[Any], None]]
     found = [filler([value] * max(1, len(held))) for value in hostile]
     found += [filler([value, *held[1:]]) for value in hostile if held]
     return [*found, filler([]), filler(held[:1]), filler(held * 3), filler([hostile[1]] * 1000)]
-
-
-Maker = tuple[str, Callable[[], Any]]
-#: What became of a model: the ``outcome``, ``why``, and how many ``seconds`` it took.
-Judgement = dict[str, Any]
 
 
 def swept(kind: str) -> Iterator[Maker]:
@@ -936,57 +912,7 @@ EITHER: dict[str, Callable[[], Any]] = {
 }
 
 
-# --- the process that runs them ---------------------------------------------------------------------------------------
-
-
-def zeros(model: refcoreml.Model) -> dict[str, Any] | None:
-    """Inputs of zeros, or None where the model does not say how large they are."""
-    values: dict[str, Any] = {}
-    for feature in model.inputs:
-        if feature.kind == "image":
-            mode = {1: "F" if "16" in feature.element else "L", 3: "RGB"}[feature.channels]
-            values[feature.name] = Image.new(mode, feature.shapes.default)
-        elif feature.kind == "array":
-            if feature.default_shape is None:
-                return None
-            values[feature.name] = np.zeros(feature.default_shape, np.float32)
-        else:
-            values[feature.name] = {"int64": 0, "double": 0.0, "string": "", "dictionary": {}, "sequence": []}.get(
-                feature.kind
-            )
-    return values
-
-
-def attempt(source: Any, limits: Limits | None = None) -> None:
-    """Loads, asks for shapes, predicts for zeros where that is cheap."""
-    model = refcoreml.load(source, limits=limits)
-    shapes = model.shapes()
-    if sum(map(math.prod, shapes.values())) > CHEAP:
-        return
-    inputs = zeros(model)
-    if inputs is not None:
-        model.predict(inputs)
-
-
-def judged(make: Callable[[], Any], limits: Limits | None = None) -> Judgement:
-    """What became of one model (``computed``, ``refused``, ``failed``), why, and in what time."""
-    source = make()
-    faulthandler.dump_traceback_later(WATCHDOG, exit=True)
-    started = time.process_time()
-    try:
-        attempt(source, limits)
-        outcome, why = "computed", ""
-    except InternalError:
-        outcome, why = "failed", traceback.format_exc()
-    except RefCoreMLError as error:
-        outcome, why = "refused", str(error)
-        if not error.problem or len(why) > LONGEST_MESSAGE:
-            outcome, why = "failed", f"{type(error).__name__} with a message of {len(why)} characters: {why[:300]}"
-    except Exception:
-        outcome, why = "failed", traceback.format_exc()
-    seconds = time.process_time() - started  # other processes do not count
-    faulthandler.cancel_dump_traceback_later()
-    return {"outcome": outcome, "why": why[-3000:], "seconds": seconds}
+# --- batches ----------------------------------------------------------------------------------------------------------
 
 
 def batch(group: str, name: str, rounds: int = 0) -> Iterator[Maker]:
@@ -1000,75 +926,6 @@ def batch(group: str, name: str, rounds: int = 0) -> Iterator[Maker]:
     else:
         data = OURS[name]().SerializeToString() if group == "ours" else Path(name).read_bytes()
         yield from mutations(Path(name).name, data, rounds)
-
-
-def answer() -> None:
-    """Judge what is requested, a batch from a place on for each line of the input; print a line after each model."""
-    warnings.simplefilter("ignore")
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    except (ImportError, ValueError, OSError):
-        pass
-    control.LOOP_LIMIT, engine.ROUND_LIMIT = ROUNDS, min(engine.ROUND_LIMIT, 2 * ROUNDS)
-    for line in sys.stdin:
-        start, requested = json.loads(line)
-        for name, make in islice(batch(*requested), start, None):
-            print(json.dumps(judged(make, None if THOROUGH else TIGHT.get(name))), flush=True)
-
-
-class Judge:
-    """A process that judges models; another one goes on after a model that ends it."""
-
-    def __init__(self, errors: IO[str], *command: str) -> None:
-        self._errors, self._command = errors, [sys.executable, *(command or [__file__])]
-        self._process: subprocess.Popen[str] | None = None
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            paths = [str(Path(refcoreml.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-            # Every thread of the matrix library reserves some of the limited address space.
-            env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
-            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
-            self._process = subprocess.Popen(self._command, env=env, text=True, encoding="utf-8", **pipes)
-        return self._process
-
-    def batch(self, *requested: Any) -> dict[str, Judgement]:
-        """What became of each model of a `batch`, whose arguments these are."""
-        names = [name for name, _ in batch(*requested)]
-        found: list[Judgement] = []
-        while len(found) < len(names):
-            process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            print(json.dumps([len(found), requested]), file=process.stdin, flush=True)
-            found += map(json.loads, islice(process.stdout, len(names) - len(found)))
-            if len(found) < len(names):
-                found.append({"outcome": "failed", "why": self.close(), "seconds": 0.0})
-        return dict(zip(names, found, strict=True))
-
-    def close(self) -> str:
-        """End the process, if there is one, and return how it ended."""
-        if self._process is None:
-            return ""
-        self._process.communicate()
-        code, self._process = self._process.returncode, None
-        self._errors.seek(0)
-        end = f"the process ended with {code}: {self._errors.read()[-3000:]}"
-        self._errors.seek(0)
-        self._errors.truncate()
-        return end
-
-
-def check(results: dict[str, Judgement], limit: float = SECONDS) -> None:
-    """Nothing failed, nothing took long; tells how it went."""
-    counts = Counter(result["outcome"] for result in results.values())
-    slowest = max(results, key=lambda name: results[name]["seconds"])
-    print(f"{dict(counts)}, the slowest took {results[slowest]['seconds']:.2f} s: {slowest}")
-    failed = [f"{name}: {result['why']}" for name, result in results.items() if result["outcome"] == "failed"]
-    assert not failed, f"{len(failed)} of {len(results)} failed, such as " + "\n\n".join(failed[:5])
-    assert results[slowest]["seconds"] < limit, slowest
 
 
 # --- the tests --------------------------------------------------------------------------------------------------------
@@ -1098,7 +955,7 @@ def test_sound_layers_are_computed(kind: str) -> None:
 def judge() -> Iterator[Judge]:
     """One for all tests of a worker of ``pytest -n``."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        made = Judge(errors)
+        made = Judge(errors, batch, __file__)
         yield made
         made.close()
 
@@ -1135,10 +992,10 @@ def test_a_model_that_ends_the_process_has_failed(tmp_path: Path) -> None:
     """And others of its batch are judged all the same."""
     dying = "import sys; input(); print('{\"outcome\": \"computed\"}', flush=True); sys.exit('out of memory')"
     with (tmp_path / "errors").open("w+") as errors:
-        results = list(Judge(errors, "-S", "-c", dying).batch("ours", "demo", 1).values())
+        results = list(Judge(errors, batch, "-S", "-c", dying).batch("ours", "demo", 1).values())
     assert [result["outcome"] for result in results] == ["computed", "failed"] * 8
     assert [result["why"] for result in results[1::2]] == ["the process ended with 1: out of memory\n"] * 8
 
 
 if __name__ == "__main__":
-    answer()
+    answer(batch, {} if THOROUGH else TIGHT)
