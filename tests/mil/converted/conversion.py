@@ -88,16 +88,16 @@ NETWORKS = {
         networks.Sequences, {"x": normal(2, 8, 5)}, ["y"], frozenset({"lstm", "while_loop", "linear"})
     ),
     "listener": Network(
-        networks.Listener, {"mel": normal(1, 10, 26)}, ["heard"], frozenset({"conv", "gelu", "layer_norm", "matmul"})
+        networks.Listener, {"mel": normal(1, 10, 26)}, ["heard"], frozenset({"conv", "gelu", "layer_norm", "linear"})
     ),
     "speaker": Network(
         networks.Speaker,
         {"tokens": integers(19, 1, 7), "heard": normal(1, 13, 24)},
         ["logits"],
-        frozenset({"gather", "gelu", "layer_norm", "matmul"}),
+        frozenset({"gather", "gelu", "layer_norm", "linear"}),
     ),
     "patches": Network(
-        networks.Patches, {"image": normal(1, 3, 20, 30)}, ["p"], frozenset({"conv", "concat", "softmax", "matmul"})
+        networks.Patches, {"image": normal(1, 3, 20, 30)}, ["p"], frozenset({"conv", "concat", "softmax", "linear"})
     ),
     "noise": Network(
         networks.Noise,
