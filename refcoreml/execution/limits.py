@@ -69,12 +69,17 @@ class Limits:
 
 def beyond(size: int, limits: Limits) -> str:
     """Return how large something is that is larger than the limit of memory; empty if it is not."""
-    return f"{size:.2g} bytes, limit {limits.memory:.2g}" if size > limits.memory else ""
+    return f"{_number(size):.2g} bytes, limit {limits.memory:.2g}" if size > limits.memory else ""
+
+
+def _number(count: float) -> float:
+    """Return a count as a float; one that no float can hold, since a shape may be anything, as 1e300."""
+    return float(min(count, 10**300))
 
 
 def remedy(name: str, needed: float) -> str:
     """Return how to raise one of the limits so far that a need is met."""
-    value = f"{1.2 * needed:.0e}".replace("+", "")
+    value = f"{1.2 * _number(needed):.0e}".replace("+", "")
     return (
         f"If you trust the model, allow more: refcoreml.load(..., limits=refcoreml.Limits({name}={value})), "
         f"or set {_ENVIRONMENT[name]}={value} in the environment"
@@ -116,7 +121,7 @@ class Meter:
         self._work += work
         if self._work > self._limits.work:
             raise LimitError(
-                f"up to this layer, a prediction takes as long as {self._work:.3g} multiplications, "
+                f"up to this layer, a prediction takes as long as {_number(self._work):.3g} multiplications, "
                 f"the limit is {self._limits.work:.3g}",
                 where=where,
                 remedy=remedy("work", self._work),

@@ -12,8 +12,8 @@ import pytest
 
 import refcoreml
 from refcoreml import build
-from refcoreml.errors import InvalidModelError, LimitError, UsageError
-from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Limits
+from refcoreml.errors import InputError, InvalidModelError, LimitError, UsageError
+from refcoreml.execution.limits import LAYER_WORK, NUMBER_WORK, Budget, Limits, Meter
 from refcoreml.spec import schema
 
 MILLION = 10**6
@@ -311,3 +311,18 @@ def test_a_shape_of_many_dimensions_is_refused_at_once() -> None:
         with pytest.raises(InvalidModelError):
             net.model()
         assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("numbers", [[1e300, 1e300], [1.7e308], [3.0, 1.7e308]])
+def test_a_shape_that_no_float_can_count_is_refused(numbers: list[float]) -> None:
+    net = build.Network({"shape": build.array(len(numbers), data_type="DOUBLE")}, ["y"], exact=True)
+    net.add("fillDynamic", inputs="shape", outputs="y", value=1)
+    loaded = refcoreml.load(net.spec(), precision="float64")
+    with pytest.raises(InputError, match=r"1e\+300 bytes, limit 4\.3e\+09"):
+        loaded.predict({"shape": np.array(numbers)})
+
+
+def test_work_that_no_float_can_count_is_refused() -> None:
+    meter = Meter(Budget(Limits(work=5)))
+    with pytest.raises(LimitError, match=r"as long as 1e\+300 multiplications, the limit is 5"):
+        meter.spend(10**400, "here")
