@@ -10,12 +10,13 @@ import signal
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from unittest import mock
 
+import halves
 import numpy as np
 import pytest
 from coverage_recorder import Recorder
@@ -36,12 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--workers", type=int, default=1, help="how many processes share the tests")
     group.addoption("--worker", type=int, default=0, help="which of them this one is")
     group.addoption("--limit", type=int, default=300, help="seconds for one test")
+    group.addoption("--as-written", action="store_true", help="leave tests of half precision as they are, see halves.py")
     group.addoption("--zeros", action="store_true", help="answer zeros instead of what was computed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    out, zeros, limit = (config.getoption(name) for name in ("--probe-out", "--zeros", "--limit"))
-    config.pluginmanager.register(Probe(Path(out), zeros, limit))
+    out, *options = (config.getoption(name) for name in ("--probe-out", "--zeros", "--limit", "--as-written"))
+    config.pluginmanager.register(Probe(Path(out), *options))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,8 +70,8 @@ def pytest_collection_finish() -> None:
 class Probe:
     """Counts predictions, and notes what ran, test by test."""
 
-    def __init__(self, out: Path, zeros: bool, limit: int) -> None:
-        self.out, self.zeros, self.limit = out, zeros, limit
+    def __init__(self, out: Path, zeros: bool, limit: int, as_written: bool) -> None:
+        self.out, self.zeros, self.limit, self.as_written = out, zeros, limit, as_written
         self.predictions = 0
         self.run = ModelProxy._run
         self.recorder = Recorder(out)
@@ -99,7 +101,8 @@ class Probe:
 
         # Some tests excuse themselves on one or the other kind of Mac; refcoreml is neither.
         machine = mock.patch.object(platform, "machine", return_value="reference")
-        with mock.patch.object(ModelProxy, "_run", run), machine:
+        judged = nullcontext() if self.as_written else halves.judged(item.nodeid)
+        with mock.patch.object(ModelProxy, "_run", run), machine, judged:
             result = yield
         self._write(item.nodeid)
         running.unlink()

@@ -31,6 +31,7 @@ class Selection:
         share: one test of so many, chosen by its name.
         only: what a name must contain, as pytest's ``-k`` has it.
         zeros: whether zeros are returned instead of what was computed.
+        as_written: whether tests of half precision are left as they are, see halves.py.
         limit: seconds for one test.
         older: whether the tests of an operation run with all newer operation sets, too.
         workers: how many processes.
@@ -39,6 +40,7 @@ class Selection:
     share: int = 1
     only: str = ""
     zeros: bool = False
+    as_written: bool = False
     limit: int = 300
     older: bool = False
     workers: int = 1
@@ -128,7 +130,8 @@ def _command(suite: Suite, selection: Selection, folder: Path) -> list[str]:
     command += ["--continue-on-collection-errors"]
     command += [*RUNTIME, "-p", "probe", f"--rootdir={site}", f"-c{folder}/pytest.ini"]
     command += [f"--share={selection.share}", f"--workers={selection.workers}", f"--limit={selection.limit}"]
-    command += ["--zeros"] * selection.zeros + (["-k", selection.only] if selection.only else [])
+    command += ["--zeros"] * selection.zeros + ["--as-written"] * selection.as_written
+    command += ["-k", selection.only] if selection.only else []
     return command
 
 

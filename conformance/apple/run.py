@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("suites", nargs="*", metavar="suite", help=f"of {', '.join(SUITES)}; all by default")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="one test of N, always the same ones")
     parser.add_argument("--zeros", action="store_true", help="answer zeros and count the tests that pass all the same")
+    parser.add_argument("--as-written", action="store_true", help="tests of half precision as they are, see halves.py")
     parser.add_argument("--only", default="", metavar="TEXT", help="tests whose name contains this (pytest -k)")
     parser.add_argument("--older", action="store_true", help="each operation with all newer operation sets, too")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the tests")
@@ -49,7 +50,7 @@ def main() -> int:
     whole = arguments.share == 1 and not arguments.only
     if arguments.coverage and (arguments.zeros or arguments.only):
         parser.error("--coverage is of what suites reach: leave out --only and --zeros")
-    names = ("share", "only", "zeros", "limit", "older", "workers")
+    names = ("share", "only", "zeros", "as_written", "limit", "older", "workers")
     selection = Selection(**{name: getattr(arguments, name) for name in names})
     with tempfile.TemporaryDirectory() as folder:
         records = arguments.records or Path(folder)

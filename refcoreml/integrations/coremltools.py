@@ -63,7 +63,9 @@ _BINDING = "coremltools.libcoremlpython"
 #: The first version of macOS whose Core ML reads all that refcoreml reads.
 MACOS = (26, 0)
 #: Where coremltools defines, or imports first, what `enable` replaces.
-_HOMES = ("coremltools.models.model", "coremltools.models.utils", "coremltools._deps")
+_HOMES = tuple(
+    f"coremltools.{name}" for name in ("models.model", "models.compute_device", "models.utils", "_deps")
+)
 _COMPILED_SUFFIX = ".mlmodelc"
 #: In a folder that `ModelProxy.compileModel` makes: the model that was compiled.
 _COMPILED_ITEM = "refcoreml.mlmodel"
@@ -182,13 +184,17 @@ class ModelProxy:
 
     @staticmethod
     def get_available_compute_devices() -> list[Any]:
-        """Return an empty list: none of Apple's devices is here."""
-        return []
+        """Return the processor as an ``MLCPUComputeDevice``: nothing else computes here."""
+        return [importlib.import_module("coremltools.models.compute_device").MLCPUComputeDevice(ProcessorProxy())]
 
     @staticmethod
     def get_all_compute_devices() -> list[Any]:
-        """Return an empty list: none of Apple's devices is here."""
-        return []
+        """Return the same: none of Apple's other devices is looked for."""
+        return ModelProxy.get_available_compute_devices()
+
+
+class ProcessorProxy:
+    """Stands for ``_MLCPUComputeDeviceProxy`` of coremltools' binding, of which nothing can be asked."""
 
 
 class ModelAssetProxy:
@@ -343,19 +349,21 @@ def enable() -> None:
     if _originals is not None:
         return
     try:
-        model, utils, deps = map(importlib.import_module, _HOMES)
+        model, devices, utils, deps = map(importlib.import_module, _HOMES)
     except ImportError as error:
         raise UsageError(f"coremltools cannot be imported: {error}", remedy="pip install coremltools") from error
-    proxies = {"_MLModelProxy": ModelProxy, "_MLModelAssetProxy": ModelAssetProxy}
+    models = {"_MLModelProxy": ModelProxy, "_MLModelAssetProxy": ModelAssetProxy}
+    processor = {"_MLCPUComputeDeviceProxy": ProcessorProxy}
     replacements: dict[ModuleType, dict[str, Any]] = {
-        model: proxies,
+        model: models,
+        devices: processor,
         utils: {"_is_macos": lambda: True, "_macos_version": lambda: MACOS},
         deps: {"_IS_MACOS": True},
     }
     originals = {name: getattr(home, name) for home, names in replacements.items() for name in names}
     _originals = originals, sys.modules.get(_BINDING)
     binding = ModuleType(_BINDING, "Stands for the binding to the Core ML framework.")
-    vars(binding).update(proxies)
+    vars(binding).update(models | processor)
     _put({name: value for names in replacements.values() for name, value in names.items()}, binding)
 
 

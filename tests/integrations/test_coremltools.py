@@ -515,13 +515,18 @@ class TestCompiled:
             models.compute_plan.MLComputePlan.load_from_path(str(tmp_path))
         with pytest.raises(RuntimeError, match="structure"):
             models.compute_plan.MLModelStructure.load_from_path(str(tmp_path))
-        assert models.MLModel.get_available_compute_devices() == []
-        assert models.compute_device.MLComputeDevice.get_all_compute_devices() == []
+
+    def test_the_processor_is_the_only_device(self):
+        device = models.compute_device
+        for devices in (models.MLModel.get_available_compute_devices(), device.MLComputeDevice.get_all_compute_devices()):
+            (only,) = devices
+            assert type(only) is device.MLCPUComputeDevice
 
 
 def held() -> dict[str, Any]:
     """All that coremltools' modules hold under the names that `enable` may replace."""
-    names = ("_MLModelProxy", "_MLModelAssetProxy", "_is_macos", "_macos_version", "_IS_MACOS", "libcoremlpython")
+    names = ("_MLModelProxy", "_MLModelAssetProxy", "_MLCPUComputeDeviceProxy", "_is_macos", "_macos_version")
+    names += ("_IS_MACOS", "libcoremlpython")
     return {
         f"{module_name}.{name}": vars(module)[name]
         for module_name, module in list(sys.modules.items())

@@ -1,0 +1,91 @@
+"""What is asked of half precision where a test asks for single precision.
+
+Some tests run operations on half-precision tensors in programs of their single-precision variant, and allow 1e-4. They
+draw random numbers, compute what they expect from them, and round them to half precision for the program; and they expect
+results of single precision from operations whose results the program declares in half. No runtime passes such a test,
+whichever way it computes: what it is given differs from what the expected numbers are of. So in these tests, and no others,
+
+* random numbers are multiples of 1/256, which half precision holds, so that both are of the same numbers;
+* where a model's output is declared in half precision, one unit of it is allowed beside what the test allows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from refcoreml.spec import schema
+
+#: Every multiple below 8 is a number of half precision, and so are sums and products by powers of two.
+STEP = 1 / 256
+#: Distance between numbers of half precision, relative to them: half a unit for the result, half for the expected number.
+UNIT = float(np.finfo(np.float16).eps)
+
+_FLOAT16 = schema.ArrayFeatureType.FLOAT16
+
+_SINGLE = re.compile(r"precision='fp32'|'mlprogram', 'fp32'")
+_HALF = re.compile(r"float16|(?<!precision=')\bfp16\b|=fp16")
+
+
+def is_about(test: str) -> bool:
+    """Return whether a test, by its name, has half-precision tensors in a program of its single-precision variant."""
+    return bool(_SINGLE.search(test) and _HALF.search(test))
+
+
+@contextmanager
+def judged(test: str) -> Iterator[None]:
+    """Let a test that is about them, and no other, draw and compare as this module says."""
+    with ExitStack() as stack:
+        if is_about(test):
+            stack.enter_context(_exact_draws())
+            stack.enter_context(_allowed_unit())
+        yield
+
+
+@contextmanager
+def _exact_draws() -> Iterator[None]:
+    """Let NumPy and PyTorch draw multiples of `STEP` only."""
+    sources: list[tuple[Any, tuple[str, ...]]] = [(np.random, ("rand", "randn", "normal", "uniform"))]
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        sources.append((torch, ("rand", "randn")))
+        sources.append((torch.Tensor, ("normal_", "uniform_")))  # weights of modules are drawn so
+    with ExitStack() as stack:
+        for source, names in sources:
+            for name in names:
+                stack.enter_context(mock.patch.object(source, name, _stepped(getattr(source, name))))
+        yield
+
+
+def _stepped(draw: Callable[..., Any]) -> Callable[..., Any]:
+    def stepped(*arguments: Any, **options: Any) -> Any:
+        drawn = draw(*arguments, **options)
+        if isinstance(drawn, (float, np.ndarray)):
+            return np.round(drawn / STEP) * STEP
+        with sys.modules["torch"].no_grad():
+            return drawn.div_(STEP).round_().mul_(STEP) if drawn.is_floating_point() else drawn
+
+    return stepped
+
+
+@contextmanager
+def _allowed_unit() -> Iterator[None]:
+    """Allow `UNIT` of what is expected of models with an output in half precision."""
+    comparing = importlib.import_module("coremltools.converters.mil.mil.ops.tests.testing_utils")
+    compare = comparing.compare_backend
+
+    def compare_backend(mlmodel: Any, *arguments: Any, **options: Any) -> Any:
+        outputs = mlmodel.get_spec().description.output
+        if any(output.type.multiArrayType.dataType == _FLOAT16 for output in outputs):
+            options["rtol"] = max(options["rtol"], UNIT)
+        return compare(mlmodel, *arguments, **options)
+
+    with mock.patch.object(comparing, "compare_backend", compare_backend):
+        yield
