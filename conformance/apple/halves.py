@@ -6,7 +6,7 @@ results of single precision from operations whose results the program declares i
 whichever way it computes: what it is given differs from what the expected numbers are of. So in these tests, and no others,
 
 * random numbers are multiples of 1/256, which half precision holds, so that both are of the same numbers;
-* where a model's output is declared in half precision, one unit of it is allowed beside what the test allows.
+* where an operation's result is declared in half precision, one unit of it is allowed beside what the test allows.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from unittest import mock
 
 import numpy as np
 
-from refcoreml.spec import schema
+from refcoreml.spec.mil_types import DATA_TYPES
 
 #: Every multiple below 8 is a number of half precision, and so are sums and products by powers of two.
 STEP = 1 / 256
 #: Distance between numbers of half precision, relative to them: half a unit for the result, half for the expected number.
 UNIT = float(np.finfo(np.float16).eps)
 
-_FLOAT16 = schema.ArrayFeatureType.FLOAT16
+_FLOAT16 = DATA_TYPES["fp16"].number
 
 _SINGLE = re.compile(r"precision='fp32'|'mlprogram', 'fp32'")
 _HALF = re.compile(r"float16|(?<!precision=')\bfp16\b|=fp16")
@@ -77,15 +77,26 @@ def _stepped(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _allowed_unit() -> Iterator[None]:
-    """Allow `UNIT` of what is expected of models with an output in half precision."""
+    """Allow `UNIT` of what is expected of programs in which an operation has results in half precision."""
     comparing = importlib.import_module("coremltools.converters.mil.mil.ops.tests.testing_utils")
     compare = comparing.compare_backend
 
     def compare_backend(mlmodel: Any, *arguments: Any, **options: Any) -> Any:
-        outputs = mlmodel.get_spec().description.output
-        if any(output.type.multiArrayType.dataType == _FLOAT16 for output in outputs):
+        if has_half_results(mlmodel.get_spec().mlProgram):
             options["rtol"] = max(options["rtol"], UNIT)
         return compare(mlmodel, *arguments, **options)
 
     with mock.patch.object(comparing, "compare_backend", compare_backend):
         yield
+
+
+def has_half_results(program: Any) -> bool:
+    """Return whether an operation of a program, but for those that make constants, has results in half precision."""
+    blocks = [block for main in program.functions.values() for block in main.block_specializations.values()]
+    return any(
+        output.type.tensorType.dataType == _FLOAT16
+        for block in blocks
+        for operation in block.operations
+        if not operation.type.startswith("const")
+        for output in operation.outputs
+    )
