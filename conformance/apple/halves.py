@@ -1,12 +1,14 @@
-"""What is asked of half precision where a test asks for single precision.
+"""How tests run that use half precision and judge single precision.
 
 Some tests run operations on half-precision tensors in programs of their single-precision variant, and allow 1e-4. They
-draw random numbers, compute what they expect from them, and round them to half precision for the program; and they expect
-results of single precision from operations whose results the program declares in half. No runtime passes such a test,
-whichever way it computes: what it is given differs from what the expected numbers are of. So in these tests, and no others,
+draw random numbers, compute what they expect, and round what the program is given to half precision; or they expect
+results of single precision of operations whose results the program declares in half. No runtime passes such a test,
+whichever way it computes: it is given other numbers than those of which the results are expected. So in these tests
 
 * random numbers are multiples of 1/256, which half precision holds, so that both are of the same numbers;
-* where an operation's result is declared in half precision, one unit of it is allowed beside what the test allows.
+* one unit of half precision is allowed, beside what the test allows, if an operation's results are declared in it.
+
+All other tests run as they are written.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from refcoreml.spec.mil_types import DATA_TYPES
 
 #: Every multiple below 8 is a number of half precision, and so are sums and products by powers of two.
 STEP = 1 / 256
-#: Distance between numbers of half precision, relative to them: half a unit for the result, half for the expected number.
+#: A unit of half precision, relative to a number: half of it for the result, half for what is expected.
 UNIT = float(np.finfo(np.float16).eps)
+#: Where operations' tests compare outputs with what they expect.
+COMPARING = "coremltools.converters.mil.mil.ops.tests.testing_utils"
 
 _FLOAT16 = DATA_TYPES["fp16"].number
 
@@ -44,13 +48,13 @@ def judged(test: str) -> Iterator[None]:
     """Let a test that is about them, and no other, draw and compare as this module says."""
     with ExitStack() as stack:
         if is_about(test):
-            stack.enter_context(_exact_draws())
-            stack.enter_context(_allowed_unit())
+            stack.enter_context(exact_draws())
+            stack.enter_context(allowed_unit())
         yield
 
 
 @contextmanager
-def _exact_draws() -> Iterator[None]:
+def exact_draws() -> Iterator[None]:
     """Let NumPy and PyTorch draw multiples of `STEP` only."""
     sources: list[tuple[Any, tuple[str, ...]]] = [(np.random, ("rand", "randn", "normal", "uniform"))]
     torch = sys.modules.get("torch")
@@ -76,9 +80,9 @@ def _stepped(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def _allowed_unit() -> Iterator[None]:
+def allowed_unit() -> Iterator[None]:
     """Allow `UNIT` of what is expected of programs in which an operation has results in half precision."""
-    comparing = importlib.import_module("coremltools.converters.mil.mil.ops.tests.testing_utils")
+    comparing = importlib.import_module(COMPARING)
     compare = comparing.compare_backend
 
     def compare_backend(mlmodel: Any, *arguments: Any, **options: Any) -> Any:

@@ -37,7 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--workers", type=int, default=1, help="how many processes share the tests")
     group.addoption("--worker", type=int, default=0, help="which of them this one is")
     group.addoption("--limit", type=int, default=300, help="seconds for one test")
-    group.addoption("--as-written", action="store_true", help="leave tests of half precision as they are, see halves.py")
+    group.addoption(
+        "--as-written", action="store_true", help="leave tests of half precision as they are, see halves.py"
+    )
     group.addoption("--zeros", action="store_true", help="answer zeros instead of what was computed")
 
 

@@ -55,7 +55,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         records = arguments.records or Path(folder)
         results = {name: run(SUITES[name], selection, (records / name).resolve()) for name in suites}
-    expected = expectations()
+    expected = expectations(arguments.as_written)
     tests = [record | {"suite": name} for name, listed in results.items() for record in listed]
     for test in tests:
         failed = test["outcome"] == "failed"

@@ -63,9 +63,7 @@ _BINDING = "coremltools.libcoremlpython"
 #: The first version of macOS whose Core ML reads all that refcoreml reads.
 MACOS = (26, 0)
 #: Where coremltools defines, or imports first, what `enable` replaces.
-_HOMES = tuple(
-    f"coremltools.{name}" for name in ("models.model", "models.compute_device", "models.utils", "_deps")
-)
+_HOMES = tuple(f"coremltools.{name}" for name in ("models.model", "models.compute_device", "models.utils", "_deps"))
 _COMPILED_SUFFIX = ".mlmodelc"
 #: In a folder that `ModelProxy.compileModel` makes: the model that was compiled.
 _COMPILED_ITEM = "refcoreml.mlmodel"

@@ -7,9 +7,14 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from support import assert_identical
+
+from refcoreml import build
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="the runner needs Python 3.11")
 
@@ -52,7 +57,7 @@ def test_comes_after():
 @pytest.fixture
 def apple(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(APPLE)
-    names = ("processes", "suites", "run")
+    names = ("processes", "suites", "run", "halves")
     import processes
 
     yield processes
@@ -141,10 +146,93 @@ def test_a_bounded_expectation_explains_small_differences_of_some_parameters(app
     assert not entry.explains("a::x[fp32-float16]", "RuntimeError: no")
 
 
+BACKEND = "backend=BackendConfig(backend='mlprogram', precision='{}', opset_version=<AvailableTarget.iOS17: 8>)"
+
+
+@pytest.mark.parametrize(
+    ("precision", "rest", "about"),
+    [
+        ("fp32", "dtype=<class 'numpy.float16'>", True),
+        ("fp32", "nbits=8-lut_dtype=fp16", True),
+        ("fp32", "dtype=<class 'numpy.float32'>", False),
+        ("fp16", "dtype=<class 'numpy.float16'>", False),
+        ("fp16", "dtype=<class 'numpy.float32'>", False),
+    ],
+)
+def test_which_tests_hold_half_precision_in_single_precision(
+    apple: Any, precision: str, rest: str, about: bool
+) -> None:
+    from halves import is_about
+
+    assert is_about(f"a.py::TestIt::test_it[{BACKEND.format(precision)}-{rest}]") is about
+
+
+def test_draws_are_numbers_of_half_precision_in_those_tests_and_no_others(apple: Any) -> None:
+    from halves import exact_draws, judged
+
+    def draw() -> list[Any]:
+        np.random.seed(3)
+        drawn = np.random.rand(4, 5), np.random.randn(50), np.random.uniform(-7, 7, 50), np.random.normal(1, 2, (3,))
+        return [*drawn, np.array(np.random.rand())]
+
+    before = draw()
+    with judged("a.py::test_it[fp32]"):
+        for drawn, was in zip(draw(), before, strict=True):
+            assert_identical(drawn, was)
+    with exact_draws():
+        for drawn, was in zip(draw(), before, strict=True):
+            assert_identical(drawn.astype(np.float16).astype(np.float64), drawn)
+            assert_identical((2 * drawn - 1).astype(np.float16).astype(np.float64), 2 * drawn - 1)
+            assert 0 < abs(drawn - was).max() <= 1 / 512
+    assert_identical(draw()[0], before[0])
+
+
+def test_torch_draws_such_weights_too(apple: Any) -> None:
+    torch = pytest.importorskip("torch")
+    from halves import exact_draws
+
+    with exact_draws():
+        module = torch.nn.LSTM(3, 4)
+        drawn = [*module.parameters(), torch.randn(5, 7), torch.rand(30)]
+        assert module.weight_ih_l0.requires_grad
+        assert torch.randint(9, (3,)).dtype == torch.int64
+    assert len(drawn) == 6
+    for tensor in drawn:
+        assert tensor.abs().max() > 0
+        assert bool((tensor.half().float() == tensor).all())
+    assert not bool((torch.rand(30) * 256 % 1 == 0).all())
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [("fp16", 2**-10), ("fp32", 1e-5)])
+def test_a_unit_is_allowed_where_an_operation_has_results_of_half_precision(
+    apple: Any, monkeypatch: pytest.MonkeyPatch, dtype: str, allowed: float
+) -> None:
+    from halves import COMPARING, allowed_unit
+
+    program = build.Program({"x": ("fp32", (3,))})
+    halved = program.add("cast", x=program["x"], dtype=dtype)
+    program.output(program.add("cast", x=halved, dtype="fp32", name="y"))
+    spec = program.spec()
+    seen = []
+    comparing = SimpleNamespace(compare_backend=lambda model, **options: seen.append(options["rtol"]))
+    monkeypatch.setitem(sys.modules, COMPARING, comparing)
+    with allowed_unit():
+        comparing.compare_backend(SimpleNamespace(get_spec=lambda: spec), rtol=1e-5)
+        comparing.compare_backend(SimpleNamespace(get_spec=lambda: spec), rtol=0.5)
+    assert seen == [allowed, 0.5]
+
+
+def test_some_failures_are_listed_only_for_tests_as_they_are_written(apple: Any) -> None:
+    from suites import expectations
+
+    assert all(not entry.as_written for entry in expectations())
+    assert {entry.as_written for entry in expectations(as_written=True)} == {False, True}
+
+
 def test_every_listed_failure_has_a_reason_and_is_in_a_suite(apple: Any) -> None:
     from suites import SUITES, expectations
 
     paths = tuple(path for suite in SUITES.values() for path in suite.paths)
-    for entry in expectations():
+    for entry in expectations(as_written=True):
         assert len(entry.reason.split()) >= 5, entry
         assert all(test.startswith(paths) for test in entry.tests), entry

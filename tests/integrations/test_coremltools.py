@@ -518,7 +518,10 @@ class TestCompiled:
 
     def test_the_processor_is_the_only_device(self):
         device = models.compute_device
-        for devices in (models.MLModel.get_available_compute_devices(), device.MLComputeDevice.get_all_compute_devices()):
+        for devices in (
+            models.MLModel.get_available_compute_devices(),
+            device.MLComputeDevice.get_all_compute_devices(),
+        ):
             (only,) = devices
             assert type(only) is device.MLCPUComputeDevice
 
