@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from refcoreml.kernels.elementwise import affine, by_blocks, exp, in_double, like
-from refcoreml.kernels.special import normal_cdf
+from refcoreml.kernels.special import gelu_of_single, normal_cdf
 from refcoreml.types import Array
 
 
@@ -129,7 +129,7 @@ def clamped_relu(x: Array, alpha: float, beta: float, *, out: Array | None = Non
 
 def gelu(x: Array, *, out: Array | None = None) -> Array:
     """y = x * (1 + erf(x / sqrt(2))) / 2; 0 at -Inf."""
-    return _gated(normal_cdf, x, out)
+    return _gated(normal_cdf, x, out) if x.dtype == np.float64 else by_blocks(gelu_of_single, x, out=out)
 
 
 def gelu_tanh(x: Array, *, out: Array | None = None) -> Array:

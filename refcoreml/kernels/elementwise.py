@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from refcoreml.kernels import integers
+from refcoreml.kernels.threads import for_each
 from refcoreml.types import Array, Shape
 
 #: Numbers in a block of `by_blocks`: a handful of such blocks stays in the second-level cache.
 _BLOCK = 1 << 13
+#: Numbers that a thread takes at a time: several such blocks, so that waking it pays.
+_PART = 1 << 15
 
 
 def like(value: float | Array, x: Array) -> Array:
@@ -195,6 +198,7 @@ def by_blocks(function: Callable[[Array], Array], x: Array, *, out: Array | None
     """function(x), computed in double precision block by block, and rounded once to the type of x.
 
     As `in_double`, for functions that take several steps: the intermediate results of a block stay in the cache.
+    Parts of a large x are shared among threads.
 
     Args:
         function: elementwise, from a new or a borrowed float64 [n] to another array; it must not write to its argument.
@@ -205,6 +209,20 @@ def by_blocks(function: Callable[[Array], Array], x: Array, *, out: Array | None
         [*D] in the type of x.
     """
     y = np.empty_like(x) if out is None else out
+    if x.size <= _PART or not (x.flags.c_contiguous and y.flags.c_contiguous):
+        _by_blocks(function, x, y)
+        return y
+    source, target = x.reshape(-1), y.reshape(-1)
+
+    def run(start: int) -> None:
+        part = slice(start, start + _PART)
+        _by_blocks(function, source[part], target[part])
+
+    for_each(run, range(0, x.size, _PART))
+    return y
+
+
+def _by_blocks(function: Callable[[Array], Array], x: Array, y: Array) -> None:
     with np.nditer(
         [x, y],
         ["external_loop", "buffered", "zerosize_ok"],
@@ -215,4 +233,3 @@ def by_blocks(function: Callable[[Array], Array], x: Array, *, out: Array | None
     ) as blocks:
         for source, target in blocks:
             target[...] = function(source)
-    return y

@@ -179,3 +179,13 @@ def test_clamped_relu():
     for alpha, beta in (0.0, 7.0), (2.0, -8.0), (-3.0, 7.0):
         expected = [min(beta, v if v >= 0 else alpha * v) for v in x.tolist()]
         np.testing.assert_array_equal(activation.clamped_relu(x, alpha, beta), expected)
+
+
+def test_parts_of_a_large_array_are_shared_among_threads():
+    x = np.random.default_rng(1).normal(size=(70_001, 3)).astype(np.float32)
+    expected = np.concatenate([activation.gelu(row) for row in np.split(x[:70_000], 100)])
+    y = activation.gelu(x)
+    np.testing.assert_array_equal(y[:70_000], expected)
+    np.testing.assert_array_equal(activation.gelu(np.asfortranarray(x)), y)
+    assert activation.gelu(x, out=x) is x
+    np.testing.assert_array_equal(x, y)

@@ -10,7 +10,10 @@ import pytest
 from mil.support import run
 from support import integers
 
+from refcoreml.build.program import Program as Builder
 from refcoreml.errors import InvalidModelError
+from refcoreml.mil.program import Program
+from refcoreml.spec import schema
 
 TYPES = (np.float16, np.float32)
 HELD = {np.float16: np.float32}
@@ -287,3 +290,16 @@ def test_torch() -> None:
     expected = torch.nn.functional.scaled_dot_product_attention(*map(torch.from_numpy, (query, key, value, mask)))
     inputs = {"query": query, "key": key, "value": value, "attn_mask": mask}
     np.testing.assert_allclose(run("scaled_dot_product_attention", inputs), expected.numpy(), rtol=0, atol=2**-18)
+
+
+def test_weights_for_many_vectors_are_laid_out_by_columns() -> None:
+    """One vector, as of a decoder, is multiplied fastest by weights as they are: rows that may stay in their file."""
+    for rows, columns in ((1, False), (128, True), (None, True)):
+        program = Builder({"x": ("fp32", (rows, 3))}, opset="CoreML7")
+        weight, made = np.ones((5, 3), np.float32), [("fp32", (rows, 5))]
+        program.output(program.add("linear", x=program["x"], weight=weight, name="y", outputs=made))
+        message = schema.MILSpec.Program(version=1)
+        message.functions["main"].CopyFrom(program.function())
+        (step,) = Program(message, "main").engine.steps
+        weights: Any = vars(vars(step.op)["op"])["weights"]
+        assert weights.T.flags.c_contiguous is columns

@@ -60,6 +60,18 @@ def test_linear_of_ranks_1_to_3(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(found, x @ weights.T + bias)
 
 
+def test_weights_by_columns_are_the_same_numbers_held_once() -> None:
+    x, weights, bias = small((4, 6), np.float32), small((5, 6), np.float32, 1), small((5,), np.float32, 2)
+    op = ops.Linear(weights, bias, by_columns=True)
+    op.prepare()
+    laid_out = op.weights
+    op.prepare()
+    assert op.weights is laid_out
+    assert laid_out.T.flags.c_contiguous
+    np.testing.assert_array_equal(laid_out, weights)
+    np.testing.assert_array_equal(op.run(x), x @ weights.T + bias)  # small integers: exact in any order
+
+
 @st.composite
 def equations(draw: Any) -> tuple[str, list[tuple[int, ...]]]:
     """An equation without broadcasting, and shapes of its inputs."""

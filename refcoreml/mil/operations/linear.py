@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from refcoreml import ops
 from refcoreml.mil.domains import FLOATS, NUMBERS, expect, weighted
 from refcoreml.mil.node import Node
 from refcoreml.mil.registry import operation
+from refcoreml.types import Array
 
 
 @operation("linear", "x")
@@ -20,7 +22,17 @@ def linear(node: Node) -> ops.Op:
     All fp16, or all fp32; int32, which the specification has, too, fails on Apple's devices and is refused.
     """
     weighted(node, "weight", "bias")
-    return ops.Linear(node.array("weight", rank=2), node.array("bias", None, rank=1))
+    return _linear(node, node.array("weight", rank=2), node.array("bias", None, rank=1))
+
+
+#: From so many vectors on, laying out weights pays.
+_MANY = 8
+
+
+def _linear(node: Node, weight: Array, bias: Array | None) -> ops.Op:
+    lengths = node.tensor("x").shape or (None,)
+    many = None in lengths or math.prod(lengths[:-1]) >= _MANY
+    return ops.Linear(weight, bias, by_columns=many)
 
 
 @operation("linear", "x", since="CoreML7")
@@ -31,7 +43,7 @@ def linear_7(node: Node) -> ops.Op:
     weight, bias = node.array("weight", rank=2), node.array("bias", None, rank=1)
     for name in ("weight", *(["bias"] if node.has("bias") else [])):
         expect(node, NUMBERS, name)
-    return ops.Linear(weight.astype(held, copy=False), None if bias is None else bias.astype(held, copy=False))
+    return _linear(node, weight.astype(held, copy=False), None if bias is None else bias.astype(held, copy=False))
 
 
 def _product(node: Node, result: np.dtype[Any] | None = None) -> ops.Op:
