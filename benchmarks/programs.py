@@ -214,10 +214,9 @@ def kernels(x: np.ndarray) -> np.ndarray:
 def memory(rounds: int) -> list[Figure]:
     """Time and memory of loading many weights, and memory of predictions."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "large.mlpackage"
-        megabytes = large_model(path)
-        print(f"  {megabytes:.0f} MB of weights", file=sys.stderr)
-        loaded = in_new_process("load", str(path))
+        path = str(Path(folder) / "large.mlpackage")
+        print(f"  {in_new_process('write', path)['megabytes']:.0f} MB of weights", file=sys.stderr)
+        loaded = in_new_process("load", path)
     figures: list[Figure] = [
         ("loading: time", loaded["seconds"], 1.0, "s"),
         ("loading: memory of the process before the first prediction", loaded["megabytes"], 150, "MB"),
@@ -240,11 +239,14 @@ def in_new_process(*arguments: str) -> dict[str, float]:
 
 def resident() -> float:
     """Return the most megabytes of memory that this process has taken."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    status = Path("/proc/self/status")  # on Linux, since the other number may be that of the process that started it
+    if status.exists():
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def large_model(path: Path) -> float:
+def large_model(path: str) -> dict[str, float]:
     """Write a model with many weights; return how many megabytes they are."""
     width, count = 4096, WEIGHTS * 1_000_000 // (4 * 4096 * 4096) + 1
     program = build.Program({"x": (1, width)}, opset="CoreML7")
@@ -252,8 +254,8 @@ def large_model(path: Path) -> float:
     for index in range(count):
         x = program.add("linear", x=x, weight=weights + np.float32(index))  # equal ones would be stored once
     program.output(x)
-    program.model().save(path)
-    return count * weights.nbytes / 1e6
+    program.save(path)
+    return {"megabytes": count * weights.nbytes / 1e6}
 
 
 def loading(path: str) -> dict[str, float]:
@@ -300,6 +302,7 @@ def largest_live_set(model: Model, inputs: Mapping[str, np.ndarray]) -> int:
 
 
 CHILDREN: dict[str, Callable[..., dict[str, float]]] = {
+    "write": large_model,
     "load": loading,
     "attention": attention,
     "prediction": prediction,

@@ -30,8 +30,8 @@ _MANY = 8
 
 
 def _linear(node: Node, weight: Array, bias: Array | None) -> ops.Op:
-    lengths = node.tensor("x").shape or (None,)
-    many = None in lengths or math.prod(lengths[:-1]) >= _MANY
+    lengths = node.tensor("x").known_shape
+    many = lengths is None or math.prod(lengths[:-1]) >= _MANY
     return ops.Linear(weight, bias, by_columns=many)
 
 
