@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from refcoreml.cli.console import out, print_json, shape_text
@@ -21,7 +22,7 @@ examples:
 Headroom is the factor by which the largest number could grow before it overflows half precision (65504).
 With --precision float16, and where an ML Program declares half precision, "to 0" counts the numbers that were rounded
 to 0 by it, and "subnormal" those whose magnitude is below 6.1e-05 afterwards, where half precision has fewer bits.
-Exit code 1 if an output of a layer has NaN or infinities.
+Exit code 1 if an output of a layer has NaN or infinities, which two more columns then count.
 """
 
 
@@ -45,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
     inputs = read_inputs(model, options.input, options.resize)
     rows: list[dict[str, Any]] = []
     first_bad: dict[str, Any] | None = None
-    columns = [*_TEXTS, *_NUMBERS, *(_ROUNDING if _rounds(model, options.precision) else ())]
-    made = Table(*columns, right=("#", *_NUMBERS, *_ROUNDING), whole=("shape",))
+    table: list[tuple[dict[str, str], bool]] = []
     for layer in model.trace(inputs, state_of(model)):
         for blob, values in layer.outputs.items():
             found = blob_statistics(values, layer.computed[blob])
@@ -62,13 +62,22 @@ def run(options: argparse.Namespace) -> int:
             rows.append(row)
             if found.bad and first_bad is None:
                 first_bad = row
-            made.add_row(*_cells(row, found)[: len(columns)], style="red" if found.bad else "")
+            table.append((_cells(row, found), found.bad))
     if options.json:
         print_json({"layers": rows, "first_bad": first_bad})
     else:
-        out.print(made)
+        bad = _BAD if first_bad else ()
+        _show(table, (*_TEXTS, *_RANGE, *bad, _HEADROOM, *(_ROUNDING if _rounds(model, options.precision) else ())))
         _conclude(rows, first_bad)
     return 1 if first_bad else 0
+
+
+def _show(rows: list[tuple[dict[str, str], bool]], columns: Sequence[str]) -> None:
+    """Print some columns of rows, in red those that are bad."""
+    made = Table(*columns, right=("#", *_RANGE, *_BAD, _HEADROOM, *_ROUNDING), whole=("shape",))
+    for cells, bad in rows:
+        made.add_row(*(cells[column] for column in columns), style="red" if bad else "")
+    out.print(made)
 
 
 def _rounds(model: Model, precision: str) -> bool:
@@ -77,21 +86,22 @@ def _rounds(model: Model, precision: str) -> bool:
 
 
 _TEXTS = ("#", "layer", "type", "shape")
-_NUMBERS = ("min", "max", "mean", "NaN", "Inf", "headroom")
+_RANGE, _BAD, _HEADROOM = ("min", "max", "mean"), ("NaN", "Inf"), "headroom"
 _ROUNDING = ("to 0", "subnormal")
 
 
-def _cells(row: dict[str, Any], found: BlobStatistics) -> list[str]:
-    return [
-        str(row["index"]),
-        row["layer"],
-        row["type"],
-        shape_text(found.shape),
-        *("-" if math.isnan(value) else f"{value:.4g}" for value in (found.minimum, found.maximum, found.mean)),
-        *(str(count) if count else "" for count in (found.nans, found.infinities)),
-        f"{found.headroom:.3g}x" if found.headroom < 1e6 else ">1e6x",
-        *(str(count) if count else "" for count in (found.vanished, found.subnormal)),
-    ]
+def _cells(row: dict[str, Any], found: BlobStatistics) -> dict[str, str]:
+    """Return what a row shows, by column."""
+    low, high, mean = (
+        "-" if math.isnan(value) else f"{value:.4g}" for value in (found.minimum, found.maximum, found.mean)
+    )
+    counts = (found.nans, found.infinities, found.vanished, found.subnormal)
+    return {
+        **{"#": str(row["index"]), "layer": row["layer"], "type": row["type"], "shape": shape_text(found.shape)},
+        **{"min": low, "max": high, "mean": mean},
+        **{name: str(count) if count else "" for name, count in zip((*_BAD, *_ROUNDING), counts, strict=True)},
+        _HEADROOM: f"{found.headroom:.3g}x" if found.headroom < 1e6 else ">1e6x",
+    }
 
 
 def _share_vanished(row: dict[str, Any]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from refcoreml.mil.values import StateCell
 from refcoreml.model import Model, as_model, state_of
 from refcoreml.reporting.results import Result, flat
 from refcoreml.reporting.samples import Sample, Source
-from refcoreml.reporting.tables import Text, shortened
+from refcoreml.reporting.tables import Text, count_text, shortened
 from refcoreml.types import Array, without_ones
 
 __all__ = ["LayerComparison", "compare_layers"]
@@ -72,14 +72,13 @@ class LayerComparison(Result):
     def table(self, width: int = sys.maxsize) -> str:
         """Return the result as text for people, in tables of at most ``width``."""
         text = Text()
-        several = len({row.blob for row in self.layers}) > len({(row.layer, row.index) for row in self.layers})
+        outputs = Counter((row.index, row.layer) for row in self.layers)
         nonfinite = any(row.accumulated.nonfinite for row in self.layers)
         for row in self.layers:
             text.add(
                 {
                     "#": str(row.index),
-                    "layer": row.layer,
-                    **({"output": row.blob} if several else {}),
+                    "layer": row.layer if outputs[row.index, row.layer] == 1 else row.blob,
                     "type": row.kind,
                     "own SNR dB": ("exact" if row.own.noiseless else f"{row.own.snr:.2f}") if row.own else "?",
                     "own error": f"{row.own.max_error:.4g}" if row.own else "?",
@@ -88,7 +87,7 @@ class LayerComparison(Result):
                     **({"NaN, Inf": str(row.accumulated.nonfinite or "")} if nonfinite else {}),
                 }
             )
-        notes = [f"{self.samples} samples"]
+        notes = [count_text(self.samples, "sample")]
         if worst := self.worst(3):
             listed = ", ".join(
                 f"{shortened(row.layer, _LONGEST_NAME)} ({row.own.snr:.2f} dB)" for row in worst if row.own
@@ -256,7 +255,7 @@ class _Pair:
         key, expected = reference.step.outputs, _numbers(reference.outputs)
         own = self._own(reference, event)
         for position, (name, s, q) in enumerate(zip(key, expected, _numbers(event.outputs), strict=True)):
-            if s is None or q is None:
+            if s is None or q is None or s.size == q.size == 0:  # such as a list before anything is written to it
                 continue
             if without_ones(s.shape) != without_ones(q.shape):
                 sums.unmatched[name] = None

@@ -41,7 +41,7 @@ from refcoreml.features import (
 from refcoreml.model import Model, as_model, state_of
 from refcoreml.reporting.results import Result, flat
 from refcoreml.reporting.samples import Label, Sample, Source
-from refcoreml.reporting.tables import Text
+from refcoreml.reporting.tables import Text, count_text
 from refcoreml.types import Array
 
 __all__ = ["Comparer", "Comparison", "compare_models", "decode_image"]
@@ -100,7 +100,7 @@ class Comparison(Result):
                 numbers.add(_number_cells(output))
             for cells in _rate_cells(output):
                 rates.add(cells)
-        notes = [f"{self.samples} samples"]
+        notes = [count_text(self.samples, "sample")]
         for model, names in (("the reference", self.only_in_reference), ("the candidate", self.only_in_candidate)):
             if names:
                 notes.append(f"not compared, since only {model} has them: {', '.join(names)}")

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from refcoreml.errors import harmless
 
-__all__ = ["Line", "Styled", "Table", "Text", "cells", "shortened"]
+__all__ = ["Line", "Styled", "Table", "Text", "cells", "count_text", "shortened"]
 
 #: Cells between two columns, where there is room and where there is not.
 _GAPS = (2, 1)
@@ -111,6 +111,11 @@ class Table:
             for column in self._columns
             if column.kind in ("number", "whole") or any(cell.text for cell in column.cells)
         ]
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return a number of things: ``1 sample``, ``5 samples``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def cells(text: str) -> int:

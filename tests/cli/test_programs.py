@@ -153,6 +153,26 @@ def test_a_trace_shows_states_that_are_written_and_the_place_of_each_operation(r
     assert written["where"].startswith("mlProgram.functions['decode'].operations[")
 
 
+def test_a_trace_of_half_precision_fits_eighty_columns(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    program = build.Program({"x": ("fp16", (1, 3))}, opset="CoreML7")
+    scaled = program.add("mul", x=program["x"], y=np.float16(2**-12), name="scaled_by_a_small_number")
+    program.output(scaled, program.add("add", x=program["x"], y=program["x"], name="twice"))
+    program.save(tmp_path / "p.mlpackage")
+    for x, code, columns in (("[[1,2,-0.0001]]", 0, []), ("[[1,2,6e4]]", 1, ["NaN", "Inf"])):
+        found, text, _ = run("trace", tmp_path / "p.mlpackage", "-i", f"x={x}")
+        header, *lines = text.splitlines()
+        assert found == code
+        shown = ["#", "layer", "type", "shape", "min", "max", "mean", *columns, "headroom", "to", "0"]
+        assert header.split()[: len(shown)] == shown
+        if not columns:
+            assert header.endswith("subnormal")
+            assert max(map(len, (header, *lines[:2]))) <= 80
+            assert [line.split()[0] for line in lines[:2]] == ["0", "1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

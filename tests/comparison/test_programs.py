@@ -136,11 +136,16 @@ def test_a_sequence_runs_here() -> None:
             compare(model, model, STEPS, executor=executor)
 
 
-def loop(factor: float) -> build.Program:
-    """Write the rows of x, times a factor each round, to a list; return two of them."""
+def loop(factor: float, length: int = 2) -> build.Program:
+    """Write the rows of x, times a factor each round, to a list of some length; return two of them."""
     program = build.Program({"x": (4, 3)}, opset="CoreML7")
     made = program.add(
-        "make_list", init_length=np.int32(2), dynamic_length=True, elem_shape=np.int32([3]), dtype="fp32", name="list"
+        "make_list",
+        init_length=np.int32(length),
+        dynamic_length=True,
+        elem_shape=np.int32([3]),
+        dtype="fp32",
+        name="list",
     )
 
     def more(i: Any, rows: Any) -> Any:
@@ -173,6 +178,25 @@ def test_lists_and_rounds_of_loops() -> None:
     single = loop(2).model(precision="float64")
     found = rows(refcoreml.compare_layers(single, single.with_precision("declared"), [{"x": x}]))
     assert all(row.own.noiseless for row in found.values())
+
+
+def test_an_empty_list_is_no_row() -> None:
+    found = refcoreml.compare_layers(loop(2, 0).model(), loop(3, 0).model(), [{"x": np.ones((4, 3))}])
+    assert "list" not in rows(found)
+    assert "list" not in found.unmatched
+    assert found.table().split("\n\n")[1].startswith("1 sample\n")
+
+
+def test_of_an_operation_with_several_results_each_has_a_row() -> None:
+    def halves(element: str) -> refcoreml.Model:
+        program = build.Program({"x": (element, (2, 3))}, opset="CoreML7")
+        names = ["first", "second", "third"]
+        program.output(*program.add("split", x=program["x"], num_splits=3, axis=-1, name=names))
+        return program.model()
+
+    found = refcoreml.compare_layers(halves("fp32"), halves("fp16"), [{"x": X}])
+    assert [line.split()[1] for line in found.table().splitlines()[1:4]] == ["first", "second", "third"]
+    assert [row.own.max_error for row in found.layers] == list(np.abs(X - half(X)).max(0))
 
 
 def test_functions_are_compared_by_name(tmp_path: Any) -> None:
