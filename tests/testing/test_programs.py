@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import refcoreml
 from refcoreml import build
@@ -111,6 +112,23 @@ def test_scores_by_label() -> None:
         assert assert_equivalent(program.model(), given, {"x": x}).outputs == ("scores",)
     with pytest.raises(EquivalenceError, match="labels"):
         assert_equivalent(program.model(), {"scores": {"a": 1.0, "b": 0.0, "d": 0.0}}, {"x": x})
+
+
+def test_of_pictures_the_source_gets_what_it_is_given() -> None:
+    program = build.Program({"photo": build.image(5, 4), "gain": build.array(1, optional=True, default=2)})
+    scaled = program.add("mul", x=program["photo"], y=np.float32(1 / 255))
+    program.output(program.add("mul", x=scaled, y=program["gain"], name="y"))
+    pixels = GENERATOR.integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    planes = pixels.transpose(2, 0, 1)[None].astype(np.float64)
+    photo = {"photo": Image.fromarray(pixels)}
+    with pytest.raises(UsageError, match="Give reference_inputs"):
+        assert_equivalent(program.model(), lambda x: 2 * x / 255, photo)
+    inputs = {"reference_inputs": [planes], "folded": 0}
+    found = assert_equivalent(program.model(), lambda x: 2 * x / 255, photo, **inputs)
+    assert found.double is not None
+    assert 2**-24 < found.double < 2**-18, "1 / 255 was rounded"
+    with pytest.raises(EquivalenceError, match="in float64, output 'y'"):
+        assert_equivalent(program.model(), lambda x: 2 * x / 254, photo, **inputs)
 
 
 def test_states_begin_with_zeros() -> None:
