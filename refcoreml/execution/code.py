@@ -134,6 +134,11 @@ class Code(ops.Op):
     told: Told | None = None
     turns: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
+    @property
+    def repeatable(self) -> bool:
+        """Nobody knows."""
+        return False
+
     def _expected(self, inputs: Sequence[Shape]) -> tuple[Shape, ...] | None:
         return None if self.told is None else self.told.shapes(tuple(inputs))
 

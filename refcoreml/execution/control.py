@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import Any, Generic, TypeVar
 
@@ -142,6 +143,14 @@ class Loop(Control):
     rounds: Decision[int] | None = None
     most: int | None = None
 
+    @cached_property
+    def _repeats(self) -> bool:
+        """Whether a round that hands on what it was given would do so for ever."""
+        regions = self.regions
+        return all(region.closed for region in regions) and all(
+            step.op.repeatable for region in regions for step in walk(region.steps)
+        )
+
     @property
     def regions(self) -> tuple[Region, ...]:  # type: ignore[override]
         """The condition, if there is one, and the body."""
@@ -164,16 +173,17 @@ class Loop(Control):
             if most is not None and done >= most:
                 return values
             if done >= LOOP_LIMIT:
-                raise InputError(
-                    f"still runs after {LOOP_LIMIT} rounds, taken for a loop without end",
-                    remedy="Look at what decides whether there is another round",
-                )
+                raise _endless(f"still runs after {LOOP_LIMIT} rounds, taken for a loop without end")
+            # Looked at after 1, 2, 4, 8 rounds and so on, so that it takes no time.
+            before = _bits(values) if most is None and not (done + 1) & done and self._repeats else None
             try:
                 values = yield from enter(self.body, values)
             except BreakSignal:
                 return values
             except ContinueSignal:
                 continue
+            if before is not None and before == _bits(values):
+                raise _endless("hands on what it was given, and so would never end")
         raise AssertionError  # count() has no end
 
     def flow_types(
@@ -235,6 +245,22 @@ def _left(before: Types, written: Written) -> dict[str, ValueType | None]:
     """Return what is known after rounds that may end at any step: types that are the same wherever that is."""
     possible = {name: found | {before[name]} if name in before else found for name, found in written.items()}
     return {name: next(iter(found)) if len(found) == 1 else None for name, found in possible.items()}
+
+
+def _endless(problem: str) -> InputError:
+    return InputError(problem, remedy="Look at what decides whether there is another round")
+
+
+#: Values of more bytes are not compared, nor kept for it.
+_MOST_BITS = 1 << 16
+
+
+def _bits(values: Sequence[Any]) -> list[Any] | None:
+    """Return what distinguishes values that are small arrays from others; None for other values."""
+    arrays = [value for value in values if isinstance(value, np.ndarray)]
+    if len(arrays) < len(values) or sum(array.nbytes for array in arrays) > _MOST_BITS:
+        return None
+    return [(array.dtype, array.shape, array.tobytes()) for array in arrays]
 
 
 @dataclass

@@ -68,6 +68,11 @@ class Op:
     effect: ClassVar[bool] = False
 
     @property
+    def repeatable(self) -> bool:
+        """Whether a run on equal inputs gives equal results, and does nothing else."""
+        return not self.effect
+
+    @property
     def trusted(self) -> Callable[..., Results]:
         """`run`, without checks of what follows from the types of inputs, for those whose types have been checked."""
         return self.run
@@ -126,6 +131,16 @@ class Adapted(Op):
         """As the operation."""
         return self.op.moves
 
+    @property
+    def effect(self) -> bool:  # type: ignore[override]
+        """As the operation."""
+        return self.op.effect
+
+    @property
+    def repeatable(self) -> bool:
+        """As the operation."""
+        return self.op.repeatable
+
     def prepare(self) -> None:
         """As the operation."""
         self.op.prepare()
@@ -176,6 +191,11 @@ class ByType(Op):
     def inplace(self) -> Inplace | None:  # type: ignore[override]
         """That of the operations to choose from: blocks come channels first, whatever the rank."""
         return self.choose(MAX_RANK).inplace
+
+    @property
+    def repeatable(self) -> bool:
+        """As the operations to choose from."""
+        return self.choose(MAX_RANK).repeatable
 
     @property
     def kind(self) -> type[Op]:

@@ -31,6 +31,10 @@ class _Draw(OfShape):
 
     seed: int
 
+    @property
+    def repeatable(self) -> bool:
+        return self.seed >= 0
+
     def run(self, shape: Array | None = None) -> Array:
         return self.draw(self.requested(shape))
 
@@ -103,6 +107,10 @@ class RandomCategorical(Op):
     temperature: float = 1.0
     epsilon: float = 1e-10
     result: np.dtype[Any] | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        return self.seed >= 0
 
     fresh = True
 

@@ -423,6 +423,15 @@ def test_states_of_each_type(element: str) -> None:
     assert state.read("s").tolist() == [-1, 7]
 
 
+def test_writing_a_state_is_an_effect() -> None:
+    steps = counting().model().prepare().program.engine.steps
+    assert [(step.kind, step.op.effect) for step in steps if step.kind.endswith("state")] == [
+        ("read_state", False),
+        ("write_state", True),
+        ("read_state", False),
+    ]
+
+
 @pytest.mark.clause("programs.U22")
 def test_what_was_written_before_a_failure_stays() -> None:
     program = build.Program({"x": (2,), "i": ("int32", (1,))}, states={"s": (2,)}, opset="CoreML8")

@@ -247,6 +247,35 @@ def test_endless_loops_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         results(builder, {"x": X}, y)
 
 
+def test_loops_that_hand_on_what_they_were_given_never_end() -> None:
+    def run(step: int, most: int) -> Any:
+        builder = Builder({"x": (2, 3), "n": ("int32", ())})
+        body = lambda i, x: [builder.add("add", x=i, y=np.int32(step)), builder.add("relu", x=x)]  # noqa: E731
+        start = [builder.constant(np.int32(0)), builder["x"]]
+        condition = lambda i, x: builder.add("less", x=i, y=builder["n"])  # noqa: E731
+        _, y = builder.add("while_loop", loop_vars=start, blocks=[condition, body])
+        return results(builder, {"x": X, "n": np.array(most, np.int32)}, y)[0]
+
+    np.testing.assert_array_equal(run(1, 30), np.maximum(X, 0))
+    np.testing.assert_array_equal(run(0, 0), X)
+    with pytest.raises(InputError, match=r"\(while_loop\): hands on what it was given, and so would never end"):
+        run(0, 30)
+
+
+@pytest.mark.parametrize(("seed", "words"), [(-1, "still runs after 9 rounds"), (3, "hands on what it was given")])
+def test_random_numbers_may_end_a_loop(seed: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "LOOP_LIMIT", 9)
+    builder = Builder({"x": (2,)})
+
+    def condition(x: Any) -> Any:
+        drawn = builder.add("random_uniform", shape=np.int32([1]), seed=seed)
+        return builder.add("less", x=drawn, y=np.float32([2]))
+
+    y = builder.add("while_loop", loop_vars=[builder["x"]], blocks=[condition, lambda x: x])
+    with pytest.raises(InputError, match=words):
+        results(builder, {"x": np.ones(2, np.float32)}, y)
+
+
 # ---- What does not fit ----
 
 

@@ -33,6 +33,11 @@ class CustomOperation(ops.Op):
     outputs: Sequence[DeclaredTensor]
     make: Callable[[], Code]
 
+    @property
+    def repeatable(self) -> bool:
+        """Nobody knows."""
+        return False
+
     @cached_property
     def code(self) -> Code:
         """What runs."""
