@@ -160,7 +160,7 @@ def blaming_inputs(shapes_vary: bool, look: Callable[[], object]) -> Iterator[No
 
 def shapes_of_inputs(error: InvalidModelError) -> InputError:
     """Return the same conflict of shapes, as one of the inputs."""
-    made = of_inputs(error, " (with inputs of these shapes)")
+    made = of_inputs(error, ", with model inputs of these shapes")
     made.shapes = error.shapes
     return made
 

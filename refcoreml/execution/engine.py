@@ -307,7 +307,7 @@ class _Run:
             forecast = step.forecast_of(given)
         except InvalidModelError as error:
             if not isinstance(error, LimitError) and self._blame.follows(step):
-                raise of_inputs(error, " (with inputs of these values)") from error
+                raise of_inputs(error, ", with model inputs of these values") from error
             raise
         if forecast is None:
             try:

@@ -27,6 +27,9 @@ Item = TypeVar("Item")
 #: For so many types of inputs are the types of values remembered: a stream of ever new ones must not fill the memory.
 MOST_TYPES = 64
 
+#: So many inputs are named in an error.
+_MOST_NAMED = 8
+
 #: What finds a forecast again: of an array its type and shape, which compare faster than a `TensorType`.
 Key: TypeAlias = "tuple[np.dtype[Any], Shape] | ValueType"
 #: What is known of values, by name; None where nothing is. Each region has a map of its own for what it changes.
@@ -178,7 +181,7 @@ class Step:
             refuse_memory("needs for itself", self.op.scratch(given, found), self.allowed.limits, self.where)
             return self._made(given, found)
         except RefCoreMLError as error:  # costs nothing where nothing is raised, unlike a context
-            error.where = error.where or self.where
+            self._complete(error, given)
             raise
 
     def check_values(self, arguments: Sequence[Any]) -> None:
@@ -186,11 +189,14 @@ class Step:
 
         To be called where `forecast` knows nothing.
         """
-        with at(self.where):
+        try:
             types = self.op.infer_from(*arguments)
-            for found in types if isinstance(types, tuple) else (types,) if types else ():
-                what = f"an output would have the shape {found.shape},"
-                refuse_memory(what, found.nbytes, self.allowed.limits, self.where)
+        except RefCoreMLError as error:
+            self._complete(error, types_of(arguments))
+            raise
+        for found in types if isinstance(types, tuple) else (types,) if types else ():
+            what = f"an output would have the shape {found.shape},"
+            refuse_memory(what, found.nbytes, self.allowed.limits, self.where)
 
     def made(self, inputs: Sequence[ValueType], outputs: Sequence[ValueType]) -> Forecast:
         """Return the forecast once the outputs' types are known; refuse those that no value may have."""
@@ -234,7 +240,7 @@ class Step:
     def blame(self, error: Exception, arguments: Sequence[Any]) -> None:
         """Note this place in an error of the operation; raise another one for an error that is not ours."""
         if isinstance(error, RefCoreMLError):
-            error.where = error.where or self.where
+            self._complete(error, types_of(arguments))
             return
         if isinstance(error, MemoryError):
             raise InvalidModelError(f"not enough memory for {self._given(arguments)}", where=self.where) from error
@@ -243,6 +249,17 @@ class Step:
             where=self.where,
             remedy="Please report it",
         ) from error
+
+    def _complete(self, error: RefCoreMLError, given: Sequence[ValueType]) -> None:
+        """Note this place in an error of the operation, and what its inputs are called, which it does not know."""
+        if error.where:
+            return
+        error.where = self.where
+        names = self.inputs[: len(given)]
+        if names and not any(repr(name) in error.problem for name in (*names, *self.outputs)):
+            called = [f"{name!r} {_shown(found)}" for name, found in zip(names[:_MOST_NAMED], given, strict=False)]
+            more = f" and {len(names) - len(called)} more" if len(names) > len(called) else ""
+            error.problem += f" (inputs: {', '.join(called)}{more})"
 
     def run_alone(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
         """Check the types of some values, run the operation on them, and return the results as they are kept."""
@@ -257,6 +274,10 @@ class Step:
     def _given(self, arguments: Sequence[Any]) -> str:
         given = zip(self.inputs, arguments, strict=True)
         return ", ".join(f"{name} {getattr(value, 'shape', type(value).__name__)}" for name, value in given)
+
+
+def _shown(found: ValueType) -> str:
+    return str(found.shape if isinstance(found, TensorType) else found)
 
 
 def _shapes(types: Sequence[ValueType]) -> list[Shape]:

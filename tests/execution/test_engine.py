@@ -349,6 +349,36 @@ def filled(shape: str) -> Program:
     return program
 
 
+def test_an_error_names_the_inputs():
+    """An operation knows no names: what is wrong with types, with values that give a type, and with other values."""
+    program = Program()
+    program.add("sum", ops.Add(), "a b")
+    program.add("filled", ops.Fill(0.5, shape=None, dtype=F32), "shape")
+    program.add("taken", ops.Gather(0), "a indices")
+    engine, good = program.engine("a b shape indices", "sum filled taken"), numbers(2, 1)
+    run(engine, a=good, b=good, shape=good, indices=numbers(0, 1, 0))
+    for name, value, words in [
+        (
+            "b",
+            numbers(1, 2, 3),
+            "inputs of shapes (2,), (3,) do not fit together (inputs: 'a' (2,), 'b' (3,)). Counted",
+        ),
+        ("shape", numbers(2, 0), "(inputs: 'shape' (2,))"),
+        ("indices", numbers(0, 2), "(inputs: 'a' (2,), 'indices' (2,))"),
+    ]:
+        given = {"a": good, "b": good, "shape": good, "indices": numbers(0, 1), name: value}
+        with pytest.raises((InvalidModelError, InputError), match=re.escape(words)):
+            engine.run(given)
+
+
+def test_an_error_names_no_more_inputs_than_can_be_read():
+    program = Program()
+    program.add("y", ops.Concat(0), " ".join("x" * 30 + "z"))
+    engine = program.engine("x z", "y")
+    with pytest.raises(InvalidModelError, match=re.escape("(inputs: " + "'x' (2,), " * 7 + "'x' (2,) and 23 more)")):
+        engine.run({"x": numbers(1, 2), "z": np.ones((2, 3), np.float32)})
+
+
 def test_too_large_a_result_is_the_fault_of_who_chose_its_size():
     """The model's, if its constants did; a limit may be raised for it."""
     with pytest.raises(LimitError, match=r"main\[3\] 'y' \(Fill\): an output would have the shape \(2000,.*Limits"):
@@ -362,7 +392,10 @@ def test_too_large_a_result_is_the_fault_of_who_chose_its_size():
 
 @pytest.mark.parametrize(
     ("shape", "kind", "message"),
-    [("chosen", InputError, "do not fit together (with inputs of these values)"), ("two", InvalidModelError, "do not")],
+    [
+        ("chosen", InputError, "do not fit together (inputs: 's' (2, 3), 'z' (4,)), with model inputs"),
+        ("two", InvalidModelError, "do not"),
+    ],
 )
 def test_shapes_that_do_not_fit_are_the_fault_of_who_chose_them(shape, kind, message):
     """Whether x, whose numbers go through, is an input makes no difference; between the two may be other steps."""
