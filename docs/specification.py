@@ -45,7 +45,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, is_dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -379,7 +379,7 @@ def page(
         lines.append(f"<sub>tests: {tests}{f'; cases: {shown}{more}' if cases else ''}</sub>")
         parts.append("  \n".join(lines))
     parts = [linked(part, kind) for part in parts]
-    functions = [inspect.getsource(function) for function in defined(LAYERS[kind].prepare)]
+    functions = [text_of(function) for function in defined(LAYERS[kind].prepare)]
     if functions:
         source = "\n\n".join(functions).rstrip()
         parts.append(
@@ -395,7 +395,7 @@ def page(
 def defined(prepare: Any) -> list[Any]:
     """Return the definitions of the operations that a layer and its helpers return."""
     kinds = [item for item in reached(prepare) if isinstance(item, type) and issubclass(item, ops.Op)]
-    names = [name for kind in reversed(kinds) for name in re.findall(r"\bdefinitions\.(\w+)", inspect.getsource(kind))]
+    names = [name for kind in reversed(kinds) for name in re.findall(r"\bdefinitions\.(\w+)", text_of(kind))]
     return [getattr(definitions, name) for name in dict.fromkeys(names)]
 
 
@@ -425,8 +425,19 @@ def reached(layer: Any) -> list[Any]:
     return found
 
 
-def named(function: Any) -> Iterator[Any]:
-    """Yield the globals that the source of a function or class uses, annotations and decorators apart."""
+@cache
+def text_of(thing: Any) -> str:
+    """Return the source of a function or class; to find it takes long."""
+    return textwrap.dedent(inspect.getsource(thing))
+
+
+@cache
+def named(function: Any) -> list[Any]:
+    """Return the globals that the source of a function or class uses, annotations and decorators apart."""
+    return list(_named(function))
+
+
+def _named(function: Any) -> Iterator[Any]:
     known = vars(sys.modules[function.__module__])
     if getattr(function, "__name__", "") == "<lambda>":  # one of a table, whose source is no statement
         found = [known.get(name) for name in function.__code__.co_names]
@@ -434,7 +445,7 @@ def named(function: Any) -> Iterator[Any]:
         yield from found
         yield from (getattr(module, name, None) for module in modules for name in function.__code__.co_names)
         return
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    tree = ast.parse(text_of(function))
     for node in ast.walk(tree):
         for part in {"annotation", "returns", "decorator_list"} & set(node._fields):
             setattr(node, part, [] if part == "decorator_list" else None)

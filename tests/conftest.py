@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -25,10 +27,16 @@ settings.load_profile("refcoreml")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives each process of ``pytest -n`` one thread for products: they share the processors already."""
+    """Give each process of ``pytest -n`` one thread for products, as they share the processors already.
+
+    And let processes share what they compile, also where nothing may be written beside the sources.
+    """
     if getattr(config.option, "numprocesses", None):
         for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
             os.environ.setdefault(name, "1")
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # tests start hundreds of processes that import the package
+        folder = os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix="compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -40,9 +40,15 @@ def rooms() -> list[str]:
     return sorted(names - {"__init__.py"})
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """All nodes of a file."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """(line, module) of every import in a file, also of those inside functions and those for types alone."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom):
             assert node.module, f"{path}:{node.lineno} is a relative import"
             for alias in node.names:
@@ -102,7 +108,7 @@ def test_what_the_package_imports_of_itself_is_at_the_top_of_files() -> None:
     late = {
         path.relative_to(ROOT).as_posix()
         for path in modules().values()
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for function in nodes_of(path)
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         for node in ast.walk(function)
         if isinstance(node, (ast.Import, ast.ImportFrom))
@@ -211,7 +217,7 @@ def test_nobody_asks_for_the_class_of_an_evaluator() -> None:
         f"{file.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
         for file in PACKAGE.rglob("*.py")
         if file != PACKAGE / "evaluators" / "custom.py"  # it asks the user's code
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes_of(file)
         if asks_for_an_evaluator(node)
     ]
     assert not wrong, "\n".join(wrong)
@@ -235,7 +241,7 @@ def test_what_depends_on_the_kind_of_a_feature_is_in_the_class_of_the_kind() -> 
     wrong = [
         f"{file.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
         for file in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes_of(file)
         if compares_kinds_of_features(node)
     ]
     assert not wrong, "\n".join(wrong)
@@ -256,7 +262,7 @@ def test_nobody_else_walks_nested_steps_or_layers() -> None:
     found = {
         file.relative_to(PACKAGE).as_posix()
         for file in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes_of(file)
         if (isinstance(node, ast.Attribute) and node.attr in ("bodies", "regions", "inner_networks"))
         or (isinstance(node, ast.Constant) and node.value in ("ifBranch", "elseBranch", "bodyNetwork"))
         or (isinstance(node, ast.Attribute) and node.attr in ("ifBranch", "elseBranch", "bodyNetwork"))

@@ -247,7 +247,9 @@ def test_indices_out_of_range(kind, wrong):
 @pytest.mark.parametrize("kind", ["gatherND", "scatterND"])
 def test_indices_of_several_axes_out_of_range(kind):
     x, updates = integers((2, 3, 5)), [integers((2, 5), 1)] if kind == "scatterND" else []
-    with pytest.raises(InputError, match=r"hold 3 at \(1, 1\), expected an index in \[-3, 2\] \(inputs: .*\). 1 of the 4 indices"):
+    with pytest.raises(
+        InputError, match=r"hold 3 at \(1, 1\), expected an index in \[-3, 2\] \(inputs: .*\). 1 of the 4 indices"
+    ):
         run_layer(kind, x, [[0, 1], [1, 3]], *updates)
     with pytest.raises(InputError, match=r"hold -3 at \(0, 0\), expected an index in \[-2, 1\]"):
         run_layer(kind, x, [[-3, 1], [1, 2]], *updates)
