@@ -126,9 +126,10 @@ class ArrayFeature(TensorFeature, member="multiArrayType"):
     def check(self, value: Any, *, legacy_ranks: bool = False) -> NDArray[Any]:
         return self._checked(value, lambda shape: self._check_shape(shape, legacy_ranks))
 
-    def default_value(self) -> NDArray[Any] | None:
+    def default_value(self, shape: Shape | None = None) -> NDArray[Any] | None:
         member = self.spec.type.multiArrayType.WhichOneof("defaultOptionalValue")
-        if member is None or self.default_shape is None:
+        shape = shape or self.default_shape
+        if member is None or shape is None:
             return None
         number = np.asarray(getattr(self.spec.type.multiArrayType, member))
         try:
@@ -136,7 +137,7 @@ class ArrayFeature(TensorFeature, member="multiArrayType"):
         except InputError as error:
             where = f"description of feature {self.name!r}"
             raise InvalidModelError(f"{member}: {error.problem}", where=where) from None
-        return np.full(self.default_shape, value)
+        return np.full(shape, value)
 
     def size_of(self, checked: Any) -> Shape:
         shape: Shape = checked.shape

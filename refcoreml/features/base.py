@@ -156,8 +156,8 @@ class Feature:
         """
         return value
 
-    def default_value(self) -> Any:
-        """Return the declared value of an absent optional input; None if there is none."""
+    def default_value(self, shape: Shape | None = None) -> Any:
+        """Return the declared value of an absent optional input, in a shape or the default one; None without one."""
         return None
 
     def size_of(self, checked: Any) -> Shape:

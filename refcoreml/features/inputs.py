@@ -9,8 +9,9 @@ from typing import Any
 from refcoreml import values as given
 from refcoreml.errors import InputError, RefCoreMLWarning
 from refcoreml.features.base import Feature
+from refcoreml.types import Shape
 
-__all__ = ["check_inputs", "finish_output"]
+__all__ = ["check_inputs", "chosen_positions", "finish_output", "shape_at"]
 
 #: How many inputs an error lists.
 _MOST_LISTED = 50
@@ -43,7 +44,8 @@ def check_inputs(
     Args:
         features: the declared inputs.
         values: the values by name. Optional inputs may be absent or None; those with a declared default value then get
-            it, the others are missing in the result.
+            it, the others are missing in the result. Beside inputs that enumerate their shapes, with
+            ``coupled_shapes``, it is of the shape at their position.
         legacy_ranks: whether arrays become static rank-5 blobs (``RANK5_ARRAY_MAPPING``), so that they may also come as
             [Seq, Batch, C, H, W], or as [Seq, Batch, C] where rank 1 is declared.
         coupled_shapes: whether inputs that enumerate their shapes must have those of one position; otherwise a mixture
@@ -54,6 +56,7 @@ def check_inputs(
     """
     passed = _by_name(features, values)
     result: dict[str, Any] = {}
+    absent = []
     for feature in features:
         value = passed.get(feature.name)
         if value is not None:
@@ -62,9 +65,12 @@ def check_inputs(
             problem = "is None" if feature.name in passed else "is missing"
             raise InputError(f"input {feature.name!r} {problem}", remedy=f"The model's inputs: {_declared(features)}")
         else:
-            default = feature.default_value()
-            if default is not None:
-                result[feature.name] = default
+            absent.append(feature)
+    shared = chosen_positions(features, result) if coupled_shapes else set()
+    for feature in absent:
+        default = feature.default_value(shape_at(feature, shared))
+        if default is not None:
+            result[feature.name] = default
     mixed = _mixed_enumerations(features, result)
     if mixed and coupled_shapes:
         raise InputError(mixed, remedy="Give all of them the shapes of one position")
@@ -95,19 +101,38 @@ def _declared(features: Sequence[Feature]) -> str:
 
 def _mixed_enumerations(features: Sequence[Feature], result: Mapping[str, Any]) -> str:
     """Return what is wrong with enumerated shapes of several inputs, which are paired (apple/coremltools#2271)."""
-    positions: dict[str, set[int]] = {}
+    found = _positions(features, result)
+    if not found or set.intersection(*found.values()):
+        return ""
+    return (
+        f"inputs {', '.join(map(repr, found))} enumerate their shapes, and the shapes given stand at different "
+        "positions of the enumerations"
+    )
+
+
+def _positions(features: Sequence[Feature], result: Mapping[str, Any]) -> dict[str, set[int]]:
+    """Return by input, of those that enumerate their shapes, at which positions the shape given stands."""
+    found = {}
     for feature in features:
         listed = feature.shapes.listed
         if listed and feature.name in result:
             shape = feature.size_of(result[feature.name])
-            positions[feature.name] = {index for index, allowed in enumerate(listed) if allowed == shape}
-    found = [places for places in positions.values() if places]
-    if not found or set.intersection(*found):
-        return ""
-    return (
-        f"inputs {', '.join(map(repr, positions))} enumerate their shapes, and the shapes given stand at different "
-        "positions of the enumerations"
-    )
+            positions = {index for index, allowed in enumerate(listed) if allowed == shape}
+            if positions:
+                found[feature.name] = positions
+    return found
+
+
+def chosen_positions(features: Sequence[Feature], result: Mapping[str, Any]) -> set[int]:
+    """Return the positions at which the shapes of all inputs stand that are given and enumerate theirs."""
+    found = _positions(features, result)
+    return set.intersection(*found.values()) if found else set()
+
+
+def shape_at(feature: Feature, positions: set[int]) -> Shape | None:
+    """Return the enumerated shape that an absent input has beside others that stand at these positions, if it has."""
+    listed = feature.shapes.listed
+    return next((listed[index] for index in sorted(positions) if index < len(listed)), None)
 
 
 def finish_output(feature: Feature, value: Any) -> Any:

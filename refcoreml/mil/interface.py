@@ -11,6 +11,7 @@ import numpy as np
 from refcoreml.errors import InvalidModelError
 from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, ImageFeature, StateFeature, read_features
 from refcoreml.features.classifier import named_output
+from refcoreml.features.inputs import chosen_positions, shape_at
 from refcoreml.features.shapes import span
 from refcoreml.mil.node import Value
 from refcoreml.mil.precision import Precision
@@ -48,7 +49,8 @@ class Interface:
     * images, which are [1, C, H, W]: pixels of 0..255, channels in the declared order. Whatever else is done to pixels,
       the program does.
 
-    Optional inputs that are absent become their declared default value, else zeros.
+    Optional inputs that are absent become their declared default value, else zeros; in the enumerated shape at the
+    position that the shapes of others have.
 
     Attributes:
         states: what the function keeps from one prediction to the next.
@@ -149,9 +151,15 @@ class Interface:
             InputError: an input has a shape that the function cannot take, or is absent without a shape of its own.
         """
         values = {}
+        positions: set[int] | None = None
         for port in self._inputs:
             name = port.feature.name
-            values[name] = port.value(checked[name]) if name in checked else port.absent()
+            if name in checked:
+                values[name] = port.value(checked[name])
+            else:
+                if positions is None:
+                    positions = chosen_positions([port.feature for port in self._inputs], checked)
+                values[name] = port.absent(shape_at(port.feature, positions))
             if self._cells and np.may_share_memory(values[name], checked.get(name, np.empty(0))):
                 values[name] = values[name].copy()
         return values
@@ -346,11 +354,12 @@ class _Port:
             array = array[None]
         return array.reshape(self.checked_shape(array.shape))
 
-    def absent(self) -> Array:
-        """Return the value of an optional input that is absent and has no default value: zeros."""
-        if self.default_shape is None:
+    def absent(self, shape: Shape | None) -> Array:
+        """Return the value of an absent optional input without a default: zeros, in a shape or the default one."""
+        shape = self.default_shape if shape is None else self._tensor_shape(shape)
+        if shape is None:
             raise self.feature.refuse("is absent, and the model declares no shape for it", "Pass a value")
-        return np.zeros(self.checked_shape(self.default_shape), self.held)
+        return np.zeros(self.checked_shape(shape), self.held)
 
     def output(self, result: Any) -> Any:
         """Return what `features.finish_output` takes for a result."""

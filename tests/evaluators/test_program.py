@@ -220,6 +220,24 @@ def test_enumerated_shapes_of_several_inputs_are_coupled() -> None:
         model.predict({"a": np.ones(3), "b": np.ones((4, 2))})
 
 
+@pytest.mark.parametrize("default", [None, 2.5])
+@pytest.mark.parametrize("position", [0, 1])
+def test_absent_inputs_have_the_shape_at_the_position_of_the_others(position: int, default: float | None) -> None:
+    program = build.Program({"a": ("fp32", (None,)), "b": ("fp32", (None, 2))}, opset="CoreML8")
+    program.output(program.add("relu", x=program["a"], outputs=[("fp32", (None,))], name="c"))
+    program.output(program.add("relu", x=program["b"], outputs=[("fp32", (None, 2))], name="d"))
+    spec = program.spec()
+    for feature, shapes in zip(spec.description.input, ([[3], [5]], [[3, 2], [4, 2]]), strict=True):
+        feature.type.multiArrayType.shape[:] = shapes[0]
+        for shape in shapes:
+            feature.type.multiArrayType.enumeratedShapes.shapes.add(shape=shape)
+    spec.description.input[1].type.isOptional = True
+    if default is not None:
+        spec.description.input[1].type.multiArrayType.floatDefaultValue = default
+    found = refcoreml.load(spec).predict({"a": np.ones((3, 5)[position])})["d"]
+    np.testing.assert_array_equal(found, np.full(((3, 2), (4, 2))[position], default or 0))
+
+
 # ---- Images ----
 
 
