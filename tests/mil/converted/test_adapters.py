@@ -45,7 +45,7 @@ def save(folder: Path, precision: str, target: str, *, palettized: bool) -> tupl
         )
         if palettized:
             model = conversion.VARIANTS["palettized"][0](model)
-        modules[task] = conversion.with_weights(adapted(task), conversion.weights(model))
+        modules[task] = conversion.with_weights(adapted(task), conversion.weights(model), precision)
         model.save(str(folder / f"{task}.mlpackage"))
         description.add_function(str(folder / f"{task}.mlpackage"), "main", task)
     description.default_function_name = TASKS[1]

@@ -42,5 +42,5 @@ def test_compressed_networks_compute_what_torch_computes(name: str, variant: str
     block = function.block_specializations[function.opset]
     made = {operation.type.removeprefix("constexpr_") for operation in block.operations}
     assert all(made.intersection(kind.split("|")) for kind in kinds)
-    module = conversion.with_weights(conversion.made(name), conversion.weights(model))
+    module = conversion.with_weights(conversion.made(name), conversion.weights(model), precision)
     conversion.check(name, model, module, precision, stored=False)
