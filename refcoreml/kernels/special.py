@@ -63,8 +63,8 @@ _SCALED_ERFC = (
 )
 
 
-#: The probability that a normally distributed number is below -d, divided by t e^(-d^2 / 2), t = 1 / (1 + d / _MIDDLE),
-#: by powers of t; for 0 <= d <= 14.6, to 2e-10. Below is nothing that single precision could hold.
+#: The probability that a normally distributed number is below -d, divided by t e^(-d^2 / 2), by powers of
+#: t = _MIDDLE / (_MIDDLE + d); for 0 <= d <= 14.6, to 2e-10. Below is nothing that single precision could hold.
 _TAIL = (
     0.11283580697741644,
     0.1128978871858372,
@@ -115,9 +115,8 @@ def gelu_of_single(x: Array) -> Array:
     """
     d = np.abs(x)
     np.minimum(d, _END * np.sqrt(2), out=d)
-    t = d * (1 / _MIDDLE)
-    t += 1
-    np.divide(1, t, out=t)
+    t = d + _MIDDLE
+    np.divide(_MIDDLE, t, out=t)
     y = _polynomial(_TAIL, t)
     y *= t
     y *= d
