@@ -180,7 +180,9 @@ def test_local_response_norm(size: int, dtype: Any, opset: str) -> None:
 def test_neighbours_of_other_ranks() -> None:
     for shape in SHAPES:
         x = numbers(shape, 12)
-        sums = x**2 + np.concatenate([np.zeros_like(x[:, :1]), x[:, :-1] ** 2], 1)
+        along = np.moveaxis(x, -3, 0)
+        before = np.concatenate([np.zeros_like(along[:1]), along[:-1] ** 2])
+        sums = x**2 + np.moveaxis(before, 0, -3)
         check(
             "local_response_norm",
             x,
