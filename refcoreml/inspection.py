@@ -121,7 +121,8 @@ class Summary:
     """What `inspect` finds; `as_dict` gives it as plain values for JSON.
 
     ``metadata`` holds the fields that every model can have, ``user_defined`` what else the author wrote, under names of
-    the author's own. ``problem`` says why the model cannot run.
+    the author's own. ``storage`` counts weights by how they are stored, of an ML Program those of the function that
+    predicts. ``problem`` says why the model cannot run.
     """
 
     kind: str
@@ -167,6 +168,10 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
     ]
     metadata = model.spec.description.metadata
     problem = "" if found.failure is None else f"{type(found.failure).__name__}: {found.failure}"
+    functions = [
+        _function(model if name == model.function else model.with_function(name), model.function, problem)
+        for name in model.functions
+    ]
     return Summary(
         kind=model.kind,
         specification_version=model.spec.specificationVersion,
@@ -178,17 +183,14 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
         preprocessing=dict(found.formulas),
         layers=layers,
         needs=_needs(model),
-        storage=_storage(layers),
+        storage=next((function.storage for function in functions if function.default), _storage(layers)),
         updatable=model.spec.isUpdatable,
         problem=problem,
         models=[
             replace(_inspect(inner, _failure_of(index, inner, found.failure)), name=name)
             for index, (name, inner) in enumerate(model.models.items())
         ],
-        functions=[
-            _function(model if name == model.function else model.with_function(name), model.function, problem)
-            for name in model.functions
-        ],
+        functions=functions,
     )
 
 

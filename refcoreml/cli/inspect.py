@@ -61,7 +61,7 @@ def show(summary: Summary, *, layers: bool) -> None:
         "specification": f"version {summary.specification_version}",
         "runs on": f"{summary.runs_on}, and later",
         **summary.metadata,
-        "weights": ", ".join(f"{count:,} x {storage}" for storage, count in summary.storage.items()),
+        "weights": "" if summary.functions else _storage(summary.storage),
     }
     for name, value in facts.items():
         if value:
@@ -132,10 +132,14 @@ def _functions_table(functions: list[FunctionSummary]) -> Table:
         made.add_row(
             f"{function.name} (default)" if function.default and len(functions) > 1 else function.name,
             function.opset,
-            ", ".join(f"{count:,} x {storage}" for storage, count in function.storage.items()),
+            _storage(function.storage),
             ", ".join(f"{count} {kind}" for kind, count in function.operations.items()),
         )
     return made
+
+
+def _storage(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} x {storage}" for storage, count in counts.items())
 
 
 def _needs_table(needs: list[CustomNeed]) -> Any:

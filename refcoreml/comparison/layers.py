@@ -212,7 +212,6 @@ class _Pair:
             key: not (same_arithmetic and sources[0](mine[key]) == sources[1](others[names]))
             for key, names in self._names.items()
         }
-
         self._alike = {key for key in self._names if match.takes_the_same(key)}
 
     def compare(self, chunk: Sequence[Sample]) -> _Sums:

@@ -132,7 +132,9 @@ class ProgramEvaluator(Evaluator):
 
     def source_of(self, step: Step) -> object:
         """Return what the operation is, with its constants."""
-        return source(self._operations[step.where], self.program.function.opset)
+        if step.where not in self._sources:
+            self._sources[step.where] = source(self._operations[step.where], self.program.function.opset)
+        return self._sources[step.where]
 
     def adopt(self, step: Step, values: Sequence[Any], own: Sequence[Any]) -> Sequence[Any]:
         """Return values as the program holds them; constants are its own."""
@@ -141,6 +143,11 @@ class ProgramEvaluator(Evaluator):
             for name, value, mine in zip(step.inputs, values, own, strict=True)
         ]
         return adopted(step, given, own, self.program.precision)
+
+    @cached_property
+    def _sources(self) -> dict[str, object]:
+        """What `source_of` has found; to look at all weights again for each few samples would take long."""
+        return {}
 
     @cached_property
     def _operations(self) -> dict[str, Operation]:

@@ -30,6 +30,7 @@ def test_operations_weights_and_states_of_a_function() -> None:
     found = summary(program)
     assert found.operations == {"relu": 2, "add": 1, "constexpr_blockwise_shift_scale": 1, "linear": 1}
     assert found.storage == {"blockwise_shift_scale, 4 bits": 24, "fp16": 12}
+    assert refcoreml.inspect(program.spec()).storage == found.storage
     assert (found.name, found.default, found.opset) == ("main", True, "CoreML8 (iOS18)")
     assert [(state["name"], state["type"]) for state in found.states] == [("s", "State (Float16 2 x 4)")]
 
