@@ -129,13 +129,13 @@ def _given(function: Programmed, model: Model, inputs: Mapping[str, Any]) -> dic
 
 
 def half_constants(model: Model) -> list[Array]:
-    """Return the constants of half precision that operations take, but for single numbers."""
+    """Return the constants of half precision that operations take."""
     found = {}
     for operation in walk(_function(model).program.function.body):
         for value in (value for values in operation.parameters.values() for value in values):
             if value.constant and value.tensor is not None and value.tensor.element.dtype == np.float16:
                 found[value.name] = np.asarray(value.known)
-    return [array for array in found.values() if array.size > 1]
+    return list(found.values())
 
 
 def program_bounds(

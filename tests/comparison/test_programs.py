@@ -80,6 +80,25 @@ def test_operations_have_source_names() -> None:
     assert rows(found)["y"].own is not None
 
 
+def test_operations_are_known_by_their_own_names_where_results_have_others() -> None:
+    """As a converter has it: an output of the model has the name that the user gave it, the operation its own."""
+
+    def program(element: str, name: str | list[str]) -> refcoreml.Model:
+        made = build.Program({"x": (element, (2, 3))}, opset="CoreML7")
+        weight = W.astype(np.float16 if element == "fp16" else np.float32)
+        y = made.add("linear", x=made["x"], weight=weight, name=name)
+        made.output(made.add("relu", x=y, name="y"))
+        return made.model()
+
+    single = program("fp32", ["hidden"])
+    own_name = next(single.trace({"x": X})).name
+    assert own_name != "hidden"
+    found = refcoreml.compare_layers(single, program("fp16", f"{own_name}_cast_fp16"), [{"x": X}])
+    assert [(row.layer, row.blob) for row in found.layers] == [(own_name, "hidden"), ("y", "y")]
+    assert found.unmatched == []
+    assert all(row.own is not None for row in found.layers)
+
+
 def test_a_network_and_a_program() -> None:
     network = build.Network({"x": (2, 3)}, ["y"], exact=True)
     network.add("innerProduct", inputs="x", outputs="product", inputChannels=3, outputChannels=4, weights=W)

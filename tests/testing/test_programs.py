@@ -67,6 +67,25 @@ def test_half_precision_is_compared_with_what_it_stores() -> None:
     assert 2**-11 < allowed.double < 2**-6
 
 
+def scaled(factor: float) -> refcoreml.Model:
+    program = build.Program({"x": ("fp16", (5, 7))}, opset="CoreML7")
+    program.output(program.add("mul", x=program["x"], y=np.float16(factor), name="y"))
+    return program.model()
+
+
+def test_most_numbers_of_half_precision_were_rounded() -> None:
+    """1 / 6**0.5 in half precision is 418 / 1024, which is no reason to take it for exact; a half is one."""
+    x = GENERATOR.uniform(1, 2, (5, 7)).astype(np.float16).astype(np.float32)
+    found = assert_equivalent(scaled(6**-0.5), lambda x: np.float64(x) / 6**0.5, {"x": x}, folded=0)
+    assert found.double is not None
+    assert 2**-11 < found.double < 2**-7
+    with pytest.raises(EquivalenceError):
+        assert_equivalent(scaled(6**-0.5), lambda x: np.float64(x) / 6**0.5 * 1.01, {"x": x}, folded=0)
+    found = assert_equivalent(scaled(0.5), lambda x: np.float64(x) / 2, {"x": x}, folded=0)
+    assert found.double is not None
+    assert found.double < 2**-40
+
+
 def test_a_reference_in_single_precision_is_compared_with_the_declared_run() -> None:
     found = assert_equivalent(perceptron(), source(X).astype(np.float32), {"x": X})
     assert found.double is None
