@@ -54,6 +54,8 @@ def test_optional_inputs() -> None:
 def test_several_shapes() -> None:
     choices = build.array(2, 3, choices=[(2, 3), (4, 3)])
     ranges = build.array(2, 3, ranges=[(1, 6), (3, 3)], data_type="FLOAT16")
+    endless = build.Program({"x": build.array(1, 3, ranges=[(1, -1), (3, 3)])})
+    assert str(endless["x"].type) == "tensor<fp32, [?, 3]>"
     for feature, element, admitted, refused in (
         (choices, "fp32", (4, 3), (5, 3)),
         (ranges, "fp16", (6, 3), (7, 3)),

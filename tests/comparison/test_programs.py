@@ -97,6 +97,21 @@ def test_operations_are_known_by_their_own_names_where_results_have_others() -> 
     assert [(row.layer, row.blob) for row in found.layers] == [(own_name, "hidden"), ("y", "y")]
     assert found.unmatched == []
     assert all(row.own is not None for row in found.layers)
+    found = refcoreml.compare_layers(program("fp32", "hidden"), program("fp16", ["hidden_cast_fp16"]), [{"x": X}])
+    assert [row.blob for row in found.layers] == ["hidden", "y"]
+
+
+def test_constants_are_each_program_s_own() -> None:
+    def lookup(table: np.ndarray) -> refcoreml.Model:
+        program = build.Program({"tokens": ("int32", (2,))}, opset="CoreML7")
+        found = program.add("gather", x=table, indices=program["tokens"], axis=np.int32(0), name="found")
+        program.output(program.add("relu", x=found, name="y"))
+        return program.model()
+
+    pair = lookup(W), lookup(W + np.float32(0.5))
+    found = rows(refcoreml.compare_layers(*pair, [{"tokens": np.int32([3, 1])}]))
+    assert found["found"].own.max_error == pytest.approx(0.5, rel=1e-6)
+    assert found["y"].own.noiseless
 
 
 def test_a_network_and_a_program() -> None:
@@ -135,6 +150,30 @@ def test_states_begin_anew_or_are_kept() -> None:
     anew = rows(refcoreml.compare_layers(*pair, STEPS))
     assert set(anew) == {"before", "y"}
     assert all(row.own.noiseless and row.accumulated.noiseless for row in anew.values())
+
+
+def test_a_state_is_read_as_it_was_when_it_was_read() -> None:
+    """One program has written it by the time the other one reads it."""
+
+    def program(first: bool) -> refcoreml.Model:
+        made = build.Program({"x": (3,)}, states={"sum": (3,)}, opset="CoreML8")
+
+        def others() -> None:
+            for name in ("a", "b"):
+                made.output(made.add("relu", x=made["x"], name=name))
+
+        if first:
+            others()
+        total = made.add("add", x=made.add("read_state", input=made["sum"], name="before"), y=made["x"], name="total")
+        made.add("write_state", input=made["sum"], data=total)
+        if not first:
+            others()
+        return made.model()
+
+    pair = program(first=False), program(first=True).with_precision("float64")
+    found = rows(refcoreml.compare_layers(*pair, STEPS[:1]))
+    assert set(found) == {"before", "total", "a", "b"}
+    assert all(row.own.noiseless for row in found.values())
 
 
 def test_a_comparison_leaves_no_state_behind() -> None:

@@ -468,7 +468,7 @@ def test_a_trace_shows_states() -> None:
     assert (read.name, read.kind, write.kind, again.kind) == ("before", "read_state", "write_state", "read_state")
     np.testing.assert_array_equal(write.inputs["s"], np.zeros_like(X))
     np.testing.assert_array_equal(write.outputs["s"], np.maximum(X, 0))
-    assert list(again.inputs) == ["s"]
+    assert (list(again.inputs), list(again.outputs)) == (["s"], ["after"])
     np.testing.assert_array_equal(again.outputs["after"], np.maximum(X, 0))
 
 

@@ -81,6 +81,7 @@ def test_most_numbers_of_half_precision_were_rounded() -> None:
     assert 2**-11 < found.double < 2**-7
     with pytest.raises(EquivalenceError):
         assert_equivalent(scaled(6**-0.5), lambda x: np.float64(x) / 6**0.5 * 1.01, {"x": x}, folded=0)
+    assert_equivalent(scaled(100.3), lambda x: np.float64(x) * 100.3, {"x": x}, folded=0)
     found = assert_equivalent(scaled(0.5), lambda x: np.float64(x) / 2, {"x": x}, folded=0)
     assert found.double is not None
     assert found.double < 2**-40
