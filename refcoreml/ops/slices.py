@@ -420,6 +420,8 @@ class Reverse(Op):
 
     def _derive(self, rank: int) -> Taken:
         axes = set(range(rank)) if self.axes is None else {axis_in(axis, rank) for axis in self.axes}
+        distinct = self.axes is None or len(axes) == len(self.axes)
+        require(distinct, f"axes is {self.axes}, which names an axis of {rank} twice")
         return tuple([slice(None, None, -1 if axis in axes else 1) for axis in range(rank)])
 
     def infer(self, x: TensorType) -> TensorType:

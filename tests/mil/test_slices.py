@@ -246,6 +246,7 @@ def test_axes_of_sequences_are_0_by_default() -> None:
         ("sliding_windows", dict(axis=2, size=2, stride=0), "the stride is 0, expected 1 or more"),
         ("sliding_windows", dict(size=2), "parameter 'axis' is missing"),
         ("reverse", dict(axes=[3]), "axis is 3, expected -3 to 2"),
+        ("reverse", dict(axes=[1, -2]), r"axes is \(1, -2\), which names an axis of 3 twice"),
         ("reverse_sequence", dict(lengths=[2, 1, 3], seq_axis=3), "sequence axis is 3"),
         ("reverse_sequence", dict(lengths=[2, 1], seq_axis=1), r"lengths have the shape \(2,\), expected \(3,\)"),
     ],

@@ -215,6 +215,13 @@ def test_boxes_that_do_not_fit() -> None:
     given = {"iou_threshold": np.float32(0.5), "max_boxes": 3}
     with pytest.raises(InvalidModelError, match="'score_threshold' is missing"):
         run("non_maximum_suppression", {"boxes": boxes, "scores": scores}, opset="CoreML6", **given)
+    both = {**given, "score_threshold": np.float32(0)}
+    with pytest.raises(InvalidModelError, match="takes no parameter 'score_threshold'"):
+        run("non_maximum_suppression", {"boxes": boxes, "scores": scores}, opset="CoreML7", **both)
+    for wrong in ({"iou_threshold": np.int32(1)}, {"score_threshold": True}):
+        typed = {**both, **wrong}
+        with pytest.raises(InvalidModelError, match=r"_threshold' has elements of type .*, expected fp16, fp32"):
+            run("non_maximum_suppression", {"boxes": boxes, "scores": scores}, opset="CoreML6", **typed)
     with pytest.raises(InvalidModelError, match=r"expected boxes \[B, 4, N\] and scores \[B, C, N\]"):
         run("non_maximum_suppression", {"boxes": boxes[:, :3], "scores": scores}, opset="CoreML7", **given)
     with pytest.raises(InvalidModelError, match="number of boxes is 0"):

@@ -194,6 +194,8 @@ def _boxes(node: Node, outside: float | None) -> ops.CropResize:
     [vertical center, horizontal center, height, width]; CENTER_SIZE_WIDTH_FIRST. Coordinates are multiplied by
     ``spatial_scale`` (default 1), and if ``normalized_coordinates`` (default false) by H - 1 and W - 1.
     """
+    if node.has("spatial_scale"):
+        expect(node, FLOATS, "spatial_scale")
     centers, width_first = node.choice("box_coordinate_mode", _BOXES, "corners_height_first")
     return ops.CropResize(
         (node.integer("target_height", 1), node.integer("target_width", 1)),

@@ -111,6 +111,7 @@ def non_maximum_suppression(node: Node) -> ops.Op:
 
     Open: no box above the threshold. Chosen: the best one, as in neural networks.
     """
+    expect(node, FLOATS, "score_threshold")
     return _suppression(node, score_threshold=node.number("score_threshold"))
 
 
@@ -125,6 +126,7 @@ def non_maximum_suppression_7(node: Node) -> ops.Op:
 
 def _suppression(node: Node, *, score_threshold: float, boxes_last: bool = False) -> ops.Op:
     expect(node, FLOATS, "boxes", "scores")
+    expect(node, FLOATS, "iou_threshold")
     return ops.NonMaximumSuppression(
         max_boxes=node.integer("max_boxes"),
         iou_threshold=node.number("iou_threshold"),
