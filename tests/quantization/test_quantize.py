@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from profiles import THOROUGH
@@ -21,6 +23,12 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(scope="module", params=[pictures, vectors, sequences], ids=lambda make: make.__name__)
 def model(request):
     return request.param()
+
+
+@cache
+def quantized(model, bits, mode):
+    """Quantizing takes longer than any of the tests that look at the result."""
+    return refcoreml.quantize_weights(model, bits, mode)
 
 
 def inputs_of(model, seed=3):
@@ -113,7 +121,7 @@ def test_layers_beside_custom_ones_are_quantized():
 
 @pytest.mark.parametrize(("bits", "mode"), list(schemes()))
 def test_predictions_are_those_of_the_dequantized_model(model, bits, mode):
-    smaller = refcoreml.quantize_weights(model, bits, mode)
+    smaller = quantized(model, bits, mode)
     inputs = inputs_of(model)
     one, other = smaller.predict(inputs), refcoreml.dequantize_weights(smaller).predict(inputs)
     for name, value in one.items():
@@ -128,9 +136,7 @@ def test_every_weight_is_near_its_original(model, bits, mode):
 
     k-means may be farther for a few weights, but not in the mean square.
     """
-    for before, after in zip(
-        weight_tensors(model), weight_tensors(refcoreml.quantize_weights(model, bits, mode)), strict=True
-    ):
+    for before, after in zip(weight_tensors(model), weight_tensors(quantized(model, bits, mode)), strict=True):
         w, error = before.values(), after.values() - before.values()
         most = (1 << bits) - 1 if bits <= 8 else 2**11
         reach = 2 * np.abs(w).max() / (most - 1 or 1) if mode == "linear_symmetric" else np.ptp(w) / most
@@ -164,7 +170,7 @@ def test_scales_of_a_deconvolution_run_along_its_output_channels(mode, fit):
 
 @pytest.mark.parametrize(("bits", "mode"), list(schemes()))
 def test_apples_rules_of_encodings_are_kept(model, bits, mode):
-    tensors = weight_tensors(refcoreml.quantize_weights(model, bits, mode))
+    tensors = weight_tensors(quantized(model, bits, mode))
     for tensor in tensors:
         assert tensor.encoding.kind in tensor.allowed
         quantization = tensor.message.quantization
