@@ -515,7 +515,7 @@ def test_updatable_layers_are_refused_but_can_be_left_out():
 def test_ml_programs_are_refused():
     program = build.Program({"x": (2, 3)})
     program.output(program.add("relu", x=program["x"]))
-    with pytest.raises(UnsupportedModelError, match="ML programs"):
+    with pytest.raises(UnsupportedModelError, match="ML Programs"):
         refcoreml.quantize_weights(program.model(), 8)
 
 
