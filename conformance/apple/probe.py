@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import platform
 import random
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 from unittest import mock
 
@@ -28,6 +29,19 @@ from refcoreml.mil.resolve import walk
 
 #: What most of the tests' modules set for themselves when they are imported.
 SEED = 10
+
+
+class _Absent(ModuleType):
+    """Stands for a package that some files of tests import and few of their tests use: those skip themselves."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        pytest.skip(f"{self.__name__} is not installed")
+
+
+if importlib.util.find_spec("torchvision") is None:
+    sys.modules["torchvision"] = _Absent("torchvision")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -60,6 +60,7 @@ class Expectation:
         reason: why.
         tests: their names; one without parameters stands for all of its parameters.
         containing: texts that the name must contain, all of them.
+        saying: a text that the failure's message must contain.
         at_most: the largest difference, in absolute value, that the reason explains; None where none is the reason.
         sometimes: whether a test may also pass, as those with differences may, which depend on the numbers.
         as_written: whether they fail only as they are written, and not as halves.py lets them run.
@@ -68,6 +69,7 @@ class Expectation:
     reason: str
     tests: tuple[str, ...]
     containing: tuple[str, ...] = ()
+    saying: str = ""
     at_most: float | None = None
     sometimes: bool = False
     as_written: bool = False
@@ -81,7 +83,7 @@ class Expectation:
         """Return whether a failure with a message is one of those."""
         found = re.search(r"Max absolute difference[a-z ]*: (\S+)", message)
         small = self.at_most is None or (found is not None and float(found[1]) <= self.at_most)
-        return small and self.is_about(test)
+        return small and self.saying in message and self.is_about(test)
 
 
 def expectations(as_written: bool = False) -> list[Expectation]:
@@ -92,6 +94,7 @@ def expectations(as_written: bool = False) -> list[Expectation]:
             entry["reason"],
             tuple(entry["tests"]),
             tuple(entry.get("containing", ())),
+            entry.get("saying", ""),
             entry.get("at_most"),
             "at_most" in entry or entry.get("sometimes", False),
             entry.get("as_written", False),

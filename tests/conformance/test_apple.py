@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import zlib
@@ -34,6 +35,10 @@ def test_fails():
 
 def test_skips():
     pytest.skip("here")
+
+def test_wants_torchvision():
+    import torchvision
+    torchvision.models
 
 @pytest.mark.xfail(strict=False)
 def test_fails_by_apple():
@@ -83,6 +88,7 @@ def test_a_record_is_written_for_each_test(apple: Any, monkeypatch: pytest.Monke
         **{f"test_passes[{number}]": "passed" for number in range(40)},
         "test_fails": "failed",
         "test_skips": "skipped",
+        "test_wants_torchvision": "passed" if importlib.util.find_spec("torchvision") else "skipped",
         "test_fails_by_apple": "xfailed",
         "test_takes_long": "failed",
         "TestCase::test_takes_long_too": "failed",
@@ -91,6 +97,8 @@ def test_a_record_is_written_for_each_test(apple: Any, monkeypatch: pytest.Monke
         "": "failed",
     }
     assert "nothing_of_this_name" in found[""]["message"]
+    if not importlib.util.find_spec("torchvision"):
+        assert "torchvision is not installed" in found["test_wants_torchvision"]["message"]
     assert found["test_fails"]["message"] == "ValueError: as it should"
     assert found["test_takes_long"]["message"] == "Failed: took more than 1 seconds"
     assert found["test_ends_the_process"]["message"] == "the process ended with status 17"
@@ -227,6 +235,14 @@ def test_some_failures_are_listed_only_for_tests_as_they_are_written(apple: Any)
 
     assert all(not entry.as_written for entry in expectations())
     assert {entry.as_written for entry in expectations(as_written=True)} == {False, True}
+
+
+def test_an_expectation_may_be_of_a_message(apple: Any) -> None:
+    from suites import Expectation
+
+    entry = Expectation("written for half precision", ("a::x",), saying="'cast'", sometimes=True)
+    assert entry.explains("a::x[1]", "assert ['conv'] == ['cast', 'conv']")
+    assert not entry.explains("a::x[1]", "assert ['conv'] == ['conv', 'conv']")
 
 
 def test_every_listed_failure_has_a_reason_and_is_in_a_suite(apple: Any) -> None:
