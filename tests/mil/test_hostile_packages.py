@@ -225,7 +225,7 @@ class Damage:
             filled = [(holder, field) for holder, field in spots if field.name == "values" and holder.values]
             for _ in range(rng.choice([1, 1, 2])):
                 holder, field = rng.choice(filled)
-                if rng.random() < 0.7:
+                if rng.random() < 0.7 and holder.values:
                     replace_one(holder, rng)
                 else:
                     rng.choice(spoilers(holder, field))(holder)
