@@ -36,8 +36,7 @@ class Crepe(nn.Module):
         for index, (inputs, outputs) in enumerate(zip((1, *channels), channels, strict=False), 1):
             kernel, stride = (512, 4) if index == 1 else (64, 1)
             setattr(self, f"conv{index}", nn.Conv2d(inputs, outputs, (kernel, 1), (stride, 1)))
-            # The program holds 0.001 in half precision.
-            setattr(self, f"conv{index}_BN", nn.BatchNorm2d(outputs, eps=float(np.float16(0.001))))
+            setattr(self, f"conv{index}_BN", nn.BatchNorm2d(outputs))
         self.classifier = nn.Linear(4 * channels[-1], 360)
 
     def forward(self, frames: Any) -> Any:
@@ -54,13 +53,20 @@ def package(name: str) -> Path:
 
 
 def network(name: str) -> Any:
-    """The network in double precision, with the weights in the package."""
+    """The network in double precision, with the weights in the package.
+
+    They are in half precision, as is the epsilon of normalizations, but for one whose variances half precision lacks.
+    """
     module, weights = Crepe(CHANNELS[name]).double().eval(), stored_weights(package(name))
-    state = {
-        key: torch.from_numpy(weights[f"model_{key.replace('.', '_')}_to_fp16"].astype(np.float64))
-        for key in module.state_dict()
-        if "num_batches" not in key
-    }
+    state = {}
+    for key in module.state_dict():
+        if "num_batches" not in key:
+            stored = f"model_{key.replace('.', '_')}"
+            half = stored not in weights
+            state[key] = torch.from_numpy(weights[f"{stored}_to_fp16" if half else stored].astype(np.float64))
+            if key.endswith("running_var"):
+                epsilon = np.float16(0.001) if half else np.float32(0.001)
+                getattr(module, key.split(".")[0]).eps = float(epsilon)
     module.load_state_dict(state, strict=False)
     assert len(state) == len([array for array in weights.values() if array.ndim])
     return module
