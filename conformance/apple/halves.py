@@ -34,7 +34,7 @@ COMPARING = "coremltools.converters.mil.mil.ops.tests.testing_utils"
 
 _FLOAT16 = DATA_TYPES["fp16"].number
 
-_SINGLE = re.compile(r"precision='fp32'|'mlprogram', 'fp32'")
+_SINGLE = re.compile(r"'mlprogram', (precision=)?'fp32'")
 _HALF = re.compile(r"float16|(?<!precision=')\bfp16\b|=fp16")
 
 

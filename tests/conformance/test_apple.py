@@ -172,7 +172,9 @@ def test_which_tests_hold_half_precision_in_single_precision(
 ) -> None:
     from halves import is_about
 
-    assert is_about(f"a.py::TestIt::test_it[{BACKEND.format(precision)}-{rest}]") is about
+    name = f"a.py::TestIt::test_it[{BACKEND.format(precision)}-{rest}]"
+    assert is_about(name) is about
+    assert not is_about(name.replace("mlprogram", "neuralnetwork"))
 
 
 def test_draws_are_numbers_of_half_precision_in_those_tests_and_no_others(apple: Any) -> None:
