@@ -33,7 +33,7 @@ import refcoreml
 PIECES, CONTEXT, LAYERS, HEADS, WIDTH = 1024, 128, 4, 4, 128
 BATCH, RATE = 4, 2.5e-3
 #: The standard deviation of weights before training.
-STD = 0.02
+STD = 0.06
 #: Windows of held-out text that are measured.
 WINDOWS = 100
 

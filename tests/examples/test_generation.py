@@ -96,19 +96,23 @@ def stepped(model, state, tokens):
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_of_the_pages_print_what_the_pages_say(complete):
-    """Once in a process of its own, as a user does."""
+def test_the_commands_of_the_pages_print_what_the_pages_say(complete, model, double, tokenizer):
+    """Once in a process of its own, as a user does; another processor may sum in another order."""
     shown = re.findall(r"^    python examples/completion/generate.py (.*)\n\n    (.*)$", PAGE, re.MULTILINE)
-    assert len(shown) == 2
-    for arguments, printed in shown:
-        assert complete(*shlex.split(arguments))[:2] == (0, printed + "\n")
-    arguments, printed = shown[0]
+    (best, printed), (by_chance, drawn) = shown
     front = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
-    assert re.search(rf"^python examples/completion/generate.py {arguments} +# {printed}$", front, re.MULTILINE)
-    command = [sys.executable, str(FOLDER / "generate.py"), *shlex.split(arguments)]
+    assert re.search(rf"^python examples/completion/generate.py {best} +# {printed}$", front, re.MULTILINE)
+    command = [sys.executable, str(FOLDER / "generate.py"), *shlex.split(best)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == printed + "\n"
     assert not done.stderr
+    code, found, _ = complete(*shlex.split(by_chance))
+    assert code == 0
+    assert found[:12] == drawn[:12]
+    tokens = [tokenizer.end, *tokenizer.encode(printed)]
+    exact, begun = whole(double, tokens), len(tokenizer.encode(shlex.split(best)[0])) + 1
+    moved, ordered = np.abs(whole(model, tokens) - exact).max(-1), np.sort(exact, -1)
+    assert (ordered[:, -1] - ordered[:, -2] > 2 * moved)[begun - 1 :].all()
 
 
 @pytest.fixture
