@@ -251,6 +251,7 @@ def test_the_tokens_of_the_model_spell_every_text(tokenizer):
     assert tokenizer.decode(tokenizer.encode(text)) == text
     words = Counter(len(tokenizer.encode(word)) for word in (" the", " array", " of", " is"))
     assert words == {1: 4}
+    assert f'"tokens": [{[tokenizer.end, *tokenizer.encode("The array")]}]' in PAGE
 
 
 def test_sentences_of_documentation_are_found():
