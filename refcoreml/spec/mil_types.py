@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.errors import InvalidModelError
 from refcoreml.spec import schema
 from refcoreml.types import Array, Shape, TensorType
 
@@ -234,7 +234,6 @@ def read_type(message: schema.MILSpec.ValueType, where: str = "", _depth: int = 
 
     Raises:
         InvalidModelError: it declares none, one that the schema does not define, or a shape that is none.
-        UnsupportedModelError: an axis stands for any number of axes.
     """
     if _depth > DEEPEST_TYPE:
         raise InvalidModelError(f"a type is nested more than {DEEPEST_TYPE} levels deep", where=where)
@@ -269,6 +268,8 @@ def _read_tensor(message: schema.MILSpec.TensorType, where: str) -> DeclaredTens
         raise InvalidModelError(f"is of rank {message.rank}, but has {count} dimensions", where=where)
     if count > MOST_AXES:
         raise InvalidModelError(f"has {count} dimensions, at most {MOST_AXES} are allowed", where=where)
+    if any(dimension.unknown.variadic for dimension in message.dimensions):  # stands for any number of axes
+        return DeclaredTensor(element, None)
     return DeclaredTensor(element, _lengths(message.dimensions, where))
 
 
@@ -282,7 +283,7 @@ def _lengths(dimensions: Iterable[schema.MILSpec.Dimension], where: str) -> tupl
                 found.append(int(dimension.constant.size))
             case "unknown":
                 if dimension.unknown.variadic:
-                    raise UnsupportedModelError("has a dimension that stands for any number of axes", where=where)
+                    raise InvalidModelError("has a length that stands for any number of axes", where=where)
                 found.append(None)
             case _:
                 raise InvalidModelError("has a dimension that is neither constant nor unknown", where=where)

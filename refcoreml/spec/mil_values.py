@@ -69,7 +69,6 @@ def read_value(message: schema.MILSpec.Value, files: BlobFiles | None = None, wh
     Raises:
         InvalidModelError: the value does not fit its type.
         MalformedModelError: the file of weights is damaged, missing, or leads out of the package.
-        UnsupportedModelError: an axis stands for any number of axes.
     """
     with within(where) if where else at(""):
         return _read(message, files, 0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refcoreml.errors import InvalidModelError, UnsupportedModelError
+from refcoreml.errors import InvalidModelError
 from refcoreml.spec import schema
 from refcoreml.spec.mil_types import (
     DATA_TYPES,
@@ -192,9 +192,13 @@ def test_what_is_refused(message: schema.MILSpec.ValueType, problem: str) -> Non
 
 
 def test_an_axis_for_any_number_of_axes() -> None:
-    message = with_dimensions(1)
-    message.tensorType.dimensions[0].unknown.variadic = True
-    with pytest.raises(UnsupportedModelError, match="any number of axes"):
+    message = with_dimensions(3)
+    message.tensorType.dimensions[1].unknown.variadic = True
+    assert read_type(message).shape is None
+    message = schema.MILSpec.ValueType()
+    message.listType.type.CopyFrom(with_dimensions(1))
+    message.listType.length.unknown.variadic = True
+    with pytest.raises(InvalidModelError, match="a length that stands for any number of axes"):
         read_type(message)
 
 
