@@ -383,7 +383,12 @@ def _declared(given: Any, where: str) -> DeclaredType:
     element, shape = given if _is_pair(given) else ("fp32", given)
     if element not in DATA_TYPES:
         raise UsageError(f"there is no type {element!r}", where=where, remedy=f"Types: {', '.join(DATA_TYPES)}")
-    return DeclaredTensor(DATA_TYPES[element], tuple(shape))
+    refuse = values.argument(where)
+    lengths = values.items(shape, refuse, "a shape, such as (2, None)")
+    return DeclaredTensor(
+        DATA_TYPES[element],
+        tuple([None if length is None else values.integer(length, refuse, least=0) for length in lengths]),
+    )
 
 
 def _known(value: Any) -> tuple[DeclaredType, Any]:

@@ -97,6 +97,9 @@ def test_a_written_list_has_the_type_of_the_list() -> None:
         (lambda: build.Program({"x": build.array()}), "feature 'x'.*has no shape"),
         (lambda: build.Program({"x": build.array(2, choices=[(2,), (2, 3)])}), "shapes of several ranks"),
         (lambda: build.Program({"x": refcoreml.spec.schema.FeatureType(stringType={})}), "programs take arrays"),
+        (lambda: build.Program({"x": ("fp16", None)}), r"inputs\['x'\]: got None.*, expected a shape"),
+        (lambda: build.Program({"x": (2, -3)}), r"inputs\['x'\]: "),
+        (lambda: flat().add("relu", x=flat()["x"], outputs=[("int32", "2")]), "outputs: got str, expected a shape"),
         (lambda: flat().output(flat()["x"], colors="RGB"), r"output 'x': tensor<fp32, \[2, 3\]> is no picture"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import os
 import re
 import shlex
 import subprocess
@@ -128,6 +129,15 @@ def complete(monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe that nobody reads is another error on Windows")
+def test_a_reader_may_have_had_enough():
+    command = [sys.executable, str(FOLDER / "generate.py"), "The array", "--tokens", "9"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_options_of_the_command_line(complete):
