@@ -93,7 +93,7 @@ _LATER = {
     "study": "studies",
 }
 #: Rooms that can be named without an import of their own.
-_ROOMS = {*(room.partition(".")[0] for room in _LATER.values()), "errors", "features", "spec"}
+_ROOMS = {*(room.partition(".")[0] for room in _LATER.values()), "build", "demo", "errors", "features", "spec"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from refcoreml.custom import parameter_values
 from refcoreml.errors import CallbackError, InvalidModelError, RefCoreMLError
 from refcoreml.execution.limits import Budget
+from refcoreml.features.classifier import Label
 from refcoreml.mil.registry import OPSETS
 from refcoreml.mil.summary import custom_classes, operation_counts, weight_counts
 from refcoreml.model import Model, as_model
@@ -122,7 +123,8 @@ class Summary:
 
     ``metadata`` holds the fields that every model can have, ``user_defined`` what else the author wrote, under names of
     the author's own. ``storage`` counts weights by how they are stored, of an ML Program those of the function that
-    predicts. ``problem`` says why the model cannot run.
+    predicts. ``labels`` are those in the message of a classifier; an ML Program computes its own. ``problem`` says why
+    the model cannot run.
     """
 
     kind: str
@@ -141,6 +143,7 @@ class Summary:
     name: str = ""
     models: list[Summary] = field(default_factory=list)
     functions: list[FunctionSummary] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as dicts, lists, strings and numbers."""
@@ -191,7 +194,15 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
             for index, (name, inner) in enumerate(model.models.items())
         ],
         functions=functions,
+        labels=_labels(model.spec),
     )
+
+
+def _labels(spec: schema.Model) -> list[Label]:
+    message: Any = getattr(spec, spec.WhichOneof("Type") or "description")
+    if "ClassLabels" not in message.DESCRIPTOR.oneofs_by_name:
+        return []
+    return [*message.stringClassLabels.vector, *message.int64ClassLabels.vector]
 
 
 class _Prepared(NamedTuple):

@@ -200,6 +200,9 @@ def test_a_sentence_is_completed_and_without_one_the_usage_is_shown() -> None:
 def test_the_snippets_of_the_readme_run_as_one_session(files: Path) -> None:
     page = ROOT / "README.md"
     refcoreml.quantize_weights("MobileNet.mlmodel", 8).save("MobileNet8.mlmodel")  # as the command above does
+    shutil.copytree(
+        ROOT / "examples" / "completion" / "decoder.mlpackage", files / "examples/completion/decoder.mlpackage"
+    )
     names: dict[str, Any] = {}
     ran = 0
     for block in re.findall(r"```python\n(.*?)```", _text(page), re.DOTALL):

@@ -1,9 +1,11 @@
 """`inspect` of models that nobody would write: it describes what it can, and raises nothing of its own."""
 
+import re
+
 import pytest
 
 import refcoreml
-from refcoreml import build
+from refcoreml import build, demo
 from refcoreml.errors import InvalidModelError
 from refcoreml.spec import schema
 
@@ -143,3 +145,20 @@ def test_models_in_a_pipeline_name_their_blobs():
         refcoreml.load(spec)
     assert error.value.shapes == {"model1/x": (6,), "model1/r0": (6,)}
     assert [layer.output_shapes[0] for layer in refcoreml.inspect(spec).models[1].layers] == [(6,), None]
+
+
+def test_labels_of_a_classifier_are_shown(run):
+    net = build.Network({"x": (3,)}, ["y"], classes=["cat", "\x1bdog", "owl"])
+    net.add("softmax", inputs="x", outputs="y")
+    summary = refcoreml.inspect(net.spec())
+    assert summary.labels == ["cat", "\x1bdog", "owl"]
+    assert refcoreml.inspect(demo.digits_model_path()).labels == list(range(10))
+    code, printed, _ = run("inspect", demo.digits_model_path())
+    assert code == 0
+    assert re.search(r"^labels +10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9$", printed, re.MULTILINE)
+
+
+def test_other_models_have_no_labels():
+    net = build.Network({"x": (3,)}, ["y"])
+    net.add("softmax", inputs="x", outputs="y")
+    assert refcoreml.inspect(net.spec()).labels == []

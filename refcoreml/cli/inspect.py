@@ -61,6 +61,7 @@ def show(summary: Summary, *, layers: bool) -> None:
         "specification": f"version {summary.specification_version}",
         "runs on": f"{summary.runs_on}, and later",
         **summary.metadata,
+        "labels": f"{len(summary.labels)}: {', '.join(map(str, summary.labels))}" if summary.labels else "",
         "weights": "" if summary.functions else _storage(summary.storage),
     }
     for name, value in facts.items():
