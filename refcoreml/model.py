@@ -47,7 +47,7 @@ EVALUATORS: dict[str, MakeEvaluator] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerTrace:
     """A layer as it ran.
 
@@ -71,6 +71,14 @@ class LayerTrace:
     model: str = ""
     computed: dict[str, Array] = field(default_factory=dict)
     where: str = ""
+
+    def __repr__(self) -> str:
+        def listed(arrays: Mapping[str, Array]) -> str:
+            return ", ".join(f"{name}: {array.dtype} {array.shape}" for name, array in arrays.items())
+
+        name = f"{self.model}/{self.name}" if self.model else self.name
+        shown = f"{self.index} {name!r} {self.kind} ({listed(self.inputs)}) -> ({listed(self.outputs)})"
+        return harmless(f"<refcoreml.LayerTrace {shown}>")
 
 
 class Model:
@@ -335,6 +343,9 @@ class Model:
             return self._predict_one(inputs, state=state)
         if state is not None:
             raise InputError("one state serves one prediction at a time, got a list of inputs", where="state")
+        if values.is_a(inputs, np.ndarray) and not np.ndarray.dtype.__get__(inputs).hasobject:
+            name = self.inputs[0].name if self.inputs else "name"
+            raise InputError(f"got {values.shown(inputs)}, expected a dict such as {{{name!r}: array}}", where="inputs")
         batch = values.items(inputs, values.argument(kind=InputError), "a dict or a list of dicts")
         return self.prepare().predict_batch(batch, self.check_inputs, self._finished)
 

@@ -282,3 +282,17 @@ def test_an_empty_path_is_not_the_current_folder(use, tmp_path, monkeypatch):
     with pytest.raises(refcoreml.UsageError, match="empty"):
         use("")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_array_is_no_dict_of_inputs():
+    with pytest.raises(refcoreml.InputError, match=r"inputs: got an array .*\(2 x 3\), expected a dict such as {'x': "):
+        network().model().predict(np.ones((2, 3)))
+
+
+def test_a_traced_layer_shows_shapes_and_no_numbers():
+    first, _ = network().model().trace({"x": X})
+    (given,), (made,) = first.inputs.values(), first.outputs.values()
+    assert repr(first) == (
+        f"<refcoreml.LayerTrace 0 'dense' innerProduct (x: float32 {given.shape}) -> ({', '.join(first.outputs)}:"
+        f" float32 {made.shape})>"
+    )

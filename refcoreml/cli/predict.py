@@ -19,7 +19,7 @@ from refcoreml.model import Model, state_of
 from refcoreml.reporting.tables import Table
 from refcoreml.storage.arrays import read_npz, write_npz
 from refcoreml.storage.writing import write_picture
-from refcoreml.values import unread
+from refcoreml.values import quoted, unread
 
 _EPILOG = """\
 examples:
@@ -91,6 +91,9 @@ def _sequence(model: Model, fixed: dict[str, Any], path: str, state: State | Non
         given = read_npz(path)
     except (OSError, ValueError, MemoryError) as error:
         raise UsageError(f"cannot be read: {unread(error)}", where=path) from error
+    twice = sorted(fixed.keys() & given.keys())
+    if twice:
+        raise UsageError(f"is given twice: by --input and in {path}", where=f"input {quoted(twice[0])}")
     lengths = {name: len(array) if array.ndim else 0 for name, array in given.items()}
     if len({*lengths.values()}) != 1 or not min(lengths.values()):
         found = ", ".join(f"{harmless(name)} {array.shape}" for name, array in given.items()) or "nothing"

@@ -28,6 +28,8 @@ Label: TypeAlias = "str | int"
 
 #: Files of a folder with these endings, in lower or upper case, are pictures.
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+#: Files of arrays, which no picture is read from.
+_ARRAYS = (".npy", ".npz", ".json")
 
 #: What `Source.labels` is when each picture's folder says what it shows.
 FOLDERS = "folders"
@@ -316,7 +318,7 @@ def read_image(feature: Feature, path: str | Path, resize: features.Resize | Non
     Raises:
         UsageError: the file cannot be read as a picture, or has another size.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with open_file(path) as file, Image.open(file) as picture:
@@ -324,6 +326,8 @@ def read_image(feature: Feature, path: str | Path, resize: features.Resize | Non
     except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
         if isinstance(error, UsageError):
             raise
+        if isinstance(error, UnidentifiedImageError) and Path(path).suffix.lower() in _ARRAYS:
+            raise UsageError("is a file of arrays, but an image input takes a picture", where=str(path)) from error
         raise _BrokenFileError(f"cannot be read as a picture: {values.unread(error)}", where=str(path)) from error
     try:
         features.check_inputs([feature], {feature.name: prepared})

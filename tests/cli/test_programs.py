@@ -253,3 +253,10 @@ def test_previews(run: Run, tmp_path: Path, kind: str, words: str) -> None:
             np.testing.assert_array_equal(np.asarray(drawn), 255 - pixels)
         else:
             assert drawn.width >= 512
+
+
+def test_an_input_that_the_sequence_has_too_is_given_twice(run: Run, both: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "steps.npz", x=np.ones((4, 3), np.float32), scale=np.ones((4, 1), np.float32))
+    code, _, errors = run("predict", both, "--sequence", tmp_path / "steps.npz", "-i", "x=1,2")
+    assert code == 2
+    assert f"input 'x': is given twice: by --input and in {tmp_path / 'steps.npz'}" in errors

@@ -11,7 +11,7 @@ from PIL import Image
 
 from refcoreml import build
 from refcoreml.errors import InputError, UsageError
-from refcoreml.reporting.samples import Source, fingerprint, read_labels
+from refcoreml.reporting.samples import Source, fingerprint, read_image, read_labels
 
 
 @pytest.fixture
@@ -243,3 +243,9 @@ def test_a_sample_that_does_not_fit_is_an_input_error(pictures_model, tmp_path):
     np.savez(tmp_path / "x.npz", image=np.zeros((2, 1, 1, 2, 3, 4), np.uint8))
     with pytest.raises(InputError, match="is no picture"):
         list(Source(tmp_path / "x.npz").samples(pictures_model))
+
+
+def test_a_file_of_arrays_is_no_picture(pictures_model, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"x\.npy: is a file of arrays, but an image input takes a picture$"):
+        read_image(pictures_model.inputs[0], tmp_path / "x.npy", None)
