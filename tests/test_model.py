@@ -145,6 +145,12 @@ def test_an_unknown_precision_is_refused():
         network().model(precision="float8")
 
 
+@pytest.mark.parametrize("asked", [np.float32, "fp32", "Float32", "flaot32"])
+def test_a_precision_is_suggested(asked):
+    with pytest.raises(refcoreml.UsageError, match=r"unknown precision .* Did you mean 'float32'\?$"):
+        network().model(precision=asked)
+
+
 def test_shapes_tells_every_blob():
     assert network().model().shapes() == {"x": (1, 1, 3, 1, 1), "dense": (1, 1, 5, 1, 1), "y": (1, 1, 5, 1, 1)}
     assert network().model().shapes({"x": (4, 2, 3, 1, 1)})["y"] == (4, 2, 5, 1, 1)

@@ -11,7 +11,7 @@ from typing import Any
 from refcoreml.cli.console import check_target, errors, nonempty, out
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.cli.values import PRECISIONS
-from refcoreml.comparison import compare_layers, compare_models
+from refcoreml.comparison import Comparison, compare_layers, compare_models
 from refcoreml.comparison.metrics import check_rate
 from refcoreml.errors import UsageError
 from refcoreml.model import load
@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "reference", type=nonempty, metavar="A", help="the reference: a .mlmodel file or .mlpackage folder"
+        "reference", type=nonempty, metavar="A", help="the reference: a .mlmodel file, a .mlpackage or .mlmodelc folder"
     )
     parser.add_argument("candidate", type=nonempty, metavar="B", help="the candidate")
     add_data_arguments(parser)
@@ -144,12 +144,14 @@ def run(options: argparse.Namespace) -> int:
             if options.layers
             else None
         )
-    problems = _problems(found, options)
+    met, problems = _judged(found, options)
     if options.json:
         result = {**found.as_dict(), **({"by_layer": layers.as_dict()} if layers else {}), "problems": problems}
         out.write(to_json(result))
     else:
         out.write(f"{found.table(out.width)}\n" + (f"\n{layers.table(out.width)}\n" if layers else ""))
+        for line in met:
+            out.print(f"ok: {line}", style="green", markup=False)
         for problem in problems:
             out.print(problem, style="bold red", markup=False)
     if options.csv:
@@ -159,16 +161,21 @@ def run(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _problems(found: Any, options: argparse.Namespace) -> list[str]:
-    problems = []
+def _judged(found: Comparison, options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return which limits are met, and which are not."""
+    met, problems = [], []
     if options.min_agreement is not None:
         if found.agreement is None:
             raise UsageError("the models have no labels that could agree", where="--min-agreement")
-        if not found.agreement.rate >= options.min_agreement:
+        if found.agreement.rate >= options.min_agreement:
+            met.append(f"top-1 agreement is {found.agreement}, at least {options.min_agreement:.2%}")
+        else:
             problems.append(f"top-1 agreement is {found.agreement}, less than {options.min_agreement:.2%}")
     if options.min_snr is not None:
         if found.snr is None:
             raise UsageError("no output has numbers", where="--min-snr")
-        if not found.snr >= options.min_snr:
+        if found.snr >= options.min_snr:
+            met.append(f"the least SNR is {found.snr:.2f} dB, at least {options.min_snr:g} dB")
+        else:
             problems.append(f"the least SNR is {found.snr:.2f} dB, less than {options.min_snr:g} dB")
-    return problems
+    return met, problems

@@ -37,7 +37,9 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=nonempty, metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    parser.add_argument(
+        "model", type=nonempty, metavar="MODEL", help="a .mlmodel file, a .mlpackage or .mlmodelc folder"
+    )
     add_custom_argument(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--no-layers", action="store_true", help="omit the table of layers")

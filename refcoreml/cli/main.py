@@ -23,9 +23,20 @@ from refcoreml.version import VERSION
 _TRACEBACK = "REFCOREML_TRACEBACK"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose commands refuse arguments that they do not know themselves, with their own usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse, and end the program if anything is left."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser with all commands."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="refcoreml",
         description="Run, inspect, trace, quantize and compare Core ML models on any operating system.",
         epilog=explained(),

@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
         _show(answers, options.profile)
     if options.output:
         write_npz(_arrays(answers), options.output)
+        if not options.json:
+            out.print(f"written to {options.output}", markup=False, soft_wrap=True)
     if any(_open_places(answer) < answer.bound.size for answer in answers.values()):
         return 0
     errors.print(

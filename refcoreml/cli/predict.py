@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="run a model once and show its outputs",
-        description="Run a model once and show its outputs.",
+        description="Run a model once and show its outputs. States begin with zeros; --sequence keeps them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -82,6 +82,8 @@ def run(options: argparse.Namespace) -> int:
             _show(name, value, options.top)
     if options.output:
         _write(outputs, Path(options.output))
+        if not options.json:
+            out.print(f"written to {options.output}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -31,7 +31,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "trace",
         help="show every layer's output as it runs: range, mean, NaN and infinities",
-        description="Run a model and show every layer's output: shape, range, mean, NaN and infinities.",
+        description="Run a model and show every layer's output: shape, range, mean, NaN and infinities."
+        " States begin with zeros.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
         for blob, values in layer.outputs.items():
             found = blob_statistics(values, layer.computed[blob])
             name = f"{layer.model}/{layer.name}" if layer.model else layer.name
+            shown = name if len(layer.outputs) == 1 else f"{layer.model}/{blob}" if layer.model else blob
             row = {
                 "index": layer.index,
                 "layer": name,
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             rows.append(row)
             if found.bad and first_bad is None:
                 first_bad = row
-            table.append((_cells(row, found), found.bad))
+            table.append((_cells({**row, "layer": shown}, found), found.bad))
     if options.json:
         print_json({"layers": rows, "first_bad": first_bad})
     else:

@@ -14,7 +14,7 @@ from refcoreml.cli.console import nonempty
 from refcoreml.cli.custom import add_custom_argument
 from refcoreml.errors import UsageError
 from refcoreml.model import Model, load
-from refcoreml.reporting.samples import read_image
+from refcoreml.reporting.samples import PICTURES, read_image
 from refcoreml.storage.arrays import read_npy, read_npz
 from refcoreml.storage.reading import read_json
 from refcoreml.values import did_you_mean, quoted, unread
@@ -30,7 +30,9 @@ as 1,2,3 or JSON; NAME= is optional if the model has one input; a .npz or .json 
 
 def add_arguments(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:
     """Add the arguments that say on what to run which model, and if ``precision`` in which arithmetic."""
-    parser.add_argument("model", type=nonempty, metavar="MODEL", help="a .mlmodel file or .mlpackage folder")
+    parser.add_argument(
+        "model", type=nonempty, metavar="MODEL", help="a .mlmodel file, a .mlpackage or .mlmodelc folder"
+    )
     parser.add_argument("-i", "--input", action="append", default=[], metavar="NAME=VALUE", help=_HELP)
     parser.add_argument(
         "--resize",
@@ -128,6 +130,11 @@ def _literal(feature: features.Feature, text: str) -> Any:
             return _typed(feature, json.loads(form))
         except (ValueError, RecursionError):
             continue
+    if Path(text).suffix.lower() in PICTURES:
+        raise UsageError(
+            f"got the picture {quoted(text)}, but this is no image input: it is {feature.describe()}",
+            where=f"input {feature.name!r}",
+        )
     raise UsageError(
         f"{quoted(text)} is neither a number, a list, JSON nor a file that ends in .npy, .npz or .json",
         where=f"input {feature.name!r}",

@@ -73,12 +73,16 @@ class LayerComparison(Result):
         """Return the result as text for people, in tables of at most ``width``."""
         text = Text()
         outputs = Counter((row.index, row.layer) for row in self.layers)
+
+        def shown(row: LayerDifference) -> str:
+            return row.layer if outputs[row.index, row.layer] == 1 else row.blob
+
         nonfinite = any(row.accumulated.nonfinite for row in self.layers)
         for row in self.layers:
             text.add(
                 {
                     "#": str(row.index),
-                    "layer": row.layer if outputs[row.index, row.layer] == 1 else row.blob,
+                    "layer": shown(row),
                     "type": row.kind,
                     "own SNR dB": ("exact" if row.own.noiseless else f"{row.own.snr:.2f}") if row.own else "?",
                     "own error": f"{row.own.max_error:.4g}" if row.own else "?",
@@ -90,9 +94,11 @@ class LayerComparison(Result):
         notes = [count_text(self.samples, "sample")]
         if worst := self.worst(3):
             listed = ", ".join(
-                f"{shortened(row.layer, _LONGEST_NAME)} ({row.own.snr:.2f} dB)" for row in worst if row.own
+                f"{shortened(shown(row), _LONGEST_NAME)} ({row.own.snr:.2f} dB)" for row in worst if row.own
             )
             notes.append(f"most error of their own: {listed}")
+        if any(row.own is None for row in self.layers):
+            notes.append("?: no error of its own, since types or inputs differ, or a branch or loop went differently")
         if self.unmatched:
             more = f" and {len(self.unmatched) - _MOST_NAMES} more" if len(self.unmatched) > _MOST_NAMES else ""
             names = ", ".join(shortened(name, _LONGEST_NAME) for name in self.unmatched[:_MOST_NAMES])

@@ -142,13 +142,13 @@ def _number_cells(output: OutputComparison) -> dict[str, str]:
     assert figures is not None
     return {
         "output": output.name,
-        "SNR dB": f"{figures.snr:.2f}",
-        "PSNR dB": f"{figures.psnr:.2f}",
+        "SNR dB": "exact" if figures.noiseless else f"{figures.snr:.2f}",
+        "PSNR dB": "exact" if figures.noiseless else f"{figures.psnr:.2f}",
         "cosine": f"{figures.cosine:.6f}",
         "max error": f"{figures.max_error:.4g}",
         "mean error": f"{figures.mean_error:.4g}",
         "RMS error": f"{figures.rms_error:.4g}",
-        "worst sample": f"{figures.worst_sample} ({figures.worst_snr:.2f} dB)",
+        "worst sample": "" if figures.noiseless else f"{figures.worst_sample} ({figures.worst_snr:.2f} dB)",
     }
 
 

@@ -96,7 +96,7 @@ class ProgramEvaluator(Evaluator):
         if missing:
             raise InputError(
                 f"the model has states, {', '.join(map(repr, missing))}, and predicts with them only",
-                remedy="state = model.make_state(); model.predict(inputs, state=state)",
+                remedy="Make one, state = model.make_state(), and pass it with the inputs: state=state",
             )
         return {**values, **cells}
 

@@ -135,7 +135,10 @@ class Source:
             else:
                 there = os.path.exists(self.data)
                 problem = "is neither a folder nor an .npz" if there else "there is no such file or folder"
-                raise UsageError(problem, where=str(self.data))
+                is_array = there and Path(self.data).suffix.lower() == ".npy"
+                name = model.inputs[0].name if model.inputs else "x"
+                remedy = f"Store it with others, samples first: np.savez('data.npz', **{{{name!r}: array}})"
+                raise UsageError(problem, where=str(self.data), remedy=remedy if is_array else "")
             return
         if values.is_a(self.data, Mapping) or not values.is_a(self.data, Iterable):
             raise UsageError(

@@ -322,6 +322,12 @@ def _no_package(folder: Path) -> MalformedModelError | UnsupportedModelError:
             where=str(folder),
             remedy="Load the .mlmodel or .mlpackage that it was compiled from",
         )
+    if folder.suffix.lower() == ".mlmodelc":
+        return MalformedModelError(
+            f"no compiled model: {_COMPILED}, the ML Program, is missing",
+            where=str(folder),
+            remedy="Copy the whole folder, or load the .mlpackage that it was compiled from",
+        )
     found = foreign_folder(folder)
     return MalformedModelError(
         f"a folder without {_MANIFEST}, so not a model package{f'; it looks like {found}' if found else ''}",

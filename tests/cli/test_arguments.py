@@ -128,3 +128,33 @@ def test_the_others_do_so_too(
     monkeypatch.setattr(module, work, never)
     code, _, errors = run(*(str(model) if argument == "M" else argument for argument in arguments))
     assert (code, message in errors) == (2, True), errors
+
+
+@pytest.mark.parametrize("command", ["predict", "preview"])
+def test_a_picture_for_an_input_of_numbers(run: Run, model: Path, command: str) -> None:
+    target = ("-o", model.parent / "drawn.png") if command == "preview" else ()
+    code, _, errors = run(command, model, "-i", "photo.png", *target)
+    assert code == 2
+    assert "input 'x': got the picture 'photo.png', but this is no image input: it is " in errors
+
+
+@pytest.mark.parametrize("command", ["predict", "trace"])
+def test_help_names_compiled_models_and_says_how_states_begin(
+    run: Run, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(command, "--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "a .mlmodel file, a .mlpackage or .mlmodelc folder" in shown
+    assert "States begin with zeros" in shown
+
+
+def test_an_unknown_option_shows_the_usage_of_its_command(
+    run: Run, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("predict", model, "--inputs", "1,2,3")
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: refcoreml predict ")
+    assert shown.endswith("refcoreml predict: error: unrecognized arguments: --inputs 1,2,3\n")

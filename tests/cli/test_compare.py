@@ -67,6 +67,9 @@ def test_exit_code_tells_whether_a_threshold_is_met(run, files, threshold, code)
     found, out, _ = run("compare", a, b, "--data", data, *threshold)
     assert found == code
     assert ("less than" in out) == (code == 1)
+    lines = [line for line in out.splitlines() if line.startswith("ok: ")]
+    assert len(lines) == (code == 0)
+    assert all("at least 75.00%" in line or line.endswith("dB, at least -100 dB") for line in lines)
 
 
 def test_a_threshold_that_means_nothing(run, files, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -118,3 +119,10 @@ def test_a_link_stays_a_link(run: Run, tmp_path: Path, name: str) -> None:
     assert run(*command, target)[0] == 0
     assert target.is_symlink()
     assert os.listdir(tmp_path / "away") == [name]
+
+
+@pytest.mark.parametrize("command", ["predict", "oracle"])
+def test_a_command_says_what_it_has_written(run: Run, tmp_path: Path, command: str) -> None:
+    arguments = (command, model(tmp_path, "y"), "-i", "1,2,3", "-o", tmp_path / "y.npz")
+    assert run(*arguments)[1].endswith(f"written to {tmp_path / 'y.npz'}\n")
+    json.loads(run(*arguments, "--json")[1])

@@ -150,3 +150,12 @@ def test_inspect_takes_what_load_takes(tmp_path: Path) -> None:
 
     for source in (path, str(path), path.read_bytes(), net.spec(), Converted(), path.open("rb")):
         assert refcoreml.inspect(source) == expected
+
+
+def test_trace_names_the_outputs_of_a_layer_with_several(run: Any, tmp_path: Path) -> None:
+    net = build.Network({"x": (4, 1, 1)}, ["y", "z"])
+    net.add("split", name="halves", outputs=["y", "z"], nOutputs=2)
+    net.model().save(tmp_path / "split.mlmodel")
+    arguments = ("trace", tmp_path / "split.mlmodel", "-i", "x=[[[1]],[[2]],[[3]],[[4]]]")
+    assert [line.split()[1] for line in run(*arguments)[1].splitlines()] == ["layer", "y", "z"]
+    assert [row["layer"] for row in json.loads(run(*arguments, "--json")[1])["layers"]] == ["halves", "halves"]

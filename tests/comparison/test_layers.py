@@ -79,7 +79,8 @@ def test_layers_that_only_one_network_has():
     assert found.unmatched == ["q", "r", "s"]
     assert found.layers[1].own is None, "its inputs are other blobs"
     assert not found.layers[1].accumulated.noiseless
-    assert "?" in found.table()
+    assert "\n?: no error of its own, since types or inputs differ" in found.table()
+    assert "?" not in refcoreml.compare_layers(chain(a, b, c), chain(a, b, c), data()).table()
 
 
 def test_other_arithmetic_changes_every_layer():
@@ -169,3 +170,22 @@ def test_models_without_layers():
     with pytest.raises(UsageError, match="glmRegressor has no layers that"):
         refcoreml.compare_layers(model, model, [{"x": 1.0}])
     assert refcoreml.compare_models(model, model, [{"x": 1.0}]).outputs[0].difference.noiseless
+
+
+def test_outputs_of_one_layer_are_shown_by_their_own_names():
+    """In the rows and in the note below."""
+
+    def split(second):
+        net = build.Network({"x": (4, 1, 1)}, ["y", "z"])
+        net.add("activation", outputs="scaled", linear={"alpha": second, "beta": 0.0})
+        net.add("split", name="halves", inputs="scaled", outputs=["y", "z"], nOutputs=2)
+        return net.model()
+
+    samples = [{"x": np.arange(1, 5, dtype=np.float32).reshape(4, 1, 1) / 7}]
+    other = split(3.0).with_precision("float16")
+    found = refcoreml.compare_layers(split(3.0), other, samples)
+    *rows, note = [line for line in found.table().splitlines() if "sample" not in line and line]
+    assert [row.split()[1] for row in rows[1:]] == ["activation0", "y", "z"]
+    assert "halves" not in note
+    assert " y (" in note
+    assert " z (" in note

@@ -262,6 +262,8 @@ def test_json_csv_and_plot(tmp_path):
     assert lines[0].startswith("output,type,samples,count,snr")
     same = refcoreml.compare_models(full, full, data())
     assert json.loads(same.to_json())["outputs"][0]["difference"]["snr"] == "inf"
+    assert "exact" in same.table()
+    assert "inf" not in same.table()
     with pytest.raises(UsageError, match="cannot be written"):
         found.to_csv(tmp_path / "none" / "r.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.json"]

@@ -390,8 +390,12 @@ def test_states_are_written_in_the_declared_type_and_shape() -> None:
 @pytest.mark.clause("programs.U22")
 def test_states_belong_to_a_model_and_a_function() -> None:
     model = counting().model()
-    with pytest.raises(refcoreml.InputError, match=r"states, 's', and predicts with them only. state ="):
+    with pytest.raises(refcoreml.InputError, match=r"states, 's', and predicts with them only.*state=state$"):
         model.predict({"x": X})
+    with pytest.raises(
+        refcoreml.InputError, match=r"Make one, state = model.make_state\(\), and pass it with the inputs"
+    ):
+        list(model.trace({"x": X}))
     with pytest.raises(refcoreml.InputError, match="made by another model"):
         model.predict({"x": X}, state=counting().model().make_state())
     with pytest.raises(refcoreml.InputError, match="got a list of inputs"):

@@ -249,3 +249,11 @@ def test_a_file_of_arrays_is_no_picture(pictures_model, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(UsageError, match=r"x\.npy: is a file of arrays, but an image input takes a picture$"):
         read_image(pictures_model.inputs[0], tmp_path / "x.npy", None)
+
+
+def test_a_single_array_is_to_be_stored_with_its_input_s_name(pair_model, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(3))
+    with pytest.raises(
+        UsageError, match=r"neither a folder nor an \.npz\. .*np\.savez\('data\.npz', \*\*{'a': array}\)"
+    ):
+        list(Source(tmp_path / "a.npy").samples(pair_model))

@@ -212,6 +212,12 @@ def test_compiled_models_are_recognised(tmp_path: Path, inside: list[str], form:
     assert ".mlmodel or .mlpackage" in caught.value.remedy
 
 
+def test_a_compiled_model_without_a_program(tmp_path: Path) -> None:
+    (tmp_path / "empty.mlmodelc").mkdir()
+    with pytest.raises(MalformedModelError, match=r"no compiled model: model\.mil, the ML Program, is missing"):
+        read_model(tmp_path / "empty.mlmodelc")
+
+
 # --- packages ---------------------------------------------------------------------------------------------------------
 
 MODEL_ITEM = "com.apple.CoreML/model.mlmodel"
