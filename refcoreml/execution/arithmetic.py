@@ -57,7 +57,7 @@ _SHORT = {"fp16": "float16", "fp32": "float32", "fp64": "float64"}
 def arithmetic(name: str) -> Arithmetic:
     """Look an arithmetic up by name; raises `UsageError` for an unknown one."""
     if not values.is_a(name, str) or name not in ARITHMETICS:
-        asked = name.__name__ if type(name) is type else name if values.is_a(name, str) else ""  # np.float32 is a type
+        asked = name if values.is_a(name, str) else getattr(name, "__name__", "") if values.is_a(name, type) else ""
         raise UsageError(
             f"unknown precision {values.quoted(name)}, choose one of {', '.join(ARITHMETICS)}",
             remedy=values.did_you_mean(_SHORT.get(asked, asked), ARITHMETICS).rstrip(),
