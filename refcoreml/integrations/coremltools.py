@@ -238,6 +238,7 @@ def _computing() -> Iterator[None]:
 @contextmanager
 def _runtime_errors(message: str = "{}") -> Iterator[None]:
     """Raise every error as a `RuntimeError`, the only class of error that the binding has."""
+    __tracebackhide__ = True
     try:
         yield
     except Exception as error:
@@ -338,7 +339,7 @@ def enable() -> None:
 
     coremltools then believes to run on macOS `MACOS`: it asks before it compiles models, makes states or tells why a
     model was not loaded, and most of its tests ask before they predict. It does not matter whether it has been imported
-    yet. Models that it loaded before keep what they had; load them again.
+    yet. A model keeps the runtime that it was made with, so call this before models are made or converted.
 
     Raises:
         UsageError: coremltools cannot be imported.

@@ -16,7 +16,7 @@ from refcoreml.features.classifier import Label
 from refcoreml.model import Model, load
 from refcoreml.testing.agreement import Sharpness, compare_outputs
 from refcoreml.testing.extras import torch
-from refcoreml.testing.rounding import AS_STORED, Constants, Undetermined
+from refcoreml.testing.rounding import Constants, Undetermined
 from refcoreml.testing.subjects import NetworkSubject, ProgramSubject, Subject
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
@@ -94,7 +94,9 @@ def assert_equivalent(
         reference_inputs: arguments of the reference; by default the arrays among the inputs, in the model's order.
             Needed for images, whose preprocessing the model holds and the reference does not.
         folded: the largest magnitude among terms that the converter has folded into biases; by default taken from the
-            module's parameters (see `refcoreml.testing.torch_modules.source_constants`), 0 for other references.
+            module's parameters (see `refcoreml.testing.torch_modules.source_constants`). For other references, by
+            default all parameters count as exactly those of the model, except for scalars, which were rounded once; 0
+            allows that the converter rounded each.
         widest: the widest bound, relative to the output's numbers, within which agreement counts. By default 2^-10, one
             unit in the last place of half precision, and 2^-6 for programs with weights of half precision that the
             converter computed, since each of them is off by a unit; a greater one accepts a comparison that shows less.
@@ -111,6 +113,7 @@ def assert_equivalent(
         CallbackError: the reference is a function that raises.
         InputError: the inputs do not fit the model, or they decide nothing: rounding may change what a branch does.
     """
+    __tracebackhide__ = True
     if widest is not None and not passed.number(widest, passed.argument("widest")) > 0:
         raise UsageError(f"must be a positive number, got {widest}", where="widest")
     if folded is not None:
@@ -147,20 +150,34 @@ def assert_equivalent(
             divergence = ""
             if module is not None:
                 divergence = subject.divergence(inputs, record_torch(module, arguments), constants)
-            raise EquivalenceError(f"in {run.precision}, {difference.message}", difference.name, divergence)
+            advice = "" if difference.shapes else _advice(subject, module, folded)
+            raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, divergence)
     _require_sharp(found, subject.widest(constants) if widest is None else widest)
     widths = {precision: sharpness.width for precision, sharpness in found.items()}
     return Equivalence(tuple(names), widths.get("float64"), widths.get(subject.single.precision))
 
 
+def _advice(subject: Subject, module: Any, folded: float | None) -> str:
+    """Return why a correct conversion may differ, and what to do then, as the end of a message."""
+    if subject.compressed():
+        return "; the model's weights are compressed, which is more than rounding: measure it by compare_models"
+    if module is None and folded is None:
+        return (
+            "; the reference is no torch module, so the model's parameters count as exact: pass the torch module, or "
+            "folded=0 if the converter rounded them"
+        )
+    return ""
+
+
 def _require_sharp(found: Mapping[str, Sharpness], widest: float) -> None:
     """Raise `UndeterminedError` unless the bounds of the sharpest run are small."""
+    __tracebackhide__ = True
     precision, sharpness = next(iter(found.items()))
     if sharpness.width <= widest:
         return
     advice = "give widest=... to accept a comparison that shows less, or compare parts of the network"
-    if precision == "float32":
-        advice = f"give the reference in float64, or as a torch module; {advice}"
+    if precision != "float64":
+        advice = f"pass the torch module itself, or give the reference in float64; {advice}"
     raise UndeterminedError(
         f"undetermined: nothing differs, but in {precision} {sharpness.message}, a part of {sharpness.width:.2g}, more "
         f"than {widest:.2g}; {advice}",
@@ -184,11 +201,13 @@ def _run_reference(
         if any(hasattr(value, "getbands") for value in given):
             raise UsageError(
                 "an input is a picture, which the model preprocesses",
-                remedy="Give reference_inputs: what the reference is to be called with",
+                remedy="Give reference_inputs=[array], the arguments of the reference after the model's preprocessing, "
+                "such as picture / 255 with the axes batch, channel, height, width",
             )
     refuse = passed.argument("reference_inputs")
-    if passed.is_a(given, np.ndarray):
-        raise refuse(f"got {passed.shown(given)}, expected a list of arguments", "Write [array]")
+    if passed.is_a(given, (np.ndarray, Mapping)):
+        remedy = "Write [array], the arguments of the reference in its order"
+        raise refuse(f"got {passed.shown(given)}, expected a list of arguments", remedy)
     given = passed.items(given, refuse)
     if not _is_module(reference):
         return None, (), _called(reference, given)
@@ -264,6 +283,6 @@ def _array(value: Any, name: str, labels: Sequence[Label]) -> Any:
 
 def _constants(module: Any, folded: float | None) -> Constants:
     if module is None:
-        return AS_STORED if folded is None else Constants(np.zeros(1), terms=folded)
+        return Constants() if folded is None else Constants(np.zeros(1), terms=folded)
     found = source_constants(module)
     return found if folded is None else Constants(found.known, terms=folded)

@@ -45,7 +45,8 @@ class Constants:
     """How far the numbers stored in a network may be from those of its source.
 
     Attributes:
-        known: values that the source holds, sorted: a tensor made of these alone is exact. None: all tensors are.
+        known: values that the source holds, sorted: a tensor made of these alone is exact. None: all tensors are, and
+            scalars are plain numbers.
         roundings: how many roundings to single precision a tensor with other values has seen. A batch norm folded into
             weights takes: variance + epsilon, root, quotient, product, and the storing; 8 are allowed.
         terms: the largest magnitude among the terms of a folded bias, whose roundings remain when the terms cancel.
@@ -59,6 +60,8 @@ class Constants:
 
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
         """Return the radii of a tensor of weights."""
+        if self.known is None and values.ndim == 0:
+            return self.scalar(values).rad
         if self.known is None or _are_among(values, self.known):
             return np.zeros_like(values)
         size: Doubles = np.abs(values) + (self.terms if values.ndim <= 1 else 0.0)

@@ -32,7 +32,15 @@ from refcoreml.oracle.bounds import BlobBound
 from refcoreml.testing.rounding import AS_STORED, UNIT32, UNIT64, Constants
 from refcoreml.types import Array, Form
 
-__all__ = ["half_constants", "half_radius", "labels_of", "program_bounds", "program_results", "trace_program"]
+__all__ = [
+    "half_constants",
+    "half_radius",
+    "has_compressed_constants",
+    "labels_of",
+    "program_bounds",
+    "program_results",
+    "trace_program",
+]
 
 #: Unit roundoff of half precision, and half the distance of its smallest numbers.
 UNIT16, LEAST16 = 2.0**-11, 2.0**-25
@@ -136,6 +144,13 @@ def half_constants(model: Model) -> list[Array]:
             if value.constant and value.tensor is not None and value.tensor.element.dtype == np.float16:
                 found[value.name] = np.asarray(value.known)
     return list(found.values())
+
+
+def has_compressed_constants(model: Model) -> bool:
+    """Return whether operations of a program make constants of constants."""
+    body = _function(model).program.function.body
+    blocks = [body, *(inner for operation in walk(body) for inner in operation.blocks)]
+    return any(block.folded for block in blocks)
 
 
 def program_bounds(

@@ -14,10 +14,18 @@ from refcoreml.features.classifier import Label
 from refcoreml.model import Model
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
+from refcoreml.spec.weights import weight_encoding, weight_fields
 from refcoreml.testing.agreement import WIDEST
 from refcoreml.testing.blame import first_divergence, first_divergent_operation
 from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, blob_bounds
-from refcoreml.testing.shaking import half_constants, half_radius, labels_of, program_bounds, program_results
+from refcoreml.testing.shaking import (
+    half_constants,
+    half_radius,
+    has_compressed_constants,
+    labels_of,
+    program_bounds,
+    program_results,
+)
 from refcoreml.testing.torch_modules import Recorded, round_parameters
 
 __all__ = ["NetworkSubject", "ProgramSubject", "Subject"]
@@ -56,6 +64,10 @@ class Subject(ABC):
         return WIDEST
 
     @abstractmethod
+    def compressed(self) -> bool:
+        """Return whether weights are stored in a way that is more than rounding to the model's precision."""
+
+    @abstractmethod
     def labels(self, inputs: Mapping[str, Any]) -> Mapping[str, Sequence[Label]]:
         """Return the labels of outputs by label, in order."""
 
@@ -78,6 +90,10 @@ class NetworkSubject(Subject):
     def __init__(self, double: Model) -> None:
         super().__init__(double)
         self.single = double.with_precision("float32")
+
+    def compressed(self) -> bool:
+        """Return whether weights have fewer bits than single precision."""
+        return any(0 < weight_encoding(weights).bits < 32 for _, weights in weight_fields(self.double.spec))
 
     def labels(self, inputs: Mapping[str, Any]) -> Mapping[str, Sequence[Label]]:
         """Return those that the interface knows."""
@@ -128,6 +144,10 @@ class ProgramSubject(Subject):
     def widest(self, constants: Constants) -> float:
         """Return more if weights of half precision are none of the source's."""
         return WIDEST_HALF if any(half_radius(array, constants).any() for array in self._halves) else WIDEST
+
+    def compressed(self) -> bool:
+        """Return whether operations make constants of others (``constexpr_...``)."""
+        return has_compressed_constants(self.double)
 
     def labels(self, inputs: Mapping[str, Any]) -> Mapping[str, Sequence[Label]]:
         """Return those that `classify` gives."""

@@ -564,6 +564,22 @@ class TestSwitch:
         integration.disable()
         assert model.predict({"x": np.ones(2)})["y"].tolist() == [1, 1]
 
+    def test_what_raises_for_it_is_hidden_from_tracebacks(self):
+        with pytest.raises(RuntimeError) as caught:
+            identity(build.array(2)).predict({"x": np.ones(3)})
+        (raising,) = [entry for entry in caught.traceback if entry.name == "_runtime_errors"]
+        assert raising.frame.f_locals["__tracebackhide__"]
+
+    @pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has a runtime")
+    def test_a_model_made_before_has_none(self):
+        integration.disable()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = identity(build.array(2))
+        integration.enable()
+        with pytest.raises(Exception, match=r"Unable to load CoreML\.framework"):
+            model.predict({"x": np.ones(2)})
+
     @pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has a runtime")
     def test_without_it_there_is_no_prediction(self):
         integration.disable()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refcoreml import InputError, LimitError, Limits, UnsupportedModelError, UsageError, build
+from refcoreml import InputError, LimitError, Limits, UnsupportedModelError, UsageError, build, quantize_weights
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
 from refcoreml.testing.agreement import WIDEST, compare_outputs, typical
 
@@ -54,6 +54,37 @@ def test_the_limits_of_a_model_hold(monkeypatch):
     with pytest.raises(LimitError):
         assert_equivalent(model.spec, reference, {"x": X})
     assert assert_equivalent(model, reference, {"x": X}).outputs == ("y",)
+
+
+def test_a_scalar_was_rounded_once():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("activation", outputs="y", linear={"alpha": 0.1, "beta": 0.0})
+    report = assert_equivalent(net.spec(), lambda x: np.float64(x) * 0.1, {"x": X})
+    assert 2**-25 < report.double < 2**-23
+    with pytest.raises(EquivalenceError):
+        assert_equivalent(net.spec(), lambda x: np.float64(x) * 0.1 * (1 + 1e-6), {"x": X})
+
+
+def test_quantized_weights_are_named_as_the_reason():
+    rng = np.random.default_rng(3)
+    weights, x = rng.normal(size=(2, 37)).astype(np.float32), rng.normal(size=37).astype(np.float32)
+    net = build.Network({"x": (37,)}, ["y"], exact=True)
+    net.add("innerProduct", outputs="y", inputChannels=37, outputChannels=2, weights=weights)
+    small = quantize_weights(net.model(), 8)
+    with pytest.raises(EquivalenceError, match=r"weights are compressed.*measure it by compare_models"):
+        assert_equivalent(small, lambda x: weights.astype(np.float64) @ x, {"x": x})
+
+
+@pytest.mark.parametrize(
+    ("given", "widest", "error"),
+    [(np.zeros(2), None, EquivalenceError), (reference(X), 1e-300, UndeterminedError)],
+)
+def test_a_failure_ends_at_the_line_that_asserts(given, widest, error):
+    with pytest.raises(error) as caught:
+        assert_equivalent(network().spec(), given, {"x": X}, widest=widest)
+    _, *own = caught.traceback
+    assert own
+    assert all(entry.frame.f_locals.get("__tracebackhide__") for entry in own)
 
 
 def test_one_unit_in_the_fifth_digit_is_caught():

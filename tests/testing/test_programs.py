@@ -53,6 +53,57 @@ def test_a_weight_that_is_off_by_a_millionth_differs() -> None:
         assert_equivalent(perceptron(weight=wrong), source, {"x": X})
 
 
+def normed(element: type[np.floating[Any]]) -> refcoreml.Model:
+    program = build.Program({"x": ("fp16" if element is np.float16 else "fp32", (2, 3))}, opset="CoreML7")
+    program.output(program.add("layer_norm", x=program["x"], axes=[1], epsilon=element(1e-3), name="y"))
+    return program.model()
+
+
+def standardized(epsilon: float) -> Any:
+    def norm(x: Any) -> np.ndarray:
+        z = np.float64(x) - np.float64(x).mean(1, keepdims=True)
+        return z / np.sqrt((z**2).mean(1, keepdims=True) + epsilon)
+
+    return norm
+
+
+def test_an_epsilon_was_rounded_to_single_precision() -> None:
+    """That of the source is a number of Python; how it differs is seen in double precision, and the next is not it."""
+    found = assert_equivalent(normed(np.float32), standardized(1e-3), {"x": X})
+    assert found.double is not None
+    assert 2**-45 < found.double < 2**-30
+    with pytest.raises(EquivalenceError, match=r"the reference is no torch module.*pass the torch module, or folded=0"):
+        assert_equivalent(normed(np.float32), standardized(1e-3 * (1 + 1e-5)), {"x": X})
+
+
+def test_what_to_do_when_a_function_differs() -> None:
+    """Not when the number of elements differs, nor when parameters were allowed to be rounded."""
+    with pytest.raises(EquivalenceError, match="or folded=0"):
+        assert_equivalent(perceptron("fp16"), source, {"x": X})
+    for given, options in ((source(X) + 1, {"folded": 0}), (source(X)[:, :3], {})):
+        with pytest.raises(EquivalenceError) as caught:
+            assert_equivalent(perceptron("fp16"), given, {"x": X}, **options)
+        assert "folded" not in str(caught.value)
+
+
+def test_what_to_do_when_half_precision_shows_nothing() -> None:
+    single = rounded(X).astype(np.float32)
+    with pytest.raises(UndeterminedError, match=r"in declared.*pass the torch module itself"):
+        assert_equivalent(perceptron("fp16"), single, {"x": X}, widest=2**-20)
+
+
+def test_compressed_weights_are_named_as_the_reason() -> None:
+    program = build.Program({"x": (2, 3)}, opset="CoreML8")
+    scale = np.abs(W).max() / 7
+    codes = build.Known(np.rint(W / scale).astype(np.int8), "int4")
+    parts = {"data": codes, "scale": np.full((4, 1), scale, np.float32)}
+    weight = program.add("constexpr_blockwise_shift_scale", **parts, outputs=[("fp32", (4, 3))])
+    y = program.add("linear", x=program["x"], weight=weight, bias=B)
+    program.output(program.add("softmax", x=y, axis=-1, name="p"))
+    with pytest.raises(EquivalenceError, match=r"weights are compressed.*measure it by compare_models"):
+        assert_equivalent(program.model(), source, {"x": X})
+
+
 def test_half_precision_is_compared_with_what_it_stores() -> None:
     """Inputs of half precision are rounded before the source gets them; its weights it must round itself."""
     found = assert_equivalent(perceptron("fp16"), rounded, {"x": X})
@@ -141,8 +192,10 @@ def test_of_pictures_the_source_gets_what_it_is_given() -> None:
     pixels = GENERATOR.integers(0, 256, (4, 5, 3)).astype(np.uint8)
     planes = pixels.transpose(2, 0, 1)[None].astype(np.float64)
     photo = {"photo": Image.fromarray(pixels)}
-    with pytest.raises(UsageError, match="Give reference_inputs"):
+    with pytest.raises(UsageError, match=r"Give reference_inputs=\[array\].*picture / 255"):
         assert_equivalent(program.model(), lambda x: 2 * x / 255, photo)
+    with pytest.raises(UsageError, match=r"got dict, expected a list of arguments. Write \[array\]"):
+        assert_equivalent(program.model(), lambda x: 2 * x / 255, photo, reference_inputs={"photo": planes})
     inputs = {"reference_inputs": [planes], "folded": 0}
     found = assert_equivalent(program.model(), lambda x: 2 * x / 255, photo, **inputs)
     assert found.double is not None
