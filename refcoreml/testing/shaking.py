@@ -95,11 +95,14 @@ class Shaken(Precision):
 
 
 def half_radius(values: Doubles, constants: Constants) -> Doubles:
-    """Return the radii of constants that are stored in half precision, in which most numbers are multiples of 2^-10."""
+    """Return the radii of constants that are stored in half precision, in which most numbers are multiples of 2^-10.
+
+    It has so few numbers that a single one, such as 1 / 32**0.5, may be among thousands of parameters by chance.
+    """
     if constants.known is None:
         return np.zeros_like(values)
     plain = (values * _PLAIN == np.rint(values * _PLAIN)) & (np.abs(values) <= _PLAIN)
-    if (plain | np.isin(values, constants.known)).all():
+    if (plain | (np.isin(values, constants.known) & (values.ndim > 0))).all():
         return np.zeros_like(values)
     radius: Doubles = UNIT16 * np.abs(values) + LEAST16 + constants.radius(values)
     return radius

@@ -12,6 +12,8 @@ import refcoreml
 from refcoreml import build
 from refcoreml.errors import InputError, UsageError
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
+from refcoreml.testing.rounding import Constants
+from refcoreml.testing.shaking import half_radius
 
 GENERATOR = np.random.default_rng(5)
 W = GENERATOR.normal(size=(4, 3)).astype(np.float32)
@@ -136,6 +138,15 @@ def test_most_numbers_of_half_precision_were_rounded() -> None:
     found = assert_equivalent(scaled(0.5), lambda x: np.float64(x) / 2, {"x": x}, folded=0)
     assert found.double is not None
     assert found.double < 2**-40
+
+
+def test_a_number_of_half_precision_is_no_parameter_by_chance() -> None:
+    """1 / 32**0.5 limits the weights that torch draws for 32 inputs, and scales the scores of as many channels."""
+    number = np.float64(np.float16(32**-0.5))
+    constants = Constants(np.array([0.0, number]))
+    assert half_radius(np.asarray(number), constants) >= abs(number - 32**-0.5) > 0
+    assert half_radius(np.asarray(0.5), constants) == 0
+    assert half_radius(np.full(7, number), constants).tolist() == [0.0] * 7
 
 
 def test_a_reference_in_single_precision_is_compared_with_the_declared_run() -> None:
