@@ -199,10 +199,12 @@ def _inspect(model: Model, failure: RefCoreMLError | None = None) -> Summary:
 
 
 def _labels(spec: schema.Model) -> list[Label]:
+    """Return the labels in the message of a classifier; not all types have labels of both kinds."""
     message: Any = getattr(spec, spec.WhichOneof("Type") or "description")
     if "ClassLabels" not in message.DESCRIPTOR.oneofs_by_name:
         return []
-    return [*message.stringClassLabels.vector, *message.int64ClassLabels.vector]
+    chosen = message.WhichOneof("ClassLabels")
+    return list(getattr(message, chosen).vector) if chosen else []
 
 
 class _Prepared(NamedTuple):

@@ -158,6 +158,21 @@ def test_labels_of_a_classifier_are_shown(run):
     assert re.search(r"^labels +10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9$", printed, re.MULTILINE)
 
 
+TYPES = [field.name for field in schema.Model.DESCRIPTOR.oneofs_by_name["Type"].fields]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "mlProgram"])  # which computes its labels
+def test_labels_are_those_that_a_type_can_have(kind):
+    spec = schema.Model(specificationVersion=1)
+    message = getattr(spec, kind)
+    message.SetInParent()
+    assert refcoreml.inspect(spec).labels == []
+    for name, labels in {"stringClassLabels": ["cat", "dog"], "int64ClassLabels": [7, -2]}.items():
+        if name in message.DESCRIPTOR.fields_by_name:
+            getattr(message, name).vector.extend(labels)
+            assert refcoreml.inspect(spec).labels == labels
+
+
 def test_other_models_have_no_labels():
     net = build.Network({"x": (3,)}, ["y"])
     net.add("softmax", inputs="x", outputs="y")
