@@ -317,7 +317,9 @@ class Mutator:
             array.ClearField("shapeRange")
             for size in sizes:
                 least = max(0, min(size, 1))
-                array.shapeRange.sizeRanges.add(lowerBound=least, upperBound=rng.choice([-1, size, size + 3]))
+                array.shapeRange.sizeRanges.add(
+                    lowerBound=least, upperBound=rng.choice([-1, size, min(size, 2**62) + 3])
+                )
         else:
             sizes = list(array.shape)
             array.enumeratedShapes.shapes.add(shape=sizes)

@@ -142,3 +142,11 @@ def test_a_fixed_sample_shows_nothing(monkeypatch):
     assert {signature: found.finding.detail for signature, found in report.found.items()} == {}
     assert report.tally.models == 400
     assert fuzz_models.shortcomings(report.tally) == []
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, 2**62 + 1, 2**30, 0, -1, -(2**63)])
+def test_shapes_of_any_size_can_be_mutated(collected, size):
+    for number in range(60):
+        spec = schema.Model()
+        spec.description.input.add(name="x").type.multiArrayType.shape.extend([3, size])
+        mutations.Mutator(collected, random.Random(number)).shape(spec)
