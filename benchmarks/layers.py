@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from measuring import PAUSE, THREADS, chosen, table  # isort: skip
+from measuring import THREADS, chosen, in_turns, table  # isort: skip
 
 import numpy as np
 
@@ -215,15 +215,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
     """Both programs in turns; returns medians in milliseconds, their ratio, and how far the results differ."""
     runs = {"refcoreml": case.run, case.other_name: case.other}
     ours, theirs = (run() for run in runs.values())
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            time.sleep(PAUSE)
-            run()
-            for _ in range(3):
-                start = time.perf_counter()
-                run()
-                times[name].append(1e3 * (time.perf_counter() - start))
+    times = in_turns(runs, rounds)
     medians = {name: median(values) for name, values in times.items()}
     result = {
         "shapes": case.shapes,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 #: Threads of every library that is measured.
 THREADS = int(os.environ.get("BENCHMARK_THREADS", "2"))
@@ -16,6 +18,20 @@ PAUSE = 0.05
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = str(THREADS)
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+
+
+def in_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Run programs in turns; return the milliseconds of each run that counts: three a turn, after one that does not."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            time.sleep(PAUSE)
+            run()
+            for _ in range(3):
+                start = time.perf_counter()
+                run()
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return times
 
 
 def table(rows: list[list[str]]) -> str:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from measuring import PAUSE, THREADS, chosen, table  # isort: skip
+from measuring import THREADS, chosen, in_turns, table  # isort: skip
 
 import networks
 import numpy as np
@@ -53,15 +53,7 @@ def measured(runs: Runs, rounds: int) -> dict[str, float]:
         ", ".join(f"{n} {d:.0e}" for n, d in apart.items() if d),
         file=sys.stderr,
     )
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            time.sleep(PAUSE)
-            run()
-            for _ in range(3):
-                start = time.perf_counter()
-                run()
-                times[name].append(1e3 * (time.perf_counter() - start))
+    times = in_turns(runs, rounds)
     medians = {name: median(values) for name, values in times.items()}
     print("  milliseconds:", ", ".join(f"{name} {value:.1f}" for name, value in medians.items()), file=sys.stderr)
     return medians
