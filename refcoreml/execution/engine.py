@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,11 @@ class Observer(Protocol):
         """Look at a step, in order of execution. The arrays are the engine's own: look, do not write."""
 
 
+#: Replaces what a step made before it gets its names, to disturb values or to start again from others: called with the
+#: step, its inputs and its outputs as they are kept; returns outputs of the same types.
+Change: TypeAlias = Callable[[Step, Sequence[Any], tuple[Any, ...]], tuple[Any, ...]]
+
+
 #: How often control flow may run regions in one prediction. Nested loops multiply.
 ROUND_LIMIT = 1 << 18
 
@@ -57,6 +62,10 @@ class Event(NamedTuple):
     inputs: Sequence[Any]
     outputs: tuple[Any, ...]
     computed: tuple[Any, ...]
+
+
+#: Steps as they run; at the end, the outputs that exist.
+Trace: TypeAlias = Generator[Event, None, dict[str, Any]]
 
 
 class Engine:
@@ -101,9 +110,13 @@ class Engine:
                 observe(event.step, event.inputs, event.outputs)
         return {name: existing(run.values, name, self.where) for name in self.outputs}
 
-    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
-        """Run step by step, each when the caller requests the next."""
-        return self._start(self._keys(inputs), inputs).walk(self.steps)
+    def trace(self, inputs: Mapping[str, Any], change: Change | None = None) -> Trace:
+        """Run step by step, each when the caller requests the next, with the outputs of steps changed if requested."""
+        return self._traced(self._start(self._keys(inputs), inputs, change))
+
+    def _traced(self, run: _Run) -> Trace:
+        yield from run.walk(self.steps)
+        return {name: run.values[name] for name in self.outputs if name in run.values}
 
     def types(self, inputs: Mapping[str, ValueType]) -> dict[str, ValueType]:
         """Return the type of every value, computed from those of the inputs without running a step.
@@ -127,11 +140,11 @@ class Engine:
         except (KeyError, AttributeError):
             raise self._unusable(inputs) from None
 
-    def _start(self, keys: tuple[Key, ...], inputs: Mapping[str, Any]) -> _Run:
+    def _start(self, keys: tuple[Key, ...], inputs: Mapping[str, Any], change: Change | None = None) -> _Run:
         """Return a run of which all is checked that can be checked in advance."""
         complete = self._inferred(keys).complete
         values = {**self.constants, **inputs}
-        return _Run(values, None if complete else Meter(self._budget), self._blame, self.where)
+        return _Run(values, None if complete else Meter(self._budget), self._blame, self.where, change)
 
     def _unusable(self, inputs: Mapping[str, Any]) -> UsageError:
         """Return what is wrong with inputs that are missing, or neither arrays nor values with a type."""
@@ -198,8 +211,10 @@ class _Run:
         values: those that exist, by name.
     """
 
-    def __init__(self, values: dict[str, Any], meter: Meter | None, blame: Blame, where: str) -> None:
-        self.values, self._meter, self._blame = values, meter, blame
+    def __init__(
+        self, values: dict[str, Any], meter: Meter | None, blame: Blame, where: str, change: Change | None = None
+    ) -> None:
+        self.values, self._meter, self._blame, self._change = values, meter, blame, change
         self._rounds = iter(range(ROUND_LIMIT))
         if meter is not None:
             self._hold(values, values.values(), where)
@@ -242,6 +257,8 @@ class _Run:
             else:
                 computed = self._compute(step, arguments)
                 results = step.stored(computed)
+                if self._change is not None:
+                    results = self._change(step, arguments, results)
                 yield Event(step, arguments, results, computed)
                 del computed
                 self.values.update(zip(step.outputs, results, strict=True))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from refcoreml.errors import InvalidModelError, at
-from refcoreml.execution.engine import Engine, Event, Observer
+from refcoreml.execution.engine import Change, Engine, Observer, Trace
 from refcoreml.execution.limits import Allowed, Budget
 from refcoreml.mil import operations as _operations  # noqa: F401 (importing them fills the table)
 from refcoreml.mil.node import Value
@@ -148,6 +148,6 @@ class Program:
         made = self.engine.run(inputs, observe)
         return {name: made[value.name] for name, value in self.results.items()}
 
-    def trace(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
-        """Run operation by operation, each when the caller requests the next."""
-        return self.engine.trace(inputs)
+    def trace(self, inputs: Mapping[str, Any], change: Change | None = None) -> Trace:
+        """Run operation by operation, each when the caller requests the next, with outputs changed if requested."""
+        return self.engine.trace(inputs, change)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from refcoreml.errors import RefCoreMLWarning
 from refcoreml.execution.arithmetic import ARITHMETICS, Arithmetic
-from refcoreml.execution.engine import Engine, Event, Observer
+from refcoreml.execution.engine import Change, Engine, Observer, Trace
 from refcoreml.execution.limits import Budget
 from refcoreml.execution.steps import Step
 from refcoreml.kernels.half import listed, losses
@@ -110,9 +110,9 @@ class Network:
         """
         return self.engine.run(self._stored(inputs), observe)
 
-    def trace(self, inputs: Mapping[str, Array]) -> Iterator[Event]:
-        """Run layer by layer, each when the caller requests the next."""
-        return self.engine.trace(self._stored(inputs))
+    def trace(self, inputs: Mapping[str, Array], change: Change | None = None) -> Trace:
+        """Run layer by layer, each when the caller requests the next, with outputs changed if requested."""
+        return self.engine.trace(self._stored(inputs), change)
 
     def shapes(self, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
         """Return the shape of every blob, computed from those of the inputs without running a layer.

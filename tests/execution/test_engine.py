@@ -409,3 +409,32 @@ def test_shapes_that_do_not_fit_are_the_fault_of_who_chose_them(shape, kind, mes
         engine.run({"x": x, "chosen": numbers(2, 3), "z": z})
     assert caught.type is kind
     assert run(engine, x=x, chosen=numbers(2, 3), z=z[:3])["sum"].shape == (2, 3)
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_replaces_what_steps_make_and_later_ones_read():
+    program = Program()
+    program.add("a", PLUS_ONE, "x")
+    program.add("b", DOUBLE, "a")
+    program.add("y", ops.Add(), "a b")
+    engine, seen = program.engine("x", "y b"), []
+
+    def change(step, inputs, outputs):
+        seen.append((step.name, [float(x[0]) for x in inputs], float(outputs[0][0])))
+        return (outputs[0] + 10,) if step.name == "a" else outputs
+
+    trace = engine.trace({"x": numbers(1)}, change)
+    events = []
+    while True:
+        try:
+            events.append(next(trace))
+        except StopIteration as end:
+            outputs = end.value
+            break
+    assert seen == [("a", [1], 2), ("b", [12], 24), ("y", [12, 24], 36)]
+    assert [float(event.outputs[0][0]) for event in events] == [12, 24, 36]
+    assert [float(event.computed[0][0]) for event in events] == [2, 24, 36]
+    assert {name: float(value[0]) for name, value in outputs.items()} == {"y": 36, "b": 24}
+    np.testing.assert_array_equal(engine.run({"x": numbers(1)})["y"], numbers(6))

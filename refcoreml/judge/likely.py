@@ -1,0 +1,482 @@
+"""Likely bounds: how far honest rounding carries through a whole model, with a stated probability.
+
+The model runs once in double precision, and six times more in which every result of every operation is moved at random
+by as much as an honest implementation's usually is off (`refcoreml.judge.noise`). How far numbers of the disturbed runs
+lie from those of the first is their spread; pooled (`refcoreml.judge.spread`), it gives a bound. All runs go in
+lock-step, so that only values that are still needed are in memory.
+
+    bounds = likely_bounds("Net.mlmodel", {"x": x}, profile="fp32")
+    abs(y - bounds["y"].value) <= bounds["y"].radius    # everywhere, of 9,999 in 10,000 honest y
+
+The method, and the study that shows how good it is, are in docs/judge.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refcoreml.errors import RefCoreMLError
+from refcoreml.execution.engine import Trace
+from refcoreml.execution.steps import Step
+from refcoreml.features import Feature
+from refcoreml.judge import noise
+from refcoreml.judge.draws import RUNS, Bits, Draws
+from refcoreml.judge.noise import Error
+from refcoreml.judge.spread import factor, moderated
+from refcoreml.judge.subjects import Subject, subject_of
+from refcoreml.model import Model, as_model
+from refcoreml.oracle.balls import Doubles, Rounding
+from refcoreml.types import Array
+
+__all__ = ["PROBABILITY", "Ensemble", "LikelyBound", "likely_bounds"]
+
+#: How often a value of an honest implementation may be outside of its bounds.
+PROBABILITY = 1e-4
+#: Where a decision is taken, deviations count so many times: what an honest run could decide in another way, of six
+#: runs at least one does.
+_DECISIVE = 8.0
+#: A number that deviates so many times more where a decision was another one depends on this decision.
+_DEPENDENT = 16.0
+#: So many numbers of a value tell how large its noise is.
+_SAMPLE = 4096
+#: The unit roundoff of half precision.
+UNIT16 = 2.0**-11
+#: Noise of this part of a value is no news.
+_ILL = 1e-2
+
+
+@dataclass(frozen=True)
+class LikelyBound:
+    """A value in double precision, and how far honest implementations are likely to be away.
+
+    Attributes:
+        step: the place of the operation that made it; empty for an output as a whole.
+        value: in double precision, from inputs and weights in the storage type.
+        deviation: the standard deviation of each number; infinite where it is undetermined.
+        radius: the bound, place by place; 0: exact, as NaN and infinities are that all runs have; infinite:
+            undetermined.
+        reason: why numbers are undetermined; empty if none are.
+        labels: of scores and predicted labels, the classes; a label is its place among them.
+    """
+
+    step: str
+    value: Doubles
+    deviation: Doubles
+    radius: Doubles
+    reason: str = ""
+    labels: tuple[str | int, ...] = ()
+
+    @property
+    def determined(self) -> NDArray[np.bool_]:
+        """Where there is a bound."""
+        return np.isfinite(self.radius)
+
+    @cached_property
+    def noise(self) -> float:
+        """The size of the deviations relative to that of the value, both as root mean squares; 1 or more: no digit."""
+        known = self.determined & np.isfinite(self.value)
+        size = float(np.mean(np.square(self.value, where=known, out=np.zeros(known.shape))))
+        off = float(np.mean(np.square(self.deviation, where=known, out=np.zeros(known.shape))))
+        return float(np.sqrt(off / size)) if size else (np.inf if off else 0.0)
+
+    def explains(self, actual: Array) -> NDArray[np.bool_]:
+        """Return where numbers are explained by rounding: within their bounds, or the same infinity or NaN."""
+        given = np.asarray(actual, np.float64)
+        with np.errstate(invalid="ignore"):
+            near = np.abs(given - self.value) <= self.radius
+        same = (given == self.value) | (np.isnan(given) & np.isnan(self.value))
+        explained: NDArray[np.bool_] = near | same | np.isinf(self.radius)
+        return explained
+
+
+def likely_bounds(
+    model: Any, inputs: Mapping[str, Any], profile: str = "", *, probability: float = PROBABILITY
+) -> dict[str, LikelyBound]:
+    """Return likely bounds of the outputs of a model.
+
+    Args:
+        model: a network or an ML Program, anything that `refcoreml.load` takes, or a loaded one.
+        inputs: as for `refcoreml.Model.predict`.
+        profile: of networks ``fp32`` (default), ``fp16/acc32`` or ``fp16/acc16``, see `refcoreml.oracle.PROFILES`; of
+            ML Programs ``declared`` (default): each result is rounded to its declared type, sums are in single
+            precision; or ``fp32``: all floats are in single precision.
+        probability: how often a whole output of an honest implementation may have a number outside.
+
+    Raises:
+        UnsupportedModelError: another type of model, or operations that draw random numbers or are of the user's own.
+        UsageError: there is no such profile.
+        InputError: inputs that do not fit.
+    """
+    return Ensemble(model, profile, probability=probability).bounds(inputs)
+
+
+@dataclass
+class _Local:
+    """The step that all runs have reached.
+
+    Attributes:
+        step: it.
+        inputs, made: those of each run, the base first.
+        errors: for each output the sizes of errors, with their random bits.
+        jumps: for each output whether it jumps.
+    """
+
+    step: Step
+    inputs: Sequence[Any]
+    made: list[tuple[Any, ...]]
+    errors: list[list[tuple[Error, Bits]]]
+    jumps: tuple[bool, ...]
+    draws: Draws
+
+
+class _TurnedError(Exception):
+    """A disturbed run went another way; says where."""
+
+
+@dataclass
+class _Turned:
+    """What decisions were others in disturbed runs.
+
+    Attributes:
+        runs: which.
+        where: the first place.
+        names: the values that are such decisions.
+    """
+
+    runs: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(RUNS, bool))
+    where: str = ""
+    names: set[str] = field(default_factory=set)
+
+
+class Ensemble:
+    """A model that runs once in double precision and six times disturbed.
+
+    States of ML Programs stay from one run to the next, in each of the runs its own.
+    """
+
+    def __init__(self, model: Any, profile: str = "", *, probability: float = PROBABILITY, seed: int = 0) -> None:
+        loaded: Model = as_model(model)
+        self.subject: Subject = subject_of(loaded, profile)
+        for step in self.subject.steps:
+            noise.check_known(step)
+        self._probability, self._seed = probability, seed
+        self._states = [self.subject.states() for _ in range(RUNS + 1)]
+        #: By value how large its noise is, relative to it, in the last run.
+        self.noise: dict[str, float] = {}
+        #: By place how much larger the noise of its result is than that of its inputs.
+        self.growth: dict[str, float] = {}
+
+    def bounds(self, inputs: Mapping[str, Any]) -> dict[str, LikelyBound]:
+        """Return bounds of the outputs, by name."""
+        run = _Run(self, inputs)
+        for _ in run.steps():
+            run.note_noise()
+        return run.outputs()
+
+    def trace(
+        self, inputs: Mapping[str, Any], seeds: Mapping[str, Array] | None = None
+    ) -> Iterator[tuple[str, LikelyBound, Step]]:
+        """Yield (value, bound, step) for every value as it is made, up to where a disturbed run goes another way.
+
+        Args:
+            inputs: the inputs.
+            seeds: values of a reference by name. After its bound was yielded such a value is taken from there in all
+                runs, so that what follows is judged as a segment of its own.
+        """
+        run = _Run(self, inputs, seeds or {})
+        for step in run.steps():
+            run.note_noise()
+            for position, name in enumerate(step.outputs):
+                bound = run.bound(position)
+                if bound is not None:
+                    yield name, bound, step
+
+    @property
+    def probability(self) -> float:
+        """How often a value may be outside of its bounds."""
+        return self._probability
+
+    def amplifier(self) -> str:
+        """Return the place of the step of the last run at which the relative noise grew most; empty if none did."""
+        place = max(self.growth, key=lambda each: self.growth[each], default="")
+        return place if max(self.noise.values(), default=0.0) > _ILL else ""
+
+
+class _Run:
+    """One base run and the disturbed ones, in lock-step."""
+
+    def __init__(self, ensemble: Ensemble, inputs: Mapping[str, Any], seeds: Mapping[str, Array] | None = None) -> None:
+        self._ensemble, self._subject, self._seeds = ensemble, ensemble.subject, seeds or {}
+        self._turned = _Turned()
+        self._local: _Local | None = None
+        self._results: list[dict[str, Any]] = []
+        self._left = ""
+        given = self._given(inputs)
+        changes = [self._base, *(self._disturbing(run) for run in range(RUNS))]
+        self._traces: list[Trace] = [
+            self._subject.trace({**values, **states}, change)
+            for values, states, change in zip(given, ensemble._states, changes, strict=True)
+        ]
+        ensemble.noise.clear()
+        ensemble.growth.clear()
+
+    def _given(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the inputs of all runs; preprocessing disturbs those of images."""
+        base, sizes = self._subject.inputs(inputs)
+        given = [base]
+        for run in range(RUNS):
+            values = dict(base)
+            for name, size in sizes.items():
+                draws = Draws(self._ensemble._seed, name)
+                values[name] = base[name] + size * Draws.of_run(draws.bits(base[name]), run)
+            given.append(values)
+        return given
+
+    # ---- Running ----
+
+    def steps(self) -> Iterator[Step]:
+        """Run all in lock-step; yield each step that all have run, up to where one goes another way."""
+        base, *others = self._traces
+        while True:
+            ended, event = _next(base)
+            if ended is not None and not self._left:
+                self._results.append(ended)
+            if not self._left:
+                self._follow(others, last=ended is not None)
+            if ended is not None:
+                if self._left and not self._results:
+                    self._results = [ended]
+                return
+            if not self._left:
+                yield event.step
+
+    def _follow(self, others: Sequence[Trace], last: bool) -> None:
+        """Let the disturbed runs take the step that the base has taken; note if one does not."""
+        for run, other in enumerate(others):
+            try:
+                ended, _ = _next(other)
+            except _TurnedError as turned:
+                ended, self._left = None, str(turned)
+            except RefCoreMLError as error:
+                ended, self._left = None, error.where or (self._local.step.where if self._local else "")
+            else:
+                if (ended is not None) != last:
+                    self._left = self._left or (self._local.step.where if self._local else "")
+            if self._left:
+                self._turned.runs[run] = True
+                self._turned.where = self._turned.where or self._left
+                for each in others:
+                    each.close()
+                return
+            if ended is not None:
+                self._results.append(ended)
+
+    def _base(self, step: Step, inputs: Sequence[Any], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Note what the step has made, and how large its errors are."""
+        if self._left:
+            return outputs
+        storage = self._subject.storage(step)
+        outputs = tuple(map(self._subject.in_range, outputs, storage))
+        draws = Draws(self._ensemble._seed, step.where)
+        found = noise.usual_errors(step, inputs, outputs, self._subject.rounding, storage)
+        errors = [
+            [(error, draws.bits(y, error.shared, salt)) for salt, error in enumerate(each)]
+            for y, each in zip(outputs, found, strict=True)
+        ]
+        jumps = noise.jumps(step, inputs, outputs)
+        self._turned.names.update(name for name, jump in zip(step.outputs, jumps, strict=True) if jump)
+        self._local = _Local(step, inputs, [outputs], errors, jumps, draws)
+        return self._seeded(step, outputs)
+
+    def _disturbing(self, run: int) -> Callable[[Step, Sequence[Any], tuple[Any, ...]], tuple[Any, ...]]:
+        def change(step: Step, inputs: Sequence[Any], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            local = self._local
+            if local is None or step is not local.step:
+                raise _TurnedError(step.where)
+            if any(local.jumps):
+                outputs = self._decided(local, inputs, outputs, run)
+            inner = noise.disturbed(step, inputs, self._subject.rounding, local.draws, run)
+            made = tuple(self._moved(y, errors, run) for y, errors in zip(inner or outputs, local.errors, strict=True))
+            made = tuple(map(self._subject.in_range, made, self._subject.storage(step)))
+            local.made.append(made)
+            return self._seeded(step, made)
+
+        return change
+
+    @staticmethod
+    def _moved(y: Any, errors: Sequence[tuple[Error, Bits]], run: int) -> Any:
+        for error, bits in errors:
+            if bits.ndim != np.ndim(y) or any(n not in (1, m) for n, m in zip(bits.shape, y.shape, strict=True)):
+                break  # another shape than in the base run, which is a finding of its own
+            y = y + error.size * Draws.of_run(bits, run)
+        return y
+
+    def _decided(self, local: _Local, inputs: Sequence[Any], outputs: tuple[Any, ...], run: int) -> tuple[Any, ...]:
+        """Return results that jump as they are where deviations are larger, and note if they are others."""
+        larger = [_amplified(x, own) for x, own in zip(local.inputs, inputs, strict=True)]
+        decided = local.step.stored(local.step.run(larger))
+        base = local.made[0]
+        same = [not jump or _same(mine, other) for jump, mine, other in zip(local.jumps, decided, base, strict=True)]
+        if all(same):
+            return outputs
+        self._turned.runs[run] = True
+        self._turned.where = self._turned.where or local.step.where
+        return tuple(mine if jump else own for jump, mine, own in zip(local.jumps, decided, outputs, strict=True))
+
+    def _seeded(self, step: Step, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self._seeds.keys().isdisjoint(step.outputs):
+            return outputs
+        return tuple(
+            np.asarray(self._seeds[name], y.dtype).reshape(y.shape) if name in self._seeds else y
+            for name, y in zip(step.outputs, outputs, strict=True)
+        )
+
+    # ---- What is found ----
+
+    def note_noise(self) -> None:
+        """Note how large the noise of the current step's first result is, relative to it."""
+        assert self._local is not None
+        if not self._local.step.outputs:
+            return
+        arrays = [_array(made[0]) for made in self._local.made]
+        base = arrays[0]
+        if base is None or base.dtype.kind != "f" or any(y is None or y.shape != base.shape for y in arrays):
+            return
+        every = max(1, base.size // _SAMPLE)
+        sample = [np.ravel(y)[::every] for y in arrays if y is not None]
+        with np.errstate(all="ignore"):
+            off = np.mean([np.nanmean(np.square(y - sample[0])) for y in sample[1:]]) if sample[0].size else 0.0
+            size = np.nanmean(np.square(sample[0])) if sample[0].size else 0.0
+        if np.isfinite(size) and np.isfinite(off) and (size > 0 or off > 0):
+            step, noise = self._local.step, self._ensemble.noise
+            before = max((noise[name] for name in step.inputs if name in noise), default=0.0)
+            noise[step.outputs[0]] = float(np.sqrt(off / size)) if size else np.inf
+            self._ensemble.growth[step.where] = noise[step.outputs[0]] / max(before, self._subject.unit)
+
+    def bound(self, position: int) -> LikelyBound | None:
+        """Return the bound of a result of the current step; None for values without numbers."""
+        local = self._local
+        assert local is not None
+        values = [made[position] for made in local.made]
+        return self._bound(local.step.where, values, jump=local.jumps[position])
+
+    def outputs(self) -> dict[str, LikelyBound]:
+        """Return the bounds of all outputs, in their shapes."""
+        found = {}
+        for name, output in self._subject.outputs(self._results[0]).items():
+            values = [self._subject.outputs(result)[name].value for result in self._results]
+            if self._left:
+                value = np.asarray(values[0], np.float64)
+                open_ = np.full(value.shape, np.inf)
+                bound = LikelyBound("", value, open_, open_, f"{self._left} may go another way")
+            elif output.labels and output.label:
+                bound = self._label(values)
+            else:
+                made = self._bound("", values, jump=output.source in self._turned.names)
+                assert made is not None
+                bound = _finished(made, output.feature, narrow=self._subject.unit >= UNIT16)
+            found[name] = replace(bound, labels=output.labels)
+        return found
+
+    def _label(self, values: Sequence[Doubles]) -> LikelyBound:
+        """Return the place of the largest score, undetermined if larger deviations make it another one."""
+        places = [int(np.argmax(_amplified(values[0], scores))) for scores in values]
+        sure = len(set(places)) == 1
+        radius = np.asarray(0.0 if sure else np.inf)
+        return LikelyBound("", np.asarray(float(places[0])), radius, radius, "" if sure else "scores are too close")
+
+    def _bound(self, where: str, values: Sequence[Any], *, jump: bool) -> LikelyBound | None:
+        arrays = [_array(value) for value in values]
+        base = arrays[0]
+        if base is None:
+            return None
+        value = np.asarray(base, np.float64)
+        reason = f"depends on {self._turned.where}, where rounding may decide" if self._turned.where else ""
+        if any(y is None or y.shape != base.shape for y in arrays):
+            open_ = np.full(value.shape, np.inf)
+            return LikelyBound(where, value, open_, open_, reason or "its shape depends on rounding")
+        others = [np.asarray(y, np.float64) for y in arrays[1:]]
+        with np.errstate(all="ignore"):
+            squares = [_squares(value, other) for other in others]
+            mean = np.mean(squares, axis=0)
+        if jump:
+            mean = np.where(mean > 0, np.inf, 0.0)
+        elif self._turned.where:
+            mean = np.where(self._dependent(squares), np.inf, mean)
+        deviation, degrees = moderated(mean, RUNS)
+        radius = deviation * factor(self._ensemble.probability, degrees, value.size)
+        undetermined = bool(np.isinf(mean).any())
+        return LikelyBound(where, value, deviation, radius, (reason or "is not finite in all runs") * undetermined)
+
+    def _dependent(self, squares: Sequence[Doubles]) -> NDArray[np.bool_]:
+        """Return where numbers differ because of a decision, not of rounding, as far as runs without it tell."""
+        turned = self._turned.runs
+        if (~turned).sum() < 2:
+            return np.zeros(squares[0].shape, bool)
+        usual = np.mean([each for each, other in zip(squares, turned, strict=True) if not other], axis=0)
+        most = np.max([each for each, other in zip(squares, turned, strict=True) if other], axis=0)
+        typical = float(np.median(usual[usual > 0])) if (usual > 0).any() else 0.0
+        found: NDArray[np.bool_] = most > _DEPENDENT**2 * np.maximum(usual, typical)
+        return found
+
+
+def _finished(bound: LikelyBound, feature: Feature, *, narrow: bool) -> LikelyBound:
+    """Return the bound of what the conversion to the output's type makes of a value."""
+    cut, radius = feature.cut, bound.radius
+    if cut is not None:
+        value = np.asarray(cut(bound.value), np.float64)
+        with np.errstate(invalid="ignore"):
+            low, high = (np.asarray(cut(bound.value + sign * radius), np.float64) for sign in (-1, 1))
+        radius = np.where(np.isfinite(radius), np.maximum(np.abs(high - value), np.abs(low - value)), radius)
+        return replace(bound, value=value, radius=radius)
+    if feature.half and not narrow:
+        held = Rounding.of(np.float16).holds(bound.value) & (radius == 0)
+        return replace(bound, radius=radius + np.where(held, 0.0, UNIT16 * np.abs(bound.value)))
+    return bound
+
+
+def _next(trace: Trace) -> tuple[dict[str, Any] | None, Any]:
+    """Return the outputs at the end, else the event."""
+    try:
+        return None, next(trace)
+    except StopIteration as end:
+        return end.value, None
+
+
+def _array(value: Any) -> Array | None:
+    """Return the numbers of a value; None if it has none."""
+    array = np.asarray(getattr(value, "array", value))
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _squares(base: Doubles, other: Doubles) -> Doubles:
+    """Return squared deviations: 0 for the same infinities and NaN, infinite for others."""
+    squares = np.square(other - base)
+    undefined = ~np.isfinite(squares)
+    if undefined.any():
+        same = (base == other) | (np.isnan(base) & np.isnan(other))
+        squares = np.where(same, 0.0, np.where(undefined, np.inf, squares))
+    return squares
+
+
+def _amplified(base: Any, own: Any) -> Any:
+    """Return a float that deviates more; other values as they are."""
+    if not isinstance(base, np.ndarray) or base.dtype.kind != "f" or base.shape != np.shape(own):
+        return own
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(base) & np.isfinite(own), base + _DECISIVE * (own - base), own)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.shape != other.shape:
+            return False
+        numbers = one.dtype.kind == "f"
+        return bool(((one == other) | (np.isnan(one) & np.isnan(other))).all() if numbers else (one == other).all())
+    return True

@@ -1,0 +1,118 @@
+"""From a few disturbed runs to a bound with a stated probability: variances pooled over the numbers of a value.
+
+K deviations of one number from the undisturbed run give its variance s^2 with K degrees of freedom, too few for a
+bound that a million numbers must keep. But numbers of one value have similar variances. As Smyth (2004) does for
+thousands of genes with few samples each, the true variances are taken as drawn from d_0 s_0^2 / chi^2(d_0), and d_0 and
+s_0^2 are estimated from all log s^2 (whose mean and variance are known functions of K and d_0). Then
+
+    s~^2 = (d_0 s_0^2 + K s^2) / (d_0 + K),        error / s~ has Student's t distribution with d_0 + K degrees.
+
+s_0^2 may depend on the place: its logarithm is a mean and, for each axis, what its indices (channels, rows, columns)
+deviate from it. A value of N numbers is outside its bounds with the probability p if each is with p / N.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refcoreml.oracle.balls import Doubles
+
+__all__ = ["factor", "moderated"]
+
+#: Prior degrees beyond which variances count as equal.
+_MOST_DEGREES = 1000.0
+
+
+def factor(probability: float, degrees: float, count: int) -> float:
+    """Return how many deviations t a number may be off, so that one of ``count`` is farther with the probability.
+
+    Student's quantile by Wallace's (1959) transformation, accurate to a few per cent far into the tail.
+    """
+    z = -NormalDist().inv_cdf(probability / max(count, 1) / 2)
+    scaled = z * (8 * degrees + 3) / (8 * degrees + 1)
+    return math.sqrt(degrees * math.expm1(min(scaled**2 / degrees, 700.0)))
+
+
+def moderated(squares: Doubles, runs: int) -> tuple[Doubles, float]:
+    """Return moderated standard deviations, and their degrees of freedom.
+
+    Args:
+        squares: the mean squares of the deviations of each number; infinite ones stay so.
+        runs: how many deviations there are of each.
+    """
+    known = np.isfinite(squares) & (squares > 0)
+    if not known.any():
+        return np.sqrt(squares), float(runs)
+    with np.errstate(divide="ignore"):
+        logs = np.log(squares)
+    trend = _trend(logs, known, _trigamma(runs / 2))
+    rest = logs[known] - trend[known]
+    excess = float(np.mean(rest**2)) - _trigamma(runs / 2) if rest.size > 1 else math.inf
+    degrees = 2 * _inverse_trigamma(excess) if excess > 0 else _MOST_DEGREES
+    degrees = min(degrees, _MOST_DEGREES)
+    centre = trend - _log_mean(runs) + _log_mean(degrees)
+    prior = np.exp(centre)
+    pooled = (degrees * prior + runs * np.where(np.isfinite(squares), squares, 0.0)) / (degrees + runs)
+    return np.where(np.isfinite(squares), np.sqrt(pooled), np.inf), degrees + runs
+
+
+def _log_mean(degrees: float) -> float:
+    """Return the mean of log(chi^2(d) / d)."""
+    return _digamma(degrees / 2) - math.log(degrees / 2)
+
+
+def _trend(logs: Doubles, known: NDArray[np.bool_], sampling: float) -> Doubles:
+    """Return the mean of logarithms, and the main effects of all axes, from the numbers that are known.
+
+    Args:
+        logs: the logarithms of variances.
+        known: which of them count.
+        sampling: the variance of one that chance makes.
+    """
+    mean = float(np.mean(logs, where=known))
+    trend = np.full(logs.shape, mean)
+    for axis in range(logs.ndim):
+        others = tuple(other for other in range(logs.ndim) if other != axis)
+        counts = known.sum(others, keepdims=True)
+        if logs.shape[axis] < 2 or counts.max() < 2:  # nothing to pool
+            continue
+        effects = np.where(known, logs - mean, 0.0).sum(others, keepdims=True) / np.maximum(counts, 1)
+        # Effects that chance would make as large are none.
+        chance = sampling / np.maximum(counts, 1)
+        true = max(float(np.mean(np.square(effects) - chance, where=counts > 0)), 0.0)
+        trend = trend + effects * (true / (true + chance))
+    return trend
+
+
+# ---- Functions that neither NumPy nor Python has, for positive numbers ----
+
+
+def _digamma(x: float) -> float:
+    shift = 0.0
+    while x < 8:
+        shift -= 1 / x
+        x += 1
+    square = 1 / x**2
+    return shift + math.log(x) - 0.5 / x - square * (1 / 12 - square * (1 / 120 - square / 252))
+
+
+def _trigamma(x: float) -> float:
+    shift = 0.0
+    while x < 8:
+        shift += 1 / x**2
+        x += 1
+    square = 1 / x**2
+    return shift + 1 / x + square / 2 + square / x * (1 / 6 - square * (1 / 30 - square / 42))
+
+
+def _inverse_trigamma(y: float) -> float:
+    """Return x with trigamma(x) = y, by bisection of a function that falls."""
+    low, high = 1e-6, 1e6
+    for _ in range(80):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _trigamma(middle) > y else (low, middle)
+    return math.sqrt(low * high)

@@ -1,0 +1,208 @@
+"""What is judged, in one form for both dialects: a model in double precision, with the arithmetic of a profile."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refcoreml.errors import InternalError, UnsupportedModelError, UsageError
+from refcoreml.evaluators.base import Layered, Programmed
+from refcoreml.execution.engine import Change, Trace
+from refcoreml.execution.steps import Step, walk
+from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, ImageFeature, NumberFeature
+from refcoreml.mil.prepare import Typed
+from refcoreml.model import Model
+from refcoreml.oracle.balls import Doubles, Rounding
+from refcoreml.oracle.inputs import stored_inputs
+from refcoreml.oracle.profiles import PROFILES, profile_named
+from refcoreml.oracle.storage import round_weights
+from refcoreml.spec import schema
+from refcoreml.spec.mil_types import DeclaredTensor
+
+__all__ = ["Output", "Subject", "subject_of"]
+
+_SINGLE, _HALF = Rounding.of(np.float32), Rounding.of(np.float16)
+
+
+class Output(NamedTuple):
+    """An output as a run made it.
+
+    Attributes:
+        value: the array, or what holds it.
+        source: the name of the value.
+        labels: the classes, of scores and labels.
+        label: whether it is a label, whose value are the scores.
+        feature: its feature.
+    """
+
+    value: Any
+    source: str
+    feature: Feature
+    labels: tuple[str | int, ...] = ()
+    label: bool = False
+
+
+class Subject(ABC):
+    """A model in double precision, and the arithmetic of those who are judged.
+
+    Attributes:
+        rounding: the arithmetic within operations.
+        unit: the unit roundoff of the coarsest type that values are stored in.
+        steps: all operations.
+    """
+
+    rounding: Rounding
+    unit: float
+    steps: Sequence[Step]
+
+    @abstractmethod
+    def inputs(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Doubles]]:
+        """Return the values that a run is given, and by name the standard deviations of those that are not exact."""
+
+    @abstractmethod
+    def storage(self, step: Step) -> Sequence[Rounding | None]:
+        """Return for each result how it is rounded when it is stored; None for not at all."""
+
+    @abstractmethod
+    def trace(self, values: Mapping[str, Any], change: Change) -> Trace:
+        """Run step by step."""
+
+    @abstractmethod
+    def outputs(self, results: Mapping[str, Any]) -> dict[str, Output]:
+        """Return the outputs by the names of their features."""
+
+    def states(self) -> dict[str, Any]:
+        """Return new places for states."""
+        return {}
+
+    def in_range(self, value: Any, storage: Rounding | None) -> Any:
+        """Return a result with infinities for numbers that the type cannot hold."""
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
+            return value
+        rounding = storage or self.rounding
+        limit = rounding.largest * (1 + rounding.unit / 2)  # half a unit in the last place beyond
+        with np.errstate(invalid="ignore"):
+            if np.max(value) < limit and np.min(value) > -limit:
+                return value
+            return np.where(np.abs(value) >= limit, np.copysign(np.inf, value), value)
+
+
+def subject_of(model: Model, profile: str) -> Subject:
+    """Return what is judged of a model.
+
+    Raises:
+        UnsupportedModelError: neither a network nor an ML Program.
+        UsageError: there is no such profile.
+    """
+    if model.kind == "mlProgram":
+        return _Program(model, profile or "declared")
+    if model.kind in ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor"):
+        return _Network(model, profile or "fp32")
+    problem = f"likely bounds are known for networks and ML Programs, not for models of type {model.kind}"
+    raise UnsupportedModelError(problem, remedy="Judge the models inside by themselves" if model.models else "")
+
+
+class _Network(Subject):
+    def __init__(self, model: Model, profile: str) -> None:
+        self._profile = profile_named(profile)
+        if self._profile.storage.format != np.float32:
+            spec = schema.Model.FromString(model.spec.SerializeToString())
+            round_weights(getattr(spec, model.kind), self._profile.storage)
+            model = model.with_spec(spec)
+        self._model = model.with_precision("float64")
+        layered = self._model.prepare().layered
+        if layered is None:
+            raise InternalError(f"{model.kind} is no network", remedy="Please report it")
+        self._layered: Layered = layered
+        self.rounding, self.unit = self._profile.arithmetic, self._profile.storage.unit
+        self.steps = tuple(walk(layered.network.steps))
+
+    def inputs(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Doubles]]:
+        balls = stored_inputs(self._layered.interface, self._model.check_inputs(given), self._profile)
+        sizes = {name: ball.rad / np.sqrt(3) for name, ball in balls.items() if ball.rad.any()}
+        return {name: ball.mid for name, ball in balls.items()}, sizes
+
+    def storage(self, step: Step) -> Sequence[Rounding | None]:
+        return (None if step.op.moves else self._profile.narrow_storage,) * len(step.outputs)
+
+    def trace(self, values: Mapping[str, Any], change: Change) -> Trace:
+        return self._layered.network.trace(values, change)
+
+    def outputs(self, results: Mapping[str, Any]) -> dict[str, Output]:
+        return {feature.name: self._output(feature, results) for feature in self._model.outputs}
+
+    def _output(self, feature: Feature, results: Mapping[str, Any]) -> Output:
+        interface = self._layered.interface
+        blob, labels = interface.source_of(feature)
+        if labels:
+            is_label = not isinstance(feature, DictionaryFeature | ArrayFeature)
+            return Output(np.ravel(results[blob]), blob, feature, labels, is_label)
+        value = np.asarray(interface.from_blob(feature, results[blob]), np.float64)
+        shape = () if isinstance(feature, NumberFeature) else value.shape or (1,)
+        return Output(value.reshape(shape), blob, feature)
+
+
+class _Program(Subject):
+    def __init__(self, model: Model, profile: str) -> None:
+        if profile not in ("declared", "fp32"):
+            known = f"ML Programs take declared and fp32, networks {', '.join(PROFILES)}"
+            raise UsageError(f"unknown profile {profile!r} for an ML Program", remedy=known)
+        self._declared = profile == "declared"
+        self._model = model.with_precision("float64")
+        programmed = self._model.prepare().programmed
+        if programmed is None:
+            raise InternalError(f"{model.kind} is no program", remedy="Please report it")
+        self._programmed: Programmed = programmed
+        self.rounding = _SINGLE
+        self.steps = tuple(walk(programmed.program.engine.steps))
+
+    @cached_property
+    def unit(self) -> float:  # type: ignore[override]
+        """That of half precision if any result is stored in it."""
+        return max(rounding.unit for step in self.steps for rounding in (*self.storage(step), _SINGLE) if rounding)
+
+    def inputs(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Doubles]]:
+        return self._programmed.interface.to_values(self._model.check_inputs(given)), {}
+
+    def storage(self, step: Step) -> Sequence[Rounding | None]:
+        op = step.op
+        if not self._declared or not isinstance(op, Typed):
+            return (None,) * len(step.outputs)
+        if op.moves and all(dtype is None or dtype.kind != "f" or dtype == np.float16 for dtype in op.inputs):
+            return (None,) * len(step.outputs)
+        return tuple(
+            _HALF if isinstance(declared, DeclaredTensor) and declared.element.dtype == np.float16 else None
+            for declared in op.outputs
+        )
+
+    def trace(self, values: Mapping[str, Any], change: Change) -> Trace:
+        return self._programmed.program.trace(values, change)
+
+    def states(self) -> dict[str, Any]:
+        return dict(self._programmed.interface.cells())
+
+    def outputs(self, results: Mapping[str, Any]) -> dict[str, Output]:
+        values = self._programmed.program.results
+        return {
+            feature.name: _program_output(feature, values[feature.name].name, results)
+            for feature in self._model.outputs
+        }
+
+
+def _program_output(feature: Feature, source: str, results: Mapping[str, Any]) -> Output:
+    value = results[source]
+    if isinstance(feature, DictionaryFeature):
+        return Output(value.array, source, feature, tuple(value.keys))
+    if isinstance(feature, ImageFeature):
+        return Output(value[0], source, feature)
+    if isinstance(feature, ArrayFeature):
+        return Output(value.reshape(value.shape or (1,)), source, feature)
+    # The label of `classify`, whose scores are another result of it.
+    scores = next((other for other in results.values() if hasattr(other, "keys") and value.item() in other.keys), None)
+    if scores is None:
+        return Output(value, source, feature)
+    return Output(scores.array, source, feature, tuple(scores.keys), label=True)

@@ -1,0 +1,256 @@
+"""Likely bounds of whole models: what they hold, what they find, and what they leave open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from refcoreml import build
+from refcoreml.errors import InputError, UnsupportedModelError, UsageError
+from refcoreml.judge import Ensemble, likely_bounds
+from refcoreml.mil.prepare import Typed
+
+RNG = np.random.default_rng(0)
+
+
+def numbers(*shape, size=1.0):
+    return (size * RNG.normal(size=shape)).astype(np.float32)
+
+
+def dense(net, x, y, inputs, outputs, weights=None):
+    weights = numbers(outputs, inputs, size=inputs**-0.5) if weights is None else weights
+    net.add("innerProduct", inputs=[x], outputs=y, weights=weights, input_channels=inputs, output_channels=outputs)
+    return weights
+
+
+def deep(layers=12, width=48):
+    """Dense layers with ReLUs, whose proven bounds would multiply."""
+    net = build.Network({"x": (7, width)}, ["y"], exact=True)
+    x = "x"
+    for index in range(layers):
+        dense(net, x, f"d{index}", width, width, numbers(width, width, size=(2 / width) ** 0.5))
+        net.add("activation", inputs=[f"d{index}"], outputs=f"r{index}", ReLU={})
+        x = f"r{index}"
+    dense(net, x, "y", width, 5)
+    return net
+
+
+# ---- What they hold ----
+
+
+@pytest.mark.parametrize(("profile", "precision"), [("fp32", "float32"), ("fp16/acc32", "float16")])
+def test_honest_runs_are_explained_and_faults_are_not(profile, precision):
+    model, x = deep().model(), numbers(7, 48)
+    bound = likely_bounds(model, {"x": x}, profile)["y"]
+    y = model.with_precision(precision).predict({"x": x})["y"].astype(np.float64)
+    off = np.abs(y - bound.value).max()
+    assert bound.explains(y).all()
+    assert bound.radius.max() < 60 * off
+    assert not bound.explains(y + 4 * bound.radius.max()).any()
+
+
+def test_an_identity_has_no_error():
+    net = build.Network({"x": (3, 4)}, ["y"], exact=True)
+    net.add("transpose", inputs=["x"], outputs="t", axes=(1, 0))
+    net.add("activation", inputs=["t"], outputs="y", ReLU={})
+    bound = likely_bounds(net.model(), {"x": numbers(3, 4)})["y"]
+    assert not bound.radius.any()
+    assert bound.noise == 0
+
+
+def test_numbers_that_the_type_holds_have_no_error():
+    net = build.Network({"x": (4,)}, ["y"], exact=True)
+    net.add("multiplyBroadcastable", inputs=["x", "x"], outputs="s")
+    net.add("addBroadcastable", inputs=["s", "x"], outputs="y")
+    for profile in ("fp32", "fp16/acc32", "fp16/acc16"):
+        assert not likely_bounds(net.model(), {"x": np.array([1.0, -2, 3, 0.5])}, profile)["y"].radius.any()
+
+
+def test_what_half_precision_cannot_hold_is_infinite_as_in_every_honest_run():
+    net = build.Network({"x": (3,)}, ["y", "z"], exact=True)
+    net.add("multiplyBroadcastable", inputs=["x", "x"], outputs="y")
+    net.add("subtractBroadcastable", inputs=["y", "y"], outputs="z")
+    model, x = net.model(), np.array([300.0, 2, -400])
+    bounds = likely_bounds(model, {"x": x}, "fp16/acc32")
+    np.testing.assert_array_equal(bounds["y"].value, [np.inf, 4, np.inf])
+    np.testing.assert_array_equal(bounds["z"].value, [np.nan, 0, np.nan])
+    for name, y in model.with_precision("float16").predict({"x": x}).items():
+        assert bounds[name].explains(y).all()
+        assert bounds[name].determined.all()
+
+
+def test_the_mean_of_a_bright_wall_is_off_more_than_that_of_noise():
+    """Equal pixels have equal errors, which do not cancel."""
+    net = build.Network({"x": (1, 64, 64)}, ["y"])
+    net.add("unary", inputs=["x"], outputs="e", type="EXP")
+    net.add("pooling", inputs=["e"], outputs="y", type="AVERAGE", globalPooling=True, valid={})
+    wall = likely_bounds(net.model(), {"x": np.full((1, 64, 64), 0.3)}, "fp16/acc32")["y"]
+    noise = likely_bounds(net.model(), {"x": 0.3 + 0.1 * RNG.normal(size=(1, 64, 64))}, "fp16/acc32")["y"]
+    assert wall.deviation.max() > 1.2 * noise.deviation.max()
+    y = net.model(precision="float16").predict({"x": np.full((1, 64, 64), 0.3)})["y"]
+    assert wall.explains(y).all()
+
+
+def test_a_higher_probability_makes_bounds_narrower():
+    model, x = deep(2).model(), {"x": numbers(7, 48)}
+    strict, lax = (likely_bounds(model, x, probability=p)["y"].radius.max() for p in (1e-6, 1e-1))
+    assert lax < strict
+
+
+def test_bounds_of_every_value_and_where_noise_grows():
+    """A difference of nearly equal numbers loses its digits; the layer is named."""
+    net = build.Network({"x": (300,)}, ["y"], exact=True)
+    net.add("unary", inputs=["x"], outputs="e", type="POWER", alpha=2.0)
+    net.add("unary", inputs=["e"], outputs="l", type="SQRT")
+    net.add("subtractBroadcastable", name="cancels", inputs=["l", "x"], outputs="d")
+    net.add("activation", inputs=["d"], outputs="y", linear={"alpha": 1e7})
+    ensemble = Ensemble(net.model())
+    traced = {name: bound for name, bound, _ in ensemble.trace({"x": np.abs(numbers(300))})}
+    assert list(traced) == ["e", "l", "d", "y"]
+    assert traced["l"].noise < 1e-5
+    assert traced["y"].noise > 0.5
+    assert "'cancels'" in ensemble.amplifier()
+    assert Ensemble(deep().model()).amplifier() == ""
+
+
+def test_a_value_of_a_reference_begins_a_segment():
+    """After a seed its error is gone: what follows is judged by itself."""
+    model, x = deep(6).model(), {"x": numbers(7, 48)}
+    traced = {name: bound for name, bound, _ in Ensemble(model).trace(x)}
+    seeds = {"r4": traced["r4"].value * 1.5}
+    seeded = {name: bound for name, bound, _ in Ensemble(model).trace(x, seeds)}
+    np.testing.assert_array_equal(seeded["r4"].value, traced["r4"].value)  # judged before it is replaced
+    assert not np.allclose(seeded["d5"].value, traced["d5"].value, rtol=0.01)
+    assert seeded["d5"].noise < traced["d5"].noise
+
+
+# ---- Decisions ----
+
+
+def test_a_place_is_undetermined_where_scores_are_as_close_as_noise():
+    net = build.Network({"x": (2, 50)}, ["y"], exact=True)
+    weights = numbers(6, 50)
+    weights[4] = weights[1] * (1 + 2.0**-22 * RNG.normal(size=50))
+    dense(net, "x", "s", 50, 6, weights)
+    net.add("argMax", inputs=["s"], outputs="y", axis=-1, removeDim=True)
+    x = np.stack([weights[1], weights[2]])  # of which class 1 or 4, and class 2 are the largest
+    bound = likely_bounds(net.model(), {"x": x})["y"]
+    np.testing.assert_array_equal(bound.determined, [False, True])
+    assert bound.value[1] == 2
+    assert "argMax" in bound.reason
+
+
+def test_labels_and_scores():
+    net = build.Network({"x": (5,)}, ["p"], classes=["a", "b", "c"], exact=True)
+    dense(net, "x", "s", 5, 3, np.array([[1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [0, 0, 0, 0, 1]], np.float32) / 7)
+    net.add("softmax", inputs=["s"], outputs="p")
+    model = net.model()
+    x = numbers(5) + 1
+    bounds = likely_bounds(model, {"x": x})
+    scores, label = (bounds[feature.name] for feature in model.outputs)
+    assert scores.labels == label.labels == ("a", "b", "c")
+    assert scores.value.shape == (3,)
+    assert label.value in (0, 1)
+
+
+def test_a_branch_that_rounding_may_turn_leaves_all_after_it_open():
+    layer = build.Network({"a": (1,)}, ["b"], exact=True)
+    layer.add("activation", inputs=["s"], outputs="y", linear={"alpha": 2.0})
+    other = build.Network({"a": (1,)}, ["b"], exact=True)
+    other.add("activation", inputs=["s"], outputs="y", linear={"alpha": 3.0})
+    net = build.Network({"x": (50,)}, ["y"], exact=True)
+    net.add("reduceSum", inputs=["x"], outputs="s", axes=(0,), keep_dims=True)
+    net.add("greaterThan", inputs=["s"], outputs="c", alpha=0.0)
+    fields = {"ifBranch": {"layers": layer.layers}, "elseBranch": {"layers": other.layers}}
+    net.add("branch", name="turns", inputs=["c"], outputs=[], **fields)
+    model = net.model()
+    x = numbers(50)
+    sure = likely_bounds(model, {"x": x})["y"]
+    assert sure.determined.all()
+    x[-1] = -np.sum(x[:-1].astype(np.float64))
+    x[-1] -= np.float32(np.sum(x.astype(np.float64)))
+    open_ = likely_bounds(model, {"x": x})["y"]
+    assert not open_.determined.any()
+    assert "another way" in open_.reason
+
+
+# ---- ML Programs ----
+
+
+def half_program():
+    program = build.Program({"x": ("fp16", (3, 40))}, opset="CoreML7")
+    y = program.add("linear", x=program["x"], weight=numbers(30, 40, size=0.2).astype(np.float16))
+    y = program.add("gelu", x=program.add("layer_norm", x=y, axes=[-1], epsilon=np.float16(1e-5)), mode="EXACT")
+    program.output(program.add("softmax", x=y, axis=-1, name="y"))
+    return program.model()
+
+
+@pytest.mark.parametrize(("profile", "precision"), [("", "declared"), ("declared", "declared"), ("fp32", "float32")])
+def test_programs(profile, precision):
+    model, x = half_program(), {"x": numbers(3, 40)}
+    bound = likely_bounds(model, x, profile)["y"]
+    y = model.with_precision(precision).predict(x)["y"].astype(np.float64)
+    off = np.abs(y - bound.value).max()
+    assert bound.explains(y).all()
+    assert 0 < off < bound.radius.max() < 100 * off
+    assert bound.radius.max() < (2e-4 if precision == "float32" else 5e-3)  # the output is of half precision
+
+
+def test_states_carry_noise_from_one_prediction_to_the_next():
+    program = build.Program({"x": ("fp16", (8,))}, states={"s": ("fp16", (8,))}, opset="CoreML8")
+    old = program.add("read_state", input=program["s"])
+    new = program.add("add", x=program.add("mul", x=old, y=np.float16(0.9)), y=program["x"])
+    program.add("write_state", input=program["s"], data=new)
+    program.output(program.add("identity", x=new, name="y"))
+    model = program.model()
+    ensemble, state, sizes = Ensemble(model), model.make_state(), []
+    for _ in range(5):
+        x = {"x": numbers(8)}
+        bound = ensemble.bounds(x)["y"]
+        assert bound.explains(model.predict(x, state=state)["y"]).all()
+        sizes.append(bound.deviation.max())
+    assert sizes[0] == 0  # x + 0 is exact
+    assert sizes[-1] > 1.3 * sizes[1] > 0
+
+
+def test_a_cond_whose_result_is_an_output():
+    program = build.Program({"x": (4,)})
+    x = program["x"]
+    pred = program.add("greater", x=program.add("reduce_sum", x=x, axes=[0], keep_dims=False), y=np.float32(0))
+    y = program.add("cond", pred=pred, blocks=[lambda: program.add("exp", x=x), lambda: program.add("square", x=x)])
+    program.output(y)
+    model, given = program.model(), {"x": np.abs(numbers(4)) + 1}
+    (bound,) = likely_bounds(model, given).values()
+    (actual,) = model.predict(given).values()
+    assert bound.explains(actual).all()
+    assert (bound.radius > 0).all()
+
+
+# ---- What is refused ----
+
+
+def test_models_whose_rounding_nobody_knows_are_refused():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("randomNormalLike", inputs=["x"], outputs="y", seed=1, mean=0.0, std_dev=1.0)
+    with pytest.raises(UnsupportedModelError, match="draws random numbers"):
+        likely_bounds(net.model(), {"x": np.zeros(3)})
+
+
+def test_unknown_profiles_and_inputs_that_do_not_fit_are_refused():
+    model = deep(1).model()
+    with pytest.raises(UsageError, match="unknown profile 'declared'"):
+        likely_bounds(model, {"x": numbers(7, 48)}, "declared")
+    with pytest.raises(UsageError, match="unknown profile 'fp16/acc32' for an ML Program"):
+        likely_bounds(half_program(), {"x": numbers(3, 40)}, "fp16/acc32")
+    with pytest.raises(InputError):
+        likely_bounds(model, {"x": numbers(7, 47)})
+
+
+def test_an_operation_without_a_rule_is_refused_not_taken_as_exact(monkeypatch):
+    from refcoreml.judge import noise
+
+    step = next(step for step in half_program().with_precision("float64").prepare().steps if step.kind == "softmax")
+    assert isinstance(step.op, Typed)
+    monkeypatch.delitem(noise._RULES, step.op.kind)
+    with pytest.raises(UnsupportedModelError, match="nobody knows, Softmax"):
+        likely_bounds(half_program(), {"x": numbers(3, 40)})

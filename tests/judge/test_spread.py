@@ -1,0 +1,83 @@
+"""From a few deviations to a bound: Student's quantiles, and pooled variances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from refcoreml.judge.spread import factor, moderated
+
+RUNS = 6
+
+
+def tail(t, degrees):
+    """The probability of Student's t beyond +-t, by the integral of its density over u = 1 / x."""
+    u = (np.arange(200_000) + 0.5) / 200_000 / t
+    density = (1 + 1 / (u**2 * degrees)) ** (-(degrees + 1) / 2) / u**2
+    total = np.tan((np.arange(200_000) + 0.5) / 200_000 * np.pi / 2)
+    half = ((1 + total**2 / degrees) ** (-(degrees + 1) / 2) * (1 + total**2)).mean() * np.pi / 2
+    return density.mean() / t / half
+
+
+@pytest.mark.parametrize("degrees", [6.5, 9, 20, 200])
+@pytest.mark.parametrize(("probability", "count"), [(1e-2, 1), (1e-4, 10), (1e-4, 100_000)])
+def test_factors_are_students_quantiles(degrees, probability, count):
+    """Within 20 % of the probability in the middle, within a factor of 2 far out, always on the safe side of half."""
+    found = tail(factor(probability, degrees, count), degrees)
+    assert 0.5 < found / (probability / count) < 2
+
+
+def test_equal_variances_are_pooled():
+    deviations = np.random.default_rng(0).normal(0, 3, (RUNS, 50, 40))
+    found, degrees = moderated(np.mean(deviations**2, 0), RUNS)
+    assert degrees > 100
+    np.testing.assert_allclose(found, 3, rtol=0.2)
+
+
+def test_channels_of_different_variance_are_pooled_by_channel():
+    sizes = np.exp2(np.arange(10.0)).reshape(10, 1)
+    deviations = np.random.default_rng(1).normal(size=(RUNS, 10, 300)) * sizes
+    found, degrees = moderated(np.mean(deviations**2, 0), RUNS)
+    assert degrees > 50
+    np.testing.assert_allclose(found / sizes, 1, rtol=0.3)
+
+
+def test_variances_that_differ_from_number_to_number_count_for_themselves():
+    rng = np.random.default_rng(2)
+    sizes = np.exp(rng.normal(0, 3, 3000))
+    found, degrees = moderated(np.mean((rng.normal(size=(RUNS, 3000)) * sizes) ** 2, 0), RUNS)
+    assert degrees < 8
+    assert np.median(np.abs(np.log(found / sizes))) < 0.4
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 2.0])
+def test_the_stated_probability_holds(spread):
+    """Of values of 20 numbers of similar or different sizes, as many have one outside as is stated."""
+    rng, outside, stated, values = np.random.default_rng(3), 0, 0.05, 4000
+    for _ in range(values):
+        sizes = np.exp(rng.normal(0, spread, 20))
+        squares = np.mean((rng.normal(size=(RUNS, 20)) * sizes) ** 2, 0)
+        deviation, degrees = moderated(squares, RUNS)
+        error = np.abs(rng.normal(size=20)) * sizes
+        outside += bool((error > deviation * factor(stated, degrees, 20)).any())
+    assert outside / values < 1.3 * stated
+
+
+def test_nothing_that_deviates_has_no_spread():
+    found, _ = moderated(np.zeros((3, 4)), RUNS)
+    assert not found.any()
+
+
+def test_a_number_without_deviation_among_others_that_deviate_has_some():
+    squares = np.ones((4, 5))
+    squares[1, 2] = 0
+    found, _ = moderated(squares, RUNS)
+    assert found[1, 2] > 0.5
+
+
+def test_what_is_open_stays_open_and_moves_no_other():
+    squares = np.ones(9)
+    squares[4] = np.inf
+    found, _ = moderated(squares, RUNS)
+    assert np.isinf(found[4])
+    np.testing.assert_allclose(np.delete(found, 4), 1, rtol=0.2)
