@@ -1,6 +1,6 @@
-"""Writes specification/: a page for each layer, from its docstring, the schema, and its clauses in clauses/*.toml.
+"""Writes specification/: a page for each layer and operation, from docstrings, the schema, and clauses/*.toml.
 
-    python docs/specification.py             # writes docs/specification/*.md
+    python docs/specification.py             # writes docs/specification/*.md and docs/specification/programs/*.md
     python docs/specification.py --check     # fails if that would change them, or if clauses and tests do not match
 
 clauses/<family>.toml has a table for each layer of refcoreml/neuralnetwork/layers/<family>.py, named as in the schema:
@@ -25,8 +25,27 @@ clauses/<family>.toml has a table for each layer of refcoreml/neuralnetwork/laye
     confidence = "high"     # medium, low
     refused = true          # where this runs here, but not with Apple's validator
 
-programs.toml has the points that the specification of ML Programs leaves open, of the form of U clauses, with the
-operations that each is ``about``. Tests carry them as ``programs.U1``.
+clauses/programs/<family>.toml has a table for each operation of refcoreml/mil/operations/<family>.py. The table of its
+parameters, with types by operation set and defaults, is found by trying the adapter with the calls that the programs
+among the variables of the example make (operations.py). So an operation needs clauses, an example that gives all its
+tensors, and where that does not show everything, the rest:
+
+    pending = ["relu", "tanh"]       # first line of the file: operations of the family that have no clauses yet
+
+    [softmax]
+    S1 = "e^x / sum e^x along `axis`. Since CoreML7 so and so."
+    example = '''code that makes a `program`, after the same imports'''
+    prints = ""
+    calls = '''code that makes other programs, which the page does not show: of older operation sets, with more
+    parameters. It runs after the example.'''
+    defaults = { axes = "all axes" } # what stands for a parameter that is absent, where the table says none
+    types = { loop_vars = "any" }    # what a parameter may be
+    results = "as `dtype` says"      # what the results are
+
+An operation that is always refused has C clauses only. Tests carry its clauses as ``mil.softmax.S1``: layers have the
+bare names. An operation has no U clauses: programs.toml has the points that the specification of ML Programs leaves
+open, of the form of U clauses, with the names of the operations that each is ``about``, whose pages list them. Tests
+carry them as ``programs.U1``.
 
 A clause is one or two sentences. C, S and U are numbered from 1, each by itself. Numbers are never used again: other
 files quote them. A test says which clauses it checks: ``@pytest.mark.clause("softmax.S1", "softmax.U1")``, also in
@@ -39,11 +58,13 @@ import argparse
 import ast
 import importlib
 import inspect
+import io
 import json
 import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Set
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -55,6 +76,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 import refcoreml.neuralnetwork.network  # noqa: F401 (fills the table of layers)
 from refcoreml import definitions, ops
+from refcoreml.mil.registry import OPERATIONS, OPSETS
 from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.spec import schema
 
@@ -64,13 +86,17 @@ else:
     import tomli as tomllib  # pytest brings it
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+from operations import Parameter, calls, signature, versions  # noqa: E402
+
 CLAUSES, PAGES, TESTS = HERE / "clauses", HERE / "specification", HERE.parent / "tests"
 PROGRAMS = HERE / "programs.toml"
 CASES = HERE.parent / "conformance" / "cases"
 SCHEMA = HERE.parent / "proto" / "NeuralNetwork.proto"
 FIELDS = schema.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields
-#: The keys of a layer that are no clauses, and of an unspecified point.
+#: The keys that are no clauses, of a layer and of an operation, and those of an unspecified point.
 KEYS = {"shapes", "defaults", "details", "example", "prints", "figure", "caption"}
+OPERATION_KEYS = {"defaults", "details", "example", "prints", "figure", "caption", "calls", "types", "results"}
 POINT = {"text", "chosen", "evidence", "confidence"}
 #: What it may have besides.
 MAY = {"refused"}
@@ -79,6 +105,8 @@ CONFIDENCE = ("high", "medium", "low")
 OPAQUE = {"WeightParams", "ActivationParams", "NeuralNetwork"}
 #: What each example may use.
 IMPORTS = "import numpy as np\nfrom refcoreml import build\n"
+#: What precedes the name of an operation in the labels of its clauses.
+MIL = "mil."
 #: How many conformance cases of a clause a page names.
 MOST_CASES = 3
 
@@ -89,8 +117,8 @@ INDEX = """\
 
 What each of the {layers} layers computes: formula, shapes, parameters, and {clauses} clauses, each of which has a test.
 Clauses that every implementation must satisfy also have [conformance cases](../conformance.md). The last section lists
-models that run here but are [refused elsewhere](#refused-elsewhere). Of ML Programs the points are listed that the
-specification [leaves open](programs.md).
+models that run here but are [refused elsewhere](#refused-elsewhere). The operations of ML Programs have
+[pages of their own](programs/README.md).
 
 - **C** constraints: what makes a model or an input invalid.
 - **S** semantics: what is computed.
@@ -115,9 +143,26 @@ OPEN = """\
 
 *Generated by `docs/specification.py`; a test keeps it current.*
 
-What operations of ML Programs compute is said in the docstrings of
-[refcoreml/mil/operations](../../refcoreml/mil/operations). These are the {count} points that no specification settles:
-what refcoreml does, why, and with how much confidence, see [the layers](README.md). Each has a test.
+What [operations of ML Programs](programs/README.md) compute has a page for each. These are the {count} points that no
+specification settles: what refcoreml does, why, and with how much confidence, see [the layers](README.md). Each has a
+test.
+"""
+
+OPERATIONS_INDEX = """\
+# Specification of the operations of ML Programs
+
+*Generated by `docs/specification.py`; a test keeps it current.*
+
+What each of {operations} operations computes: formula, parameters with their types by operation set, and {clauses}
+clauses, each of which has a test: **C** constraints, **S** semantics. What the specification
+[leaves open](../programs.md) is numbered for all operations.
+
+Operation sets are {opsets}; an operation means the same in later ones, until the page says what changed. An invalid
+program raises `InvalidModelError`, unless a clause names another error. Floats of fp16 are computed in single precision
+and rounded to fp16 after every operation ([programs.U1](../programs.md)).
+
+*Constant* parameters are known before the program runs. *As x* means the type of elements of x. Elements and texts are
+those of `model.mil`; texts are compared without regard to case.
 """
 
 REFUSED = """\
@@ -129,7 +174,7 @@ Models that run here, but which the validator of Apple's tools refuses, so that 
 
 @dataclass
 class Layer:
-    """What clauses/*.toml says of one layer.
+    """What clauses/*.toml says of one layer, or clauses/programs/*.toml of one operation.
 
     Attributes:
         family: the name of the file.
@@ -155,12 +200,39 @@ def layers() -> dict[str, Layer]:
         if set(tables) != expected:
             raise ValueError(f"{path.name} should have the tables {sorted(expected)}, not {sorted(tables)}")
         for kind, table in tables.items():
-            found[kind] = Layer(path.stem)
-            for key, value in table.items():
-                is_clause = re.fullmatch(r"[CSU]\d+", key) is not None
-                (found[kind].clauses if is_clause else found[kind].more)[key] = value
+            found[kind] = parted(path.stem, table)
             check_form(kind, found[kind])
     return {name: found[name] for name in (member.name for member in FIELDS) if name in found}
+
+
+def operations() -> dict[str, Layer]:
+    """Return every operation of ML Programs that has clauses, by family.
+
+    Raises:
+        ValueError: a file does not have the form that the docstring of this module describes.
+    """
+    found: dict[str, Layer] = {}
+    for path in sorted((CLAUSES / "programs").glob("*.toml")):
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        pending = set(tables.pop("pending", ()))
+        expected = {name for name, entry in OPERATIONS.items() if family_of(entry.adapt) == path.stem}
+        both = pending.intersection(tables)
+        require(not both, f"{path.name}: {sorted(both)} have clauses, so that they are not pending")
+        there = pending.union(tables)
+        require(
+            there == expected, f"{path.name} should have {sorted(expected - there)}, not {sorted(there - expected)}"
+        )
+        for name, table in tables.items():
+            found[name] = parted(path.stem, table)
+            check_operation(name, found[name])
+    return found
+
+
+def parted(family: str, table: Mapping[str, Any]) -> Layer:
+    """Return what a table says."""
+    clauses = {key for key in table if re.fullmatch(r"[CSU]\d+", key)}
+    more = {key: value for key, value in table.items() if key not in clauses}
+    return Layer(family, {key: value for key, value in table.items() if key in clauses}, more)
 
 
 def open_points() -> Layer:
@@ -192,6 +264,18 @@ def check_form(kind: str, layer: Layer) -> None:
     require(not chosen or has_points, f"{place}: the docstring's choice has no U clause")
 
 
+def check_operation(name: str, operation: Layer) -> None:
+    """Raise `ValueError` for a table of an operation that is not of the right form."""
+    place, keys = f"programs/{operation.family}.toml, {name}", set(operation.more)
+    require(not keys - OPERATION_KEYS, f"{place}: unknown keys {sorted(keys - OPERATION_KEYS)}")
+    require(operation.clauses, f"{place}: has no clause")
+    check_clauses(operation)
+    kinds = {label[0] for label in operation.clauses}
+    require("U" not in kinds, f"{place}: open points belong into programs.toml")
+    runs = "S" in kinds
+    require(not runs or {"example", "prints"} <= keys, f"{place}: has no example, or not what it prints")
+
+
 def check_clauses(layer: Layer, more: Set[str] = frozenset()) -> None:
     """Raise `ValueError` for clauses that are not of the right form; points need some keys more."""
     order = ["CSU".index(label[0]) * 1000 + int(label[1:]) for label in layer.clauses]
@@ -206,12 +290,12 @@ def check_clauses(layer: Layer, more: Set[str] = frozenset()) -> None:
             require(isinstance(clause, str) and clause.strip(), f"{place} should be text")
 
 
-#: Where layers and operations are.
-LAYER_MODULES, OPERATIONS = "refcoreml.neuralnetwork.layers.", "refcoreml.ops."
+#: Where layers, adapters of ML Programs, and operations are.
+MODULES = ("refcoreml.neuralnetwork.layers.", "refcoreml.mil.operations.", "refcoreml.ops.")
 
 
 def family_of(prepare: Any) -> str:
-    """Return the module of refcoreml/neuralnetwork/layers in which a layer is."""
+    """Return the module in which a layer, or an adapter, is."""
     return str(prepare.__module__).rpartition(".")[2]
 
 
@@ -292,7 +376,12 @@ def pages(
     versions = since()
     made = {f"{kind}.md": page(kind, layer, versions[kind], carried, claimed) for kind, layer in known.items()}
     made["README.md"] = index(known, versions)
-    made["programs.md"] = page_of_points(open_points(), carried)
+    points = open_points()
+    made["programs.md"] = page_of_points(points, carried)
+    known_operations = operations()
+    for name, operation in known_operations.items():
+        made[f"programs/{name}.md"] = page_of_operation(name, operation, points, carried, claimed)
+    made["programs/README.md"] = index_of_operations(known_operations)
     return made
 
 
@@ -331,15 +420,62 @@ def point_lines(label: str, point: Mapping[str, Any], carried: Mapping[str, list
         markdown(point["text"]),
         f"*Chosen:* {markdown(point['chosen'])}",
         f"*Evidence:* {markdown(point['evidence'])} *Confidence: {point['confidence']}.*",
-        f"<sub>tests: {tests_of(label, carried)}</sub>",
+        f"<sub>tests: {tests_of(label, carried, '../..')}</sub>",
     ]
 
 
-def tests_of(label: str, carried: Mapping[str, list[str]]) -> str:
-    """Return links to the tests that carry a label."""
+def tests_of(label: str, carried: Mapping[str, list[str]], root: str) -> str:
+    """Return links to the tests that carry a label, from a page that is so far below the root."""
     return ", ".join(
-        f"[{name.rpartition('::')[2]}](../../tests/{name.partition('::')[0]})" for name in carried.get(label, ())
+        f"[{name.rpartition('::')[2]}]({root}/tests/{name.partition('::')[0]})" for name in carried.get(label, ())
     )
+
+
+def clause_parts(
+    prefix: str,
+    layer: Layer,
+    carried: Mapping[str, list[str]],
+    claimed: Mapping[str, list[str]],
+    root: str = "../..",
+) -> Iterator[str]:
+    """Yield the paragraphs of the clauses of a layer or operation, whose labels begin with a prefix."""
+    for label, clause in layer.clauses.items():
+        tests = tests_of(f"{prefix}.{label}", carried, root)
+        text = clause if isinstance(clause, str) else clause["text"]
+        lines = [f"**{prefix}.{label}** {markdown(text)}"]
+        if isinstance(clause, dict):
+            lines.append(f"*Chosen:* {markdown(clause['chosen'])}")
+            lines.append(f"*Evidence:* {markdown(clause['evidence'])} *Confidence: {clause['confidence']}.*")
+        cases = claimed.get(f"{prefix}.{label}", [])
+        shown = ", ".join(f"[{name}]({root}/conformance/cases/{name})" for name in cases[:MOST_CASES])
+        more = f" and {len(cases) - MOST_CASES} more" if len(cases) > MOST_CASES else ""
+        lines.append(f"<sub>tests: {tests}{f'; cases: {shown}{more}' if cases else ''}</sub>")
+        yield "  \n".join(lines)
+
+
+def definition_parts(prepare: Any) -> Iterator[str]:
+    """Yield the section that shows the definitions of a layer or operation, if there are any."""
+    functions = [text_of(function) for function in defined(prepare)]
+    if functions:
+        source = "\n\n".join(functions).rstrip()
+        yield f"## Definition\n\nThe same as plain functions, from `refcoreml.definitions`:\n\n```python\n{source}\n```"
+
+
+def example_parts(layer: Layer) -> Iterator[str]:
+    """Yield the section that shows the example."""
+    if "example" in layer.more:
+        code, prints = layer.more["example"].strip(), layer.more["prints"].strip("\n")
+        yield f"## Example\n\n```python\n{IMPORTS}\n{code}\n```\n\nprints\n\n```text\n{prints}\n```"
+
+
+def detail_parts(layer: Layer, figures: str = "figures") -> Iterator[str]:
+    """Yield other docstrings that belong to the page, and its picture."""
+    for name in layer.more.get("details", ()):
+        module, _, member = name.rpartition(".")
+        yield markdown(inspect.getdoc(getattr(importlib.import_module(module), member)) or "")
+    if "figure" in layer.more:
+        caption = layer.more["caption"]
+        yield f"![{caption.replace('`', '')}]({figures}/{layer.more['figure']})\n\n{caption}"
 
 
 def page(
@@ -353,43 +489,129 @@ def page(
             parts.append(markdown(f"**{heading}:** {text}" if heading else text))
     if "shapes" in layer.more:
         parts.append(markdown(layer.more["shapes"]))
-    for name in layer.more.get("details", ()):
-        module, _, member = name.rpartition(".")
-        parts.append(markdown(inspect.getdoc(getattr(importlib.import_module(module), member)) or ""))
-    if "figure" in layer.more:
-        caption = layer.more["caption"]
-        parts.append(f"![{caption.replace('`', '')}](figures/{layer.more['figure']})\n\n{caption}")
+    parts += detail_parts(layer)
     rows = list(parameters(schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name[kind].message_type))
     if rows:
         defaults = layer.more.get("defaults", {})
         lines = [f"| `{name}` | {kind_of} | {defaults.get(name, unset)} |" for name, kind_of, unset in rows]
         parts.append("\n".join(["## Parameters\n", "| field | type | if unset |", "| --- | --- | --- |", *lines]))
         parts += [markdown(texts[heading]) for heading in ("Parameters", "Fields") if heading in texts]
-    parts.append("## Clauses")
-    for label, clause in layer.clauses.items():
-        tests = tests_of(f"{kind}.{label}", carried)
-        text = clause if isinstance(clause, str) else clause["text"]
-        lines = [f"**{kind}.{label}** {markdown(text)}"]
-        if isinstance(clause, dict):
-            lines.append(f"*Chosen:* {markdown(clause['chosen'])}")
-            lines.append(f"*Evidence:* {markdown(clause['evidence'])} *Confidence: {clause['confidence']}.*")
-        cases = claimed.get(f"{kind}.{label}", [])
-        shown = ", ".join(f"[{name}](../../conformance/cases/{name})" for name in cases[:MOST_CASES])
-        more = f" and {len(cases) - MOST_CASES} more" if len(cases) > MOST_CASES else ""
-        lines.append(f"<sub>tests: {tests}{f'; cases: {shown}{more}' if cases else ''}</sub>")
-        parts.append("  \n".join(lines))
+    parts += ["## Clauses", *clause_parts(kind, layer, carried, claimed)]
     parts = [linked(part, kind) for part in parts]
-    functions = [text_of(function) for function in defined(LAYERS[kind].prepare)]
-    if functions:
-        source = "\n\n".join(functions).rstrip()
-        parts.append(
-            f"## Definition\n\nThe same as plain functions, from `refcoreml.definitions`:\n\n```python\n{source}\n```"
-        )
-    code, prints = layer.more["example"].strip(), layer.more["prints"].strip("\n")
-    parts.append(f"## Example\n\n```python\n{IMPORTS}\n{code}\n```\n\nprints\n\n```text\n{prints}\n```")
+    parts += [*definition_parts(LAYERS[kind].prepare), *example_parts(layer)]
     message = schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name[kind].message_type.name
     parts.append(f"Schema: `{message}`. Code: [{layer.family}.py](../../{code_of(kind)}).")
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+# --- the pages of operations ---
+
+
+def page_of_operation(
+    name: str,
+    operation: Layer,
+    points: Layer,
+    carried: Mapping[str, list[str]],
+    claimed: Mapping[str, list[str]],
+) -> str:
+    """Return the page of an operation of ML Programs."""
+    entries = versions(name)
+    since = ", ".join(entry.since for entry in entries[1:])
+    changed = f"; changed in {since}" if since else ""
+    parts = [f"# {name}", f"*{entries[0].since} and later{changed}. Generated by `docs/specification.py`.*"]
+    texts = {inspect.getdoc(entry.adapt) or "": entry.since for entry in reversed(entries)}
+    for text, start in reversed(texts.items()):
+        parts.append(markdown(text if start == entries[0].since else f"**Since {start}:** {text}"))
+    family = inspect.getdoc(sys.modules[entries[0].adapt.__module__]) or ""
+    parts.append(markdown(f"**The family:** {family}"))
+    parts += detail_parts(operation, "../figures")
+    parts += parameter_parts(name, operation)
+    parts += ["## Clauses", *clause_parts(f"{MIL}{name}", operation, carried, claimed, "../../..")]
+    open_here = [
+        f"- [programs.{label}](../programs.md): {markdown(point['text'])} *Chosen:* {markdown(point['chosen'])}"
+        for label, point in about(name, points)
+    ]
+    if open_here:
+        parts.append("\n".join(["## Open\n", *open_here]))
+    others = set(OPERATIONS) - {name}
+    parts = [linked_to(part, others) for part in parts]
+    parts += [*definition_parts(entries[-1].adapt), *example_parts(operation)]
+    parts.append(f"Code: [{operation.family}.py](../../../refcoreml/mil/operations/{operation.family}.py).")
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def about(name: str, points: Layer) -> Iterator[tuple[str, Any]]:
+    """Yield the points that name an operation."""
+    for label, point in points.clauses.items():
+        if name in re.findall(r"\w+", point["about"]):
+            yield label, point
+
+
+def parameter_parts(name: str, operation: Layer) -> Iterator[str]:
+    """Yield the section on the parameters of an operation, with their types by operation set."""
+    tables = signatures(name, operation)
+    if not tables:
+        return
+    rows = dict.fromkeys(parameter for table in tables.values() for parameter in table)
+    rows = {**{row: None for row in rows if row != "result"}, **{row: None for row in rows if row == "result"}}
+    lines = []
+    for row in rows:
+        given = [table.get(row) for table in tables.values()]
+        newest = next(each for each in reversed(given) if each is not None)
+        absent = "" if row == "result" else newest.absent or "required"
+        forms = ["" if each is None else each.form for each in given]
+        label = "result" if row == "result" else f"`{row}`"
+        lines.append(f"| {label} | {' | '.join(forms)} | {absent} |")
+    heads = list(tables)
+    heads = [heads[0], *(f"since {head}" for head in heads[1:])]
+    yield "\n".join(
+        ["## Parameters\n", f"| | {' | '.join(heads)} | if absent |", f"| --- | {'--- | ' * len(heads)}--- |", *lines]
+    )
+
+
+def signatures(name: str, operation: Layer) -> dict[str, dict[str, Parameter]]:
+    """Return by operation set the parameters of an operation; versions that differ in nothing count once.
+
+    Raises:
+        ValueError: an example does not show what some parameter may be.
+    """
+    if "example" not in operation.more:
+        return {}
+    namespace: dict[str, Any] = {}
+    with redirect_stdout(io.StringIO()):
+        exec(IMPORTS + operation.more["example"] + operation.more.get("calls", ""), namespace)
+    uses = calls(name, namespace)
+    found: dict[str, dict[str, Parameter]] = {}
+    for entry in versions(name):
+        table = signature(entry, uses, operation.more)
+        place = f"programs/{operation.family}.toml, {name}"
+        require(table, f"{place}: the example has no call that is valid in {entry.since}; add one to calls")
+        unclear = [key for key, parameter in table.items() if not parameter.form]
+        require(not unclear, f"{place}: nothing shows what {', '.join(unclear)} may be; add them to calls, or types")
+        if not found or list(found.values())[-1] != table:
+            found[entry.since] = table
+    return found
+
+
+def index_of_operations(known: Mapping[str, Layer]) -> str:
+    """Return the page that leads to those of operations, by family."""
+    count = sum(len(operation.clauses) for operation in known.values())
+    opsets = ", ".join(f"{name} ({system})" for name, system in OPSETS.items())
+    parts = [OPERATIONS_INDEX.format(operations=len(known), clauses=count, opsets=opsets)]
+    for family in sorted({operation.family for operation in known.values()}):
+        parts.append(f"## {family.capitalize()}\n")
+        parts.append("| operation | since | | clauses |\n| --- | --- | --- | --- |")
+        for name, operation in known.items():
+            if operation.family == family:
+                entries = versions(name)
+                formula = cell(markdown((inspect.getdoc(entries[0].adapt) or "").split("\n\n")[0]))
+                since = ", ".join(entry.since for entry in entries)
+                parts.append(f"| [{name}]({name}.md) | {since} | {formula} | {len(operation.clauses)} |")
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+# --- what code uses ---
 
 
 def defined(prepare: Any) -> list[Any]:
@@ -416,10 +638,10 @@ def reached(layer: Any) -> list[Any]:
         elif is_dataclass(thing) and not isinstance(thing, type):
             waiting += [type(thing), *vars(thing).values()]
         elif callable(thing) and not any(thing is other for other in found):
-            if isinstance(thing, np.ufunc) or module.startswith(("refcoreml.kernels.", LAYER_MODULES, OPERATIONS)):
+            if isinstance(thing, np.ufunc) or module.startswith(("refcoreml.kernels.", *MODULES)):
                 found.append(thing)
             shared = module == "refcoreml.ops.base" and not isinstance(thing, type)
-            if module.startswith((LAYER_MODULES, OPERATIONS)) and not shared:
+            if module.startswith(MODULES) and not shared:
                 waiting += named(thing)
                 waiting += getattr(thing, "__bases__", ())
     return found
@@ -496,7 +718,11 @@ def markdown(text: str) -> str:
 def linked(text: str, kind: str) -> str:
     """Return text with the names of other layers, unless they are fields of the layer, as links to their pages."""
     message = schema.NeuralNetworkLayer.DESCRIPTOR.fields_by_name[kind].message_type
-    others = set(LAYERS) - {kind} - {name.rpartition(".")[2] for name, _, _ in parameters(message)}
+    return linked_to(text, set(LAYERS) - {kind} - {name.rpartition(".")[2] for name, _, _ in parameters(message)})
+
+
+def linked_to(text: str, others: Set[str]) -> str:
+    """Return text with names in backquotes as links to their pages."""
     return re.sub(r"(?<!\[)`(\w+)`", lambda m: f"[{m[0]}]({m[1]}.md)" if m[1] in others else m[0], text)
 
 
@@ -556,21 +782,28 @@ def main() -> int:
     arguments = parser.parse_args()
     known, carried = layers(), labels_in_tests()
     made = pages(known, carried, labels_in_cases())
-    clauses = {**known, "programs": open_points()}
+    clauses = all_clauses()
     if not arguments.check:
+        (PAGES / "programs").mkdir(exist_ok=True)
         for name, text in made.items():
             (PAGES / name).write_text(text, encoding="utf-8", newline="\n")
-        for path in PAGES.glob("*.md"):
-            if path.name not in made:
+        for path in PAGES.rglob("*.md"):
+            if path.relative_to(PAGES).as_posix() not in made:
                 path.unlink()
     problems = mismatches(clauses, carried) + stale(made)
-    print("\n".join(problems) or f"{len(known)} layers, all clauses tested, all pages current.")
+    count = len(clauses) - len(known) - 1
+    print("\n".join(problems) or f"{len(known)} layers, {count} operations, all clauses tested, all pages current.")
     return 1 if problems else 0
+
+
+def all_clauses() -> dict[str, Layer]:
+    """Return the clauses of layers, of operations, and of points that are open, by what precedes them in labels."""
+    return {**layers(), "programs": open_points(), **{f"{MIL}{name}": each for name, each in operations().items()}}
 
 
 def stale(made: Mapping[str, str]) -> list[str]:
     """Return the pages that are not what is on disk."""
-    there = {path.name: path.read_text(encoding="utf-8") for path in PAGES.glob("*.md")}
+    there = {path.relative_to(PAGES).as_posix(): path.read_text(encoding="utf-8") for path in PAGES.rglob("*.md")}
     names = sorted(name for name in {*made, *there} if made.get(name) != there.get(name))
     return [f"specification/{name} is stale: run python docs/specification.py" for name in names]
 

@@ -29,11 +29,12 @@ def _load(name: str) -> Any:
 
 specification, figures = _load("specification"), _load("figures")
 KNOWN = specification.layers()
+EXAMPLES = {label: each for label, each in specification.all_clauses().items() if "example" in each.more}
 
 
 def test_every_clause_has_a_test_and_every_label_a_clause_and_the_pages_are_what_the_generator_writes() -> None:
     carried = specification.labels_in_tests()  # takes long
-    assert specification.mismatches({**KNOWN, "programs": specification.open_points()}, carried) == []
+    assert specification.mismatches(specification.all_clauses(), carried) == []
     assert specification.stale(specification.pages(KNOWN, carried, specification.labels_in_cases())) == []
 
 
@@ -47,12 +48,94 @@ def test_every_layer_has_clauses() -> None:
     assert set(KNOWN) == set(LAYERS)
 
 
-@pytest.mark.parametrize("kind", KNOWN)
+RELU = """
+C1 = "x is a float."
+S1 = "max(x, 0)"
+example = ""
+prints = ""
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('pending = ["fill", "pad"]\n[pad]' + RELU, r"\['pad'\] have clauses, so that they are not pending"),
+        ("[pad]" + RELU, r"should have \['fill'\]"),
+        ('pending = ["fill", "pad", "rolls"]', r"not \['rolls'\]"),
+        ('pending = ["pad"]\n[fill]', "has no clause"),
+        ('pending = ["pad"]\n[fill]\nS1 = "y"', "has no example"),
+        ('pending = ["pad"]\n[fill]\nshapes = ""' + RELU, "unknown keys"),
+        ('pending = ["pad"]\n[fill]' + RELU + "[fill.U1]", "U1 needs"),
+    ],
+)
+def test_files_of_operations_of_another_form_are_refused(
+    text: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs" / "padding.toml").write_text(text)
+    monkeypatch.setattr(specification, "CLAUSES", tmp_path)
+    monkeypatch.setattr(specification, "OPERATIONS", {name: specification.OPERATIONS[name] for name in ("pad", "fill")})
+    monkeypatch.setattr(specification, "family_of", lambda adapt: "padding")
+    with pytest.raises(ValueError, match=problem):
+        specification.operations()
+
+
+def test_an_operation_that_is_refused_needs_no_example() -> None:
+    specification.check_operation("conv_quantized", specification.Layer("convolution", {"C1": "It is refused."}))
+
+
+def _table(name: str, example: str, **more: Any) -> dict[str, dict[str, tuple[str, str | None]]]:
+    operation = specification.Layer("family", {"S1": ""}, {"example": example, **more})
+    found = specification.signatures(name, operation)
+    return {since: {key: (each.form, each.absent) for key, each in table.items()} for since, table in found.items()}
+
+
+def test_types_and_defaults_are_found_by_trying() -> None:
+    x = 'program = build.Program({"x": (2, 3), "y": ("int32", (2,))}); x, y = program["x"], program["y"]\n'
+    floats = "fp16, fp32"
+    assert _table("leaky_relu", x + 'program.add("leaky_relu", x=x, alpha=0.5)') == {
+        "CoreML5": {"x": (floats, None), "alpha": ("constant, as `x`", None), "result": ("as `x`", None)},
+        "CoreML7": {"x": (floats, None), "alpha": (f"constant {floats}", None), "result": ("as `x`", None)},
+    }
+    old = {
+        "x": ("fp16, fp32, int32", None),
+        "axis": ("constant integer", "-1"),
+        "keep_dims": ("constant bool", "false"),
+        "result": ("int32", None),
+    }
+    added = {"output_dtype": ("one of `int32`, `uint16`", "`int32`")}
+    assert _table("reduce_argmax", x + 'program.add("reduce_argmax", x=x)') == {"CoreML5": old, "CoreML7": old | added}
+    assert _table("gather", x + 'program.add("gather", x=x, indices=y, axis=1)')["CoreML6"] == {
+        "x": ("fp16, fp32, int32", None),
+        "indices": ("int32, int16, uint16", None),
+        "axis": ("constant integer", "0"),
+        "batch_dims": ("constant integer", "0"),
+        "result": ("as `x`", None),
+    }
+    # What trying does not show is said.
+    table = _table("reduce_sum", x + 'program.add("reduce_sum", x=x)', defaults={"axes": "all"}, results="one number")
+    assert table["CoreML5"]["axes"] == ("constant integers", "all")
+    assert table["CoreML5"]["result"] == ("one number", None)
+
+
+def test_an_example_that_shows_too_little_is_refused() -> None:
+    with pytest.raises(ValueError, match="no call that is valid in CoreML5"):
+        _table("relu", "")
+    with pytest.raises(ValueError, match="nothing shows what bias may be"):
+        _table("conv", 'p = build.Program({"x": (1, 2, 4)}); p.add("conv", x=p["x"], weight=np.ones((1, 2, 3), "f4"))')
+
+
+def test_a_page_lists_the_open_points_about_its_operation() -> None:
+    points = specification.Layer("programs", {"U1": {"about": "cast of int32"}, "U2": {"about": "cast_7, pad"}})
+    assert [label for label, _ in specification.about("cast", points)] == ["U1"]
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
 def test_the_example_prints_what_its_page_says(kind: str) -> None:
     printed = io.StringIO()
     with redirect_stdout(printed):
-        exec(specification.IMPORTS + KNOWN[kind].more["example"], {})
-    assert printed.getvalue().split() == KNOWN[kind].more["prints"].split()
+        exec(specification.IMPORTS + EXAMPLES[kind].more["example"], {})
+    assert printed.getvalue().split() == EXAMPLES[kind].more["prints"].split()
 
 
 def test_what_does_not_match_is_found() -> None:

@@ -297,9 +297,9 @@ def _texts() -> list[Path]:
     """Return the pages, the clauses, and the sources with their docstrings, comments and messages."""
     found = [
         *PAGES,
-        *(ROOT / "docs").glob("*/*.md"),
+        *(ROOT / "docs").glob("*/**/*.md"),
         ROOT / "CHANGELOG.md",
-        *(ROOT / "docs" / "clauses").glob("*.toml"),
+        *(ROOT / "docs" / "clauses").rglob("*.toml"),
     ]
     found += [path for folder in WRITTEN for path in (ROOT / folder).rglob("*.py")]
     return found

@@ -32,7 +32,7 @@ from refcoreml.spec.mil_types import (
 )
 from refcoreml.types import Array, TensorType, ValueType
 
-__all__ = ["Preparer", "Typed", "fold", "infer_outputs", "require_allowed"]
+__all__ = ["Preparer", "Typed", "call_of", "fold", "infer_outputs", "inferred", "require_allowed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -427,12 +427,17 @@ def infer_outputs(entry: Entry, parameters: Mapping[str, Sequence[Value]], opset
         UsageError: they do not follow from the types of the parameters.
     """
     settings = Preparer(opset, PRECISIONS["declared"])
-    call = call_of(node_of(entry, parameters, (), entry.name, settings))
-    types = list(map(_value_type, call.values))
-    found: Any = None if None in types else call.op.infer(*types)
+    found = inferred(call_of(node_of(entry, parameters, (), entry.name, settings)))
     if found is None:
         raise UsageError("the types of its results do not follow from those of its parameters", remedy="Pass outputs")
-    return list(map(_declaration, _listed(found)))
+    return found
+
+
+def inferred(call: Call) -> list[DeclaredType] | None:
+    """Return the types of the results of a call; None where they do not follow from the types of its values."""
+    types = list(map(_value_type, call.values))
+    found: Any = None if None in types else call.op.infer(*types)
+    return None if found is None else list(map(_declaration, _listed(found)))
 
 
 def _declaration(found: ValueType) -> DeclaredType:
