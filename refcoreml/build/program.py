@@ -65,7 +65,7 @@ _IN_FILE = 10
 _ATTRIBUTES = {"custom_layer": {"class_name", "input_order", "parameters", "weights", "description"}}
 
 #: Operations whose result is of the type of a parameter, also where types alone do not say so.
-_SAME_TYPE = {"list_write": "ls", "list_scatter": "ls"}
+_SAME_TYPE = {"identity": "x", "list_write": "ls", "list_scatter": "ls"}
 
 
 @dataclass(frozen=True, eq=False)

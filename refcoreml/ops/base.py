@@ -529,7 +529,7 @@ def most_places(numbers: np.dtype[Any]) -> int:
     """Return how many places numbers of a type can name."""
     if numbers.kind not in "fiu":
         invalid(f"has indices, which {numbers} cannot hold")
-    return longest_axis(numbers) if numbers.kind == "f" else int(np.iinfo(numbers).max)
+    return longest_axis(numbers) if numbers.kind == "f" else int(np.iinfo(numbers).max) + 1
 
 
 def check_places(numbers: np.dtype[Any], *lengths: int) -> None:

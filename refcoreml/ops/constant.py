@@ -242,7 +242,7 @@ class ShapeOf(Op):
     def infer(self, x: TensorType) -> TensorType:
         found = self.dtype or x.dtype
         for length in x.shape:
-            exact = int(found.type(length)) == length if found.kind == "f" else length <= most_places(found)
+            exact = int(found.type(length)) == length if found.kind == "f" else length < most_places(found)
             require(exact, f"{found} cannot represent the length {length} of {x.shape}")
         return TensorType(found, (x.rank,))
 

@@ -55,7 +55,27 @@ def given(axes: tuple[int, ...] | None, keep: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("name", EXACT)
-@pytest.mark.clause("programs.U30")
+@pytest.mark.clause(
+    "mil.reduce_sum.C1",
+    "mil.reduce_sum.S1",
+    "mil.reduce_sum.S2",
+    "mil.reduce_prod.C1",
+    "mil.reduce_prod.S1",
+    "mil.reduce_prod.S2",
+    "mil.reduce_max.C1",
+    "mil.reduce_max.S1",
+    "mil.reduce_max.S2",
+    "mil.reduce_min.C1",
+    "mil.reduce_min.S1",
+    "mil.reduce_min.S2",
+    "mil.reduce_l1_norm.C1",
+    "mil.reduce_l1_norm.S1",
+    "mil.reduce_l1_norm.S2",
+    "mil.reduce_sum_square.C1",
+    "mil.reduce_sum_square.S1",
+    "mil.reduce_sum_square.S2",
+    "programs.U30",
+)
 def test_integers_and_floats_are_reduced_exactly(name: str, axes: tuple[int, ...] | None, keep: bool) -> None:
     x = np.where(X == 0, 1, np.sign(X)) if name == "reduce_prod" else X
     expected = reduced(EXACT[name], x, axes, keep)
@@ -69,7 +89,21 @@ def test_integers_and_floats_are_reduced_exactly(name: str, axes: tuple[int, ...
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("name", ROUNDED)
-@pytest.mark.clause("programs.U16")
+@pytest.mark.clause(
+    "mil.reduce_mean.C1",
+    "mil.reduce_mean.S1",
+    "mil.reduce_mean.S2",
+    "mil.reduce_l2_norm.C1",
+    "mil.reduce_l2_norm.S1",
+    "mil.reduce_l2_norm.S2",
+    "mil.reduce_log_sum.C1",
+    "mil.reduce_log_sum.S1",
+    "mil.reduce_log_sum.S2",
+    "mil.reduce_log_sum_exp.C1",
+    "mil.reduce_log_sum_exp.S1",
+    "mil.reduce_log_sum_exp.S2",
+    "programs.U16",
+)
 def test_floats_are_rounded_and_integers_cut_off(name: str, axes: tuple[int, ...] | None, keep: bool) -> None:
     x = POSITIVE if name == "reduce_log_sum" else X
     expected = reduced(ROUNDED[name], x, axes, keep)
@@ -86,21 +120,59 @@ def test_floats_are_rounded_and_integers_cut_off(name: str, axes: tuple[int, ...
     )
 
 
-@pytest.mark.clause("programs.U16")
+@pytest.mark.clause(
+    "mil.reduce_sum.S1",
+    "mil.reduce_prod.S1",
+    "mil.reduce_l1_norm.S1",
+    "mil.reduce_sum_square.S1",
+    "mil.reduce_mean.S1",
+    "mil.reduce_l2_norm.S1",
+    "programs.U16",
+)
 def test_sums_of_half_precision_are_taken_in_single_and_those_of_integers_wrap_around() -> None:
     x = np.full((1, 5001), 0.75, np.float16)
     # 3750.75, rounded once to a multiple of 2
     np.testing.assert_array_equal(run("reduce_sum", {"x": x}, axes=np.array([1], np.int32)), [3750])
     whole = np.array([2**31 - 1, 1, 5], np.int32)
     assert run("reduce_sum", {"x": whole}) == 5 - 2**31
+    large = np.array([[2**16, 2**16 + 3], [3, 5]], np.int32)
+    axes = np.array([1], np.int32)
+    assert run("reduce_prod", {"x": large}, axes=axes).tolist() == [3 * 2**16, 15]
+    assert run("reduce_sum_square", {"x": large}, axes=axes).tolist() == [6 * 2**16 + 9, 34]
+    assert run("reduce_l1_norm", {"x": np.array([2**31 - 1, -2], np.int32)}) == 1 - 2**31
+    # What is divided, or whose root is taken, does not wrap around.
+    assert run("reduce_mean", {"x": np.array([2**31 - 1, 2**31 - 4], np.int32)}) == 2**31 - 3
+    assert run("reduce_l2_norm", {"x": np.array([3 * 2**20, 2**22], np.int32)}) == 5 * 2**20
 
 
+@pytest.mark.clause("mil.reduce_log_sum.S1", "mil.reduce_log_sum_exp.S1", "mil.reduce_log_sum_exp.S3")
 def test_edges_of_logarithms() -> None:
     x = np.array([[0, 0], [-3, 1], [1000, 1000]], np.float32)
     axes = np.array([1], np.int32)
     y = run("reduce_log_sum", {"x": x}, axes=axes)
     np.testing.assert_array_equal(y[:2], [-np.inf, np.nan])
     np.testing.assert_allclose(run("reduce_log_sum_exp", {"x": x}, axes=axes)[2], 1000 + math.log(2), rtol=2**-23)
+    ends = np.array([[-np.inf, -np.inf], [np.inf, 0], [-np.inf, 2], [np.inf, -np.inf]], np.float32)
+    np.testing.assert_array_equal(run("reduce_log_sum_exp", {"x": ends}, axes=axes), [-np.inf, np.inf, 2, np.inf])
+
+
+@pytest.mark.clause(
+    "mil.reduce_sum.S1",
+    "mil.reduce_prod.S1",
+    "mil.reduce_max.S1",
+    "mil.reduce_min.S1",
+    "mil.reduce_l1_norm.S1",
+    "mil.reduce_sum_square.S1",
+    "mil.reduce_mean.S1",
+    "mil.reduce_l2_norm.S1",
+    "mil.reduce_log_sum.S1",
+    "mil.reduce_log_sum_exp.S1",
+    "programs.U10",
+)
+@pytest.mark.parametrize("name", [*EXACT, *ROUNDED])
+def test_not_a_number(name: str) -> None:
+    x = np.array([[1, np.nan, 2], [1, 2, 3]], np.float32)
+    assert np.isnan(run(name, {"x": x}, axes=np.array([1], np.int32))).tolist() == [True, False]
 
 
 def test_numbers_and_unknown_lengths() -> None:
@@ -112,13 +184,68 @@ def test_numbers_and_unknown_lengths() -> None:
     assert y == X.sum()
 
 
+@pytest.mark.clause(
+    "mil.reduce_sum.C2",
+    "mil.reduce_prod.C2",
+    "mil.reduce_max.C2",
+    "mil.reduce_min.C2",
+    "mil.reduce_l1_norm.C2",
+    "mil.reduce_sum_square.C2",
+    "mil.reduce_mean.C2",
+    "mil.reduce_l2_norm.C2",
+    "mil.reduce_log_sum.C2",
+    "mil.reduce_log_sum_exp.C2",
+)
 @pytest.mark.parametrize("axes", [(3,), (-4,), (0, -3), ()])
 def test_axes_that_are_none(axes: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidModelError, match=r"'made' \(reduce_max\).*axes is|axes is"):
-        run("reduce_max", {"x": X.astype(np.float32)}, axes=np.array(axes, np.int32))
+    for name in (*EXACT, *ROUNDED):
+        with pytest.raises(InvalidModelError, match=rf"'made' \({name}\).*axes is"):
+            run(name, {"x": X.astype(np.float32)}, axes=np.array(axes, np.int32))
 
 
-@pytest.mark.parametrize("name", [*EXACT, *ROUNDED, "cumsum", "reduce_argmax"])
+@pytest.mark.clause(
+    "mil.reduce_sum.C2",
+    "mil.reduce_prod.C2",
+    "mil.reduce_max.C2",
+    "mil.reduce_min.C2",
+    "mil.reduce_l1_norm.C2",
+    "mil.reduce_sum_square.C2",
+    "mil.reduce_mean.C2",
+    "mil.reduce_l2_norm.C2",
+    "mil.reduce_log_sum.C2",
+    "mil.reduce_log_sum_exp.C2",
+    "mil.reduce_argmax.C1",
+    "mil.reduce_argmin.C1",
+    "mil.cumsum.C1",
+)
+def test_parameters_are_constants() -> None:
+    x, axes, axis = X.astype(np.float32), np.array([1], np.int32), np.int32(1)
+    for name in (*EXACT, *ROUNDED):
+        with pytest.raises(InvalidModelError, match="parameter 'axes' must be a constant"):
+            run(name, {"x": x, "axes": axes}, outputs=[("fp32", (2, 3))])
+        with pytest.raises(InvalidModelError, match="parameter 'keep_dims' must be a constant"):
+            run(name, {"x": x, "keep_dims": np.bool_(True)}, outputs=[("fp32", (1, 1, 1))])
+    for name, shape in {"reduce_argmax": (2, 3), "reduce_argmin": (2, 3), "cumsum": X.shape}.items():
+        with pytest.raises(InvalidModelError, match="parameter 'axis' must be a constant"):
+            run(name, {"x": x, "axis": axis}, outputs=[("int32", shape)])
+
+
+@pytest.mark.clause(
+    "mil.reduce_sum.C1",
+    "mil.reduce_prod.C1",
+    "mil.reduce_max.C1",
+    "mil.reduce_min.C1",
+    "mil.reduce_l1_norm.C1",
+    "mil.reduce_sum_square.C1",
+    "mil.reduce_mean.C1",
+    "mil.reduce_l2_norm.C1",
+    "mil.reduce_log_sum.C1",
+    "mil.reduce_log_sum_exp.C1",
+    "mil.cumsum.C1",
+    "mil.reduce_argmax.C1",
+    "mil.reduce_argmin.C1",
+)
+@pytest.mark.parametrize("name", [*EXACT, *ROUNDED, "cumsum", "reduce_argmax", "reduce_argmin"])
 def test_other_types_are_refused(name: str) -> None:
     for dtype in (np.int8, np.bool_):
         with pytest.raises(InvalidModelError, match=r"'x' has elements of type .*, expected fp16, fp32, int32"):
@@ -130,7 +257,17 @@ def test_other_types_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["reduce_argmax", "reduce_argmin"])
 @pytest.mark.parametrize("axis", [None, 0, 1, -2])
-@pytest.mark.clause("programs.U8")
+@pytest.mark.clause(
+    "mil.reduce_argmax.C1",
+    "mil.reduce_argmax.S1",
+    "mil.reduce_argmax.S2",
+    "mil.reduce_argmax.S3",
+    "mil.reduce_argmin.C1",
+    "mil.reduce_argmin.S1",
+    "mil.reduce_argmin.S2",
+    "mil.reduce_argmin.S3",
+    "programs.U8",
+)
 def test_the_first_of_equal_extremes(name: str, axis: int | None) -> None:
     best = max if name == "reduce_argmax" else min
     expected = np.apply_along_axis(lambda v: v.tolist().index(best(v)), -1 if axis is None else axis, X)
@@ -144,20 +281,52 @@ def test_the_first_of_equal_extremes(name: str, axis: int | None) -> None:
             )
 
 
+@pytest.mark.clause("mil.reduce_argmax.C2", "mil.reduce_argmax.S3", "mil.reduce_argmin.C2", "mil.reduce_argmin.S3")
 def test_since_coreml7_places_may_be_uint16() -> None:
     x = np.array([[1, 3, 2]], np.float32)
-    for text, dtype in {"uint16": np.uint16, "int32": np.int32}.items():
-        y = run("reduce_argmax", {"x": x}, opset="CoreML7", output_dtype=text)
-        assert y.dtype == dtype
-        assert y.tolist() == [1]
-    assert run("reduce_argmin", {"x": x}).dtype == np.int32
-    with pytest.raises(InvalidModelError, match="'output_dtype' is 'int16', expected one of 'int32', 'uint16'"):
-        run("reduce_argmax", {"x": x}, output_dtype="int16")
+    for name, place in {"reduce_argmax": 1, "reduce_argmin": 0}.items():
+        for text, dtype in {"uint16": np.uint16, "int32": np.int32}.items():
+            y = run(name, {"x": x}, opset="CoreML7", output_dtype=text)
+            assert y.dtype == dtype
+            assert y.tolist() == [place]
+        assert run(name, {"x": x}).dtype == np.int32
+        with pytest.raises(InvalidModelError, match="'output_dtype' is 'int16', expected one of 'int32', 'uint16'"):
+            run(name, {"x": x}, output_dtype="int16")
+        with pytest.raises(InvalidModelError, match="takes no parameter 'output_dtype'"):
+            run(name, {"x": x}, opset="CoreML6", output_dtype="int32")
+
+
+@pytest.mark.clause("mil.reduce_argmax.C2", "mil.reduce_argmin.C2")
+@pytest.mark.parametrize("name", ["reduce_argmax", "reduce_argmin"])
+def test_uint16_has_a_number_for_65536_places(name: str) -> None:
+    x = np.zeros(2**16 + 1, np.float32)
+    x[-2] = 1 if name == "reduce_argmax" else -1
+    assert run(name, {"x": x[:-1]}, output_dtype="uint16") == 65535
+    with pytest.raises(InvalidModelError, match="axis of 65537 elements, but uint16 names only 65536 exactly"):
+        run(name, {"x": x}, output_dtype="uint16")
+    assert run(name, {"x": x}) == 65535
+
+
+@pytest.mark.clause("programs.U8")
+def test_the_first_not_a_number_is_the_extreme() -> None:
+    x = np.array([1, np.nan, np.nan, 3, 0], np.float32)
+    assert [run(name, {"x": x}) for name in ("reduce_argmax", "reduce_argmin")] == [1, 1]
+
+
+@pytest.mark.clause("mil.reduce_argmax.C1", "mil.reduce_argmin.C1", "mil.cumsum.C1")
+@pytest.mark.parametrize("name", ["reduce_argmax", "reduce_argmin", "cumsum"])
+def test_an_axis_that_is_none(name: str) -> None:
+    for axis in (3, -4):
+        with pytest.raises(InvalidModelError, match=f"axis is {axis}, expected -3 to 2 for rank 3"):
+            run(name, {"x": X.astype(np.float32)}, axis=axis)
+    with pytest.raises(InvalidModelError, match=r"axis is .* for rank 0"):
+        run(name, {"x": np.float32(1)})
 
 
 # ---- Running totals ----
 
 
+@pytest.mark.clause("mil.cumsum.C1", "mil.cumsum.S1", "mil.cumsum.S2", "mil.cumsum.S3")
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("exclusive", [False, True])
 @pytest.mark.parametrize("axis", [None, 1, -1])
@@ -178,3 +347,11 @@ def test_running_totals(axis: int | None, exclusive: bool, reverse: bool) -> Non
         y = run("cumsum", {"x": X.astype(dtype)}, **chosen)
         assert y.dtype == HELD.get(dtype, dtype)
         np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.clause("mil.cumsum.S1", "mil.cumsum.S2", "programs.U16")
+def test_running_totals_wrap_around_and_leave_out_what_they_exclude() -> None:
+    assert run("cumsum", {"x": np.array([2**31 - 1, 1, 5], np.int32)}).tolist() == [2**31 - 1, -(2**31), 5 - 2**31]
+    x = np.array([2, np.inf, np.nan], np.float32)
+    np.testing.assert_array_equal(run("cumsum", {"x": x}), [2, np.inf, np.nan])
+    np.testing.assert_array_equal(run("cumsum", {"x": x}, exclusive=True), [0, 2, np.inf])
