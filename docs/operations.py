@@ -19,7 +19,7 @@ from refcoreml.mil.node import REQUIRED, Inner, Node, Value
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.prepare import Preparer, call_of, fold, inferred
 from refcoreml.mil.registry import OPERATIONS, Entry, opset_number
-from refcoreml.mil.resolve import Block, Operation, resolve, walk
+from refcoreml.mil.resolve import Block, Operation, is_folded, resolve, walk
 from refcoreml.spec import schema
 from refcoreml.spec.mil_types import DATA_TYPES, DataType, DeclaredState, DeclaredTensor
 
@@ -277,8 +277,9 @@ def _read(
             known.required = False
             if name in without.node.defaults:
                 known.default = without.node.defaults[name]
-        computed = {**given, name: tuple(replace(value, read=None) for value in given[name])}
-        known.computed |= attempt(entry, computed, use.blocks) is not None
+        if not is_folded(entry.name):
+            computed = {**given, name: tuple(replace(value, read=None) for value in given[name])}
+            known.computed |= attempt(entry, computed, use.blocks) is not None
         if name in elements:
             accepted, follows = trials.of(name)
             known.elements.update(dict.fromkeys(accepted))
@@ -322,7 +323,7 @@ class _Trials:
         """Return the types that a parameter may have, and the name of another one that must have the same."""
         alike = [each for each in self.elements if self.elements[each] == self.elements[name]]
         accepted, follows = [], ""
-        for element in STORED if self.entry.name.startswith("constexpr_") else ELEMENTS:
+        for element in STORED if is_folded(self.entry.name) else ELEMENTS:
             together = self._accepts(alike, element)
             if together or self._accepts([name], element):
                 accepted.append(element)
