@@ -193,3 +193,45 @@ def test_tables_of_another_form_are_refused(more: dict[str, Any], problem: str) 
     rest = {"example": "", "prints": ""} | {key: value for key, value in more.items() if key[0] not in "CSU"}
     with pytest.raises(ValueError, match=problem):
         specification.check_form("flatten", specification.Layer("shape", clauses, rest))
+
+
+# ---- coremltools ----
+
+#: What integers, booleans and texts are called there.
+KINDS = {"integer": "int32", "integers": "int32", "bool": "bool", "bools": "bool", "text": "string"}
+
+#: By operation and parameter why types differ from those of coremltools.
+DIFFERENT: dict[tuple[str, str], str] = {}
+
+
+def _elements(table: dict[str, Any], form: str) -> set[str]:
+    """Return the types that a form in a table of parameters stands for."""
+    form = form.removeprefix("constant, ").removeprefix("constant ")
+    if form.startswith("as `"):
+        return _elements(table, table[form.split("`")[1]].form)
+    return {"string"} if form.startswith("one of") else set(KINDS.get(form, form).split(", "))
+
+
+def _theirs(parameter: Any, domains: dict[str, Any]) -> set[str]:
+    """Return the types that coremltools gives a parameter; none for what is no tensor, or any."""
+    from coremltools.converters.mil.mil.types import builtin_to_string
+
+    found = getattr(parameter, "_type_domain", ()) or domains.get(getattr(parameter, "_type_domain_id", None), ())
+    return {builtin_to_string(each).replace("str", "string") for each in found}
+
+
+@pytest.mark.parametrize("name", specification.operations())
+def test_parameters_are_those_of_coremltools(name: str) -> None:
+    ops = pytest.importorskip("coremltools.converters.mil.mil.ops.registry", reason="coremltools has the names")
+    operation = specification.operations()[name]
+    classes = {target.name: each for target, each in ops.SSAOpRegistry.core_ops.get(name, {}).items()}
+    for since, table in specification.signatures(name, operation).items() if classes else ():
+        there = classes.get(specification.OPSETS[since]) or next(iter(classes.values()))
+        given = {key: each for key, each in there.input_spec.input_types.items() if not key.startswith("_")}
+        assert set(given) == set(table) - {"result"}
+        for key, parameter in given.items():
+            place = f"{name} since {since}, {key}"
+            theirs = _theirs(parameter, getattr(there, "type_domains", {}))
+            if theirs and (name, key) not in DIFFERENT:
+                assert _elements(table, table[key].form) == theirs, place
+            assert parameter.optional == (table[key].absent is not None), place
