@@ -217,7 +217,7 @@ def _theirs(parameter: Any, domains: dict[str, Any]) -> set[str]:
     from coremltools.converters.mil.mil.types import builtin_to_string
 
     found = getattr(parameter, "_type_domain", ()) or domains.get(getattr(parameter, "_type_domain_id", None), ())
-    return {builtin_to_string(each).replace("str", "string") for each in found}
+    return {builtin_to_string(each) for each in found}
 
 
 @pytest.mark.parametrize("name", specification.operations())
