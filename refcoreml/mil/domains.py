@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from refcoreml.mil.node import REQUIRED, Node
 from refcoreml.ops.base import Op
 
-__all__ = ["FLOATS", "INTEGERS", "NUMBERS", "SMALL", "VALUES", "expect", "floats", "parameter", "same", "weighted"]
+__all__ = [
+    "FLOATS",
+    "INTEGERS",
+    "NUMBERS",
+    "SMALL",
+    "VALUES",
+    "expect",
+    "expect_each",
+    "floats",
+    "parameter",
+    "same",
+    "weighted",
+]
 
 FLOATS = ("fp16", "fp32")
 NUMBERS = (*FLOATS, "int32")
@@ -31,6 +43,17 @@ def expect(node: Node, domain: Sequence[str], *names: str) -> None:
         f"parameters {', '.join(map(repr, found))} have elements of types {', '.join(found.values())}, expected one",
         "Nothing is converted implicitly: convert one with cast",
     )
+
+
+def expect_each(node: Node, domain: Sequence[str], name: str) -> None:
+    """Raise `InvalidModelError` unless the elements of each tensor of a parameter have a type in the domain."""
+    for value in node.values(name):
+        element = value.type if value.tensor is None else value.tensor.element
+        node.require(
+            str(element) in domain,
+            f"parameter {name!r} has elements of type {element}, expected {', '.join(domain)}",
+            "Convert them with cast",
+        )
 
 
 def same(node: Node, domain: Sequence[str], op: Op) -> Op:

@@ -48,7 +48,7 @@ class Select(Op):
 class NonZero(Op):
     """y = the indices of the elements of x that are not 0, a row each, in row-major order.
 
-    x of rank r; y [n, r], n the number of such elements.
+    x of rank r, 1 or more; y [n, r], n the number of such elements. There must be one: no array is empty.
 
     Attributes:
         result: the type of indices; None for that of x.
@@ -59,10 +59,17 @@ class NonZero(Op):
     fresh = True
 
     def infer(self, x: TensorType) -> None:
+        require(x.rank >= 1, "a single number has no indices: expected an input of rank 1 or more")
         check_places(self.result or x.dtype, *x.shape)
 
     def run(self, x: Array) -> Array:
-        return kernels.non_zero(x).astype(self.result or x.dtype)
+        y = kernels.non_zero(x)
+        if not len(y):
+            bad_input(
+                f"all {x.size} elements of its input are 0, so that the output would be empty",
+                "Core ML has no empty values; make sure that one element is not 0",
+            )
+        return y.astype(self.result or x.dtype)
 
     def define(self, x: Array) -> Array:
         return definitions.non_zero(x)

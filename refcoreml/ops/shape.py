@@ -201,17 +201,18 @@ class Squeeze(_Reshaping):
 
     Attributes:
         axes: which, -rank to rank - 1, none twice; None for all of length 1.
+        strict: whether one of another length is an error; else it stays.
     """
 
     axes: tuple[int, ...] | None = None
+    strict: bool = True
 
     def _derive(self, x: Shape) -> Shape:
-        if self.axes is None:
-            return tuple(length for length in x if length != 1)
-        axes = axes_in(self.axes, len(x))
-        for axis in axes:
-            require(x[axis] == 1, f"axis {axis} of {x} has the length {x[axis]}, only one of 1 can be squeezed")
-        return tuple(length for axis, length in enumerate(x) if axis not in axes)
+        axes = range(len(x)) if self.axes is None else axes_in(self.axes, len(x))
+        if self.strict and self.axes is not None:
+            for axis in axes:
+                require(x[axis] == 1, f"axis {axis} of {x} has the length {x[axis]}, only one of 1 can be squeezed")
+        return tuple(length for axis, length in enumerate(x) if axis not in axes or length != 1)
 
 
 # ---- Another order ----

@@ -20,12 +20,7 @@ _MODES = {mode: mode for mode in ("add", "sub", "mul", "div", "max", "min", "upd
 
 
 def _unsigned(node: Node) -> Indexing:
-    """Return what indices mean from CoreML7 on.
-
-    An index that is negative, or not below the length of the axis, is out of range. With ``validate_indices`` that is
-    an error. Without, which is the default, the result is "undefined, but memory safe": an error here too, but for a
-    program that is not run strictly, where negative indices count from the end and others give the nearest place.
-    """
+    """Return what indices mean from CoreML7 on, see `gather_validated`."""
     validate = node.flag("validate_indices", False)
     return Indexing(wrap=False) if validate or node.strict else Indexing(strict=False)
 
@@ -104,7 +99,11 @@ def gather_batches(node: Node) -> ops.Op | Call:
 
 @operation("gather", "x", "indices", since="CoreML7")
 def gather_validated(node: Node) -> ops.Op | Call:
-    """As in CoreML6, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`.
+    """As in CoreML6, but an index that is negative is out of range, as one that is not below the length of the axis.
+
+    With ``validate_indices`` such an index is an error. Without, which is the default, the result is "undefined, but
+    memory safe": an error here too, but for a program that is not run strictly, in which negative indices count from
+    the end and others give the nearest place.
 
     x may be int8, uint8, int16 or uint16 as well, indices int8 or uint8.
     """
@@ -126,7 +125,10 @@ def gather_along_axis(node: Node) -> ops.Op | Call:
 
 @operation("gather_along_axis", "x", "indices", since="CoreML7")
 def gather_along_axis_validated(node: Node) -> ops.Op | Call:
-    """As in CoreML6, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`."""
+    """As in CoreML6, but negative indices are out of range; ``validate_indices`` (default false) is as of `gather`.
+
+    x may be int8, uint8, int16 or uint16 as well, indices int8 or uint8.
+    """
     return _gathering(node, ops.GatherAlongAxis(node.integer("axis", 0), _unsigned(node)))
 
 
@@ -150,7 +152,10 @@ def gather_nd_batches(node: Node) -> ops.Op | Call:
 
 @operation("gather_nd", "x", "indices", since="CoreML7")
 def gather_nd_validated(node: Node) -> ops.Op | Call:
-    """As in CoreML6, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`."""
+    """As in CoreML6, but negative indices are out of range; ``validate_indices`` (default false) is as of `gather`.
+
+    x may be int8, uint8, int16 or uint16 as well, indices int8 or uint8.
+    """
     return _gathering(node, ops.GatherND(_unsigned(node), node.integer("batch_dims", 0)))
 
 
@@ -164,13 +169,7 @@ def _scattering(node: Node, op: ops.Op) -> ops.Op:
 
 
 def _mode(node: Node) -> str:
-    """Return how an old value and an update become one: ``mode``, by default ``add``.
-
-    ``update`` puts the update in place of the old value; ``add``, ``sub``, ``mul``, ``div``, ``max`` and ``min``
-    combine the two. Repeated indices apply one after another in row-major order, so that of several updates of one
-    place the last is kept, which is not specified. The documentation gives ``update`` as the default of some forms;
-    what coremltools writes for a mode that is not given is ``add``, for all.
-    """
+    """Return how an old value and an update become one, see `scatter`."""
     return node.choice("mode", _MODES, "add")
 
 
@@ -181,14 +180,19 @@ def scatter(node: Node) -> ops.Op:
     data [*A, L, *B]: fp16, fp32 or int32; indices [C]: int32, -L to L - 1; updates [*A, C, *B] in the type of data.
     y as data.
 
-    Parameters: ``axis`` (default 0), where data has L; ``mode``, see `_mode`.
+    Parameters: ``axis`` (default 0), where data has L; ``mode`` (default ``add``).
+
+    The mode ``update`` puts the update in place of the old value; ``add``, ``sub``, ``mul``, ``div``, ``max`` and
+    ``min`` combine the two. Repeated indices apply one after another in row-major order, so that of several updates of
+    one place the last is kept, which is not specified. The documentation has ``update`` as the default; what
+    coremltools writes for a mode that is not given is ``add``.
     """
     return _scattering(node, ops.Scatter(_mode(node), _SIGNED, axis=node.integer("axis", 0)))
 
 
 @operation("scatter", "data", "indices", "updates", since="CoreML7")
 def scatter_validated(node: Node) -> ops.Op:
-    """As in CoreML5, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`."""
+    """As in CoreML5, but negative indices are out of range; ``validate_indices`` (default false) is as of `gather`."""
     return _scattering(node, ops.Scatter(_mode(node), _unsigned(node), axis=node.integer("axis", 0)))
 
 
@@ -199,14 +203,14 @@ def scatter_along_axis(node: Node) -> ops.Op:
     data [*A, L, *B]: fp16, fp32 or int32; indices [*A, I, *B]: int32, -L to L - 1; updates [*A, I, *B] in the type of
     data. y as data.
 
-    Parameters: ``axis`` (default 0), where data has L; ``mode``, see `_mode`.
+    Parameters: ``axis`` (default 0), where data has L; ``mode`` (default ``add``), as of `scatter`.
     """
     return _scattering(node, ops.ScatterAlongAxis(_mode(node), _SIGNED, axis=node.integer("axis", 0)))
 
 
 @operation("scatter_along_axis", "data", "indices", "updates", since="CoreML7")
 def scatter_along_axis_validated(node: Node) -> ops.Op:
-    """As in CoreML5, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`."""
+    """As in CoreML5, but negative indices are out of range; ``validate_indices`` (default false) is as of `gather`."""
     return _scattering(node, ops.ScatterAlongAxis(_mode(node), _unsigned(node), axis=node.integer("axis", 0)))
 
 
@@ -217,12 +221,12 @@ def scatter_nd(node: Node) -> ops.Op:
     data [L_0, ..., L_K-1, *B]: fp16, fp32 or int32; indices [*I, K]: int32, -L_k to L_k - 1; updates [*I, *B] in the
     type of data. y as data.
 
-    Parameters: ``mode``, see `_mode`.
+    Parameters: ``mode`` (default ``add``), as of `scatter`.
     """
     return _scattering(node, ops.ScatterND(_mode(node), _SIGNED))
 
 
 @operation("scatter_nd", "data", "indices", "updates", since="CoreML7")
 def scatter_nd_validated(node: Node) -> ops.Op:
-    """As in CoreML5, but negative indices are out of range, see ``validate_indices`` (default false) in `_unsigned`."""
+    """As in CoreML5, but negative indices are out of range; ``validate_indices`` (default false) is as of `gather`."""
     return _scattering(node, ops.ScatterND(_mode(node), _unsigned(node)))

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 
 from refcoreml import ops
-from refcoreml.mil.domains import FLOATS, NUMBERS, SMALL, VALUES, expect
+from refcoreml.mil.domains import FLOATS, NUMBERS, SMALL, VALUES, expect, expect_each
 from refcoreml.mil.node import Call, Node
 from refcoreml.mil.registry import operation
 from refcoreml.ops.base import Op
 
 
+def _domain(node: Node) -> tuple[str, ...]:
+    return (*VALUES, *SMALL) if node.entry.since == "CoreML7" else VALUES
+
+
 def _values(node: Node, op: Op, name: str = "x") -> Op:
     """Return an operation on x of fp16, fp32, int32 or bool, since CoreML7 of int8, uint8, int16 or uint16 as well."""
-    expect(node, (*VALUES, *SMALL) if node.entry.since == "CoreML7" else VALUES, name)
+    expect(node, _domain(node), name)
     return op
 
 
@@ -68,6 +72,7 @@ def reshape_like(node: Node) -> Op:
     from begin on are taken, whatever end is.
     """
     begins, ends, masks = (_each(node, name) for name in ("begins", "ends", "end_masks"))
+    expect_each(node, _domain(node), "ref_tensors")
     count = len(node.values("ref_tensors"))
     for name, found in (("begins", begins), ("ends", ends), ("end_masks", masks)):
         node.require(len(found) == count, f"parameter {name!r} has {len(found)} values for {count} ref_tensors")
@@ -101,9 +106,10 @@ def squeeze(node: Node) -> Op:
 
     x: fp16, fp32, int32 or bool, since CoreML7 int8, uint8, int16 or uint16 as well. y in the type of x.
 
-    An axis of another length is an error, as on CPUs; torch leaves it.
+    Open: one of the axes whose length is not 1. The documentation lets it stay, as in torch; CPUs fail. Chosen: an
+    error, but for a program that is not run strictly, in which it stays.
     """
-    return _values(node, ops.Squeeze(node.integers("axes", None)))
+    return _values(node, ops.Squeeze(node.integers("axes", None), node.strict))
 
 
 @operation("flatten2d", "x")
@@ -136,8 +142,11 @@ def transpose(node: Node) -> Op:
     return _values(node, ops.Transpose(node.integers("perm")))
 
 
-def _floats(node: Node, op: Op) -> Op:
+def _image(node: Node, op: Op) -> Op:
+    """Return an operation on x [N, C, H, W] of floats."""
     expect(node, FLOATS, "x")
+    rank = node.rank()
+    node.require(rank == 4, f"parameter 'x' has rank {rank}, expected 4, [N, C, H, W]")
     return op
 
 
@@ -147,7 +156,7 @@ def depth_to_space(node: Node) -> Op:
 
     x [N, C, H, W] of fp16 or fp32, C = b * b * C'. y [N, C', H * b, W * b]. ``block_size``: b.
     """
-    return _floats(node, ops.DepthToSpace(node.integer("block_size")))
+    return _image(node, ops.DepthToSpace(node.integer("block_size")))
 
 
 @operation("space_to_depth", "x")
@@ -156,7 +165,7 @@ def space_to_depth(node: Node) -> Op:
 
     x [N, C, H, W] of fp16 or fp32, H and W multiples of b. y [N, C * b * b, H / b, W / b]. ``block_size``: b.
     """
-    return _floats(node, ops.SpaceToDepth(node.integer("block_size")))
+    return _image(node, ops.SpaceToDepth(node.integer("block_size")))
 
 
 @operation("pixel_shuffle", "x")
@@ -165,7 +174,7 @@ def pixel_shuffle(node: Node) -> Op:
 
     x [N, C, H, W] of fp16 or fp32, C a multiple of b * b. y [N, C / (b * b), H * b, W * b]. ``upscale_factor``: b.
     """
-    return _floats(node, ops.PixelShuffle(node.integer("upscale_factor")))
+    return _image(node, ops.PixelShuffle(node.integer("upscale_factor")))
 
 
 @operation("pixel_unshuffle", "x", since="CoreML6")
@@ -175,7 +184,7 @@ def pixel_unshuffle(node: Node) -> Op:
     x [N, C, H, W] of fp16 or fp32, H and W multiples of b. y [N, C * b * b, H / b, W / b]. ``downscale_factor``: b, a
     uint32.
     """
-    return _floats(node, ops.PixelUnshuffle(node.integer("downscale_factor")))
+    return _image(node, ops.PixelUnshuffle(node.integer("downscale_factor")))
 
 
 def _margins(node: Node, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -198,7 +207,7 @@ def space_to_batch(node: Node) -> Op:
 
     Parameters: ``block_shape``, [b_h, b_w]; ``paddings``, [[top, bottom], [left, right]].
     """
-    return _floats(node, ops.SpaceToBatch(node.integers("block_shape", count=2), _margins(node, "paddings")))
+    return _image(node, ops.SpaceToBatch(node.integers("block_shape", count=2), _margins(node, "paddings")))
 
 
 @operation("batch_to_space", "x")
@@ -209,7 +218,7 @@ def batch_to_space(node: Node) -> Op:
 
     Parameters: ``block_shape``, [b_h, b_w]; ``crops``, [[top, bottom], [left, right]].
     """
-    return _floats(node, ops.BatchToSpace(node.integers("block_shape", count=2), _margins(node, "crops")))
+    return _image(node, ops.BatchToSpace(node.integers("block_shape", count=2), _margins(node, "crops")))
 
 
 # ---- Joined, divided, repeated ----

@@ -28,21 +28,7 @@ def _expect(node: Node, *settings: str) -> None:
 
 
 def _slice(node: Node) -> tuple[ops.Slice | ops.SliceDynamic, Sequence[str]]:
-    """Return a slice, with the names of those of its settings that a run computes.
-
-    On every axis x[begin:end:stride] as in Python. ``begin``, ``end``: [r] for x of rank r, computed or constant;
-    ``stride``: [r], by default all 1; ``begin_mask``, ``end_mask``, ``squeeze_mask``: [r], by default all false.
-
-    Negative begins and ends count from the end; beyond the axis they are cut to it. Where the begin mask is true, the
-    slice starts at the first element that it can, whatever begin is, which is the last one for a negative stride; where
-    the end mask is true, it goes on to the last. A negative stride reaches index 0 by the end mask only. Where the
-    squeeze mask is true, only the index ``begin`` is taken, whatever end and stride are, and the axis vanishes.
-
-    An empty slice is an error, and in a strict program so are a squeezed index out of range (else the nearest is
-    taken), and an end before the axis that a negative stride would pass (else index 0 is taken).
-
-    Open: an axis of length 1, which coremltools' inference of shapes always keeps. Chosen: as all others.
-    """
+    """Return a slice, see `slice_by_index`, with the names of those of its settings that a run computes."""
     _expect(node, "begin", "end", "stride")
     rank = node.rank()
     stride = node.integers("stride", (1,) * rank, count=rank)
@@ -60,9 +46,22 @@ def _slice(node: Node) -> tuple[ops.Slice | ops.SliceDynamic, Sequence[str]]:
 @operation("slice_by_index", since="CoreML7")
 @operation("slice_by_index")
 def slice_by_index(node: Node) -> Call:
-    """y = x[begin:end:stride] on every axis, see `_slice` for the parameters.
+    """y = x[begin:end:stride] on every axis, as in Python.
 
     x of rank r: fp16, fp32, int32 or bool; begin, end and stride: int32. y in the type of x.
+
+    ``begin``, ``end``: [r], computed or constant; ``stride``: [r], by default all 1; ``begin_mask``, ``end_mask``,
+    ``squeeze_mask``: [r], by default all false.
+
+    Negative begins and ends count from the end; beyond the axis they are cut to it. Where the begin mask is true, the
+    slice starts at the first element that it can, whatever begin is, which is the last one for a negative stride; where
+    the end mask is true, it goes on to the last. A negative stride reaches index 0 by the end mask only. Where the
+    squeeze mask is true, only the index ``begin`` is taken, whatever end and stride are, and the axis vanishes.
+
+    An empty slice is an error, and in a strict program so are a squeezed index out of range (else the nearest is
+    taken), and an end before the axis that a negative stride would pass (else index 0 is taken).
+
+    Open: an axis of length 1, which coremltools' inference of shapes always keeps. Chosen: as all others.
 
     Since CoreML7 x may be int8, uint8, int16 or uint16 as well, the others int8 or int16.
     """
@@ -72,7 +71,7 @@ def slice_by_index(node: Node) -> Call:
 
 @operation("slice_update", since="CoreML8")
 def slice_update(node: Node) -> Call:
-    """y = x, but y[begin:end:stride] = update, see `_slice` for the parameters.
+    """y = x, but y[begin:end:stride] = update, with parameters as of `slice_by_index`.
 
     x: fp16, fp32, bool, int32, or an integer of 8 or 16 bits; update: of the type of x, in the shape that the slice
     takes, squeezed axes left out; begin, end and stride: int32, int16 or int8. y as x.

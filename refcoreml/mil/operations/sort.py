@@ -29,6 +29,8 @@ def argsort(node: Node) -> ops.Op:
 
 
 def _topk(node: Node, *, indices: bool = True, result: np.dtype[Any] = _INT32) -> ops.Op:
+    if node.has("k"):
+        expect(node, ("int32", "int16", "int8") if node.entry.since == "CoreML7" else ("int32",), "k")
     k, axis = node.integer("k", 1), node.integer("axis", -1)
     return ops.TopK(k, axis, smallest=node.flag("ascending", False), result=result, indices=indices)
 
@@ -57,7 +59,7 @@ def topk_6(node: Node) -> ops.Op:
 def topk_7(node: Node) -> ops.Op:
     """As before, of integers of 8 and 16 bits, too; ``output_indices_dtype`` may be ``uint16`` or ``int32`` (default).
 
-    It must not be given without ``return_indices``.
+    It must not be given without ``return_indices``. k may be int16 or int8.
     """
     node.flag("sort", True)
     indices = node.flag("return_indices", True)
@@ -71,7 +73,7 @@ def topk_7(node: Node) -> ops.Op:
 def non_zero(node: Node) -> ops.Op:
     """y = the indices, int32 [n, rank], of the n elements of x that are not 0, in row-major order.
 
-    x: fp16, fp32, int32 or bool. NaN is not 0.
+    x: fp16, fp32, int32 or bool, of rank 1 or more. NaN is not 0. That all are 0 is an error: no tensor is empty.
     """
     return same(node, VALUES, ops.NonZero(_INT32))
 
@@ -85,7 +87,7 @@ def one_hot(node: Node) -> ops.Op | Call:
 
     Open: indices out of range. Chosen: off_value throughout, also for negative ones.
     """
-    expect(node, ("int32",), "indices")
+    expect(node, ("int32",), "indices", "one_hot_vector_size")
     given = [name for name in ("on_value", "off_value") if node.has(name)]
     if given:
         expect(node, VALUES, *given)

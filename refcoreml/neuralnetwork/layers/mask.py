@@ -5,30 +5,8 @@ A condition holds where a number is not 0; NaN is not 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
 from refcoreml import ops
 from refcoreml.neuralnetwork.registry import Node, layer
-from refcoreml.ops.base import Adapted, Results, bad_input
-from refcoreml.types import Array
-
-
-@dataclass(frozen=True)
-class _NotEmpty(Adapted):
-    """An operation whose result may be empty, as no blob may."""
-
-    def run(self, *inputs: Array) -> Results:
-        """Return the result, if there is one."""
-        (x,) = inputs
-        y = self.op.run(x)
-        if not np.size(y):
-            bad_input(
-                f"all {x.size} elements of its input are 0, so that the output would be empty",
-                "Core ML has no empty blobs; make sure that one element is not 0",
-            )
-        return y
 
 
 @layer("whereNonZero")
@@ -40,7 +18,7 @@ def where_non_zero(node: Node) -> ops.Op:
     would not be exact.
     Source: ``WhereNonZeroLayerParams`` (no fields). Its example misprints the shape of the output.
     """
-    return _NotEmpty(ops.NonZero())
+    return ops.NonZero()
 
 
 @layer("whereBroadcastable", inputs=3)

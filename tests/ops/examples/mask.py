@@ -16,7 +16,7 @@ EXAMPLES = [
     Example(ops.Select(), (integers((3, 1), 3, -1, 2), integers((2, 1, 5), 4), integers((5,), 5))),
     Example(ops.Select(), (np.array([True, False, True]), integers((2, 3), 4), np.array(7.0))),
     Example(ops.NonZero(), (X,)),
-    Example(ops.NonZero(INDEX), (np.zeros((2, 3)),)),
+    Example(ops.NonZero(INDEX), (np.array([[0.0, -0.0], [np.nan, 0.0]]),)),
     *(
         Example(ops.Band(lowest, highest), (X,))
         for lowest, highest in [(None, None), (0, 0), (-1, 2), (None, -1), (1, None), (3, 2)]

@@ -32,6 +32,7 @@ EXAMPLES = [
     *(Example(ops.ExpandDims(axes), (X,)) for axes in [(0,), (-1,), (3, 0), (-5, 1)]),
     Example(ops.ExpandDims((1, 0)), (SCALAR,)),
     *(Example(ops.Squeeze(axes), (X[None, :, None],)) for axes in [(0,), (-3,), (2, 0), None]),
+    Example(ops.Squeeze((0, 1, 2), strict=False), (X[None, :, None],)),
     Example(ops.Squeeze((0,)), (np.array([7.0]),)),
     *(Example(ops.Transpose(axes), (X,)) for axes in [(0, 1, 2), (2, 0, 1), (1, 0, 2), (-1, 0, -2)]),
     Example(ops.Transpose(()), (SCALAR,)),
