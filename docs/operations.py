@@ -174,14 +174,16 @@ def attempt(entry: Entry, parameters: Mapping[str, Sequence[Value]], blocks: Seq
     given = {key: tuple(values) for key, values in parameters.items()}
     try:
         inner = [Inner(preparer.region(block), block.inputs, block.results) for block in blocks]
-        node = preparer.node(Operation(entry.name, entry.name, entry.name, entry, given, ()), (), inner)
+        types = [value.type for value in blocks[-1].results] if blocks else ()
+        node = preparer.node(Operation(entry.name, entry.name, entry.name, entry, given, ()), types, inner)
         watched = Watched(**{item.name: getattr(node, item.name) for item in fields(node)})
         with np.errstate(all="ignore"):
             entry.adapt(watched)
         newer = set(watched.parameters.unknown) - set(operands(entry))
         if newer:
             return attempt(entry, {key: given[key] for key in given if key not in newer}, blocks)
-        return Tried(watched, inferred(call_of(watched)))
+        call = call_of(watched)
+        return Tried(watched, types if blocks else inferred(call))
     except RefCoreMLError:
         return None
 

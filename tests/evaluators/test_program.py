@@ -345,6 +345,7 @@ def counting() -> build.Program:
     return program
 
 
+@pytest.mark.clause("mil.read_state.S1", "mil.read_state.S2", "mil.write_state.S1")
 def test_states_are_kept_and_reads_see_earlier_writes() -> None:
     model = counting().model()
     state = model.make_state()
@@ -445,6 +446,7 @@ def test_states_of_each_type(element: str) -> None:
     assert state.read("s").tolist() == [-1, 7]
 
 
+@pytest.mark.clause("mil.write_state.S2")
 def test_writing_a_state_is_an_effect() -> None:
     steps = counting().model().prepare().program.engine.steps
     assert [(step.kind, step.op.effect) for step in steps if step.kind.endswith("state")] == [

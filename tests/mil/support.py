@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from refcoreml.build.program import Program as Builder
+from refcoreml.errors import InvalidModelError
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.program import Program
+from refcoreml.mil.registry import OPSETS
 from refcoreml.spec import schema
 from refcoreml.spec.mil_types import DataType
 
@@ -62,3 +64,54 @@ def run(
     found = prepared.run({name: held.hold(array) for name, array in listed.items()})
     values = [found[result.name] for result in results]
     return values if len(values) > 1 else values[0]
+
+
+#: Types of elements that tensors have in all operation sets, and those that some have since CoreML7.
+LARGE = {"fp16", "fp32", "int32", "bool"}
+ALL = LARGE | {"int8", "uint8", "int16", "uint16"}
+
+
+def check_types(
+    kind: str,
+    names: Sequence[str],
+    inputs: Mapping[str, Any],
+    constants: Mapping[str, Any],
+    taken: Mapping[str, set[str]],
+) -> None:
+    """Check which types elements of some parameters, all of the same, may have in each operation set.
+
+    Args:
+        kind: the operation.
+        names: the parameters, among the inputs and the constants; any type holds their numbers.
+        inputs, constants: as of `run`.
+        taken: the types from an operation set on, from the first one on that has the operation; others are refused.
+    """
+    expected: set[str] = set()
+    for opset in OPSETS:
+        expected = taken.get(opset, expected)
+        if expected:
+            assert _types_taken(kind, names, inputs, constants, opset) == expected, opset
+
+
+def _types_taken(
+    kind: str, names: Sequence[str], inputs: Mapping[str, Any], constants: Mapping[str, Any], opset: str
+) -> set[str]:
+    found = set[str]()
+    for dtype in ("float16", "float32", "int32", "bool", "int8", "uint8", "int16", "uint16"):
+        typed = {
+            name: _of_type(value, dtype) if name in names else value for name, value in {**inputs, **constants}.items()
+        }
+        element = str(DataType.of(np.dtype(dtype)))
+        try:
+            run(kind, {name: typed.pop(name) for name in inputs}, opset=opset, **typed)
+        except InvalidModelError as refusal:
+            if f"has elements of type {element}, expected" not in str(refusal):
+                raise
+        else:
+            found.add(element)
+    return found
+
+
+def _of_type(value: Any, dtype: str) -> Any:
+    several = isinstance(value, list) and isinstance(value[0], np.ndarray)
+    return [x.astype(dtype) for x in value] if several else np.asarray(value).astype(dtype)

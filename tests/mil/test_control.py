@@ -40,6 +40,7 @@ def results(builder: Builder, inputs: Mapping[str, Array], *wanted: Result, **op
 
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML9"])
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.clause("mil.cond.C1", "mil.cond.S1")
 def test_one_of_two_blocks_runs(shape: tuple[int, ...], opset: str) -> None:
     builder = Builder({"pred": ("bool", shape), "x": (2, 3)}, opset=opset)
     x = builder["x"]
@@ -59,6 +60,7 @@ def test_one_of_two_blocks_runs(shape: tuple[int, ...], opset: str) -> None:
 
 
 @pytest.mark.parametrize("pred", [True, False])
+@pytest.mark.clause("mil.cond.S2", "mil.cond.S3")
 def test_blocks_return_constants_and_values_of_their_surroundings(pred: bool) -> None:
     builder = Builder({"x": (2, 3)})
     x, zero = builder["x"], builder.constant(np.full((2, 3), -5, np.float32))
@@ -77,6 +79,26 @@ def test_blocks_return_constants_and_values_of_their_surroundings(pred: bool) ->
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.clause("mil.cond.S1")
+def test_what_would_fail_in_the_other_block_does_not_fail() -> None:
+    builder = Builder({"pred": ("bool", ()), "x": (3,), "i": ("int32", ())})
+    y = builder.add(
+        "cond",
+        pred=builder["pred"],
+        blocks=[
+            lambda: builder.add("gather", x=builder["x"], indices=builder["i"], validate_indices=True),
+            lambda: builder.add("reduce_sum", x=builder["x"], axes=[0], keep_dims=False),
+        ],
+    )
+    builder.output(y)
+    program, x = prepared(builder), np.array([3, 5, 9], np.float32)
+    for pred, index, expected in ((TRUE, 1, 5), (FALSE, 7, 17)):
+        assert program.run({"pred": pred, "x": x, "i": np.array(index, np.int32)})[y.name] == expected
+    with pytest.raises(InputError, match="expected an index"):
+        program.run({"pred": TRUE, "x": x, "i": np.array(7, np.int32)})
+
+
+@pytest.mark.clause("mil.cond.C2")
 def test_branches_may_differ_in_lengths_that_are_not_declared() -> None:
     builder = Builder({"pred": ("bool", ()), "x": (2, 3), "w": (4, 3)})
     y = builder.add(
@@ -127,6 +149,7 @@ def counting(builder: Builder, most: Any, start: Any, round_: Any) -> Any:
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 5])
+@pytest.mark.clause("mil.while_loop.S1", "mil.while_loop.S2")
 def test_loops_run_as_long_as_the_condition_holds(rounds: int) -> None:
     builder = Builder({"n": ("int32", ()), "x": (2, 3)})
     count, y = counting(builder, builder["n"], builder["x"], lambda i, x: builder.add("add", x=x, y=builder["x"]))
@@ -135,6 +158,7 @@ def test_loops_run_as_long_as_the_condition_holds(rounds: int) -> None:
     np.testing.assert_array_equal(found[1], X * (rounds + 1))
 
 
+@pytest.mark.clause("mil.while_loop.C1")
 def test_conditions_of_one_element() -> None:
     builder = Builder({"x": (1,)})
     y = builder.add(
@@ -148,6 +172,7 @@ def test_conditions_of_one_element() -> None:
     assert results(builder, {"x": np.float32([2])}, y)[0].tolist() == [162]
 
 
+@pytest.mark.clause("mil.while_loop.S3")
 def test_bodies_may_exchange_values_and_return_constants() -> None:
     builder = Builder({"a": (2, 3), "b": (2, 3)})
     seven = np.full((2, 3), 7, np.float32)
@@ -164,6 +189,7 @@ def test_bodies_may_exchange_values_and_return_constants() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.clause("mil.while_loop.C2")
 def test_loops_may_change_unknown_lengths() -> None:
     builder = Builder({"x": (1, 3)})
     start = builder.add("identity", outputs=[("fp32", (None, 3))], x=builder["x"])
@@ -177,6 +203,7 @@ def test_loops_may_change_unknown_lengths() -> None:
     np.testing.assert_array_equal(found, np.repeat(X[:1], 8, axis=0))
 
 
+@pytest.mark.clause("mil.while_loop.S4")
 def test_nested_loops_and_choices() -> None:
     """The sum over i < 4 and j < i of j, those above 1 twice."""
     builder = Builder({"n": ("int32", ())})
@@ -202,6 +229,7 @@ def test_nested_loops_and_choices() -> None:
         assert program.run({"n": np.array(n, np.int32)})[y.name] == expected
 
 
+@pytest.mark.clause("mil.while_loop.S4")
 def test_blocks_may_use_a_name_again() -> None:
     """Both blocks of a loop, and what stands around it, call their values alike."""
     builder = Builder({"x": (2, 3)})
@@ -225,6 +253,7 @@ def test_blocks_may_use_a_name_again() -> None:
     np.testing.assert_array_equal(found, X**4)
 
 
+@pytest.mark.clause("mil.while_loop.S4", "mil.cond.S3")
 def test_what_blocks_define_is_theirs() -> None:
     builder = Builder({"x": (2, 3)})
     inside: list[Result] = []
@@ -236,6 +265,36 @@ def test_what_blocks_define_is_theirs() -> None:
 
     with pytest.raises(InvalidModelError, match="which nothing before it defines"):
         prepared(builder, steal)
+    builder = Builder({"pred": ("bool", ()), "x": (2, 3)})
+    inside.clear()
+    builder.add(
+        "cond",
+        pred=builder["pred"],
+        blocks=[lambda: inside.append(builder.add("square", x=builder["x"])) or inside[0], lambda: builder["x"]],
+    )
+    builder.output(builder.add("exp", x=builder["x"]))
+    with pytest.raises(InvalidModelError, match="which nothing before it defines"):
+        prepared(builder, steal)
+
+
+@pytest.mark.clause("mil.cond.S3")
+def test_both_blocks_of_a_choice_may_use_a_name() -> None:
+    builder = Builder({"pred": ("bool", ()), "x": (2, 3)})
+    x = builder["x"]
+    twice = lambda kind: builder.add("add", x=builder.add(kind, x=x), y=x)  # noqa: E731
+    y = builder.add("cond", pred=builder["pred"], blocks=[lambda: twice("square"), lambda: twice("sign")])
+    builder.output(y)
+
+    def rename(block: Any) -> None:
+        for inner in block.operations[-1].blocks:
+            first, second = inner.operations
+            first.outputs[0].name = second.outputs[0].name = "made"
+            second.outputs[0].name, inner.outputs[0] = "sum", "sum"
+            second.inputs["x"].arguments[0].name = "made"
+
+    program = prepared(builder, rename)
+    for pred, expected in ((TRUE, X * X + X), (FALSE, np.sign(X) + X)):
+        np.testing.assert_array_equal(program.run({"pred": pred, "x": X})[y.name], expected)
 
 
 @pytest.mark.clause("programs.U26")
@@ -247,6 +306,7 @@ def test_endless_loops_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         results(builder, {"x": X}, y)
 
 
+@pytest.mark.clause("programs.U26", "mil.while_loop.S2")
 def test_loops_that_hand_on_what_they_were_given_never_end() -> None:
     def run(step: int, most: int) -> Any:
         builder = Builder({"x": (2, 3), "n": ("int32", ())})
@@ -328,6 +388,7 @@ def drop_block(block: Any) -> None:
         (lambda: choice_of(lambda b: b["x"], pred=lambda b: b["n"]), None, "'pred' is declared as .*, expected a sing"),
     ],
 )
+@pytest.mark.clause("mil.cond.C1", "mil.cond.C2", "mil.while_loop.C1", "programs.U26")
 def test_types_must_fit(build: Any, change: Any, words: str) -> None:
     inputs = {"x": X, "n": np.ones(2, np.int32), "w": X.reshape(3, 2)}
 
@@ -339,6 +400,7 @@ def test_types_must_fit(build: Any, change: Any, words: str) -> None:
         run()
 
 
+@pytest.mark.clause("mil.while_loop.C1")
 def test_inputs_of_blocks_must_be_those_of_the_loop() -> None:
     builder = loop_of()
 
@@ -350,6 +412,7 @@ def test_inputs_of_blocks_must_be_those_of_the_loop() -> None:
 
 
 @pytest.mark.parametrize("pred", [TRUE, FALSE])
+@pytest.mark.clause("mil.cond.C2")
 def test_shapes_are_checked_when_they_are_known(pred: Array) -> None:
     """Inside nothing is declared, outside two rows are."""
     builder = Builder({"pred": ("bool", ()), "x": (None, 3)})

@@ -77,6 +77,16 @@ def same(found: list[Array], *expected: Any) -> None:
 
 @pytest.mark.parametrize("element", ELEMENTS)
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.clause(
+    "mil.make_list.S1",
+    "mil.make_list.S2",
+    "mil.list_write.S1",
+    "mil.list_write.S2",
+    "mil.list_scatter.S1",
+    "mil.list_read.S1",
+    "mil.list_gather.S1",
+    "mil.list_length.S1",
+)
 def test_lists_begin_with_zeros_and_grow(element: str, precision: str) -> None:
     """Of five elements after a write at 4, one at 3 was never written; in the types that hold the declared ones."""
     lists, dtype = Lists(element, 2, init_length=2), ELEMENTS[element]
@@ -111,6 +121,7 @@ def test_writing_leaves_the_list_as_it_was() -> None:
     same(lists.run(*wanted, lists.length(one), lists.length(longer)), [0, 0], [1, 2], [3, 4], [1, 2], 3, 6)
 
 
+@pytest.mark.clause("mil.make_list.C1", "mil.list_scatter.S1", "mil.list_gather.S1")
 def test_elements_of_rank_0_and_of_4() -> None:
     lists = Lists("int32", init_length=2)
     full = lists.scatter(lists.made, [3, 0], np.int32([7, 8]))
@@ -121,6 +132,7 @@ def test_elements_of_rank_0_and_of_4() -> None:
     same(lists.run(lists.gather(full, [0, 0])), np.stack([x, x]))
 
 
+@pytest.mark.clause("mil.make_list.S1", "mil.make_list.S2")
 def test_defaults() -> None:
     lists = Lists("fp32", dtype=..., elem_shape=np.int32([2]))
     lists.type = list_type("fp32", 2)
@@ -128,6 +140,7 @@ def test_defaults() -> None:
     same(lists.run(lists.length(lists.made), lists.gather(longer, [0, 2])), 1, [[0, 0], [1, 2]])
 
 
+@pytest.mark.clause("mil.list_write.C1", "mil.list_read.C1")
 def test_indices_of_one_element() -> None:
     lists = Lists("fp32", 2, init_length=4)
     one = lists.write(lists.made, np.int32([2]), np.float32([1, 2]))
@@ -141,6 +154,7 @@ def test_of_two_elements_at_one_place_the_last_counts() -> None:
     same(lists.run(lists.read(full, 1)), [3, 4])
 
 
+@pytest.mark.clause("mil.make_list.S1", "mil.make_list.C2")
 def test_lengths_may_be_computed() -> None:
     lists = Lists("fp32", 2, inputs={"n": ("int32", ())}, init_length=...)
     made = lists.builder.add(
@@ -155,7 +169,18 @@ def test_lengths_may_be_computed() -> None:
         program.run({"n": np.array(-1, np.int32)})
 
 
+@pytest.mark.clause("mil.make_list.C2", "mil.list_read.C2")
+def test_lists_may_begin_without_elements() -> None:
+    lists = Lists("fp32", 2, init_length=0)
+    full = lists.write(lists.made, 1, np.float32([1, 2]))
+    same(lists.run(lists.length(lists.made), lists.gather(full, [0, 1])), 0, [[0, 0], [1, 2]])
+    lists = Lists("fp32", 2, init_length=0)
+    with pytest.raises(InputError, match=r"the index 0 is out of range for a list of 0 elements: expected none"):
+        lists.run(lists.read(lists.made, 0))
+
+
 @pytest.mark.parametrize("elem_shape", [..., "names"])
+@pytest.mark.clause("mil.make_list.S3")
 def test_the_first_element_says_lengths_that_are_unknown(elem_shape: Any) -> None:
     given = {} if elem_shape == "names" else {"elem_shape": ...}
     lists = Lists("fp32", None, 3, inputs={"x": (None, 3)}, **given)
@@ -167,6 +192,7 @@ def test_the_first_element_says_lengths_that_are_unknown(elem_shape: Any) -> Non
         same(found, np.stack([0 * x, x]), 0 * x)
 
 
+@pytest.mark.clause("mil.make_list.S3")
 def test_what_no_element_has_said_cannot_be_read() -> None:
     lists = Lists("fp32", None, 3, init_length=2)
     read = lists.read(lists.made, 1)
@@ -174,6 +200,7 @@ def test_what_no_element_has_said_cannot_be_read() -> None:
         lists.run(read)
 
 
+@pytest.mark.clause("mil.list_length.S1")
 def test_appending_in_a_loop() -> None:
     """[1, 2] * i for each i below n, in a list that begins with one element."""
     lists = Lists("fp32", 2, inputs={"n": ("int32", ()), "x": (2,)})
@@ -215,6 +242,9 @@ def test_lists_that_branches_return() -> None:
 
 
 @pytest.mark.parametrize("index", [-1, 3, 2**31 - 1])
+@pytest.mark.clause(
+    "mil.make_list.S2", "mil.list_write.C2", "mil.list_scatter.C2", "mil.list_read.C2", "mil.list_gather.C2"
+)
 def test_indices_out_of_range(index: int) -> None:
     words = rf"the index {index} is out of range for a list of 3 elements: expected 0 to 2"
     for build in (
@@ -229,11 +259,17 @@ def test_indices_out_of_range(index: int) -> None:
             lists.run(lists.length(made) if isinstance(made.type, DeclaredList) else made)
 
 
+@pytest.mark.clause("mil.list_write.C2", "mil.list_scatter.C2")
 def test_negative_indices_do_not_count_from_the_end() -> None:
     lists = Lists("fp32", 2, init_length=3)
     written = lists.length(lists.write(lists.made, -1, np.float32([1, 2])))
     with pytest.raises(InputError, match=r"the index -1 is out of range .*: expected 0 or more"):
         lists.run(written)
+
+    lists = Lists("fp32", 2, init_length=3)
+    scattered = lists.length(lists.scatter(lists.made, [0, -1], np.float32([[1, 2], [3, 4]])))
+    with pytest.raises(InputError, match=r"the index -1 is out of range .*: expected 0 or more"):
+        lists.run(scattered)
 
 
 def test_lists_that_grow_too_large_are_refused_before_they_are_made() -> None:
@@ -259,8 +295,24 @@ def test_lists_that_grow_too_large_are_refused_before_they_are_made() -> None:
         (lambda ls: ls.scatter(ls.made, [0], np.float32([[1, 2, 3]])), r"'value' has elements of float32 \(3,\)"),
         (lambda ls: ls.read(ls.builder.constant(np.float32([1, 2])), 0), "'ls' is of type tensor<fp32, "),
         (lambda ls: ls.gather(ls.made, np.int32(1)), r"'indices' has the shape \(\), expected a vector"),
+        (lambda ls: ls.gather(ls.made, np.float32([1])), "'indices' has elements of type fp32, expected int32"),
+        (lambda ls: ls.scatter(ls.made, np.float32([0]), np.float32([[1, 2]])), "'indices' has elements of type fp32"),
+        (lambda ls: ls.read(ls.made, np.float32(1)), "'index' has elements of type fp32, expected int32"),
+        (lambda ls: ls.read(ls.made, np.int32([0, 1])), r"'index' has the shape \(2,\), expected one number"),
+        *(
+            (lambda ls, use=use: use(ls, ls.builder.constant(np.float32([1, 2]))), "'ls' is of type tensor<fp32, ")
+            for use in (
+                lambda ls, x: ls.write(x, 0, np.float32([1, 2])),
+                lambda ls, x: ls.scatter(x, [0], np.float32([[1, 2]])),
+                lambda ls, x: ls.gather(x, [0]),
+                lambda ls, x: ls.length(x),
+            )
+        ),
     ],
 )  # fmt: skip
+@pytest.mark.clause(
+    "mil.list_write.C1", "mil.list_scatter.C1", "mil.list_read.C1", "mil.list_gather.C1", "mil.list_length.C1"
+)
 def test_types_must_fit(build: Any, words: str) -> None:
     lists = Lists("fp32", 2, init_length=3)
     made = build(lists)
@@ -275,8 +327,11 @@ def test_types_must_fit(build: Any, words: str) -> None:
         ({"elem_shape": np.int32([2, 0])}, "lengths of 1 or more"),
         ({"dtype": "int8"}, "'dtype' is 'int8', expected one of"),
         ({"init_length": np.float32(2)}, "'init_length' is of type tensor<fp32"),
+        ({"init_length": np.int32([2, 3])}, r"'init_length' is of type tensor<int32, \[2\]>, expected an integer"),
+        ({"elem_shape": np.float32([2])}, "'elem_shape' holds 2.0, expected lengths, or names"),
     ],
 )
+@pytest.mark.clause("mil.make_list.C1", "mil.make_list.C2")
 def test_make_list_refuses(make: Any, words: str) -> None:
     with pytest.raises(InvalidModelError, match=words):
         Lists("fp32", 2, **make)
@@ -292,6 +347,7 @@ def test_lists_must_be_as_declared() -> None:
         lists.run(written)
 
 
+@pytest.mark.clause("mil.make_list.S3")
 def test_names_of_unknown_lengths_may_be_a_list_of_texts() -> None:
     builder = Builder({"x": (2,)})
     made = builder.add("make_list", elem_shape=["rows"], outputs=[list_type("fp32", None)])

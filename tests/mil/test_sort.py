@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mil.support import run
+from mil.support import ALL, LARGE, check_types, run
 from support import integers
 
 from refcoreml.errors import InputError, InvalidModelError
@@ -26,12 +26,61 @@ def along(axis: int, ascending: bool, x: np.ndarray = X) -> np.ndarray:
     return np.apply_along_axis(lambda v: order(v.tolist(), ascending), axis, x)
 
 
+# ---- Types ----
+
+ONES, NUMBERS, FLOATS = np.ones((1, 4, 1), np.float32), {"fp16", "fp32", "int32"}, {"CoreML5": {"fp16", "fp32"}}
+INT32, SINCE_5 = {"CoreML5": {"int32"}}, {"CoreML5": LARGE}
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "inputs", "constants", "taken"),
+    [
+        ("argsort", ["x"], dict(x=ONES), {}, {"CoreML5": NUMBERS}),
+        ("topk", ["x"], dict(x=ONES), {}, {"CoreML5": NUMBERS, "CoreML7": ALL - {"bool"}}),
+        ("topk", ["k"], dict(x=ONES), dict(k=1), {"CoreML5": {"int32"}, "CoreML7": {"int32", "int16", "int8"}}),
+        ("non_zero", ["x"], dict(x=ONES), dict(outputs=[("int32", (None, 3))]), SINCE_5),
+        ("one_hot", ["indices"], dict(indices=ONES), dict(one_hot_vector_size=2), INT32),
+        ("one_hot", ["one_hot_vector_size"], dict(indices=ONES.astype(np.int32)), dict(one_hot_vector_size=1), INT32),
+        (
+            "one_hot",
+            ["on_value", "off_value"],
+            dict(indices=ONES.astype(np.int32)),
+            dict(one_hot_vector_size=2, on_value=1, off_value=0),
+            SINCE_5,
+        ),
+    ],
+)
+@pytest.mark.clause("mil.argsort.C1", "mil.topk.C1", "mil.non_zero.C1", "mil.one_hot.C1")
+def test_types_of_elements(
+    kind: str, names: list[str], inputs: dict[str, Any], constants: dict[str, Any], taken: dict[str, set[str]]
+) -> None:
+    check_types(kind, names, inputs, constants, taken)
+
+
+@pytest.mark.parametrize("names", [["boxes", "scores"], ["iou_threshold"], ["score_threshold"]])
+@pytest.mark.clause("mil.non_maximum_suppression.C1")
+def test_boxes_and_thresholds_are_floats(names: list[str]) -> None:
+    taken = {"fp16", "fp32"}
+    inputs, constants = dict(boxes=ONES.swapaxes(1, 2), scores=ONES[:, :1]), dict(iou_threshold=1.0, max_boxes=1)
+    check_types(
+        "non_maximum_suppression",
+        names,
+        inputs,
+        constants | {"score_threshold": 0.0},
+        {"CoreML5": taken, "CoreML7": set()},
+    )
+    if names != ["score_threshold"]:
+        turned = {name: x.swapaxes(1, 2) for name, x in inputs.items()}
+        check_types("non_maximum_suppression", names, turned, constants, {"CoreML7": taken})
+
+
 # ---- Sorting ----
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("ascending", [None, False, True])
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.clause("mil.argsort.S1", "mil.argsort.S2", "programs.U8")
 def test_indices_that_sort(axis: int | None, ascending: bool | None, dtype: Any) -> None:
     given: dict[str, Any] = {} if axis is None else {"axis": axis}
     given |= {} if ascending is None else {"ascending": ascending}
@@ -48,11 +97,16 @@ def test_the_ends_of_a_type_are_sorted_and_not_a_number_is_last() -> None:
     odd = np.array([np.nan, 1, np.inf, -np.inf], np.float32)
     assert run("argsort", {"x": odd}).tolist() == [2, 1, 3, 0]
     assert run("argsort", {"x": odd}, ascending=True).tolist() == [3, 1, 2, 0]
+    for ascending, expected in ((False, [2, 1, 3, 0]), (True, [3, 1, 2, 0])):
+        values, indices = run("topk", {"x": odd}, k=-1, ascending=ascending)
+        assert indices.tolist() == expected
+        np.testing.assert_array_equal(values, odd[expected])
 
 
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML6", "CoreML7"])
 @pytest.mark.parametrize("ascending", [None, True])
 @pytest.mark.parametrize(("k", "axis"), [(None, None), (1, 0), (3, 1), (-1, 1), (2, -1)])
+@pytest.mark.clause("mil.topk.S1", "mil.topk.S2", "mil.topk.S5", "programs.U8", "programs.U75")
 def test_the_largest_and_the_smallest(k: int | None, axis: int | None, ascending: bool | None, opset: str) -> None:
     given: dict[str, Any] = {
         name: value for name, value in (("k", k), ("axis", axis), ("ascending", ascending)) if value is not None
@@ -67,6 +121,7 @@ def test_the_largest_and_the_smallest(k: int | None, axis: int | None, ascending
         np.testing.assert_array_equal(values, np.take_along_axis(X, places, along_axis))
 
 
+@pytest.mark.clause("mil.topk.S3", "programs.U74")
 def test_since_coreml6_indices_need_not_be_returned() -> None:
     x = np.array([[3, 1, 2]], np.float32)
     for opset in ("CoreML6", "CoreML7"):
@@ -79,6 +134,7 @@ def test_since_coreml6_indices_need_not_be_returned() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
+@pytest.mark.clause("mil.topk.C1", "mil.topk.S4")
 def test_since_coreml7_of_small_integers(dtype: Any) -> None:
     x = np.array([[7, 0, 100, 7]], dtype)
     for text, result in {"uint16": np.uint16, "int32": np.int32}.items():
@@ -89,6 +145,7 @@ def test_since_coreml7_of_small_integers(dtype: Any) -> None:
         run("topk", {"x": x}, opset="CoreML6")
 
 
+@pytest.mark.clause("mil.topk.C2", "mil.topk.C3", "mil.argsort.C1")
 def test_what_topk_refuses() -> None:
     x = np.zeros((2, 3), np.float32)
     for k in (0, 4, -2):
@@ -96,14 +153,20 @@ def test_what_topk_refuses() -> None:
             run("topk", {"x": x}, k=k)
     with pytest.raises(InvalidModelError, match="output_indices_dtype is given, but return_indices is false"):
         run("topk", {"x": x}, return_indices=False, output_indices_dtype="int32")
-    with pytest.raises(InvalidModelError, match="axis is 2"):
-        run("topk", {"x": x}, axis=2)
+    with pytest.raises(InvalidModelError, match="'output_indices_dtype' is 'int8', expected one of 'int32', 'uint16'"):
+        run("topk", {"x": x}, output_indices_dtype="int8")
+    with pytest.raises(InvalidModelError, match="takes no parameter 'output_indices_dtype'"):
+        run("topk", {"x": x}, output_indices_dtype="int32", opset="CoreML6")
+    for kind, axis in (("topk", 2), ("topk", -3), ("argsort", 2), ("argsort", -3)):
+        with pytest.raises(InvalidModelError, match=rf"made.*\({kind}\).*axis is {axis}, expected -2 to 1"):
+            run(kind, {"x": x}, axis=axis)
 
 
 # ---- Places ----
 
 
 @pytest.mark.parametrize("dtype", [*TYPES, np.bool_])
+@pytest.mark.clause("mil.non_zero.S1")
 def test_places_that_are_not_zero(dtype: Any) -> None:
     x = np.array([[0, 1, 0], [1, 0, 1]]).astype(dtype)
     y = run("non_zero", {"x": x}, outputs=[("int32", (None, 2))])
@@ -111,8 +174,19 @@ def test_places_that_are_not_zero(dtype: Any) -> None:
     assert y.tolist() == [[0, 1], [1, 0], [1, 2]]
 
 
+@pytest.mark.clause("mil.non_zero.C1", "mil.non_zero.C2", "mil.non_zero.S2")
+def test_what_is_zero() -> None:
+    x = np.array([[-0.0, np.nan, 0.0], [np.inf, -0.0, 2**-149]], np.float32)
+    y = run("non_zero", {"x": x}, outputs=[("int32", (None, 2))])
+    assert y.tolist() == [[0, 1], [1, 0], [1, 2]]
+    with pytest.raises(InputError, match=r"made.*\(non_zero\).*all 6 elements of its input are 0, so that the output"):
+        run("non_zero", {"x": 0 * np.ones((2, 3), np.float32)}, outputs=[("int32", (None, 2))])
+    with pytest.raises(InvalidModelError, match=r"made.*\(non_zero\).*expected an input of rank 1 or more"):
+        run("non_zero", {"x": np.float32(3)}, outputs=[("int32", (None, 0))])
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1, 2, -2, -3])
-@pytest.mark.clause("programs.U29")
+@pytest.mark.clause("programs.U29", "mil.one_hot.S1", "mil.one_hot.S2")
 def test_one_of_several(axis: int | None) -> None:
     indices = np.array([[0, 3], [-1, 4], [2, 2]], np.int32)
     expected = np.zeros((3, 2, 4), np.int32)
@@ -130,6 +204,7 @@ def test_one_of_several(axis: int | None) -> None:
 
 
 @pytest.mark.parametrize("dtype", [*TYPES, np.bool_])
+@pytest.mark.clause("mil.one_hot.S3", "programs.U76")
 def test_one_of_several_has_the_type_of_its_values(dtype: Any) -> None:
     indices = np.array([2, 0], np.int32)
     on, off = np.array([0, 1]).astype(dtype)
@@ -141,6 +216,7 @@ def test_one_of_several_has_the_type_of_its_values(dtype: Any) -> None:
     np.testing.assert_array_equal(y, [[0, 0, 1], [1, 0, 0]])
 
 
+@pytest.mark.clause("mil.one_hot.C1", "mil.one_hot.C2")
 def test_what_one_hot_refuses() -> None:
     indices = np.array([2, 0], np.int32)
     with pytest.raises(InvalidModelError, match="'on_value', 'off_value' have elements of types fp32, fp16"):
@@ -151,6 +227,8 @@ def test_what_one_hot_refuses() -> None:
         run("one_hot", {"indices": indices.astype(np.float32)}, one_hot_vector_size=3)
     with pytest.raises(InvalidModelError, match="axis is 2, expected -2 to 1"):
         run("one_hot", {"indices": indices}, one_hot_vector_size=3, axis=2)
+    with pytest.raises(InvalidModelError, match="none may have a rank above 5"):
+        run("one_hot", {"indices": indices[None, None, None, None]}, one_hot_vector_size=3)
     computed = {"indices": indices, "one_hot_vector_size": np.int32(-3)}
     with pytest.raises(InputError, match="depth is -3, expected 1 to"):
         run("one_hot", computed, outputs=[("int32", (2, None))])
@@ -184,6 +262,14 @@ def boxes_of(kept: list[int], count: int, values: np.ndarray) -> np.ndarray:
         ({"max_boxes": 2}, [1, 2]),
     ],
 )
+@pytest.mark.clause(
+    "mil.non_maximum_suppression.S1",
+    "mil.non_maximum_suppression.S2",
+    "mil.non_maximum_suppression.S3",
+    "mil.non_maximum_suppression.S4",
+    "mil.non_maximum_suppression.S5",
+    "programs.U77",
+)
 def test_boxes(parameters: dict[str, Any], kept: list[int], dtype: Any) -> None:
     given = {"score_threshold": 0.0, **COMMON, **parameters}
     typed = {name: dtype(value) if isinstance(value, float) else value for name, value in given.items()}
@@ -210,6 +296,56 @@ def test_boxes(parameters: dict[str, Any], kept: list[int], dtype: Any) -> None:
         np.testing.assert_array_equal(results[2], indices)
 
 
+def kept_of(boxes: Any, scores: Any, **parameters: Any) -> list[int]:
+    """Return which boxes [B, 4] are kept, of one score each, in the form since CoreML7."""
+    given = {"boxes": np.float32(boxes).T[None], "scores": np.float32(scores)[None, None]}
+    _, _, indices = run("non_maximum_suppression", given, max_boxes=len(boxes), **parameters)
+    return [index for index in indices[0].tolist() if index >= 0]
+
+
+@pytest.mark.clause("programs.U78")
+def test_the_order_of_boxes_with_equal_scores() -> None:
+    assert kept_of(BOXES[0], [1, 2, 1, 2], iou_threshold=1.0) == [1, 3, 0, 2]
+
+
+@pytest.mark.clause("programs.U79")
+def test_boxes_of_negative_size_and_without_area() -> None:
+    negative = BOXES[0] * [1, 1, -1, 1]
+    assert kept_of(negative, [4, 3, 2, 1], iou_threshold=0.5) == [0, 2, 3]
+    flat = np.repeat(BOXES[0, :1] * [1, 1, 0, 1], 3, axis=0)
+    assert kept_of(flat, [1, 3, 2], iou_threshold=0.0) == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([np.nan, 1, 2, np.nan], [2, 1]),
+        ([-np.inf, 1, 2, -np.inf], [2, 1]),
+        ([np.nan] * 4, [0]),
+        ([-np.inf] * 4, [0]),
+    ],
+)
+@pytest.mark.clause("programs.U80")
+def test_scores_that_are_no_numbers_or_infinite(scores: list[float], kept: list[int]) -> None:
+    assert kept_of(BOXES[0], scores, iou_threshold=1.0) == kept
+
+
+@pytest.mark.clause("mil.non_maximum_suppression.S1")
+def test_items_of_a_batch_are_independent() -> None:
+    boxes = np.concatenate([BOXES, BOXES[:, ::-1]]).astype(np.float32)
+    scores = np.concatenate([SCORES, SCORES]).astype(np.float32)
+    given = {"iou_threshold": 0.5, "max_boxes": 3, "score_threshold": 0.3}
+    both = run("non_maximum_suppression", {"boxes": boxes, "scores": scores}, opset="CoreML6", **given)
+    for item in (0, 1):
+        alone = {"boxes": boxes[item : item + 1], "scores": scores[item : item + 1]}
+        for y, one in zip(both, run("non_maximum_suppression", alone, opset="CoreML6", **given), strict=True):
+            np.testing.assert_array_equal(y[item : item + 1], one)
+    assert both[3].tolist() == [2, 3]
+
+
+@pytest.mark.clause(
+    "mil.non_maximum_suppression.C1", "mil.non_maximum_suppression.C2", "mil.non_maximum_suppression.C3"
+)
 def test_boxes_that_do_not_fit() -> None:
     boxes, scores = BOXES.astype(np.float32), SCORES.astype(np.float32)
     given = {"iou_threshold": np.float32(0.5), "max_boxes": 3}
@@ -224,6 +360,10 @@ def test_boxes_that_do_not_fit() -> None:
             run("non_maximum_suppression", {"boxes": boxes, "scores": scores}, opset="CoreML6", **typed)
     with pytest.raises(InvalidModelError, match=r"expected boxes \[B, 4, N\] and scores \[B, C, N\]"):
         run("non_maximum_suppression", {"boxes": boxes[:, :3], "scores": scores}, opset="CoreML7", **given)
+    for missing in given:
+        rest = {name: value for name, value in given.items() if name != missing}
+        with pytest.raises(InvalidModelError, match=f"parameter '{missing}' is missing"):
+            run("non_maximum_suppression", {"boxes": boxes, "scores": scores}, opset="CoreML7", **rest)
     with pytest.raises(InvalidModelError, match="number of boxes is 0"):
         run(
             "non_maximum_suppression",
