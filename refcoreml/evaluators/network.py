@@ -60,14 +60,10 @@ class NeuralNetworkEvaluator(Evaluator):
     def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Compute layer by layer."""
         blobs = self.interface.to_blobs(inputs)
-        kept = {name: blobs[name] for name in self.network.outputs if name in blobs}
         with self._blaming_inputs(blobs):
             events = self.network.trace(blobs)
-        for event in events:
-            yield event
-            made = zip(event.step.outputs, event.outputs, strict=True)
-            kept.update({name: blob for name, blob in made if name in self.network.outputs})
-        return partial(self.interface.from_blobs, kept)
+        made = yield from events
+        return partial(self.interface.from_blobs, made)
 
     def shapes(self, inputs: Mapping[str, Shape] | None = None) -> dict[str, Shape]:
         """Return the shapes of the blobs for those of the inputs, by default the declared ones; {} if any is open."""

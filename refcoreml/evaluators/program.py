@@ -16,7 +16,6 @@ from refcoreml.mil.alike import adopted, source
 from refcoreml.mil.interface import Interface
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.program import Program
-from refcoreml.mil.resolve import Operation, walk
 from refcoreml.mil.values import StateCell
 from refcoreml.spec import schema
 from refcoreml.spec.functions import find_function
@@ -76,15 +75,10 @@ class ProgramEvaluator(Evaluator):
     def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Compute operation by operation."""
         values = self._values(inputs)
-        wanted = {value.name for value in self.program.results.values()}
-        kept = {name: value for name, value in {**self.program.engine.constants, **values}.items() if name in wanted}
         with self._blaming_inputs(values):
             events = self.program.trace(values)
-        for event in events:
-            yield event
-            made = zip(event.step.outputs, event.outputs, strict=True)
-            kept.update({name: value for name, value in made if name in wanted})
-        return partial(self._outputs, kept)
+        made = yield from events
+        return partial(self._outputs, made)
 
     def _outputs(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return self.interface.from_results({name: values[value.name] for name, value in self.program.results.items()})
@@ -133,7 +127,7 @@ class ProgramEvaluator(Evaluator):
     def source_of(self, step: Step) -> object:
         """Return what the operation is, with its constants."""
         if step.where not in self._sources:
-            self._sources[step.where] = source(self._operations[step.where], self.program.function.opset)
+            self._sources[step.where] = source(self.program.operations[step.where], self.program.function.opset)
         return self._sources[step.where]
 
     def adopt(self, step: Step, values: Sequence[Any], own: Sequence[Any]) -> Sequence[Any]:
@@ -148,11 +142,6 @@ class ProgramEvaluator(Evaluator):
     def _sources(self) -> dict[str, object]:
         """What `source_of` has found; to look at all weights again for each few samples would take long."""
         return {}
-
-    @cached_property
-    def _operations(self) -> dict[str, Operation]:
-        """The operations by their places."""
-        return {operation.where: operation for operation in walk(self.program.function.body)}
 
     def _blaming_inputs(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Blame the inputs for shapes that do not fit where the model declares no single shape; load checks others."""

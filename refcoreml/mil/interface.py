@@ -198,7 +198,11 @@ class Interface:
         * images: [C, H, W] of the only image that there must be;
         * labels: a text or an integer; dictionaries: by key a number.
         """
-        return {name: port.output(results[name]) for name, port in self._outputs.items()}
+        return {name: self.from_result(name, results[name]) for name in self._outputs}
+
+    def from_result(self, name: str, result: Any) -> Any:
+        """Make an output from its result; see `from_results`."""
+        return self._outputs[name].output(result)
 
 
 def _declared(feature: Feature, values: Mapping[str, Any], noun: str, where: str) -> DeclaredType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -14,8 +14,12 @@ from refcoreml.execution.steps import Region
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.ops.base import Op
 from refcoreml.spec.mil_types import DeclaredTensor, DeclaredType
+from refcoreml.types import Array
 
 T = TypeVar("T")
+
+#: From the name of a parameter and a constant, in its declared type, to what an operation computes with instead.
+Replace: TypeAlias = Callable[[str, Array], Array]
 
 #: Stands for "there is no default: the parameter is required".
 REQUIRED: Any = object()
@@ -188,6 +192,7 @@ class Node(Placed):
         blocks: its blocks, of control flow.
         allowed: what values may be made.
         custom_layers: the code of custom layers, by class name.
+        replaced: what takes the place of the arrays that the operation computes with; not of settings.
     """
 
     kind: str
@@ -201,6 +206,7 @@ class Node(Placed):
     blocks: Sequence[Inner] = ()
     allowed: Allowed = field(default_factory=Allowed)
     custom_layers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    replaced: Replace | None = None
 
     def refuse_unknown(self) -> None:
         """Raise `InvalidModelError` if parameters are given that the adapter, which has run, did not request.
@@ -277,13 +283,25 @@ class Node(Placed):
         return found.known
 
     def array(self, name: str, default: Any = REQUIRED, *, rank: int | None = None) -> Any:
-        """Return a constant tensor, floats as the precision holds them.
+        """Return a constant tensor that the operation computes with, floats as the precision holds them.
 
         Args:
             name: the parameter.
             default: what stands for a tensor that is not given.
             rank: the rank that it must have.
         """
+        found = self._array(name, default, rank)
+        if self.replaced is None or not self.has(name):
+            return found
+        return self.replaced(name, self.constant(name))
+
+    def filled(self, name: str, like: Array, number: float) -> Array:
+        """Return what stands for a tensor that is not given: the number throughout, in the shape of another one."""
+        found = np.full_like(like, number)
+        return found if self.replaced is None else self.replaced(name, found)
+
+    def _array(self, name: str, default: Any, rank: int | None = None) -> Any:
+        """Return a constant tensor of weights or settings, see `array`."""
         found = self.constant(name, default)
         if found is default and not self.has(name):
             return default
@@ -315,7 +333,7 @@ class Node(Placed):
         return found if found is default else bool(found)
 
     def _single(self, name: str, default: Any, kinds: str, what: str) -> Any:
-        found = self.array(name, default)
+        found = self._array(name, default)
         if found is default and not self.has(name):
             return default
         if found.size != 1 or found.dtype.kind not in kinds:
@@ -330,7 +348,7 @@ class Node(Placed):
             default: what stands for it if it is not given.
             count: how many there must be.
         """
-        found = self.array(name, default)
+        found = self._array(name, default)
         if found is default and not self.has(name):
             return default
         if found.ndim > 1 or found.dtype.kind not in "iu":
@@ -340,7 +358,7 @@ class Node(Placed):
 
     def flags(self, name: str, default: Any = REQUIRED, *, count: int | None = None) -> Any:
         """Return constant booleans as a tuple; arguments as of `integers`."""
-        found = self.array(name, default)
+        found = self._array(name, default)
         if found is default and not self.has(name):
             return default
         if found.ndim > 1 or found.dtype.kind != "b":

@@ -32,7 +32,16 @@ from refcoreml.spec.mil_types import (
 )
 from refcoreml.types import Array, TensorType, ValueType
 
-__all__ = ["Preparer", "Typed", "call_of", "fold", "infer_outputs", "inferred", "require_allowed"]
+__all__ = [
+    "Preparer",
+    "Typed",
+    "call_of",
+    "fold",
+    "infer_outputs",
+    "inferred",
+    "require_allowed",
+    "with_held_types",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +66,7 @@ class Typed(Adapted):
     @cached_property
     def running(self) -> Op:
         """The operation whose attributes name the types that hold the declared ones."""
-        return _with_held_types(self.op, self.precision)
+        return with_held_types(self.op, self.precision)
 
     @property
     def trusted(self) -> Callable[..., Results]:
@@ -194,7 +203,7 @@ def check_shape(shape: tuple[int, ...], declared: DeclaredType) -> None:
             invalid(f"makes the shape {shape}, but an output is declared as {declared}")
 
 
-def _with_held_types(op: Op, precision: Precision) -> Op:
+def with_held_types(op: Op, precision: Precision) -> Op:
     """Return an operation with the types among its attributes replaced by those that hold them."""
     assert is_dataclass(op)
     assert not isinstance(op, type)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from refcoreml.errors import InvalidModelError, at
 from refcoreml.execution.engine import Change, Engine, Observer, Trace
 from refcoreml.execution.limits import Allowed, Budget
+from refcoreml.execution.steps import Step
 from refcoreml.mil import operations as _operations  # noqa: F401 (importing them fills the table)
-from refcoreml.mil.node import Value
+from refcoreml.mil.node import Replace, Value
 from refcoreml.mil.operations.custom import check_code
 from refcoreml.mil.precision import PRECISIONS, Precision
-from refcoreml.mil.prepare import Preparer, fold, is_large, require_allowed
+from refcoreml.mil.prepare import Preparer, call_of, fold, is_large, require_allowed, with_held_types
 from refcoreml.mil.registry import opset_number
 from refcoreml.mil.resolve import Function, Operation, resolve, walk
+from refcoreml.ops.base import Op
 from refcoreml.problems import RAISED, Problems
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobFiles
@@ -151,3 +154,16 @@ class Program:
     def trace(self, inputs: Mapping[str, Any], change: Change | None = None) -> Trace:
         """Run operation by operation, each when the caller requests the next, with outputs changed if requested."""
         return self.engine.trace(inputs, change)
+
+    # ---- Operations ----
+
+    @cached_property
+    def operations(self) -> Mapping[str, Operation]:
+        """The operations by their places, see `Step.where`."""
+        return {operation.where: operation for operation in walk(self.function.body)}
+
+    def operation(self, step: Step, replaced: Replace) -> Op:
+        """Prepare the operation of a step again, with other numbers in place of the constants that it computes with."""
+        operation = self.operations[step.where]
+        node = self._preparer.node(operation, [value.type for value in operation.outputs])
+        return with_held_types(call_of(replace(node, replaced=replaced)).op, self.precision)

@@ -36,7 +36,10 @@ ARGUMENT = 2.0
 
 @dataclass(frozen=True)
 class Ball:
-    """All arrays x with |x - mid| <= rad, place by place; a radius may be infinite."""
+    """All arrays x with |x - mid| <= rad, place by place; a radius may be infinite.
+
+    Of what is no array of numbers, a list or a state of a program, both parts are one; see `refcoreml.oracle.radii`.
+    """
 
     mid: Doubles
     rad: Doubles
@@ -297,6 +300,10 @@ class Rounding:
     def affine(self, x: Ball, scale: Ball, shift: Ball) -> Ball:
         """Return scale * x + shift."""
         return self.add(self.multiply(scale, x), shift)
+
+
+#: Arithmetic of integers, which nothing rounds.
+EXACT = Rounding(0.0, 0.0, np.inf, np.float64)
 
 
 def quantum(ball: Ball) -> float:

@@ -1,29 +1,31 @@
-"""Runs a network in double precision and, beside each blob, how far rounding can move it: a forward error bound.
+"""Runs a network or a program in double precision and, beside each value, how far rounding can move it.
 
-Beside each blob runs a radius: what rounding in the layer itself can add, and what the radii of the layer's inputs
-become on their way through it. The rules, one per layer, are in `refcoreml.oracle.rules`.
+A forward error bound: beside each value runs a radius, what rounding in the layer itself can add, and what the radii of
+the layer's inputs become on their way through it. The rules, one per operation, are in `refcoreml.oracle.rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.errors import UnsupportedModelError
-from refcoreml.execution.control import Choice, Loop
-from refcoreml.execution.steps import Step, walk
+from refcoreml.execution.control import Checked, Choice, Loop
+from refcoreml.execution.engine import Event, Tracing
+from refcoreml.execution.steps import Step, types_of, walk
+from refcoreml.mil.values import Dictionary, StateCell
 from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
-from refcoreml.neuralnetwork.network import Network
-from refcoreml.oracle.balls import Ball, Doubles, Rounding
+from refcoreml.ops import Identity, Op
+from refcoreml.oracle.balls import EXACT, Ball, Doubles, Rounding
 from refcoreml.oracle.deviation import deviation
-from refcoreml.oracle.rules import CHECKS, RULES, kind_of
-from refcoreml.oracle.rules.table import Constants, Layer
-from refcoreml.oracle.storage import flushed
-from refcoreml.types import TensorType
+from refcoreml.oracle.radii import BlobBound, Known, Radii, Undetermined, ball_of, is_numeric, reseeded
+from refcoreml.oracle.rules import RULES, kind_of
+from refcoreml.oracle.rules.programs import labels_of, place_of
+from refcoreml.oracle.rules.table import Layer, check_of
+from refcoreml.oracle.subjects import Subject
 
 __all__ = ["BlobBound", "Undetermined", "trace_bounds", "trace_layers"]
 
@@ -34,136 +36,173 @@ _WITHOUT_BOUNDS = {
 }
 
 
-@dataclass(frozen=True)
-class BlobBound:
-    """A blob in double precision and how far another computation of it may be away.
-
-    Attributes:
-        layer, kind: the layer that produced it last, and its type.
-        value: the blob in double precision.
-        radius: the bound, place by place; infinite where the value is undetermined, such as a comparison of numbers
-            that rounding may exchange.
-        check: the class of the bound, see `CHECKS`; of a blob that several inexact layers lead to, ``composite``.
-        deviation: of a sum of exact numbers the standard deviation of its error, see `refcoreml.oracle.deviation`.
-    """
-
-    layer: str
-    kind: str
-    value: Doubles
-    radius: Doubles
-    check: str = "exact"
-    deviation: Doubles | None = None
-
-
 def trace_bounds(
-    network: Network,
-    inputs: Mapping[str, Ball],
-    rounding: Rounding,
-    constants: Constants,
-    storage: Rounding | None = None,
-) -> Iterator[tuple[str, BlobBound, Step]]:
-    """Yield bounds for each blob as its layer runs: (blob, bound, step).
+    subject: Subject, inputs: Mapping[str, Ball], radii: Radii | None = None
+) -> Generator[tuple[str, BlobBound, Step], None, dict[str, BlobBound]]:
+    """Yield bounds for each blob as its layer runs, (blob, bound, step); return those of the outputs.
 
     Args:
-        network: in double precision.
-        inputs: its input blobs.
-        rounding: the arithmetic within layers.
-        constants: how far the network's own numbers may be off.
-        storage: how blobs are rounded when they are stored, if that is not the arithmetic's type.
+        subject: what runs.
+        inputs: its input blobs; states are used as they are, and hold afterwards what was written.
+        radii: what is known of values, of states before all; it is added to.
 
     Raises:
         UnsupportedModelError: a layer draws random numbers, or is one of the user's own.
         Undetermined: rounding may turn a branch or loop either way.
     """
-    judge = _Judge(network, rounding, constants, storage)
-    radii = {name: ball.rad for name, ball in inputs.items()}
-    checks: dict[str, str] = {}
-    decisions = dict(_conditions(network.steps))
-    for name, kind in decisions.items():
-        if name in inputs and not _decided(kind, inputs[name]):
+    judge, radii = _Judge(subject), Radii() if radii is None else radii
+    for value, rad in (*subject.constants(), *((ball.mid, ball.rad) for ball in inputs.values())):
+        if value not in radii:
+            radii.note(value, Known(rad))
+    decisions = decided_by(subject.steps)
+    for name in decisions.keys() & inputs.keys():
+        if not _decided(decisions[name], inputs[name]):
             raise Undetermined(f"input {name!r}")
-    for step, arguments, results, _ in network.trace({name: ball.mid for name, ball in inputs.items()}):
-        balls = [
-            Ball(np.asarray(value, np.float64), radii[name]) for name, value in zip(step.inputs, arguments, strict=True)
-        ]
-        before = [checks.get(name, "exact") for name in step.inputs]
-        found = judge.bounds(step, balls, results, before)
-        for name, result, bound in zip(step.outputs, results, found, strict=True):
-            # An infinity that double precision does not see leaves all that follows open.
-            unseen = np.isinf(bound.value) & np.isfinite(result)
-            radii[name], checks[name] = np.where(unseen, np.inf, bound.radius), bound.check
-            if name in decisions and not _decided(decisions[name], Ball(np.asarray(result, np.float64), radii[name])):
+    events = _Followed(subject.trace({name: ball.mid for name, ball in inputs.items()}))
+    for step, arguments, results, _ in events:
+        found = judge.look(step, arguments, results, [radii.of(value) for value in arguments])
+        for name, result, known in zip(step.outputs, results, found, strict=True):
+            radii.note(result, known)
+            if name in decisions and not _decided(decisions[name], ball_of(result, known.rad)):
                 raise Undetermined(step.where)
-            yield name, bound, step
-        for name in step.last_uses:
-            radii.pop(name, None)
+            yield name, known.bound(result), step
+        for state in (value for value in arguments if isinstance(value, StateCell)):
+            radii.note(state, radii.of(state)._replace(check=joined("exact", [radii.of(x).check for x in arguments])))
+    return {name: radii.bound(value) for name, value in events.returned.items()}
 
 
 def trace_layers(
-    network: Network,
-    inputs: Mapping[str, Ball],
-    rounding: Rounding,
-    constants: Constants,
-    storage: Rounding | None = None,
-) -> Iterator[tuple[Step, list[Doubles], list[BlobBound]]]:
-    """Yield each layer by itself: (step, its inputs, bounds of its outputs).
+    subject: Subject, inputs: Mapping[str, Ball]
+) -> Iterator[tuple[Step, list[Any], list[tuple[str, BlobBound]]]]:
+    """Yield each layer by itself: (step, its inputs, its outputs by name with their bounds).
 
     The inputs are those of the run in double precision, rounded to the type in which blobs are stored and exact from
     there, so that bounds do not grow from layer to layer. Arguments and errors as of `trace_bounds`.
     """
-    judge = _Judge(network, rounding, constants, storage)
-    stored = (storage or rounding).format
-    for step, arguments, *_ in network.trace({name: ball.mid for name, ball in inputs.items()}):
-        with np.errstate(all="ignore"):
-            given = [np.asarray(value).astype(stored).astype(np.float64) for value in arguments]
-            results: Any = step.op.run(*given)
-        results = results if isinstance(results, tuple) else (results,)
-        exact = [Ball(value, flushed(value, storage or rounding)) for value in given]
-        yield step, given, judge.bounds(step, exact, results, ["exact"] * len(given))
+    judge = _Judge(subject)
+    for step, arguments, *_ in subject.trace({name: ball.mid for name, ball in inputs.items()}):
+        pairs = [reseeded(value, storage) for value, storage in zip(arguments, subject.stored(step), strict=True)]
+        given = [value for value, _ in pairs]
+        results = step.run(given)
+        found = judge.look(step, given, results, [Known(rad) for _, rad in pairs])
+        bounds = [known.bound(result) for known, result in zip(found, results, strict=True)]
+        yield step, given, list(zip(step.outputs, bounds, strict=True))
+
+
+class _Followed(Iterable[Event]):
+    """A run that is followed to its end.
+
+    Attributes:
+        returned: the outputs, once it has ended.
+    """
+
+    def __init__(self, events: Tracing) -> None:
+        self._events = events
+        self.returned: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[Event]:
+        self.returned = yield from self._events
 
 
 class _Judge:
-    """Bounds for single layers of a network."""
+    """Bounds for single steps."""
 
-    def __init__(
-        self, network: Network, rounding: Rounding, constants: Constants, storage: Rounding | None = None
-    ) -> None:
-        self._network, self._rounding, self._constants, self._storage = network, rounding, constants, storage
-        steps = list(walk(network.steps))
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        steps = list(walk(subject.steps))
         for step in steps:
-            reason = _WITHOUT_BOUNDS.get(CHECKS.get(kind_of(step) or "", "unknown"))
+            reason = _WITHOUT_BOUNDS.get(check_of(step))
             if reason:
                 raise UnsupportedModelError(reason, where=step.where)
         # What a layer has prepared for its bounds is kept only where it may run again.
-        self._again = any(isinstance(step.op, Loop) for step in steps)
+        self._again = any(isinstance(flow_of(step), Loop) for step in steps)
         self._variants: dict[int, dict[str, Any]] = {}
 
-    def bounds(self, step: Step, balls: list[Ball], results: Sequence[Any], before: Sequence[str]) -> list[BlobBound]:
-        """Return bounds of the outputs, from the balls and classes of the inputs, and the results at midpoints."""
-        storage, own = self._storage, kind_of(step)
-        assert own is not None
-        kind = CHECKS[own]
-        taken = zip(*(step.op.taken([getattr(ball, part) for ball in balls]) for part in ("mid", "rad")), strict=True)
-        balls = [Ball(mid, rad) for mid, rad in taken]
+    def look(
+        self, step: Step, arguments: Sequence[Any], results: Sequence[Any], given: Sequence[Known]
+    ) -> list[Known]:
+        """Return what is known of the outputs, from what is known of the inputs, and the results at midpoints."""
+        if kind_of(step) is Identity and (given[0].labels or not is_numeric(arguments[0])):
+            return [given[0]._replace(layer=step.name, kind=step.kind)]
+        balls = [ball_of(value, known.rad) for value, known in zip(arguments, given, strict=True)]
+        if all(is_numeric(value) for value in arguments):
+            taken = (step.op.taken([getattr(ball, part) for ball in balls]) for part in ("mid", "rad"))
+            balls = [Ball(mid, rad) for mid, rad in zip(*taken, strict=True)]
         variants = self._variants.setdefault(id(step), {}) if self._again else {}
-        types = [TensorType.of(ball.mid) for ball in balls]
-        layer = Layer(step, self._network, self._rounding, self._constants, storage, variants, types)
-        values = [np.asarray(result, np.float64) for result in results]
-        check = joined(step.kind if kind == "composite" else kind, before)
-        certain = all(ball.certain for ball in balls)
+        layer = self._subject.layer(step, variants, types_of([ball.mid for ball in balls]))
+        return _Look(step, layer, balls, results, [known.check for known in given]).known()
+
+
+class _Look:
+    """One look at a step."""
+
+    def __init__(
+        self, step: Step, layer: Layer, balls: list[Ball], results: Sequence[Any], before: Sequence[str]
+    ) -> None:
+        self._step, self._layer, self._balls, self._results = step, layer, balls, results
+        own = kind_of(step)
+        assert own is not None
+        self._rule, self._class = RULES[own], check_of(step)
+        self._check = joined(step.kind if self._class == "composite" else self._class, before)
+        self._certain = all(ball.certain for ball in balls if isinstance(ball.rad, np.ndarray))
+
+    def known(self) -> list[Known]:
+        """Return what is known of the results."""
+        layer, values = self._layer, [ball_of(result, None).mid for result in self._results]
         with np.errstate(all="ignore"):
-            found = RULES[own](layer, balls, values)
-            usual = deviation(layer, balls, values[0]) if kind == check == "dot" else None
-        bounds = []
-        for value, radius in zip(values, found, strict=True):
-            ball = Ball(value, np.broadcast_to(radius, value.shape))
-            over = _overflows(ball, kind, certain, self._rounding, storage)
-            if kind != "exact" and storage is not None:
-                ball = storage.stored(ball)
-            shown = np.where(over, np.copysign(np.inf, ball.mid), ball.mid)
-            rad = np.where(over, 0.0, np.where(np.isnan(ball.rad), np.inf, ball.rad))
-            bounds.append(BlobBound(step.name, step.kind, shown, rad, check, usual))
-        return bounds
+            found = [0.0] * len(values) if self._exact else self._found(values)
+            usual = None
+            if self._class == self._check == "dot":
+                usual = deviation(layer, self._balls, values[0])
+        return [
+            self._of(result, value, radius, usual)
+            for result, value, radius in zip(self._results, values, found, strict=True)
+        ]
+
+    def _found(self, values: list[Doubles]) -> Sequence[Any]:
+        try:
+            return self._rule(self._layer, self._balls, values)
+        except Undetermined:
+            raise Undetermined(self._step.where) from None
+
+    @property
+    def _exact(self) -> bool:
+        """Whether integers become integers, none of them uncertain, by arithmetic that nothing rounds.
+
+        The order of equal ones is not specified.
+        """
+        values = [*(ball.mid for ball in self._balls), *self._results]
+        plain = self._layer.rounding is EXACT and self._class not in ("either", "random")
+        return plain and self._certain and all(map(is_numeric, values))
+
+    def _of(self, result: Any, value: Any, radius: Any, usual: Doubles | None) -> Known:
+        step, layer, check = self._step, self._layer, self._check
+        labels = labels_of(layer.op)
+        if labels or not is_numeric(result):
+            shown = place_of(layer.op, self._balls[0]) if labels and not isinstance(result, Dictionary) else None
+            return Known(radius, "either" if shown is not None else check, step.name, step.kind, shown, None, labels)
+        ball = Ball(value, np.broadcast_to(np.asarray(radius, np.float64), value.shape))
+        if result.dtype.kind in "biu":
+            return Known(_integers(ball, result.dtype, self._class), check, step.name, step.kind)
+        over = _overflows(ball, self._class, self._certain, layer.rounding, layer.storage)
+        if self._class != "exact" and layer.storage is not None:
+            ball = layer.storage.stored(ball)
+        rad = np.where(np.isnan(ball.rad), np.inf, ball.rad)
+        if not over.any():
+            return Known(rad, check, step.name, step.kind, deviation=usual)
+        # An infinity that double precision does not see leaves all that follows open.
+        rad = np.where(over, np.where(np.isfinite(value), np.inf, 0.0), rad)
+        return Known(rad, check, step.name, step.kind, np.where(over, np.copysign(np.inf, value), value), usual)
+
+
+def _integers(ball: Ball, dtype: np.dtype[Any], check: str) -> Doubles:
+    """Return the radii of integers that are cut off, or were exact; arithmetic beyond their range wraps around."""
+    rad: Doubles = np.ceil(ball.rad)
+    if check in ("ulp", "dot", "func", "composite") and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        beyond = (ball.mid - rad < limits.min) | (ball.mid + rad > limits.max)
+        rad = np.where(beyond & (rad > 0), np.inf, rad)
+    return rad
 
 
 def _overflows(
@@ -190,20 +229,48 @@ def joined(check: str, before: Sequence[str]) -> str:
     return min(inexact) if len(inexact) == 1 else "composite" if inexact else "exact"
 
 
-class Undetermined(Exception):  # noqa: N818 (no failure: the sample decides nothing)
-    """Rounding may turn a branch or a loop the other way, so that nothing can be said about what follows."""
+def flow_of(step: Step) -> Op:
+    """Return the control flow of a step, without what a dialect checks of it; or another operation as it is."""
+    return step.op.op if isinstance(step.op, Checked) else step.op
+
+
+def decided_by(steps: Sequence[Step]) -> dict[str, str]:
+    """Return the names of the blobs that branches and loops decide by, with what is decided: truth, or a count.
+
+    And of those that become one, since control flow hands them on.
+    """
+    found = dict(_conditions(steps))
+    handed = [pair for step in walk(steps) for pair in _handed_on(step)]
+    before = -1
+    while before < len(found):
+        before = len(found)
+        found.update((source, found[name]) for name, source in handed if name in found and source not in found)
+    return found
 
 
 def _conditions(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
-    """Return the names of the blobs that branches and loops decide by, with what is decided: truth, or a count."""
     for step in walk(steps):
-        if isinstance(step.op, Choice):
+        op = flow_of(step)
+        if isinstance(op, Choice):
             yield step.inputs[0], "truth"
-        elif isinstance(step.op, Loop):
-            if step.op.rounds is not None:
+        elif isinstance(op, Loop):
+            if op.rounds is not None:
                 yield step.inputs[0], "count"
-            if step.op.condition is not None:
-                yield step.op.condition.outputs[0], "truth"
+            if op.condition is not None:
+                yield op.condition.outputs[0], "truth"
+
+
+def _handed_on(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield the names that control flow binds, each with the name of what may be bound to it."""
+    op = flow_of(step)
+    if isinstance(op, Choice):
+        for region in op.regions:
+            yield from zip(step.outputs, region.outputs, strict=False)
+    elif isinstance(op, Loop):
+        first = step.inputs if op.rounds is None else step.inputs[1:]
+        for names in (step.outputs, *(region.inputs for region in op.regions)):
+            for sources in (first, op.body.outputs):
+                yield from zip(names, sources, strict=False)
 
 
 def _decided(kind: str, ball: Ball) -> bool:

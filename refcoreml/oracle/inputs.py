@@ -1,4 +1,4 @@
-"""Input blobs, as far as they are known: what preprocessing and storage do to them."""
+"""Inputs of networks and programs, as far as they are known: what preprocessing and storage do to them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from refcoreml.mil.node import Value
 from refcoreml.neuralnetwork.interface import Interface
 from refcoreml.neuralnetwork.preprocessing import Scaler
 from refcoreml.oracle.balls import Ball, Rounding
 from refcoreml.oracle.profiles import Profile
+from refcoreml.oracle.radii import reseeded
 from refcoreml.oracle.rules.table import Constants
 from refcoreml.oracle.storage import flushed
 
-__all__ = ["known_inputs", "stored_inputs"]
+__all__ = ["known_inputs", "stored_inputs", "stored_values"]
 
 
 def known_inputs(
@@ -44,4 +46,13 @@ def stored_inputs(interface: Interface, checked: Mapping[str, Any], profile: Pro
         with np.errstate(over="ignore"):
             stored = ball.mid.astype(profile.storage.format).astype(np.float64)
         balls[name] = Ball(stored, flushed(stored, profile.storage))
+    return balls
+
+
+def stored_values(declared: Mapping[str, Value], values: Mapping[str, Any], profile: Profile) -> dict[str, Ball]:
+    """Return the inputs of a program in the types in which a profile stores them, integers as they are."""
+    balls = {}
+    for name, value in values.items():
+        tensor = declared[name].tensor
+        balls[name] = Ball(*reseeded(value, None if tensor is None else profile.stored_as(tensor.element.dtype)))
     return balls

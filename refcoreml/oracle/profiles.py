@@ -13,7 +13,7 @@ from refcoreml.errors import UsageError
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.storage import weight_radius
 
-__all__ = ["PROFILES", "Profile", "profile_named"]
+__all__ = ["DECLARED", "PROFILES", "Profile", "profile_named"]
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,27 @@ class Profile:
     """How blobs and weights are stored, and in which type layers compute.
 
     Attributes:
-        name: ``fp32``, ``fp16/acc32`` or ``fp16/acc16``.
+        name: ``declared``, ``fp32``, ``fp16/acc32`` or ``fp16/acc16``.
         storage: rounding of inputs, weights and blobs.
         arithmetic: rounding of each operation within a layer, sums included, in any order.
+        declared: whether values that a program declares as half precision are stored as such, whatever `storage` is.
     """
 
     name: str
     storage: Rounding
     arithmetic: Rounding
+    declared: bool = False
 
     @property
     def narrow_storage(self) -> Rounding | None:
         """The storage, if it is narrower than the arithmetic."""
         return None if self.storage.format == self.arithmetic.format else self.storage
+
+    def stored_as(self, declared: np.dtype[Any]) -> Rounding | None:
+        """Return how values of a declared type are stored; None for those that nothing rounds."""
+        if declared.kind != "f":
+            return None
+        return _HALF if self.declared and declared == np.float16 else self.storage
 
     def radius(self, values: Doubles, message: Message | None = None, channel_axis: int = 0) -> Doubles:
         """Return how exactly weights are known; see `weight_radius`."""
@@ -46,7 +54,10 @@ class Profile:
 
 _SINGLE, _HALF = Rounding.of(np.float32), Rounding.of(np.float16)
 
-#: The profiles by name.
+#: What the model says: networks, which say nothing, compute in single precision.
+DECLARED = Profile("declared", _SINGLE, _SINGLE, declared=True)
+
+#: The profiles that fix a type for all floats, by name.
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -61,6 +72,7 @@ def profile_named(name: str | Profile) -> Profile:
     """Look a profile up, if it is none itself; raise `UsageError` for an unknown one."""
     if given.is_a(name, Profile):
         return cast(Profile, name)
-    if not given.is_a(name, str) or name not in PROFILES:
-        raise UsageError(f"unknown profile {given.quoted(name)}, choose one of {', '.join(PROFILES)}")
-    return PROFILES[str(name)]
+    known = {**PROFILES, DECLARED.name: DECLARED}
+    if not given.is_a(name, str) or name not in known:
+        raise UsageError(f"unknown profile {given.quoted(name)}, choose one of {', '.join(known)}")
+    return known[str(name)]

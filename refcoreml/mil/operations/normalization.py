@@ -7,8 +7,6 @@ type of x.
 
 from __future__ import annotations
 
-import numpy as np
-
 from refcoreml import ops
 from refcoreml.mil.domains import floats, parameter, weighted
 from refcoreml.mil.node import Node
@@ -35,8 +33,8 @@ def _gamma_and_beta(node: Node) -> tuple[Array, Array] | None:
     gamma, beta = node.array("gamma", None), node.array("beta", None)
     if gamma is None and beta is None:
         return None
-    gamma = np.ones_like(beta) if gamma is None else gamma
-    beta = np.zeros_like(gamma) if beta is None else beta
+    gamma = node.filled("gamma", beta, 1.0) if gamma is None else gamma
+    beta = node.filled("beta", gamma, 0.0) if beta is None else beta
     node.require(gamma.shape == beta.shape, f"gamma has the shape {gamma.shape}, beta {beta.shape}, expected one")
     return gamma, beta
 
@@ -51,7 +49,7 @@ def batch_norm(node: Node) -> ops.Op:
     rank = _rank(node, 5)
     weighted(node, "mean", "variance")
     mean, variance = node.array("mean", rank=1), node.array("variance", rank=1)
-    gamma, beta = _gamma_and_beta(node) or (np.ones_like(mean), np.zeros_like(mean))
+    gamma, beta = _gamma_and_beta(node) or (node.filled("gamma", mean, 1.0), node.filled("beta", mean, 0.0))
     shapes = [array.shape for array in (mean, variance, gamma)]
     node.require(len(set(shapes)) == 1, f"mean, variance and gamma have the shapes {shapes}, expected [C] each")
     return ops.BatchNormalization(mean, variance, gamma, beta, parameter(node, "epsilon", 1e-5), axis=1 - rank)

@@ -1,17 +1,33 @@
-"""How rounding moves the results of each layer: one rule per layer, by families. Importing them fills the table."""
+"""How rounding moves the results of each operation: a rule for each, by families. Importing them fills the table."""
 
-from refcoreml.oracle.rules import elementwise, linear, movement, normalization, order, recurrent
-from refcoreml.oracle.rules.table import CHECKS, CLASSES, RULES, kind_of
+from refcoreml.oracle.rules import (
+    attention,
+    compression,
+    elementwise,
+    linear,
+    movement,
+    normalization,
+    order,
+    programs,
+    recurrent,
+    sampling,
+)
+from refcoreml.oracle.rules.table import CHECKS, CLASSES, RULES, check_of, kind_of
 
 __all__ = [
     "CHECKS",
     "CLASSES",
     "RULES",
+    "attention",
+    "check_of",
+    "compression",
     "elementwise",
     "kind_of",
     "linear",
     "movement",
     "normalization",
     "order",
+    "programs",
     "recurrent",
+    "sampling",
 ]

@@ -181,7 +181,7 @@ def _chain(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[
     (ball,) = balls
     for part in layer.op.parts:
         y: Any = part.run(ball.mid)
-        (rad,) = RULES[type(part)](replace(layer, step=replace(layer.step, op=part)), [ball], [y])
+        (rad,) = RULES[type(part)](replace(layer, form=part), [ball], [y])
         ball = Ball(y, rad)
     return [ball.rad]
 
@@ -290,6 +290,27 @@ def _expm1(layer: Layer, x: Ball) -> Ball:
     rad = ends(lambda v: np.expm1(np.minimum(v, 0)), r.reduced(negative))
     moved = np.where(negative.mid < 0, r.unit * (FUNCTIONS["exp"] * (1 + y) + 1), 0.0)
     return r.rounded(Ball(y, rad + moved))
+
+
+@bounded("func", ops.SiLU)
+def _silu(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """x * sigmoid(x), or x / (1 + e^-x), with one more rounding."""
+    (x,), r = balls, layer.rounding
+    return [r.rounded(r.multiply(x, r.monotone(x, _SMOOTH[ops.Sigmoid][1], "sigmoid"))).rad]
+
+
+@bounded("ulp", ops.Cast)
+def _cast(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Bound numbers in another type: integers and booleans jump; floats are rounded as they are stored."""
+    (x,), (y,), op = balls, results, layer.op
+    assert isinstance(op, ops.Cast)
+    if op.result.kind == "f":
+        return [x.rad if layer.inputs[0].dtype.kind == "f" else layer.rounding.stored(x).rad]
+    if op.result.kind == "b":
+        return [np.where((np.abs(x.mid) > x.rad) | (x.rad == 0), 0.0, 1.0)]
+    limits = np.iinfo(op.result)
+    low, high = (np.clip(np.trunc(x.mid + sign * x.rad), limits.min, limits.max) for sign in (-1, 1))
+    return [np.where(np.isnan(x.mid), np.inf, farther(y, low, high))]
 
 
 #: Functions that rise everywhere, and their names in `FUNCTIONS`.

@@ -15,13 +15,17 @@ from refcoreml.oracle.rules.table import Layer, at_ends, bounded
 def moved(layer: Layer, balls: Sequence[Ball]) -> Doubles:
     """Return how far the radii of inputs and weights move a sum of products.
 
-    |W| r + dW (|x| + r) + db, or of two inputs |a| db + da (|b| + db), by the layer itself with changed weights.
+    |W| r + dW (|x| + r) + db, or of two inputs |a| db + da (|b| + db), by the layer itself with changed weights; a
+    third input is a bias.
     """
     x, *others = balls
 
     def run(*arrays: Doubles) -> Doubles:
         return np.asarray(layer.run_variant("magnitudes", *arrays))
 
+    if len(others) == 2:
+        weights, bias = others
+        return np.asarray(run(np.abs(x.mid), weights.rad, bias.rad) + run(x.rad, weights.size, 0 * bias.rad))
     if others:
         return np.asarray(run(np.abs(x.mid), others[0].rad) + run(x.rad, others[0].size))
     if 0.0 not in layer.quanta():
@@ -41,11 +45,25 @@ def _linear(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
         return [np.inf]
     size = layer.run_variant("sizes", *(ball.size for ball in balls))
     weights, biases = layer.quanta()
-    second = quantum(balls[1]) if len(balls) == 2 else 1.0 if _only_bias(layer) else weights
+    second = quantum(balls[1]) if len(balls) > 1 else 1.0 if _only_bias(layer) else weights
+    biases = min([biases, *map(quantum, balls[2:])])
     product = quantum(balls[0]) * second
     total = Ball(results[0], moved(layer, balls))
     terms = layer.op.terms(layer.inputs) or 1
     return [layer.rounding.summed(total, terms + 1, np.asarray(size), min(product, biases)).rad]
+
+
+@bounded("dot", ops.Einsum)
+def _sum_of_products(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Bound a sum of products of several factors; what moves it is the product of sizes less that of magnitudes."""
+    op, r, (y,) = layer.op, layer.rounding, results
+    assert isinstance(op, ops.Einsum)
+    size, rest = np.asarray(layer.run(*(ball.size for ball in balls))), np.zeros(())
+    for place, ball in enumerate(balls):  # one factor after another: sizes before it, magnitudes after it
+        before, after = (other.size for other in balls[:place]), (np.abs(other.mid) for other in balls[place + 1 :])
+        rest = rest + layer.run(*before, ball.rad, *after)
+    unit = float(np.prod([quantum(ball) for ball in balls]))
+    return [r.summed(Ball(y, np.asarray(rest)), op.terms(layer.inputs) + len(balls), size, unit).rad]
 
 
 @bounded("dot", ops.DotProduct)

@@ -21,7 +21,8 @@ unbounded("random", ops.RandomNormal, ops.RandomUniform, ops.RandomBernoulli, op
     *(ops.Flatten2D, ops.FlattenImage, ops.ReshapeSequence, ops.ExpandDims, ops.Squeeze, ops.Transpose),
     *(ops.SpaceToDepth, ops.DepthToSpace, ops.PixelShuffle),
     *(ops.Concat, ops.Stack, ops.Split, ops.Slice, ops.SlidingWindows, ops.Reverse),
-    *(ops.Crop, ops.CropLike, "copy", ops.Band),
+    *(ops.Crop, ops.CropLike, ops.Identity, ops.Band),
+    *(ops.SpaceToBatch, ops.BatchToSpace, ops.PixelUnshuffle),
     *(ops.ReduceMax, ops.ReduceMin, ops.Maximum, ops.Minimum),
 )
 def _values(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
@@ -54,6 +55,12 @@ def _values_at(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     if not shapes and not all(whole(ball) for ball in balls[1:]):
         return [np.inf] * len(results)
     return at_ends(layer, balls, 1)
+
+
+@bounded("exact", ops.SliceUpdate)
+def _updated(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
+    """Bound values of one tensor beside those of another one, at certain places."""
+    return at_ends(layer, balls, 2) if all(map(whole, balls[2:])) else [np.inf]
 
 
 @bounded("exact", ops.Pad)
@@ -95,11 +102,11 @@ def _loaded(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     return [layer.constant("value").rad]
 
 
-@bounded("exact", ops.Fill)
+@bounded("exact", ops.Fill, ops.FillLike)
 def _filled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     """Bound a number of the model."""
-    assert isinstance(layer.op, ops.Fill)
-    if layer.op.shape is None and not whole(balls[0]):
+    assert isinstance(layer.op, ops.Fill | ops.FillLike)
+    if isinstance(layer.op, ops.Fill) and layer.op.shape is None and not whole(balls[0]):
         return [np.inf]
     return [layer.stored(layer.op.value).rad]
 

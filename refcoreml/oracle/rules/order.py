@@ -1,4 +1,4 @@
-"""Layers whose answer jumps where rounding exchanges candidates: class ``either``. And interpolation."""
+"""Operations whose answer jumps where rounding exchanges candidates: class ``either``."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _sorted(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     off, moved = (np.where(np.isnan(rows.mid).any(-1, keepdims=True), np.inf, part) for part in (off, moved))
     count = results[0].shape[axis]
     found = [np.moveaxis(part[..., :count], -1, axis).astype(np.float64) for part in (moved, off)]
-    return found[1:] if isinstance(op, ops.ArgSort) else found
+    return found[1:] if isinstance(op, ops.ArgSort) else found[: len(results)]
 
 
 @bounded("either", ops.NonMaximumSuppression)
@@ -81,23 +81,26 @@ def _suppressed(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequ
     See `_certainly_kept`. From the first place that rounding may fill either way all are undetermined, and the number
     of boxes is off by no more than it may be.
     """
-    boxes, scores = balls[:2]
     assert isinstance(layer.op, ops.NonMaximumSuppression)
+    last = layer.op.boxes_last
+    boxes, scores = (ball.map(lambda v: v.swapaxes(1, 2)) if last else ball for ball in balls[:2])
     names = ("iou_threshold", "score_threshold")
     limits = [balls[2 + i] if len(balls) > 2 + i else layer.constant(name) for i, name in enumerate(names)]
     overlap_limit, score_limit = (ball.map(lambda v: v.reshape(-1)[0]) for ball in limits)
     if len(balls) > 4 and not whole(balls[4]):
-        return [np.inf] * 4
+        return [np.inf] * len(results)
     per_class, places = layer.op.per_class, results[2].shape[-1]
     radii = [np.zeros_like(result) for result in results]
-    for item, count in enumerate(results[3]):
+    rows = [radius.swapaxes(1, 2) if last else radius for radius in radii[:2]] + radii[2:3]
+    for item, count in enumerate((results[2] >= 0).sum(-1)):
         box, score = _item(boxes, item), _item(scores, item)
         overlap = _Overlap(box, layer.rounding)
         kept, most = _certainly_kept(overlap, score, overlap_limit, score_limit, places, per_class)
-        radii[0][item, : len(kept)], radii[1][item, : len(kept)] = box.rad[kept], score.rad[kept]
-        for radius in radii[:3]:
+        rows[0][item, : len(kept)], rows[1][item, : len(kept)] = box.rad[kept], score.rad[kept]
+        for radius in rows:
             radius[item, len(kept) : most] = np.inf
-        radii[3][item] = max(count - max(len(kept), 1), most - count)
+        if layer.op.counts:
+            radii[3][item] = max(count - max(len(kept), 1), most - count)
     return radii
 
 
@@ -170,41 +173,3 @@ class _Overlap:
         found = r.divide(intersection, union)
         rad = np.where(apart, 0.0, found.rad)
         return Ball(np.where(apart, 0.0, found.mid), np.where(self._open | self._open[one], np.inf, rad))
-
-
-#: Roundings that move the position of a sample, in units of its magnitude: the step, its product, start and offset.
-_POSITION = 4
-
-
-@bounded("dot", ops.UpsampleNearest, ops.UpsampleBilinear, ops.ResizeBilinear, ops.CropResize)
-def _resized(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
-    """Bound an interpolation, which increases in all pixels. Per axis y = a + w (b - a) has three roundings.
-
-    The weight w is the fraction of a position p, which is off by `_POSITION` roundings of a number up to the length of
-    the axis; since the interpolant is continuous, this moves y by no more than the steepest slope between neighbours.
-    """
-    op, x, r = layer.op, balls[0], layer.rounding
-    rad = at_ends(layer, balls, 1)[0]
-    if isinstance(op, ops.UpsampleNearest):
-        return [rad]
-    shift = [_POSITION * r.unit * length for length in x.mid.shape[-2:]]
-    if isinstance(op, ops.CropResize):
-        boxes = balls[1]
-        if boxes.mid.shape[2] == 5 and not whole(boxes.map(lambda v: v[:, :, :1])):
-            return [np.inf]
-        if not np.isfinite(boxes.mid).all():
-            return [np.inf]
-        factors = [float(length - 1) if op.normalized else 1.0 for length in x.mid.shape[-2:]]
-        corners = boxes.map(lambda v: v[:, :, -4:])
-        reach = 2 * float(corners.rad.max() + _POSITION * r.unit * corners.size.max()) * abs(op.scale)
-        shift = [s + reach * f for s, f in zip(shift, factors, strict=True)]
-    axes = tuple(range(x.mid.ndim - 2, x.mid.ndim))
-    if isinstance(op, ops.CropResize):
-        axes = tuple(range(x.mid.ndim))
-    size = x.size.max(axis=axes, keepdims=True)
-    steepest = 0.0
-    for axis, by in zip((-2, -1), shift, strict=True):
-        slope = np.abs(np.diff(x.mid, axis=axis)).max(axis=axes, keepdims=True, initial=0.0)
-        steepest = steepest + (slope + 2 * x.rad.max(axis=axes, keepdims=True)) * by
-    # |b - a| <= 2 size: 2 axes, each with 1 + 2 (difference, product, weight) + 1 roundings of at most 2 size.
-    return [r.rounded(Ball(results[0], rad + steepest), 16, np.broadcast_to(size, results[0].shape)).rad]

@@ -24,25 +24,45 @@ class _Cell:
         self.rounding, self.hidden = layer.rounding, gates.recursion.shape[1]
         self.weights, self.recursion = (self._by_gate(layer, f"{path}gates.{name}") for name in ("inputs", "recursion"))
         zeros = Ball.exact(np.zeros((len(self.weights.mid), self.hidden)))
-        self.bias = self._by_gate(layer, f"{path}gates.bias") if gates.bias is not None else zeros
+        self.bias = _stored_sums(layer, self._by_gate(layer, f"{path}gates.bias")) if gates.bias is not None else zeros
 
     def _by_gate(self, layer: Layer, name: str) -> Ball:
         return layer.constant(name).map(lambda v: v.reshape(-1, self.hidden, *v.shape[1:]))
 
     def gate(self, index: int, x: Ball, h: Ball, extra: Ball | None = None) -> Ball:
         """clip(W x + R h + b [+ extra]) of one gate; x [Batch, I], h [Batch, H]."""
+        total = self._total(index, x, self.recurrent(index, h))
+        total = total if extra is None else self.rounding.add(total, extra)
+        return self._clipped(total)
+
+    def reset_after(self, index: int, x: Ball, h: Ball, reset: Ball, bias: Ball | None) -> Ball:
+        """clip(W x + reset * (R h + bias) + b) of one gate."""
+        r, product = self.rounding, self.recurrent(index, h)
+        product = product if bias is None else r.add(product, bias)
+        return self._clipped(self._total(index, x, r.multiply(reset, product)))
+
+    def recurrent(self, index: int, h: Ball) -> Ball:
+        """R h of one gate."""
+        return self._times(index, h, self.recursion)
+
+    def _times(self, index: int, v: Ball, w: Ball) -> Ball:
+        return self.rounding.matmul(v, Ball(w.mid[index].T, w.rad[index].T))
+
+    def _total(self, index: int, x: Ball, recurrent: Ball) -> Ball:
         r = self.rounding
+        return r.add(r.add(self._times(index, x, self.weights), recurrent), self.bias.map(lambda b: b[index]))
 
-        def times(v: Ball, w: Ball) -> Ball:
-            return r.matmul(v, Ball(w.mid[index].T, w.rad[index].T))
-
-        total = r.add(r.add(times(x, self.weights), times(h, self.recursion)), self.bias.map(lambda b: b[index]))
-        total = total if extra is None else r.add(total, extra)
+    def _clipped(self, total: Ball) -> Ball:
         return Ball(np.clip(total.mid, -self.limit, self.limit), total.rad)
 
     def apply(self, function: Elementwise, x: Ball) -> Ball:
         """Return a recurrent activation; all are increasing."""
         return self.rounding.monotone(x, lambda v: np.asarray(function.compute(v)), "sigmoid")
+
+
+def _stored_sums(layer: Layer, bias: Ball) -> Ball:
+    """Return a bias that was added up of two, which the arithmetic's type may not hold."""
+    return Ball(bias.mid, np.where(bias.rad == 0, layer.rounding.stored(bias).rad, bias.rad))
 
 
 #: A step: x and the states before it to the states after it.
@@ -87,12 +107,15 @@ def _simple_recurrent(layer: Layer, balls: list[Ball], results: list[Doubles]) -
 def _gru(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     op, r = layer.op, layer.rounding
     assert isinstance(op, ops.GRU)
-    assert not op.reset_after  # no network has that
     cell = _Cell(layer, op)
+    bias = None if op.recurrent_bias is None else layer.constant("recurrent_bias")
 
     def step(v: Ball, s: tuple[Ball, ...]) -> tuple[Ball, ...]:
         update, reset = (cell.apply(op.f, cell.gate(index, v, s[0])) for index in (0, 1))
-        output = cell.apply(op.g, cell.gate(2, v, r.multiply(reset, s[0])))
+        if op.reset_after:
+            output = cell.apply(op.g, cell.reset_after(2, v, s[0], reset, bias))
+        else:
+            output = cell.apply(op.g, cell.gate(2, v, r.multiply(reset, s[0])))
         kept = r.multiply(update, s[0])
         return (r.add(r.multiply(r.subtract(Ball.exact(1.0), update), output), kept),)
 
@@ -133,11 +156,16 @@ def _lstm(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[A
 def _bidirectional(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence[Any]:
     op = layer.op
     assert isinstance(op, ops.BidirectionalLSTM)
-    assert not op.joined  # no network has that
+    if op.joined:  # h and c, both directions side by side
+        halves = [[ball.map(lambda v, side=side: np.split(v, 2, -1)[side]) for ball in balls[1:]] for side in (0, 1)]
+        balls = [balls[0], *halves[0], *halves[1]]
     x, states = _read(op, balls)
     (y, *last), (y_back, *last_back) = (
         _over_time(x, _lstm_step(layer, one, path), some, one.sequence, one.reverse)
         for one, path, some in ((op.forward, "forward.", states[:2]), (op.backward, "backward.", states[2:]))
     )
     both: Doubles = np.asarray(recurrent.both_directions(y, y_back), np.float64)
+    if op.joined:
+        joined = [np.concatenate(pair, -1) for pair in zip(last, last_back, strict=True)]
+        return _shaped([both, *joined], results)
     return _shaped([both, *last, *last_back], results)

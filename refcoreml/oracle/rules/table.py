@@ -1,4 +1,4 @@
-"""The table of rules: for each layer the class of its bound, and the function that computes it.
+"""The table of rules: for each operation the class of its bound, and the function that computes it.
 
 Classes:
 
@@ -25,16 +25,14 @@ from google.protobuf.message import Message
 
 from refcoreml import ops as operations
 from refcoreml.execution.steps import Step
-from refcoreml.neuralnetwork.network import Network
-from refcoreml.neuralnetwork.registry import LAYERS, Decoder, Node, WeightField
+from refcoreml.neuralnetwork.registry import LAYERS
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, farther, quantum
-from refcoreml.types import TensorType
 
 CLASSES = ("exact", "ulp", "dot", "func", "interval", "either", "random", "control", "composite")
 
 
 class Constants(Protocol):
-    """How far an implementation's copy of a network's own numbers may be from those of the reference."""
+    """How far an implementation's copy of a model's own numbers may be from those of the reference."""
 
     def radius(self, values: Doubles, message: Message | None = None, channel_axis: int = 0) -> Doubles:
         """Return the radii of a tensor of weights that was decoded from a ``WeightParams`` message."""
@@ -56,43 +54,39 @@ VARIANTS: dict[str, Change] = {
 
 
 @dataclass(frozen=True)
-class _Changed:
-    """A source that changes weights as they are decoded."""
-
-    change: Change
-    constants: Constants
-
-    def read(self, node: Node, field: WeightField) -> Any:
-        """Return the decoded weights, changed."""
-        values = np.asarray(Decoder().read(node, field), np.float64)
-        radius = self.constants.radius(values, field.message, field.channel_axis)
-        return self.change(values, radius, field.name == "bias")
-
-
-@dataclass(frozen=True)
 class Layer:
-    """What a rule sees: the layer, the arithmetic, and how far its constants may be off.
+    """What a rule sees of a layer, or an operation of a program: what it computes, and with which arithmetic.
 
-    ``inputs`` are the types of the inputs, ``op`` is the operation as it is meant for them, see
-    `refcoreml.ops.Op.resolve`.
+    ``op`` is the operation as it is meant for the inputs, see `refcoreml.ops.Op.resolve`.
+
+    Attributes:
+        form: the operation in the form that the dialect has of it, on arrays in double precision.
+        prepare: prepares it again, with changed weights.
+        rounding: the arithmetic within.
+        constants: how far its numbers may be off.
+        storage: how results are rounded when they are stored, if that is not the arithmetic's type.
+        variants: what was prepared with changed weights, by the name of the change.
+        inputs: the types of the inputs.
+        integers: whether results are integers or booleans, which nothing rounds.
     """
 
-    step: Step
-    network: Network
+    form: operations.Op
+    prepare: Callable[[Change], operations.Op]
     rounding: Rounding
     constants: Constants
     storage: Rounding | None
     variants: dict[str, Any]
-    inputs: Sequence[TensorType]
+    inputs: Sequence[Any]
+    integers: bool = False
 
     @cached_property
     def op(self) -> operations.Op:
         """The operation."""
-        return self.step.op.resolve(*self.inputs)
+        return self.form.resolve(*self.inputs)
 
     def run(self, *arrays: Any) -> Any:
         """Return the layer itself."""
-        return self.step.op.run(*arrays)
+        return self.form.run(*arrays)
 
     def run_variant(self, name: str, *arrays: Any) -> Any:
         """Run the layer with other weights, see `VARIANTS`; it is prepared once with each."""
@@ -100,12 +94,9 @@ class Layer:
 
     def _variant(self, name: str) -> operations.Op:
         if name not in self.variants:
-            self.variants[name] = self._prepare(VARIANTS[name])
+            self.variants[name] = self.prepare(VARIANTS[name])
         found: operations.Op = self.variants[name]
         return found
-
-    def _prepare(self, change: Change) -> operations.Op:
-        return self.network.operation(self.step, _Changed(change, self.constants))
 
     def constant(self, name: str) -> Ball:
         """Return an attribute of the operation, as far as others know it: a plain number, or decoded weights.
@@ -116,7 +107,7 @@ class Layer:
         find = attrgetter(name)
         value = find(self.op)
         if not isinstance(value, np.ndarray):
-            return self.constants.scalar(float(value))
+            return self._plain(value)
         radii = self._variant("radii").resolve(*self.inputs)
         return Ball(np.asarray(value, np.float64), np.asarray(find(radii), np.float64))
 
@@ -129,10 +120,14 @@ class Layer:
                 found[bias] = min(found[bias], quantum(Ball(values, radius)))
                 return values
 
-            self._prepare(look)
+            self.prepare(look)
             self.variants["quanta"] = found[False], found[True]
         quanta: tuple[float, float] = self.variants["quanta"]
         return quanta
+
+    def _plain(self, value: float) -> Ball:
+        """Return a plain number of the model."""
+        return Ball.exact(float(value)) if self.integers else self.constants.scalar(float(value))
 
     def keep(self, ball: Ball) -> Ball:
         """Return a ball as it is stored in a blob."""
@@ -140,7 +135,7 @@ class Layer:
 
     def stored(self, value: float) -> Ball:
         """Return a plain number of the message as it stands in a blob."""
-        ball = self.constants.scalar(value)
+        ball = self._plain(value)
         return ball if self.storage is None else self.storage.stored(ball)
 
 
@@ -179,6 +174,18 @@ CHECKS: dict[Kind, str] = {}
 def kind_of(step: Step) -> Kind | None:
     """Return under which of its two kinds a layer has a class of bounds; None if it has none."""
     return next((kind for kind in (step.op.kind, step.kind) if kind in CHECKS), None)
+
+
+def check_of(step: Step) -> str:
+    """Return the class of a layer's bounds, ``unknown`` if it has none: that of its kind, but for conversions.
+
+    A conversion to floats may round; one to integers or booleans jumps.
+    """
+    kind = kind_of(step)
+    if kind is operations.Cast:
+        op: Any = step.op.resolve()
+        return CHECKS[kind] if op.result.kind == "f" else "interval"
+    return "unknown" if kind is None else CHECKS[kind]
 
 
 def _check_new(kind: Kind) -> None:
