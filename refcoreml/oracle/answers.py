@@ -121,9 +121,7 @@ class LayerAnswer:
     outputs: dict[str, BlobBound]
 
 
-def layer_answers(
-    model: Any, inputs: Mapping[str, Any], profile: str | Profile = DECLARED
-) -> Iterator[LayerAnswer]:
+def layer_answers(model: Any, inputs: Mapping[str, Any], profile: str | Profile = DECLARED) -> Iterator[LayerAnswer]:
     """Yield each layer as it runs, with inputs of its own: to judge a model layer by layer.
 
     The bounds of `oracle` grow along a network as the worst case does; these do not. Arguments and errors are those of

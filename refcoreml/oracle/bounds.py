@@ -118,9 +118,7 @@ class _Judge:
         self._again = any(isinstance(flow_of(step), Loop) for step in steps)
         self._variants: dict[int, dict[str, Any]] = {}
 
-    def look(
-        self, step: Step, arguments: Sequence[Any], results: Sequence[Any], given: Sequence[Known]
-    ) -> list[Known]:
+    def look(self, step: Step, arguments: Sequence[Any], results: Sequence[Any], given: Sequence[Known]) -> list[Known]:
         """Return what is known of the outputs, from what is known of the inputs, and the results at midpoints."""
         if kind_of(step) is Identity and (given[0].labels or not is_numeric(arguments[0])):
             return [given[0]._replace(layer=step.name, kind=step.kind)]
@@ -144,7 +142,7 @@ class _Look:
         assert own is not None
         self._rule, self._class = RULES[own], check_of(step)
         self._check = joined(step.kind if self._class == "composite" else self._class, before)
-        self._certain = all(ball.certain for ball in balls if isinstance(ball.rad, np.ndarray))
+        self._certain = all(ball.certain for ball in balls if is_numeric(ball.rad))
 
     def known(self) -> list[Known]:
         """Return what is known of the results."""
@@ -197,7 +195,7 @@ class _Look:
 
 def _integers(ball: Ball, dtype: np.dtype[Any], check: str) -> Doubles:
     """Return the radii of integers that are cut off, or were exact; arithmetic beyond their range wraps around."""
-    rad: Doubles = np.ceil(ball.rad)
+    rad: Doubles = np.asarray(np.ceil(ball.rad))
     if check in ("ulp", "dot", "func", "composite") and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         beyond = (ball.mid - rad < limits.min) | (ball.mid + rad > limits.max)

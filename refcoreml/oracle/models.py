@@ -75,7 +75,9 @@ def asked(model: Model, profile: Profile) -> Asked:
 
 def _custom(code: str, where: str) -> UnsupportedModelError:
     problem = f"runs {code}, whose rounding errors nobody knows"
-    return UnsupportedModelError(problem, where=where, remedy="Bounds are known where every layer is one of Core ML's own")
+    return UnsupportedModelError(
+        problem, where=where, remedy="Bounds are known where every layer is one of Core ML's own"
+    )
 
 
 # ---- States ----

@@ -20,6 +20,7 @@ from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.bounds import BlobBound, Undetermined
 from refcoreml.oracle.inputs import known_inputs
 from refcoreml.oracle.rules import RULES
+from refcoreml.oracle.subjects import NetworkSubject
 
 __all__ = [
     "RULES",
@@ -118,7 +119,7 @@ def trace_bounds(
     interface, network = layered
     rounding = Rounding.of(np.float32) if unit >= UNIT32 else Rounding(unit, 2.0**-1000)
     inputs = known_inputs(interface, model.check_inputs(inputs), rounding, constants)
-    for name, bound, step in bounds.trace_bounds(network, inputs, rounding, constants):
+    for name, bound, step in bounds.trace_bounds(NetworkSubject(network, rounding, constants), inputs):
         # What is infinite in single precision may be a number in the double precision that it is compared with.
         unseen = np.isinf(bound.value) & (unit >= UNIT32)
         yield name, replace(bound, radius=np.where(unseen, np.inf, bound.radius)), step

@@ -1,4 +1,4 @@
-"""``refcoreml oracle``, run in the process: what it says of numbers that nothing is known of."""
+"""``refcoreml oracle``, run in the process: numbers that nothing is known of, layers, programs."""
 
 from __future__ import annotations
 
@@ -67,3 +67,49 @@ def test_nothing_known_at_all_is_said_and_is_no_success(run, tmp_path, more):
         assert rows(out)["y"][-4:] == ["-", "-", "all", "2"]
     with np.load(tmp_path / "answers.npz") as answers:
         assert np.isinf(answers["y.bound"]).all()
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Half of x, in half precision, and the largest one, by a function of the name ``main``."""
+    made = build.Program({"x": ("fp16", (2, 3))})
+    y = made.add("mul", x=made["x"], y=np.float16(0.3), name="y")
+    made.output(y, made.add("topk", x=y, k=np.int32(1), name=["largest", "place"])[1])
+    made.save(tmp_path / "net.mlpackage")
+    return str(tmp_path / "net.mlpackage"), "--input", "x=[[1,2,3],[6,5,4]]"
+
+
+def test_programs_are_answered_as_they_declare(run, program):
+    code, out, err = run("oracle", *program)
+    assert code == 0, err
+    assert out.split()[0] == "declared"
+    assert rows(out)["y"][1:3] == ["2x3", "ulp"]
+    assert float(rows(out)["y"][-2]) == pytest.approx(1.8 * 2**-11, rel=0.01)
+    assert rows(out)["place"][1:] == ["2x1", "composite", "2", "0", "none"]
+    code, out, _ = run("oracle", *program, "--function", "main", "--profile", "fp32")
+    assert (code, out.split()[0]) == (0, "fp32")
+
+
+def test_layers_are_answered_by_themselves(run, program, model):
+    code, out, err = run("oracle", *program, "--layers")
+    assert code == 0, err
+    assert [line.split()[:4] for line in out.splitlines()] == [
+        ["declared", "type", "shape", "check"],
+        ["y", "mul", "2x3", "ulp"],
+        ["largest", "topk", "2x1", "either"],
+        ["place", "topk", "2x1", "either"],
+    ]
+    assert rows(out)["largest"][-2] == "0"
+    code, out, err = run("oracle", *model(ZERO, 2.0, 3.0, ZERO), "--layers", "--json")
+    assert code == 0, err
+    layers = json.loads(out)["layers"]
+    assert [layer["type"] for layer in layers] == ["tan", "unary", "activation", "unary"]
+    np.testing.assert_allclose(layers[1]["outputs"]["t"]["value"], np.exp([0.5, 2, 3, 0.5]))
+    assert layers[2]["inputs"] == [[float(np.float32(x)) for x in layers[1]["outputs"]["t"]["value"]]]
+
+
+def test_layers_are_not_written_to_a_file(run, program, tmp_path):
+    code, _, err = run("oracle", *program, "--layers", "-o", tmp_path / "answers.npz")
+    assert code == 2
+    assert "--json prints the numbers of layers" in err
+    assert not (tmp_path / "answers.npz").exists()

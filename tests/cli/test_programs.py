@@ -178,7 +178,6 @@ def test_a_trace_of_half_precision_fits_eighty_columns(
     [
         (("quantize", "--bits", "8", "-o", "small.mlpackage"), "Compress it with coremltools.optimize.coreml"),
         (("study", "--data", "steps.npz", "-o", "study"), "Compress it with coremltools.optimize.coreml"),
-        (("oracle", "-i", "x=1,2,3"), "--precision float64 --precision-second declared"),
     ],
 )
 def test_what_is_not_there_yet_says_what_to_do(

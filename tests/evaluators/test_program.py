@@ -14,7 +14,6 @@ import pytest
 import refcoreml
 from refcoreml import build, quantization
 from refcoreml.mil.values import ListValue
-from refcoreml.oracle import oracle
 from refcoreml.spec import schema
 from refcoreml.spec.blobs import BlobRecord
 from refcoreml.spec.mil_types import DATA_TYPES, DeclaredTensor
@@ -653,9 +652,8 @@ def test_a_trace_shows_what_rounding_to_half_precision_loses() -> None:
         (refcoreml.dequantize_weights, "yet.*Compress it with coremltools"),
         (quantization.weight_tensors, "yet.*Compress it with coremltools"),
         (lambda model: refcoreml.study(model, [{"x": X}]), "yet.*Compress it with coremltools"),
-        (lambda model: oracle(model, {"x": X}), "To measure what rounding changes, compare the program with itself"),
     ],
-    ids=["quantize", "dequantize", "tensors", "study", "oracle"],
+    ids=["quantize", "dequantize", "tensors", "study"],
 )
 def test_what_is_not_there_yet_for_programs_says_what_to_do(unsupported: Any, words: str) -> None:
     with pytest.raises(refcoreml.UnsupportedModelError, match=f"mlProgram.*{words}"):

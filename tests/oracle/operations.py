@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from refcoreml.build.program import Result
 from refcoreml.build.program import Program as Builder
+from refcoreml.build.program import Result
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.program import Program
 from refcoreml.mil.registry import OPERATIONS, OPSETS
@@ -263,17 +263,26 @@ def _made() -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any], str]]:
     yield from of("range_1d", {"end": np.float32(2.5)}, start=0.5, step=0.75, outputs=[("float", (None,))])
     yield from of("range_1d", {"end": np.int32(7)}, start=np.int32(1), step=np.int32(2), outputs=[("int32", (None,))])
     yield from of("band_part", {"x": X}, lower=np.int32(1), upper=np.int32(0))
-    yield from of("one_hot", {"indices": np.int32([0, 2, 1])}, one_hot_vector_size=np.int32(4), on_value=0.3, off_value=0.1)
+    yield from of(
+        "one_hot", {"indices": np.int32([0, 2, 1])}, one_hot_vector_size=np.int32(4), on_value=0.3, off_value=0.1
+    )
     yield from of("pad", {"x": X}, pad=np.int32([1, 0, 0, 2]), constant_val=0.3)
     yield from of("crop", {"x": IMAGE}, crop_height=np.int32([1, 1]), crop_width=np.int32([0, 1]))
     # Slices and places.
     cut = {"begin": np.int32([0, 1, -4]), "end": np.int32([2, 3, 5]), "stride": np.int32([1, 2, 2])}
     yield from of("slice_by_index", {"x": X}, **cut)
     yield from of("slice_update", {"x": X, "update": normal(2, 1, 2)}, **cut)
-    yield from of("slice_by_size", {"x": X, "begin": np.int32([0, 1, 2])}, size=np.int32([2, 1, -1]), outputs=[("float", (2, 1, None))])
+    yield from of(
+        "slice_by_size",
+        {"x": X, "begin": np.int32([0, 1, 2])},
+        size=np.int32([2, 1, -1]),
+        outputs=[("float", (2, 1, None))],
+    )
     yield from of("sliding_windows", {"x": X}, axis=np.int32(2), size=np.int32(3))
     yield from of("reverse", {"x": X}, axes=np.int32([2]))
-    yield from of("reverse_sequence", {"x": X, "lengths": np.int32([1, 3])}, batch_axis=np.int32(0), seq_axis=np.int32(1))
+    yield from of(
+        "reverse_sequence", {"x": X, "lengths": np.int32([1, 3])}, batch_axis=np.int32(0), seq_axis=np.int32(1)
+    )
     places = np.int32([2, 0])
     yield from of("gather", {"x": X, "indices": places}, axis=np.int32(1))
     yield from of("gather", {"indices": places}, x=normal(4, 3))
@@ -299,7 +308,9 @@ def _made() -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any], str]]:
     yield from of("gru", steps, "8", **gates(3), input_bias=normal(12, scale=0.5), reset_after=True)
     yield from of("rnn", steps, **gates(1), direction="reverse")
     # Images.
-    yield from of("upsample_nearest_neighbor", {"x": IMAGE}, scale_factor_height=np.int32(2), scale_factor_width=np.int32(3))
+    yield from of(
+        "upsample_nearest_neighbor", {"x": IMAGE}, scale_factor_height=np.int32(2), scale_factor_width=np.int32(3)
+    )
     yield from of("upsample_bilinear", {"x": IMAGE}, scale_factor_height=np.int32(2), align_corners=False)
     target = {"target_size_height": np.int32(7), "target_size_width": np.int32(3)}
     yield from of("resize_bilinear resize_nearest_neighbor", {"x": IMAGE}, **target)
@@ -357,7 +368,9 @@ def _expanded() -> Iterator[Example]:
 
 def _types(outputs: Any, half: bool) -> Any:
     """Return types of results, where "float" stands for the type of the example."""
-    return outputs and [("fp16" if half else "fp32", shape) if kind == "float" else (kind, shape) for kind, shape in outputs]
+    return outputs and [
+        ("fp16" if half else "fp32", shape) if kind == "float" else (kind, shape) for kind, shape in outputs
+    ]
 
 
 def _listed(given: Mapping[str, Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from refcoreml import ops
 from refcoreml.oracle.balls import Ball, Doubles, Rounding, whole
-from refcoreml.oracle.rules.table import Layer, at_ends, bounded
+from refcoreml.oracle.rules.table import Layer, bounded
 
 
 def extreme_place(x: Ball, axis: int, smallest: bool) -> Doubles:

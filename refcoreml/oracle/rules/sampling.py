@@ -61,9 +61,7 @@ def _cropped(layer: Layer, balls: list[Ball], y: Doubles) -> Any:
     rad = at_ends(layer, balls, 1)[0]
     if boxes.mid.ndim == 2:
         boxes = boxes.map(lambda v: v[:, None])
-    certain = all(map(whole, balls[2:])) and (
-        boxes.mid.shape[2] == 4 or whole(boxes.map(lambda v: v[:, :, :1]))
-    )
+    certain = all(map(whole, balls[2:])) and (boxes.mid.shape[2] == 4 or whole(boxes.map(lambda v: v[:, :, :1])))
     if not certain or not np.isfinite(boxes.mid).all():
         return np.inf
     extent = x.mid.shape[-2:]
@@ -143,7 +141,12 @@ def _read(
     x, rad = balls[0], at_ends(layer, balls, 1)[0]
     if value is not None:
         beyond, margins = layer.stored(value), ((0, 0), (0, 0), (1, 1), (1, 1))
-        x = Ball(*(np.pad(part, margins, constant_values=float(of)) for part, of in ((x.mid, beyond.mid), (x.rad, beyond.rad))))
+        x = Ball(
+            *(
+                np.pad(part, margins, constant_values=float(of))
+                for part, of in ((x.mid, beyond.mid), (x.rad, beyond.rad))
+            )
+        )
         rad = rad + beyond.rad
     size = x.size.max(axis=(2, 3), keepdims=True)
     if nearest:
