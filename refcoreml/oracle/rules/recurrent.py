@@ -157,8 +157,9 @@ def _bidirectional(layer: Layer, balls: list[Ball], results: list[Doubles]) -> S
     op = layer.op
     assert isinstance(op, ops.BidirectionalLSTM)
     if op.joined:  # h and c, both directions side by side
-        halves = [[ball.map(lambda v, side=side: np.split(v, 2, -1)[side]) for ball in balls[1:]] for side in (0, 1)]
-        balls = [balls[0], *halves[0], *halves[1]]
+        halves = [zip(np.split(ball.mid, 2, -1), np.split(ball.rad, 2, -1), strict=True) for ball in balls[1:]]
+        sides = [[Ball(*half) for half in pair] for pair in halves]
+        balls = [balls[0], *(pair[side] for side in range(2) for pair in sides)]
     x, states = _read(op, balls)
     (y, *last), (y_back, *last_back) = (
         _over_time(x, _lstm_step(layer, one, path), some, one.sequence, one.reverse)

@@ -98,7 +98,7 @@ def _resampled(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Seque
     mirrored = op.padding in (Padding.REFLECTION, Padding.SYMMETRIC)
     found = []
     for k, length in enumerate(x.mid.shape[:1:-1]):
-        part = places.map(lambda v, k=k: v[..., k])
+        part = Ball(places.mid[..., k], places.rad[..., k])
         p = positions(part.mid, length, op.coordinates, align_corners=op.align_corners)
         direct = op.coordinates is Coordinates.PIXELS
         factor = 1.0 if direct else float(length)
@@ -118,11 +118,12 @@ def _warped(layer: Layer, balls: list[Ball], results: list[Doubles]) -> Sequence
     mids = affine_positions(matrix.mid, (height, width), op.target, align_corners=op.align_corners)
     found = []
     for p, length, first in zip(mids, (height, width), (3, 0), strict=True):
-        part = matrix.map(lambda v, first=first: v[:, first : first + 3])
+        part = Ball(matrix.mid[:, first : first + 3], matrix.rad[:, first : first + 3])
         off = part.rad.sum(-1) + 2 * _POSITION * u * part.size.sum(-1)
         rad = off[:, None, None] * length / 2 + _POSITION * u * (np.abs(p) + length)
         found.append(Ball(p, np.broadcast_to(rad, p.shape)))
-    return [_read(layer, balls, results[0], *found, op.value, nearest=False)]
+    rows, columns = found
+    return [_read(layer, balls, results[0], rows, columns, op.value, nearest=False)]
 
 
 def _read(
