@@ -6,7 +6,7 @@ What makes a condition true, and which values can be one, is the dialect's, see 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from refcoreml.errors import CallbackError, InputError, InvalidModelError
-from refcoreml.execution.steps import Control, Enter, Inferring, Region, Types, Written, types_of, walk
-from refcoreml.ops.base import bad_input, require
+from refcoreml.execution.steps import Control, Enter, Inferring, Region, Step, Types, Written, types_of, walk
+from refcoreml.ops.base import Op, bad_input, require
 from refcoreml.types import TensorType, ValueType
 
 #: The most rounds that a loop may run before it is taken for one that never ends.
@@ -324,3 +324,21 @@ class Leave(Control):
     ) -> Sequence[ValueType | None]:
         """Know nothing, since it is never reached."""
         raise _Left
+
+
+def flow_of(step: Step) -> Op:
+    """Return the control flow of a step, without what a dialect checks of it; any other operation as it is."""
+    return step.op.op if isinstance(step.op, Checked) else step.op
+
+
+def bound_names(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield the names that control flow binds, each with the name of a value that may be bound to it."""
+    op = flow_of(step)
+    if isinstance(op, Choice):
+        for region in op.regions:
+            yield from zip(step.outputs, region.outputs, strict=False)
+    elif isinstance(op, Loop):
+        first = step.inputs if op.rounds is None else step.inputs[1:]
+        for names in (step.outputs, *(region.inputs for region in op.regions)):
+            for sources in (first, op.body.outputs):
+                yield from zip(names, sources, strict=False)

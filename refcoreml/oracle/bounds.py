@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.errors import UnsupportedModelError
-from refcoreml.execution.control import Checked, Choice, Loop
+from refcoreml.execution.control import Choice, Loop, bound_names, flow_of
 from refcoreml.execution.engine import Event, Tracing
 from refcoreml.execution.steps import Step, types_of, walk
 from refcoreml.mil.values import Dictionary, StateCell
 from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
-from refcoreml.ops import Identity, Op
+from refcoreml.ops import Identity
 from refcoreml.oracle.balls import EXACT, Ball, Doubles, Rounding
 from refcoreml.oracle.deviation import deviation
 from refcoreml.oracle.radii import BlobBound, Known, Radii, Undetermined, ball_of, is_numeric, reseeded
@@ -227,18 +227,13 @@ def joined(check: str, before: Sequence[str]) -> str:
     return min(inexact) if len(inexact) == 1 else "composite" if inexact else "exact"
 
 
-def flow_of(step: Step) -> Op:
-    """Return the control flow of a step, without what a dialect checks of it; or another operation as it is."""
-    return step.op.op if isinstance(step.op, Checked) else step.op
-
-
 def decided_by(steps: Sequence[Step]) -> dict[str, str]:
     """Return the names of the blobs that branches and loops decide by, with what is decided: truth, or a count.
 
     And of those that become one, since control flow hands them on.
     """
     found = dict(_conditions(steps))
-    handed = [pair for step in walk(steps) for pair in _handed_on(step)]
+    handed = [pair for step in walk(steps) for pair in bound_names(step)]
     before = -1
     while before < len(found):
         before = len(found)
@@ -256,19 +251,6 @@ def _conditions(steps: Sequence[Step]) -> Iterator[tuple[str, str]]:
                 yield step.inputs[0], "count"
             if op.condition is not None:
                 yield op.condition.outputs[0], "truth"
-
-
-def _handed_on(step: Step) -> Iterator[tuple[str, str]]:
-    """Yield the names that control flow binds, each with the name of what may be bound to it."""
-    op = flow_of(step)
-    if isinstance(op, Choice):
-        for region in op.regions:
-            yield from zip(step.outputs, region.outputs, strict=False)
-    elif isinstance(op, Loop):
-        first = step.inputs if op.rounds is None else step.inputs[1:]
-        for names in (step.outputs, *(region.inputs for region in op.regions)):
-            for sources in (first, op.body.outputs):
-                yield from zip(names, sources, strict=False)
 
 
 def _decided(kind: str, ball: Ball) -> bool:
