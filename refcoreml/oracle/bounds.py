@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from refcoreml.errors import UnsupportedModelError
 from refcoreml.execution.control import Choice, Loop, bound_names, flow_of
-from refcoreml.execution.engine import Event, Tracing
+from refcoreml.execution.engine import Event, Trace
 from refcoreml.execution.steps import Step, types_of, walk
 from refcoreml.mil.values import Dictionary, StateCell
 from refcoreml.neuralnetwork.layers.control import TRUE_BEYOND
@@ -96,7 +96,7 @@ class _Followed(Iterable[Event]):
         returned: the outputs, once it has ended.
     """
 
-    def __init__(self, events: Tracing) -> None:
+    def __init__(self, events: Trace) -> None:
         self._events = events
         self.returned: dict[str, Any] = {}
 

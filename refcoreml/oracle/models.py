@@ -14,6 +14,7 @@ from refcoreml.errors import InputError, UnsupportedModelError
 from refcoreml.evaluators.base import Settings
 from refcoreml.evaluators.network import NeuralNetworkEvaluator
 from refcoreml.evaluators.state import State
+from refcoreml.execution.engine import existing
 from refcoreml.execution.limits import Budget
 from refcoreml.features import ArrayFeature, DictionaryFeature, Feature
 from refcoreml.mil.interface import Interface
@@ -147,7 +148,9 @@ class _Network:
         """Return an answer for each output."""
         interface = self.evaluator.interface
         outputs = [Feature.of(feature) for feature in self.spec.description.output]
-        made = interface.from_blobs({name: bound.value for name, bound in bounds.items()})
+        network = self.evaluator.network
+        blobs = {name: existing(bounds, name, network.where).value for name in network.outputs}
+        made = interface.from_blobs(blobs)
         for feature in outputs:
             features.finish_output(feature, made[feature.name])
         return {feature.name: self._answer(feature, bounds) for feature in outputs}

@@ -101,7 +101,9 @@ class Radii:
         try:
             return self._known[id(value)][1]
         except KeyError:
-            raise InternalError("nothing is known of a value that no step has made", remedy="Please report it") from None
+            raise InternalError(
+                "nothing is known of a value that no step has made", remedy="Please report it"
+            ) from None
 
     def bound(self, value: Any) -> BlobBound:
         """Return the bound of a value."""

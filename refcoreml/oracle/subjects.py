@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from refcoreml.execution.engine import Tracing
+from refcoreml.execution.engine import Trace
 from refcoreml.execution.steps import Step
 from refcoreml.mil.prepare import Typed
 from refcoreml.mil.program import Program
@@ -33,7 +33,7 @@ class Subject(Protocol):
     def steps(self) -> Sequence[Step]:
         """What it runs."""
 
-    def trace(self, inputs: Mapping[str, Any]) -> Tracing:
+    def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Run step by step."""
 
     def constants(self) -> Iterator[tuple[Any, Any]]:
@@ -90,7 +90,7 @@ class NetworkSubject:
         """The layers."""
         return self.network.steps
 
-    def trace(self, inputs: Mapping[str, Any]) -> Tracing:
+    def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Run layer by layer."""
         return self.network.trace(inputs)
 
@@ -131,7 +131,7 @@ class ProgramSubject:
         """The operations."""
         return self.program.engine.steps
 
-    def trace(self, inputs: Mapping[str, Any]) -> Tracing:
+    def trace(self, inputs: Mapping[str, Any]) -> Trace:
         """Run operation by operation."""
         return self.program.trace(inputs)
 
