@@ -32,7 +32,7 @@ from refcoreml.testing.extras import coremltools, torch
 from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
-__all__ = ["REFUSALS", "Outcome", "check", "convert", "mended"]
+__all__ = ["REFUSALS", "Outcome", "check", "convert", "convert_model", "mended"]
 
 #: What the converter says no to, and what that means.
 REFUSALS: dict[str, str] = {
@@ -58,10 +58,23 @@ def convert(module: Any, inputs: Sequence[Any], *, scripted: bool = False, witho
     """Return the neural network, version 4 or later, that coremltools' converter writes for a torch module.
 
     Args:
+        module, inputs, scripted, without: as for `convert_model`.
+    """
+    options = {"convert_to": "neuralnetwork"}
+    return convert_model(module, inputs, scripted=scripted, without=without, **options).get_spec()
+
+
+def convert_model(
+    module: Any, inputs: Sequence[Any], *, scripted: bool = False, without: Sequence[str] = (), **options: Any
+) -> Any:
+    """Return the model that coremltools' converter makes of a torch module.
+
+    Args:
         module: the network, in evaluation mode.
         inputs: sample tensors; the inputs of the model are called ``x0``, ``x1``, ...
         scripted: whether to script the module (its children are traced) rather than trace it.
         without: passes of the converter to leave out, such as ``common::fuse_conv_bias``.
+        options: further arguments of the converter.
     """
     with _quiet(), torch.no_grad():
         if scripted:
@@ -75,12 +88,10 @@ def convert(module: Any, inputs: Sequence[Any], *, scripted: bool = False, witho
             coremltools.TensorType(name=f"x{i}", shape=tuple(x.shape), dtype=_numpy_type(x))
             for i, x in enumerate(inputs)
         ]
-        options: dict[str, Any] = {}
         if without:
             options["pass_pipeline"] = coremltools.PassPipeline.DEFAULT
             options["pass_pipeline"].remove_passes(set(without))
-        model = coremltools.convert(program, convert_to="neuralnetwork", inputs=types, skip_model_load=True, **options)
-        return model.get_spec()
+        return coremltools.convert(program, inputs=types, skip_model_load=True, **options)
 
 
 def _numpy_type(x: Any) -> Any:
