@@ -238,7 +238,14 @@ class Step:
         return partial(_kept_in_place if self.op.fresh else _kept, run, form)
 
     def blame(self, error: Exception, arguments: Sequence[Any]) -> None:
-        """Note this place in an error of the operation; raise another one for an error that is not ours."""
+        """Note this place in an error of the operation; raise another one for an error that is not ours.
+
+        Of steps that run as one only the first refuses values: the others overwrite numbers one by one.
+        """
+        if self.parts:
+            first = self.parts[0]
+            first.blame(error, arguments[: len(first.inputs)])
+            return
         if isinstance(error, RefCoreMLError):
             self._complete(error, types_of(arguments))
             return

@@ -140,3 +140,21 @@ def test_steps_whose_types_depend_on_values_run_one_by_one_and_those_before_as_o
     parts = [names(step.parts) for step in planned(engine, x=(2, 3), shape=(2,))]
     assert parts == [["a", "b", "y"], [], [], []]
     run(engine, x=np.arange(6, dtype=np.float32).reshape(2, 3), shape=numbers(3, 2))
+
+
+def test_a_refusal_reads_the_same_whether_or_not_steps_run_as_one():
+    program = Program()
+    program.add("a", ops.CumulativeSum(axis=None), "x axis")
+    program.add("y", ops.Multiply(), "a z")
+    engine = program.engine("x axis z", "y")
+    shapes = {"x": (2, 3), "axis": (3,), "z": (2, 3)}
+    assert [names(step.parts) for step in planned(engine, **shapes)] == [["a", "y"]]
+    given = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    said = []
+    for observe in (None, lambda *step: None):
+        with pytest.raises(InvalidModelError) as caught:
+            engine.run(given, observe)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert "axis" in said[0]
+    assert "'z'" not in said[0]
