@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from refcoreml.kernels import integers
-from refcoreml.kernels.threads import for_each
+from refcoreml.kernels.threads import for_each, scratch
 from refcoreml.types import Array, Shape
 
-#: Numbers in a block of `by_blocks`: a handful of such blocks stays in the second-level cache.
-_BLOCK = 1 << 13
-#: Numbers that a thread takes at a time: several such blocks, so that waking it pays.
-_PART = 1 << 15
+#: Numbers in a block of `by_blocks`. A few such blocks stay in the second-level cache, and a step on one takes so long
+#: (10 microseconds) that threads seldom wait for the interpreter's lock, which each needs between two steps.
+_BLOCK = 1 << 16
 
 
 def like(value: float | Array, x: Array) -> Array:
@@ -198,10 +197,10 @@ def by_blocks(function: Callable[[Array], Array], x: Array, *, out: Array | None
     """function(x), computed in double precision block by block, and rounded once to the type of x.
 
     As `in_double`, for functions that take several steps: the intermediate results of a block stay in the cache.
-    Parts of a large x are shared among threads.
+    Blocks of a large x are shared among threads.
 
     Args:
-        function: elementwise, from a new or a borrowed float64 [n] to another array; it must not write to its argument.
+        function: elementwise, from float64 [n], which it may write to, to an array.
         x: [*D] float.
         out: where to write, may be x itself.
 
@@ -209,20 +208,23 @@ def by_blocks(function: Callable[[Array], Array], x: Array, *, out: Array | None
         [*D] in the type of x.
     """
     y = np.empty_like(x) if out is None else out
-    if x.size <= _PART or not (x.flags.c_contiguous and y.flags.c_contiguous):
-        _by_blocks(function, x, y)
+    if not (x.flags.c_contiguous and y.flags.c_contiguous):
+        _by_buffers(function, x, y)
         return y
     source, target = x.reshape(-1), y.reshape(-1)
 
     def run(start: int) -> None:
-        part = slice(start, start + _PART)
-        _by_blocks(function, source[part], target[part])
+        part = slice(start, start + _BLOCK)
+        with scratch(1, min(_BLOCK, x.size - start)) as (block,):
+            np.copyto(block, source[part])
+            target[part] = function(block)
 
-    for_each(run, range(0, x.size, _PART))
+    for_each(run, range(0, x.size, _BLOCK))
     return y
 
 
-def _by_blocks(function: Callable[[Array], Array], x: Array, y: Array) -> None:
+def _by_buffers(function: Callable[[Array], Array], x: Array, y: Array) -> None:
+    """Do it in any layout of memory, without a large temporary."""
     with np.nditer(
         [x, y],
         ["external_loop", "buffered", "zerosize_ok"],
@@ -232,4 +234,4 @@ def _by_blocks(function: Callable[[Array], Array], x: Array, y: Array) -> None:
         buffersize=_BLOCK,
     ) as blocks:
         for source, target in blocks:
-            target[...] = function(source)
+            target[...] = function(source.copy())

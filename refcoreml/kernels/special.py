@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from refcoreml.kernels.elementwise import by_blocks
+from refcoreml.kernels.threads import scratch
 from refcoreml.types import Array
 
 #: Beyond it erfc(x) is below the least double.
@@ -111,19 +112,20 @@ def gelu_of_single(x: Array) -> Array:
 
     That is max(x, 0) less |x| times the probability of numbers below -|x|.
 
-    x: [n] float64 that holds numbers of single precision, whose squares are exact.
+    x: [n] float64 that holds numbers of single precision, whose squares are exact; overwritten.
     """
-    d = np.abs(x)
-    np.minimum(d, _END * np.sqrt(2), out=d)
-    t = d + _MIDDLE
-    np.divide(_MIDDLE, t, out=t)
-    y = _polynomial(_TAIL, t)
-    y *= t
-    y *= d
-    np.square(d, out=d)
-    d *= -0.5
-    y *= np.exp(d, out=d)
-    above: Array = np.maximum(x, 0)
+    with scratch(2, x.size) as (d, t):
+        np.abs(x, out=d)
+        np.clip(d, 0, _END * np.sqrt(2), out=d)  # much faster than np.minimum with a number
+        np.add(d, _MIDDLE, out=t)
+        np.divide(_MIDDLE, t, out=t)
+        y = _polynomial(_TAIL, t)
+        y *= t
+        y *= d
+        np.square(d, out=d)
+        d *= -0.5
+        y *= np.exp(d, out=d)
+    above: Array = np.clip(x, 0, np.inf, out=x)
     above -= y
     return above
 

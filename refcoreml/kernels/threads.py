@@ -22,15 +22,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refcoreml.types import Array
 
-__all__ = ["for_each", "matmul", "thread_count"]
+__all__ = ["for_each", "matmul", "scratch", "thread_count"]
 
 Item = TypeVar("Item")
+Doubles: TypeAlias = NDArray[np.float64]
 
 #: For so long the first product of a process watches the processors, in seconds: longer than a time slice.
 _WATCH = 10e-3
@@ -225,6 +227,21 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     else:
         product = np.matmul(a, b, out=out)
     return product
+
+
+@contextmanager
+def scratch(count: int, size: int) -> Iterator[Sequence[Doubles]]:
+    """Lend some arrays [size] of double precision with any numbers in them, which this thread uses again and again.
+
+    New memory costs as much as ten passes over it. What is lent is kept for others, so ``size`` must have a bound.
+    """
+    spare: list[Doubles] = _here.__dict__.setdefault("spare", [])
+    lent = [spare.pop() if spare else np.empty(0) for _ in range(count)]
+    lent = [array if array.size >= size else np.empty(size) for array in lent]
+    try:
+        yield [array[:size] for array in lent]
+    finally:
+        spare.extend(lent)
 
 
 if hasattr(os, "register_at_fork"):
