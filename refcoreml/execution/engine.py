@@ -46,7 +46,7 @@ Change: TypeAlias = Callable[[Step, Sequence[Any], tuple[Any, ...]], tuple[Any, 
 
 
 #: How often control flow may run regions in one prediction. Nested loops multiply.
-ROUND_LIMIT = 1 << 18
+ROUND_LIMIT = 1 << 16
 
 
 class Event(NamedTuple):

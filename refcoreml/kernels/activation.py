@@ -34,8 +34,8 @@ def leaky_relu(x: Array, alpha: float | Array, *, out: Array | None = None) -> A
 
 
 def thresholded_relu(x: Array, alpha: float, *, out: Array | None = None) -> Array:
-    """y = x where x >= alpha, 0 elsewhere."""
-    below = x < like(alpha, x)
+    """y = x where x >= alpha or x is NaN, 0 elsewhere: everywhere else, if alpha is NaN."""
+    below = x < like(alpha, x) if alpha == alpha else x == x
     y = np.positive(x, out=out)
     np.copyto(y, like(0, x), where=below)
     return y

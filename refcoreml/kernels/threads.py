@@ -231,9 +231,9 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 
 @contextmanager
 def scratch(count: int, size: int) -> Iterator[Sequence[Doubles]]:
-    """Lend some arrays [size] of double precision with any numbers in them, which this thread uses again and again.
+    """Provide some arrays [size] of double precision with any numbers in them, which this thread uses again and again.
 
-    New memory costs as much as ten passes over it. What is lent is kept for others, so ``size`` must have a bound.
+    New memory costs as much as ten passes over it. What is provided is kept for others, so ``size`` must have a bound.
     """
     spare: list[Doubles] = _here.__dict__.setdefault("spare", [])
     lent = [spare.pop() if spare else np.empty(0) for _ in range(count)]

@@ -21,6 +21,7 @@ FORMULAS = {
     "leaky_relu steep": (partial(kernels.leaky_relu, alpha=3), lambda x: x if x >= 0 else 3 * x),
     "thresholded_relu": (partial(kernels.thresholded_relu, alpha=2), lambda x: x if x >= 2 else 0.0),
     "thresholded_relu below": (partial(kernels.thresholded_relu, alpha=-2), lambda x: x if x >= -2 else 0.0),
+    "thresholded_relu at NaN": (partial(kernels.thresholded_relu, alpha=np.nan), lambda x: 0.0),
     "hard_sigmoid": (partial(kernels.hard_sigmoid, alpha=0.25, beta=0.5), lambda x: min(max(0.25 * x + 0.5, 0), 1)),
 }
 

@@ -215,6 +215,17 @@ def test_a_sigmoid_below_the_range_of_floats_has_a_bound():
     assert (answer.bound[:2] < 1e-36).all()
 
 
+def test_nothing_passes_a_threshold_that_is_nan():
+    net = build.Network({"x": (3,)}, ["y"], exact=True)
+    net.add("activation", inputs="x", outputs="s", sigmoid={})
+    net.add("activation", inputs="s", outputs="y", thresholdedReLU={"alpha": np.nan})
+    x = np.float32([-1.5, 0.25, 3.0])
+    answer = oracle(net.spec(), {"x": x})["y"]
+    np.testing.assert_array_equal(answer.value, np.zeros(3))
+    np.testing.assert_array_equal(answer.bound, np.zeros(3))
+    np.testing.assert_array_equal(net.model().predict({"x": x})["y"], np.zeros(3))
+
+
 def branching(offset):
     """1 + x if x > offset, else x - 1, with x a number."""
     net = build.Network({"x": (1,)}, ["y"], exact=True)
