@@ -236,12 +236,12 @@ def scratch(count: int, size: int) -> Iterator[Sequence[Doubles]]:
     New memory costs as much as ten passes over it. What is provided is kept for others, so ``size`` must have a bound.
     """
     spare: list[Doubles] = _here.__dict__.setdefault("spare", [])
-    lent = [spare.pop() if spare else np.empty(0) for _ in range(count)]
-    lent = [array if array.size >= size else np.empty(size) for array in lent]
+    taken = [spare.pop() if spare else np.empty(0) for _ in range(count)]
+    taken = [array if array.size >= size else np.empty(size) for array in taken]
     try:
-        yield [array[:size] for array in lent]
+        yield [array[:size] for array in taken]
     finally:
-        spare.extend(lent)
+        spare.extend(taken)
 
 
 if hasattr(os, "register_at_fork"):
