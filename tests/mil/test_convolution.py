@@ -74,6 +74,7 @@ def same_pair(n: int, k: int, s: int, d: int = 1, *, lower: bool = False) -> tup
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.clause("mil.conv.S3", "mil.conv.S7")
 def test_defaults(space: int, dtype: Any, opset: str) -> None:
     x, weight, bias = given(space)
     found = run("conv", {"x": x.astype(dtype)}, opset=opset, weight=weight.astype(dtype))
@@ -89,6 +90,7 @@ def test_defaults(space: int, dtype: Any, opset: str) -> None:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.clause("mil.conv.S1", "mil.conv.S2", "mil.conv.S3", "mil.conv.S6")
 def test_all_parameters(space: int, groups: int, dtype: Any) -> None:
     x, weight, bias = given(space, groups)
     strides, dilations, pad = (2, 1, 3)[:space], (1, 3, 2)[:space], PAD[: 2 * space]
@@ -101,6 +103,7 @@ def test_all_parameters(space: int, groups: int, dtype: Any) -> None:
 
 @pytest.mark.parametrize("lower", [False, True])
 @pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.clause("mil.conv.C3", "mil.conv.S4", "mil.conv.S5")
 def test_same(space: int, lower: bool) -> None:
     x, weight, bias = given(space)
     strides, dilations = (2, 1, 3)[:space], (3, 1, 1)[:space]
@@ -115,6 +118,7 @@ def test_same(space: int, lower: bool) -> None:
     np.testing.assert_array_equal(found, convolved(x, weight, bias, strides, dilations, 1, edges))
 
 
+@pytest.mark.clause("mil.conv.S3")
 def test_custom_padding_is_zero_by_default() -> None:
     x, weight, _ = given(1)
     args = {"x": x.astype(np.float32)}
@@ -127,6 +131,7 @@ def test_custom_padding_is_zero_by_default() -> None:
 @pytest.mark.parametrize("with_bias", [False, True])
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.clause("mil.conv.C5")
 def test_weights_that_a_run_computes(space: int, opset: str, with_bias: bool) -> None:
     x, weight, bias = given(space, 2)
     constants = {"bias": bias.astype(np.float32)} if with_bias else {}
@@ -138,11 +143,16 @@ def test_weights_that_a_run_computes(space: int, opset: str, with_bias: bool) ->
         run("conv", inputs, opset=opset, groups=2, dilations=[2] * space)
 
 
+@pytest.mark.clause("mil.conv.C5")
 def test_a_bias_that_a_run_computes() -> None:
     x, weight, bias = (array.astype(np.float32) for array in given(2))
     expected = convolved(x, weight, bias, (1, 1), (1, 1), 1, [(0, 0)] * 2)
     np.testing.assert_array_equal(run("conv", {"x": x, "bias": bias}, weight=weight), expected)
     np.testing.assert_array_equal(run("conv", {"x": x, "bias": bias, "weight": weight}), expected)
+    dilated = run("conv", {"x": x, "bias": bias}, weight=weight, dilations=[1, 3])
+    np.testing.assert_array_equal(dilated, convolved(x, weight, bias, (1, 1), (1, 3), 1, [(0, 0)] * 2))
+    with pytest.raises(InvalidModelError, match="weights that a run computes, expected 1"):
+        run("conv", {"x": x, "bias": bias, "weight": weight}, dilations=[1, 3])
     for inputs in ({"x": x, "bias": bias}, {"x": x, "bias": bias, "weight": weight}):
         constants = {} if "weight" in inputs else {"weight": weight}
         with pytest.raises(InvalidModelError, match="must be a constant"):
@@ -150,6 +160,7 @@ def test_a_bias_that_a_run_computes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["conv", "conv_transpose"])
+@pytest.mark.clause("mil.conv.C4", "programs.U33", "mil.conv_transpose.C4", "programs.U33")
 def test_since_coreml7_weights_may_be_of_the_other_float_type(kind: str) -> None:
     x, weight, bias = given(2, transposed=kind != "conv")
     plain = run(kind, {"x": x.astype(np.float32)}, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
@@ -158,6 +169,7 @@ def test_since_coreml7_weights_may_be_of_the_other_float_type(kind: str) -> None
         np.testing.assert_array_equal(run(kind, {"x": x.astype(dtype)}, **constants), plain)
         inputs = {"x": x.astype(dtype), "weight": weight.astype(other)}
         np.testing.assert_array_equal(run(kind, inputs, bias=bias.astype(other)), plain)
+        np.testing.assert_array_equal(run(kind, inputs, bias=bias.astype(dtype)), plain)
         with pytest.raises(InvalidModelError, match=r"have elements of types .*, expected one"):
             run(kind, {"x": x.astype(dtype)}, opset="CoreML6", **constants)
 
@@ -188,6 +200,7 @@ def test_open_shapes() -> None:
 
 
 X, WEIGHT, BIAS = (array.astype(np.float32) for array in given(2))
+TRANSPOSED = given(2, transposed=True)[1].astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -210,11 +223,13 @@ X, WEIGHT, BIAS = (array.astype(np.float32) for array in given(2))
         ({"dilations": [5, 1]}, "pixels would be left of the input"),
     ],
 )
+@pytest.mark.clause("mil.conv.C1", "mil.conv.C2", "mil.conv.C3")
 def test_parameters_that_do_not_fit(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
         run("conv", {"x": X}, **{"weight": WEIGHT, "bias": BIAS, **changed})
 
 
+@pytest.mark.clause("mil.conv.C1", "mil.conv.C4")
 def test_inputs_that_do_not_fit() -> None:
     with pytest.raises(InvalidModelError, match="'x' is of rank 2, expected 3 to 5"):
         run("conv", {"x": X[0, 0]}, weight=WEIGHT)
@@ -223,6 +238,7 @@ def test_inputs_that_do_not_fit() -> None:
 
 
 @pytest.mark.parametrize("kind", ["conv", "max_pool"])
+@pytest.mark.clause("mil.conv.C3", "mil.max_pool.C2")
 def test_the_lower_padding_is_of_coreml6(kind: str) -> None:
     parameters: dict[str, Any] = {"weight": WEIGHT} if kind == "conv" else {"kernel_sizes": [3, 2]}
     run(kind, {"x": X}, opset="CoreML6", pad_type="same_lower", **parameters)
@@ -236,6 +252,7 @@ def test_the_lower_padding_is_of_coreml6(kind: str) -> None:
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.clause("mil.conv_transpose.S1", "mil.conv_transpose.S6")
 def test_transposed_defaults(space: int, dtype: Any, opset: str) -> None:
     x, weight, _ = given(space, transposed=True)
     found = run("conv_transpose", {"x": x.astype(dtype)}, opset=opset, weight=weight.astype(dtype))
@@ -245,6 +262,7 @@ def test_transposed_defaults(space: int, dtype: Any, opset: str) -> None:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.clause("mil.conv_transpose.S1", "mil.conv_transpose.S2", "mil.conv_transpose.S3")
 def test_transposed_with_all_parameters(space: int, groups: int, dtype: Any) -> None:
     x, weight, bias = given(space, groups, transposed=True)
     strides, dilations, pad = (2, 1, 3)[:space], (1, 3, 2)[:space], PAD[: 2 * space]
@@ -258,6 +276,7 @@ def test_transposed_with_all_parameters(space: int, groups: int, dtype: Any) -> 
 
 
 @pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.clause("mil.conv_transpose.C3", "mil.conv_transpose.S4", "programs.U34")
 def test_transposed_same(space: int) -> None:
     x, weight, bias = given(space, transposed=True)
     strides = (2, 1, 3)[:space]
@@ -279,6 +298,7 @@ def test_transposed_same(space: int) -> None:
 @pytest.mark.parametrize(("pad_type", "begins"), [("valid", (0, 0)), ("custom", (1, 2))])
 @pytest.mark.parametrize("sizes", [(18, 8), (15, 6), (19, 12)])
 @pytest.mark.clause("programs.U20")
+@pytest.mark.clause("mil.conv_transpose.S5")
 def test_an_output_shape_keeps_the_begin_of_the_padding(
     sizes: tuple[int, int], pad_type: str, begins: tuple[int, int]
 ) -> None:
@@ -293,6 +313,7 @@ def test_an_output_shape_keeps_the_begin_of_the_padding(
     np.testing.assert_array_equal(found, full[(..., *cut)] + bias[:, None, None])
 
 
+@pytest.mark.clause("mil.conv_transpose.C5")
 def test_what_transposed_weights_a_run_may_compute() -> None:
     x, weight, bias = (array.astype(np.float32) for array in given(2, 2, transposed=True))
     expected = run("conv_transpose", {"x": x}, weight=weight, bias=bias, groups=2, dilations=[1, 2])
@@ -303,10 +324,48 @@ def test_what_transposed_weights_a_run_may_compute() -> None:
 
 
 @pytest.mark.parametrize("shape", [[2, 3, 11, 8], [1, 4, 11, 8], [2, 4, 11], [2, 4, 0, 8]])
+@pytest.mark.clause("mil.conv_transpose.C6")
 def test_output_shapes_that_do_not_fit(shape: list[int]) -> None:
     x, weight, _ = (array.astype(np.float32) for array in given(2, transposed=True))
     with pytest.raises(InvalidModelError, match=r"output_shape|pixels would be left"):
         run("conv_transpose", {"x": x}, weight=weight, output_shape=shape)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "begins"), [(None, (0, 0)), ((17, 25), (1, 0)), ((14, 20), (2, 3)), ((18, 31), (0, 0))]
+)
+@pytest.mark.clause("mil.conv_transpose.S4", "programs.U34")
+def test_transposed_same_cuts_off_half_at_each_end_and_adds_at_the_end(sizes: Any, begins: Any) -> None:
+    """In full the output is 19 x 26 pixels large, which ``same`` makes 18 x 28."""
+    x, weight, bias = given(2, transposed=True)
+    found = run(
+        "conv_transpose", {"x": x.astype(np.float32)}, weight=weight.astype(np.float32), bias=bias.astype(np.float32),
+        strides=[2, 4], pad_type="same", output_shape=None if sizes is None else [2, 4, *sizes],
+    )  # fmt: skip
+    full = np.pad(spread(x, weight, (2, 4), (1, 1), 1), [(0, 0), (0, 0), (0, 9), (0, 9)])
+    cut = tuple(slice(b, b + n) for b, n in zip(begins, sizes or (18, 28), strict=True))
+    np.testing.assert_array_equal(found, full[(..., *cut)] + bias[:, None, None])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"weight": None}, "'weight' is missing"),
+        ({"weight": TRANSPOSED[0]}, r"'weight' has the shape \(4, 3, 2\), expected rank 4"),
+        ({"weight": TRANSPOSED[1:]}, r"expected an input \[\*, 5, H, W\]"),
+        ({"bias": BIAS[:3]}, r"expected a bias of the shape \(4,\), got \(3,\)"),
+        ({"groups": 4}, "whose first length is a multiple of 4"),
+        ({"strides": [1]}, "'strides' has 1 elements, expected 2"),
+        ({"dilations": [0, 1]}, r"dilation \(0, 1\)"),
+        ({"pad": [0, 1, -1, 0]}, r"'pad' is \(0, 1, -1, 0\), expected numbers of at least 0"),
+        ({"pad_type": "custom", "pad": [0, 0, 4, 4]}, "0 pixels would be left|pixels would be left of the input"),
+        ({"pad_type": "full"}, "'pad_type' is 'full', expected one of 'valid', 'custom', 'same'"),
+    ],
+)
+@pytest.mark.clause("mil.conv_transpose.C1", "mil.conv_transpose.C2", "mil.conv_transpose.C3")
+def test_transposed_parameters_that_do_not_fit(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidModelError, match=message):
+        run("conv_transpose", {"x": X}, **{"weight": TRANSPOSED, "bias": BIAS, **changed})
 
 
 # ---- A second opinion ----

@@ -20,6 +20,7 @@ OPEN = [("fp32", (None, None, None))]
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.clause("mil.pad.C1", "mil.pad.S1", "mil.pad.S2", "programs.U43")
 def test_pad_is_that_of_numpy(mode: str, dtype: Any, opset: str) -> None:
     x = X.astype(dtype)
     for pairs in [[(1, 0), (2, 3), (0, 4)], [(3, 1), (2, 0)], [(2, 1)], [(0, 0)]]:
@@ -36,6 +37,13 @@ def test_pad_is_that_of_numpy(mode: str, dtype: Any, opset: str) -> None:
             np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.clause("programs.U42")
+def test_an_edge_is_repeated_more_often_than_the_axis_is_long() -> None:
+    y = run("pad", {"x": X[0].astype(np.float32)}, pad=[5, 0, 0, 7], mode="replicate")
+    np.testing.assert_array_equal(y, np.pad(X[0], [(5, 0), (0, 7)], "edge"))
+
+
+@pytest.mark.clause("mil.pad.S3")
 def test_borders_are_constant_and_0_by_default() -> None:
     x = X.astype(np.float32)
     y = run("pad", {"x": x}, pad=[1, 2])
@@ -55,6 +63,7 @@ def test_borders_are_constant_and_0_by_default() -> None:
         ({}, "parameter 'pad' is missing"),
     ],
 )
+@pytest.mark.clause("mil.pad.C1", "mil.pad.C2", "mil.pad.C3")
 def test_paddings_that_core_ml_does_not_have(parameters: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidModelError, match=rf"made.*\(pad\).*{words}"):
         run("pad", {"x": X.astype(np.float32)}, **parameters)
@@ -67,6 +76,7 @@ def test_paddings_that_core_ml_does_not_have(parameters: dict[str, Any], words: 
         ([0, 0, 1, 2], InvalidModelError, "amounts has the shape .4,., expected 6"),
     ],
 )
+@pytest.mark.clause("mil.pad.C2")
 def test_computed_paddings_that_core_ml_does_not_have(amounts: list[int], fault: type[Exception], words: str) -> None:
     given = {"x": X.astype(np.float32), "pad": np.array(amounts, np.int32)}
     with pytest.raises(fault, match=rf"made.*\(pad\).*{words}"):
@@ -75,10 +85,12 @@ def test_computed_paddings_that_core_ml_does_not_have(amounts: list[int], fault:
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.clause("mil.crop.S1")
 def test_crop(dtype: Any, opset: str) -> None:
     x = np.arange(2 * 3 * 5 * 7).reshape(2, 3, 5, 7).astype(dtype)
-    y = run("crop", {"x": x}, crop_height=[1, 3], crop_width=[0, 2], opset=opset)
-    np.testing.assert_array_equal(y, x[:, :, 1:2, :5])
+    for given in (x, x[0], x[None]):
+        y = run("crop", {"x": given}, crop_height=[1, 3], crop_width=[0, 2], opset=opset)
+        np.testing.assert_array_equal(y, given[..., 1:2, :5])
 
 
 @pytest.mark.parametrize(
@@ -89,15 +101,17 @@ def test_crop(dtype: Any, opset: str) -> None:
         ([0], [0, 0], "'crop_height' has 1 elements, expected 2"),
     ],
 )
+@pytest.mark.clause("mil.crop.C2")
 def test_crops_that_leave_nothing(height: list[int], width: list[int], words: str) -> None:
     x = np.zeros((2, 3, 5, 7), np.float32)
     with pytest.raises(InvalidModelError, match=rf"made.*\(crop\).*{words}"):
         run("crop", {"x": x}, crop_height=height, crop_width=width)
 
 
+@pytest.mark.clause("mil.crop.C1", "mil.pad.C1")
 def test_crops_are_of_images() -> None:
-    with pytest.raises(InvalidModelError, match="x has rank 3, expected 4"):
-        run("crop", {"x": X.astype(np.float32)}, crop_height=[0, 1], crop_width=[0, 1])
+    with pytest.raises(InvalidModelError, match="x has rank 2, expected 3 or more"):
+        run("crop", {"x": X[0].astype(np.float32)}, crop_height=[0, 1], crop_width=[0, 1])
     for kind, parameters in [("crop", dict(crop_height=[0, 1], crop_width=[0, 1])), ("pad", dict(pad=[1, 1]))]:
         with pytest.raises(InvalidModelError, match="'x' has elements of type int32, expected fp16, fp32"):
             run(kind, {"x": X.astype(np.int32)[None]}, **parameters)

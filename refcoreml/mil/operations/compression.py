@@ -266,7 +266,7 @@ def conv_quantized(node: Node) -> ops.Op:
     """Refused: no converter writes it, and nothing says what it computes.
 
     coremltools calls it experimental. Its description (weight * quant_scale + quant_bias) speaks of integers for
-    ``linear``, but not of the table that ``lut`` would need, nor of how codes of less than 8 bits are packed.
+    "linear", but not of the table that "lut" would need, nor of how codes of less than 8 bits are packed.
     """
     node.unsupported(
         "is experimental: how its weights are packed, and which table 'lut' means, is not specified",

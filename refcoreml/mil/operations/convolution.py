@@ -1,7 +1,9 @@
 """Convolution and transposed convolution, and the padding that convolutions and pooling share.
 
 x [N, C, *D] has one to three axes in space, *D. ``strides`` and ``dilations`` have a number for each, 1 by default;
-``pad`` has two for each, (begin, end), which count only if ``pad_type`` is ``custom``, and are 0 by default.
+``pad`` has two for each, (begin, end), which count only if ``pad_type`` is ``custom``, and are 0 by default. ``valid``
+pads nothing. ``same`` makes a convolution or pooling ceil(D / stride) long: of the pixels that this takes at both ends
+together, an odd one goes to the end; with ``same_lower``, since CoreML6, to the beginning.
 """
 
 from __future__ import annotations
@@ -28,12 +30,7 @@ def per_axis(node: Node, name: str, space: int) -> tuple[int, ...]:
 
 
 def padding(node: Node, space: int, default: str = REQUIRED, *, lower: bool = True) -> Padding | None:
-    """Return the padding that ``pad_type`` names.
-
-    ``valid`` is none, ``custom`` is ``pad``. ``same`` makes a convolution or pooling ceil(D / stride) long: of the
-    pixels that this takes at both ends together, an odd one goes to the end; with ``same_lower``, since CoreML6, to the
-    beginning.
-    """
+    """Return the padding that ``pad_type`` names."""
     pairs = node.integers("pad", (0,) * (2 * space), count=2 * space)
     node.require(min(pairs) >= 0, f"parameter 'pad' is {pairs}, expected numbers of at least 0")
     edges = tuple(zip(pairs[::2], pairs[1::2], strict=True))
@@ -61,7 +58,7 @@ def _convolution(node: Node, *computed: str) -> ops.Op | Call:
     space, (weights, bias) = space_of(node), _weights(node, *computed)
     dilations = per_axis(node, "dilations", space)
     node.require(
-        weights is not None or max(dilations) == 1,
+        not node.has("weight") or node.is_constant("weight") or max(dilations) == 1,
         f"has the dilations {dilations}, but weights that a run computes, expected 1",
     )
     strides, groups = per_axis(node, "strides", space), node.integer("groups", 1)
@@ -77,9 +74,9 @@ def conv(node: Node) -> ops.Op | Call:
     x [N, C_in, *D]; ``weight`` [C_out, C_in / groups, *K]; ``bias`` [C_out], 0 by default; y [N, C_out, *D'] with
     D' = floor((D + begin + end - (K - 1) * dilation - 1) / stride) + 1. All fp16, or all fp32.
 
-    ``strides``, ``dilations``, ``pad``: see above. ``pad_type``: ``valid`` (the default), ``custom``, ``same`` or,
-    since CoreML6, ``same_lower``, see `padding`. ``groups``: 1 by default; divides C_in and C_out. The weights may be
-    computed by a run; then dilations must be 1.
+    ``strides``, ``dilations``, ``pad``: as of the family. ``pad_type``: ``valid`` (the default), ``custom``, ``same``
+    or, since CoreML6, ``same_lower``. ``groups``: 1 by default; divides C_in and C_out. The weights may be computed by
+    a run; then dilations must be 1.
     """
     return _convolution(node, "weight")
 

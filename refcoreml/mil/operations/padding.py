@@ -37,12 +37,12 @@ def pad(node: Node) -> Call:
 
 @operation("crop", "x")
 def crop(node: Node) -> ops.Op:
-    """y[n, c, i, j] = x[n, c, top + i, left + j].
+    """y[..., i, j] = x[..., top + i, left + j].
 
-    x [N, C, H, W] of fp16 or fp32. y [N, C, H - top - bottom, W - left - right], at least one pixel.
+    x [*D, H, W] of fp16 or fp32, rank 3 or more. y [*D, H - top - bottom, W - left - right], at least one pixel.
 
     Parameters: ``crop_height``, [top, bottom]; ``crop_width``, [left, right]; none negative.
     """
     expect(node, FLOATS, "x")
-    node.require(node.rank() == 4, f"x has rank {node.rank()}, expected 4")
+    node.require(node.rank() >= 3, f"x has rank {node.rank()}, expected 3 or more")
     return ops.Crop((node.integers("crop_height", count=2), node.integers("crop_width", count=2)))

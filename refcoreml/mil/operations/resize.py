@@ -186,14 +186,7 @@ class _OwnImages(Adapted):
 
 
 def _boxes(node: Node, outside: float | None) -> ops.CropResize:
-    """Return the operation that reads boxes at ``target_height`` x ``target_width`` (default 1) positions.
-
-    Positions in a box follow ``sampling_mode`` as of `resize_bilinear` (default DEFAULT), with the distance from its
-    first to its last pixel in place of H - 1. ``box_coordinate_mode``: CORNERS_HEIGHT_FIRST (default), [top, left,
-    bottom, right], both corners included; CORNERS_WIDTH_FIRST, [left, top, right, bottom]; CENTER_SIZE_HEIGHT_FIRST,
-    [vertical center, horizontal center, height, width]; CENTER_SIZE_WIDTH_FIRST. Coordinates are multiplied by
-    ``spatial_scale`` (default 1), and if ``normalized_coordinates`` (default false) by H - 1 and W - 1.
-    """
+    """Return the operation that reads boxes, with the parameters that `crop_resize` describes."""
     if node.has("spatial_scale"):
         expect(node, FLOATS, "spatial_scale")
     centers, width_first = node.choice("box_coordinate_mode", _BOXES, "corners_height_first")
@@ -210,10 +203,16 @@ def _boxes(node: Node, outside: float | None) -> ops.CropResize:
 
 @operation("crop_resize", "x", "roi")
 def crop_resize(node: Node) -> Op:
-    """y[n] = box n of the images, read bilinearly; parameters as of `_boxes`.
+    """y[n] = box n of the images, read bilinearly at ``target_height`` x ``target_width`` positions (default 1).
 
     x [B, C, H, W]: fp16 or fp32; roi: of the type of x, computed or constant, boxes [N, 1, 4, 1, 1], each taken out of
     all images, or [N, 1, 5, 1, 1], whose first number says which image. y [N, B, C, h, w], or [N, 1, C, h, w].
+
+    Positions in a box follow ``sampling_mode`` as of `resize_bilinear` (default DEFAULT), with the distance from its
+    first to its last pixel in place of H - 1. ``box_coordinate_mode``: CORNERS_HEIGHT_FIRST (default), [top, left,
+    bottom, right], both corners included; CORNERS_WIDTH_FIRST, [left, top, right, bottom]; CENTER_SIZE_HEIGHT_FIRST,
+    [vertical center, horizontal center, height, width]; CENTER_SIZE_WIDTH_FIRST. Coordinates are multiplied by
+    ``spatial_scale`` (default 1), and if ``normalized_coordinates`` (default false) by H - 1 and W - 1.
 
     Open: positions outside of the image. Chosen: the nearest pixel of its edge.
     """
