@@ -123,7 +123,7 @@ class Found:
         form = elements if self.computed and elements else self.form or elements
         if form and not self.computed and not form.startswith("one of"):
             form = f"constant, {form}" if form.startswith("as ") else f"constant {form}"
-        return Parameter(form, None if self.required else absent or written(self.default))
+        return Parameter(form, absent or (None if self.required else written(self.default)))
 
 
 def listed(names: Iterable[str]) -> str:
@@ -244,7 +244,7 @@ def signature(entry: Entry, uses: Sequence[Operation], more: Mapping[str, Any]) 
     made = {name: found[name].parameter(more.get("defaults", {}).get(name)) for name in order if name in found}
     for name, form in more.get("types", {}).items():
         if name in made:
-            made[name] = replace(made[name], form=form)
+            made[name] = replace(made[name], form=form if isinstance(form, str) else form[entry.since])
     result = more.get("results") or _results(results)
     return {**made, "result": Parameter(result)} if result else made
 

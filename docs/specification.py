@@ -38,8 +38,8 @@ tensors, and where that does not show everything, the rest:
     prints = ""
     calls = '''code that makes other programs, which the page does not show: of older operation sets, with more
     parameters. It runs after the example.'''
-    defaults = { axes = "all axes" } # what stands for a parameter that is absent, where the table says none
-    types = { loop_vars = "any" }    # what a parameter may be
+    defaults = { axes = "all axes" } # what stands for a parameter that is absent, where the table says none or required
+    types = { loop_vars = "any" }    # what a parameter may be; by operation set { CoreML6 = "..", CoreML8 = ".." }
     results = "as `dtype` says"      # what the results are
 
 An operation that is always refused has C clauses only. Tests carry its clauses as ``mil.softmax.S1``: layers have the
@@ -107,6 +107,8 @@ OPAQUE = {"WeightParams", "ActivationParams", "NeuralNetwork"}
 IMPORTS = "import numpy as np\nfrom refcoreml import build\n"
 #: What precedes the name of an operation in the labels of its clauses.
 MIL = "mil."
+#: Operations whose parameters are those that the user's code takes.
+FREE = {"custom_layer"}
 #: How many conformance cases of a clause a page names.
 MOST_CASES = 3
 
@@ -525,7 +527,8 @@ def page_of_operation(
     family = inspect.getdoc(sys.modules[entries[0].adapt.__module__]) or ""
     parts.append(f"**The family:** {markdown(family)}")
     parts += detail_parts(operation, "../figures")
-    parts += parameter_parts(name, operation)
+    table = list(parameter_parts(name, operation))
+    parts += table
     parts += ["## Clauses", *clause_parts(f"{MIL}{name}", operation, carried, claimed, "../../..")]
     open_here = [
         f"- [programs.{label}](../programs.md): {markdown(point['text'])} *Chosen:* {markdown(point['chosen'])}"
@@ -533,8 +536,8 @@ def page_of_operation(
     ]
     if open_here:
         parts.append("\n".join(["## Open\n", *open_here]))
-    others = set(OPERATIONS) - {name}
-    parts = [linked_to(part, others) for part in parts]
+    own = set(re.findall(r"`(\w+)`", "".join(table)))  # parameters, and texts that they may be
+    parts = [linked_to(part, set(OPERATIONS) - own - {name}) for part in parts]
     parts += [*definition_parts(entries[-1].adapt), *example_parts(operation)]
     parts.append(f"Code: [{operation.family}.py](../../../refcoreml/mil/operations/{operation.family}.py).")
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
@@ -575,7 +578,7 @@ def signatures(name: str, operation: Layer) -> dict[str, dict[str, Parameter]]:
     Raises:
         ValueError: an example does not show what some parameter may be.
     """
-    if "example" not in operation.more:
+    if "example" not in operation.more or name in FREE:
         return {}
     namespace: dict[str, Any] = {}
     with redirect_stdout(io.StringIO()):
@@ -734,7 +737,7 @@ def as_block(match: re.Match[str]) -> str:
 def escaped(text: str) -> str:
     """Escape text for Markdown, except the code and the bold words in it."""
     lines = "\n".join(line.strip() for line in text.split("\n"))
-    parts = re.split(r"(`+[^`]+`+|\*\*\w+:\*\*)", lines)
+    parts = re.split(r"(`+[^`]+`+|\*\*[\w ]+:\*\*)", lines)
     special = r"(?<! )\*|\*(?! )|\b_|_\b|[<|]|\](?=\()"
     return "".join(
         re.sub("`+", "`", part) if i % 2 else re.sub(special, r"\\\g<0>", part) for i, part in enumerate(parts)

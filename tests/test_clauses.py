@@ -204,6 +204,11 @@ KINDS = {"integer": "int32", "integers": "int32", "bool": "bool", "bools": "bool
 DIFFERENT: dict[tuple[str, str], str] = {
     ("make_list", "elem_shape"): "the documentation says what its absence means",
     ("topk", "k"): "a clause says since when it may be of 8 and 16 bits",
+    ("linear", "x"): "programs.U35",
+    ("linear", "weight"): "programs.U35",
+    ("linear", "bias"): "programs.U35",
+    ("crop_resize", "spatial_scale"): "programs.U50",
+    ("constexpr_affine_dequantize", "zero_point"): "programs.U55",
 }
 
 

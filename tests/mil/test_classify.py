@@ -29,6 +29,7 @@ def check(found: list[Any], label: Any, labels: list[Any], scores: np.ndarray) -
 
 @pytest.mark.parametrize("labels", [TEXTS, NUMBERS])
 @pytest.mark.clause("programs.U9")
+@pytest.mark.clause("mil.classify.S1", "mil.classify.S2", "mil.classify.S3")
 def test_the_first_of_the_best_labels(labels: list[Any]) -> None:
     check(run("classify", {"probabilities": SCORES}, classes=labels), labels[1], labels, SCORES)
     last = SCORES + np.array([[0, 0, 0], [0, 0, 1]], np.float32)
@@ -44,6 +45,7 @@ def test_unknown_lengths() -> None:
     check(found, "dog", TEXTS, SCORES)
 
 
+@pytest.mark.clause("mil.classify.S4")
 def test_types_that_are_declared() -> None:
     for labels, element, key in ((TEXTS, "string", "stringKeyType"), (NUMBERS, "int64", "int64KeyType")):
         program = build.Program({"x": (2, 3)})
@@ -60,6 +62,7 @@ def test_types_that_are_declared() -> None:
         assert classes.outputs[0].type.listType.type.tensorType.dataType == {"string": 2, "int64": 24}[element]
 
 
+@pytest.mark.clause("mil.classify.C1")
 def test_what_is_refused() -> None:
     with pytest.raises(InvalidModelError, match=r"has 5 classes for probabilities \(2, 3\), 6 of them"):
         run("classify", {"probabilities": SCORES}, classes=TEXTS[:5])
@@ -70,6 +73,7 @@ def test_what_is_refused() -> None:
 
 
 @pytest.mark.clause("programs.U9")
+@pytest.mark.clause("programs.U59")
 def test_what_is_doubtful() -> None:
     twice = ["cat", "cat", *TEXTS[2:]]
     with pytest.warns(RefCoreMLWarning, match=r"classify.*: 2 classes have the label 'cat'"):
@@ -81,6 +85,7 @@ def test_what_is_doubtful() -> None:
 
 
 @pytest.mark.parametrize("labels", [TEXTS, NUMBERS])
+@pytest.mark.clause("mil.classify.S4")
 def test_a_classifier_predicts(labels: list[Any]) -> None:
     program = build.Program({"x": (2, 3)})
     label, scores = program.add("classify", probabilities=program["x"], classes=labels)

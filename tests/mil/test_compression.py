@@ -63,6 +63,7 @@ def uint(array: Any) -> Array:
 # ---- CoreML6: parameters are attributes ----
 
 
+@pytest.mark.clause("mil.constexpr_affine_dequantize.S2", "mil.constexpr_cast.S2")
 def test_parameters_are_attributes_before_coreml8() -> None:
     for opset in ("CoreML6", "CoreML7", "CoreML8"):
         builder = Builder({}, opset=opset)
@@ -70,10 +71,19 @@ def test_parameters_are_attributes_before_coreml8() -> None:
         operation = builder.function().block_specializations[opset].operations[-1]
         assert ("source_val" in operation.attributes) == (opset != "CoreML8")
         assert ("source_val" in operation.inputs) == (opset == "CoreML8")
+        builder = Builder({}, opset=opset)
+        builder.output(builder.add("constexpr_affine_dequantize", **AFFINE))
+        operation = builder.function().block_specializations[opset].operations[-1]
+        named = {"quantized_data", "scale", "zero_point", "axis"}
+        assert set(operation.attributes) - {"name"} == (set() if opset == "CoreML8" else named)
+        assert set(operation.inputs) == (named if opset == "CoreML8" else set())
+        found = prepared(builder).run({})
+        np.testing.assert_array_equal(next(iter(found.values())), np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("opset", ["CoreML6", "CoreML7", "CoreML8"])
 @FLOATS
+@pytest.mark.clause("mil.constexpr_affine_dequantize.S1")
 def test_affine(opset: str, dtype: Any) -> None:
     """Two scales and zero points along an axis: scale * (data - zero point) = 1 * (3 - 2), 1 * (5 - 2), ..."""
     found = decoded(
@@ -88,8 +98,15 @@ def test_affine(opset: str, dtype: Any) -> None:
     np.testing.assert_array_equal(found, [[1, 3, 7], [2, 4, 502]])
 
 
-@pytest.mark.parametrize("zero_point", [np.int8(-3), np.uint8(200), np.float32(0.5), np.arange(4, dtype=np.int8)])
+@pytest.mark.parametrize(
+    "zero_point", [np.int8(-3), np.uint8(200), np.float32(0.5), np.float16(0.5), np.arange(4, dtype=np.int8)]
+)
 @pytest.mark.parametrize("scale", [np.float32(0.25), np.array([0.5, 1, -2, 4], np.float32)])
+@pytest.mark.clause(
+    "mil.constexpr_affine_dequantize.C1",
+    "mil.constexpr_affine_dequantize.C2",
+    "programs.U55",
+)
 def test_affine_parameters_are_numbers_or_vectors_each(scale: Any, zero_point: Any) -> None:
     data = draw(1, 3, 4, 2, low=-128, high=128).astype(np.int8)
     given = {"quantized_data": data, "scale": scale, "zero_point": zero_point, "axis": 1}
@@ -98,6 +115,7 @@ def test_affine_parameters_are_numbers_or_vectors_each(scale: Any, zero_point: A
     np.testing.assert_array_equal(decoded("constexpr_affine_dequantize", opset="CoreML6", **given), expected)
 
 
+@pytest.mark.clause("mil.constexpr_lut_to_dense.S2")
 def test_lut_is_packed_from_the_least_significant_bit() -> None:
     """The codes 0, 3, 2, 1, 3 of two bits are the bytes 01 10 11 00 and 11."""
     found = decoded(
@@ -113,6 +131,7 @@ def test_lut_is_packed_from_the_least_significant_bit() -> None:
 @pytest.mark.parametrize("opset", ["CoreML6", "CoreML7"])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float16, np.float32])
 @WIDTHS
+@pytest.mark.clause("mil.constexpr_lut_to_dense.C3", "mil.constexpr_lut_to_dense.S1", "mil.constexpr_lut_to_dense.S2")
 def test_lut_of_each_width(bits: int, dtype: Any, opset: str) -> None:
     codes, lut = draw(bits, 3, 5, 7, high=1 << bits), draw(9, 1 << bits, high=128).astype(dtype)
     found = decoded(
@@ -123,6 +142,11 @@ def test_lut_of_each_width(bits: int, dtype: Any, opset: str) -> None:
 
 @pytest.mark.parametrize("opset", ["CoreML6", "CoreML7"])
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float16, np.float32])
+@pytest.mark.clause(
+    "mil.constexpr_sparse_to_dense.C1",
+    "mil.constexpr_sparse_to_dense.S1",
+    "mil.constexpr_sparse_to_dense.S2",
+)
 def test_sparse(dtype: Any, opset: str) -> None:
     mask = draw(2, 3, 5, 7, high=2)
     data = draw(3, int(mask.sum()), low=1, high=100).astype(dtype)
@@ -132,6 +156,7 @@ def test_sparse(dtype: Any, opset: str) -> None:
     np.testing.assert_array_equal(decoded("constexpr_sparse_to_dense", opset=opset, **given), expected)
 
 
+@pytest.mark.clause("mil.constexpr_sparse_to_dense.S2", "programs.U56")
 def test_sparse_as_documented() -> None:
     """The mask xxx01100 of five elements keeps the third and the fourth, whatever x is."""
     for mask in (0b01100, 0b11101100):
@@ -140,6 +165,7 @@ def test_sparse_as_documented() -> None:
 
 
 @pytest.mark.parametrize("opset", ["CoreML6", "CoreML8"])
+@pytest.mark.clause("mil.constexpr_cast.S1")
 def test_cast(opset: str) -> None:
     x = np.array([[1.5, -2, 65504]], np.float16)
     found = decoded("constexpr_cast", opset=opset, source_val=x, output_dtype="fp32")
@@ -153,6 +179,7 @@ def test_cast(opset: str) -> None:
 @pytest.mark.parametrize("element", ["int4", "uint4", "int8", "uint8", "fp16", "fp32"])
 @FLOATS
 @pytest.mark.clause("programs.U25")
+@pytest.mark.clause("mil.constexpr_blockwise_shift_scale.C1", "mil.constexpr_blockwise_shift_scale.S1")
 def test_blocks_of_each_type(element: str, groups: tuple[int, ...], dtype: Any) -> None:
     low, high = {"int4": (-8, 8), "uint4": (0, 16), "int8": (-128, 128)}.get(element, (0, 256))
     data, offset = draw(1, 4, 6, 5, low=low, high=high), draw(2, *groups, low=low, high=high)
@@ -168,6 +195,7 @@ def test_blocks_of_each_type(element: str, groups: tuple[int, ...], dtype: Any) 
         assert_identical(found, expected.astype(dtype).astype(np.float32))
 
 
+@pytest.mark.clause("mil.constexpr_blockwise_shift_scale.S1", "mil.constexpr_blockwise_shift_scale.S2")
 def test_blocks_without_an_offset() -> None:
     data = np.array([[1, 2, 3, 4], [5, 6, 7, -8]], np.int8)
     found = decoded("constexpr_blockwise_shift_scale", data=Known(data, "int4"), scale=np.float32([[1, 10], [0.5, -1]]))
@@ -176,6 +204,7 @@ def test_blocks_without_an_offset() -> None:
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float16, np.float32])
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8])
+@pytest.mark.clause("mil.constexpr_lut_to_dense.C2", "mil.constexpr_lut_to_dense.C3", "mil.constexpr_lut_to_dense.S3")
 def test_tables_by_group(bits: int, dtype: Any) -> None:
     codes, lut = draw(bits, 4, 6, 5, high=1 << bits), draw(7, 2, 3, 1, 1 << bits, 1, high=128).astype(dtype)
     expected = np.empty(codes.shape)
@@ -187,7 +216,9 @@ def test_tables_by_group(bits: int, dtype: Any) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.clause("programs.U18")
+@pytest.mark.clause("mil.constexpr_lut_to_dense.S4")
 def test_tables_of_vectors(axis: int) -> None:
+    """A negative axis counts from the last one."""
     codes, lut = draw(1, 2, 4, 3, high=4), draw(2, 1, 2, 1, 4, 5, high=128).astype(np.float16)
     expected = np.concatenate(
         [np.stack([lut[0, j // 2, 0, codes[:, j, :], k] for j in range(4)], axis=1)[..., None] for k in range(5)],
@@ -200,7 +231,25 @@ def test_tables_of_vectors(axis: int) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6])
+@pytest.mark.clause("mil.constexpr_lut_to_dense.S5")
+def test_indices_are_stored_as_one_stream_of_bits(bits: int) -> None:
+    codes = draw(bits, 3, 5, high=1 << bits)
+    builder = Builder({}, opset="CoreML8")
+    lut = np.arange(1 << bits, dtype=np.float32).reshape(1, 1, -1, 1)
+    y = builder.add("constexpr_lut_to_dense", indices=Known(codes, f"uint{bits}"), lut=lut)
+    builder.output(y)
+    stored = builder.function().block_specializations["CoreML8"].operations[0]
+    assert stored.attributes["val"].immediateValue.tensor.bytes.values == packed(codes, bits).tobytes()
+    np.testing.assert_array_equal(prepared(builder).run({})[y.name], codes)
+
+
 @pytest.mark.parametrize("element", ["int4", "uint4", "int8", "uint8", "fp16", "fp32"])
+@pytest.mark.clause(
+    "mil.constexpr_sparse_to_dense.C1",
+    "mil.constexpr_sparse_to_dense.S1",
+    "mil.constexpr_sparse_to_dense.S3",
+)
 def test_sparse_of_each_type(element: str) -> None:
     mask = draw(2, 3, 5, 7, high=2)
     data = draw(3, int(mask.sum()), high=8)
@@ -218,6 +267,7 @@ def test_sparse_of_each_type(element: str) -> None:
 MASK = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 1], [1, 1, 0, 0]], np.uint8)
 
 
+@pytest.mark.clause("mil.constexpr_sparse_blockwise_shift_scale.S1", "mil.constexpr_sparse_blockwise_shift_scale.S2")
 def test_sparse_blocks_as_documented() -> None:
     """Of 10 and 11 in the first row, scale 0.1 and offset 1 make 0.9, 0.2 and 2 make 1.8, and so on."""
     data = np.array([10, 11, 3, 4, 5, 6, 7, 8, 9], np.int8)
@@ -236,6 +286,7 @@ def test_sparse_blocks_as_documented() -> None:
 # ---- Chains ----
 
 
+@pytest.mark.clause("mil.constexpr_blockwise_shift_scale.S3")
 def test_palettized_with_scales() -> None:
     codes, table = draw(1, 6, 8, high=16), draw(2, 1, 1, 16, 1, low=-128, high=128).astype(np.int8)
     scale = (draw(3, 6, 1, low=1, high=9) / 8).astype(np.float16)
@@ -248,7 +299,23 @@ def test_palettized_with_scales() -> None:
     assert_identical(found, exact.astype(np.float16).astype(np.float32))
 
 
+@pytest.mark.clause("mil.constexpr_lut_to_sparse.S3")
+def test_the_table_of_a_sparse_index_follows_from_its_place() -> None:
+    """Tables for the rows 0 and 1, 2 and 3; the mask keeps five numbers of the first and four of the second."""
+    codes, table = np.array([0, 1, 1, 0, 1, 1, 0, 0, 1]), np.arange(1, 5, dtype=np.int8).reshape(2, 1, 2, 1)
+    mask, numbers = decoded(
+        "constexpr_lut_to_sparse",
+        outputs=[("uint1", MASK.shape), ("int8", (9,))],
+        indices_mask=Known(MASK, "uint1"),
+        indices_nonzero_data=Known(codes, "uint1"),
+        lut=table,
+    )
+    np.testing.assert_array_equal(mask, MASK)
+    np.testing.assert_array_equal(numbers, [1, 2, 2, 1, 2, 4, 3, 3, 4])
+
+
 @pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.clause("mil.constexpr_lut_to_sparse.S1", "mil.constexpr_lut_to_sparse.S2")
 def test_sparse_and_palettized(size: int) -> None:
     codes, table = draw(1, 9, high=2), np.float32([2, 3, 20, 30]).reshape(2, 2).T[:, :size]
     builder = Builder({}, opset="CoreML8")
@@ -339,6 +406,17 @@ SPARSE = {"nonzero_data": np.ones(2, np.float32), "mask": np.array([6], np.uint8
 AFFINE = {"quantized_data": np.ones((2, 3), np.int8), "scale": np.float32(1), "zero_point": np.int8(0), "axis": 0}
 BLOCKS = {"data": np.ones((4, 6), np.int8), "scale": np.ones((2, 3), np.float32)}
 TABLES = {"indices": Known(np.ones((4, 6)), "uint2"), "lut": np.ones((1, 1, 4, 1), np.float32)}
+THREE = np.array([[1, 0], [1, 1]])
+SPARSE_TABLES = {
+    "indices_mask": Known(THREE, "uint1"),
+    "indices_nonzero_data": Known(np.ones(3), "uint1"),
+    "lut": np.ones((1, 1, 2, 1), np.float32),
+}
+SPARSE_BLOCKS = {
+    "data_mask": Known(THREE, "uint1"),
+    "nonzero_data": np.ones(3, np.int8),
+    "scale": np.ones((1, 2), np.float32),
+}
 
 
 @pytest.mark.parametrize(
@@ -370,6 +448,44 @@ TABLES = {"indices": Known(np.ones((4, 6)), "uint2"), "lut": np.ones((1, 1, 4, 1
         ("lut_to_dense", 8, {**TABLES, "lut": np.ones((1, 1, 4, 2), np.float32)}, "no vector axis is given"),
         ("lut_to_dense", 8, {**TABLES, "lut": np.ones((1, 4, 4, 1), np.float32)}, "lengths that divide those"),
         ("lut_to_dense", 8, {**TABLES, "vector_axis": 2}, "vector axis is 2, expected -2 to 1"),
+        (
+            "lut_to_sparse",
+            8,
+            {**SPARSE_TABLES, "indices_mask": np.ones((2, 2), np.uint8)},
+            "type uint8, expected uint1",
+        ),
+        (
+            "lut_to_sparse",
+            8,
+            {**SPARSE_TABLES, "indices_nonzero_data": Known(np.ones(3), "uint2")},
+            "2 entries, expected 4",
+        ),
+        ("lut_to_sparse", 8, {**SPARSE_TABLES, "indices_nonzero_data": Known(np.ones((3, 1)), "uint1")}, "a vector"),
+        ("lut_to_sparse", 8, {**SPARSE_TABLES, "indices_nonzero_data": Known(np.ones(2), "uint1")}, "keeps 3 of its 4"),
+        ("lut_to_sparse", 8, {**SPARSE_TABLES, "lut": np.ones((1, 1, 2, 3), np.float32)}, "no vector axis is given"),
+        ("lut_to_sparse", 8, {**SPARSE_TABLES, "lut": np.ones((2, 2, 1), np.float32)}, "expected 4 axes"),
+        ("lut_to_sparse", 8, {**SPARSE_TABLES, "lut": np.ones((1, 1, 2, 1), np.int32)}, "of type int32"),
+        (
+            "sparse_blockwise_shift_scale",
+            8,
+            {**SPARSE_BLOCKS, "data_mask": np.ones((2, 2), np.uint8)},
+            "expected uint1",
+        ),
+        ("sparse_blockwise_shift_scale", 8, {**SPARSE_BLOCKS, "nonzero_data": np.ones(3, np.int32)}, "of type int32"),
+        ("sparse_blockwise_shift_scale", 8, {**SPARSE_BLOCKS, "nonzero_data": np.ones(4, np.int8)}, "keeps 3 of its 4"),
+        ("sparse_blockwise_shift_scale", 8, {**SPARSE_BLOCKS, "nonzero_data": np.ones((3, 1), np.int8)}, "a vector"),
+        (
+            "sparse_blockwise_shift_scale",
+            8,
+            {**SPARSE_BLOCKS, "scale": np.ones((3, 1), np.float32)},
+            "that divide those",
+        ),
+        (
+            "sparse_blockwise_shift_scale",
+            8,
+            {**SPARSE_BLOCKS, "offset": np.ones((2, 1), np.int8)},
+            "expected the shape",
+        ),
         ("cast", 8, {"source_val": np.ones(2, np.float32), "output_dtype": "fp32"}, "of type fp32, expected fp16"),
         (
             "cast",
@@ -379,11 +495,28 @@ TABLES = {"indices": Known(np.ones((4, 6)), "uint2"), "lut": np.ones((1, 1, 4, 1
         ),
     ],
 )
+@pytest.mark.clause(
+    "mil.constexpr_affine_dequantize.C1",
+    "mil.constexpr_affine_dequantize.C2",
+    "mil.constexpr_blockwise_shift_scale.C1",
+    "mil.constexpr_blockwise_shift_scale.C2",
+    "mil.constexpr_cast.C1",
+    "mil.constexpr_lut_to_dense.C1",
+    "mil.constexpr_lut_to_dense.C2",
+    "mil.constexpr_lut_to_dense.C3",
+    "mil.constexpr_lut_to_sparse.C1",
+    "mil.constexpr_lut_to_sparse.C2",
+    "mil.constexpr_sparse_blockwise_shift_scale.C1",
+    "mil.constexpr_sparse_blockwise_shift_scale.C2",
+    "mil.constexpr_sparse_to_dense.C1",
+    "mil.constexpr_sparse_to_dense.C2",
+)
 def test_what_does_not_fit_is_refused(kind: str, opset: int, given: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidModelError, match=words):
         decoded(f"constexpr_{kind}", opset=f"CoreML{opset}", **given)
 
 
+@pytest.mark.clause("mil.constexpr_sparse_to_dense.C1")
 def test_masks_must_keep_as_many_as_there_are() -> None:
     with pytest.raises(
         InvalidModelError, match=r"constexpr_sparse_to_dense.*keeps 3 of its 5 elements, but 2 are given"
@@ -437,6 +570,7 @@ def test_constants_that_are_too_large_are_not_decoded() -> None:
     assert peak < 10_000_000
 
 
+@pytest.mark.clause("mil.constexpr_blockwise_shift_scale.C1")
 def test_all_that_makes_a_constant_is_constant() -> None:
     builder = Builder({"x": (4, 6)}, opset="CoreML8")
     builder.output(builder.add("constexpr_blockwise_shift_scale", **BLOCKS))
@@ -454,6 +588,7 @@ def test_all_that_makes_a_constant_is_constant() -> None:
 @pytest.mark.parametrize("opset", ["CoreML7", "CoreML8"])
 @pytest.mark.parametrize("output", ["int8", "uint8"])
 @FLOATS
+@pytest.mark.clause("mil.quantize.S1", "mil.quantize.S2", "mil.quantize.S3")
 def test_quantize(output: str, dtype: Any, opset: str) -> None:
     x = (draw(1, 3, 4, 5, low=-600, high=600) / 4).astype(dtype)
     x[0, 0, :4] = [np.inf, -np.inf, 1e4, -1e4]
@@ -482,6 +617,7 @@ def test_quantize(output: str, dtype: Any, opset: str) -> None:
 @pytest.mark.parametrize("open_shapes", [False, True])
 @pytest.mark.parametrize("source", [np.int8, np.uint8])
 @FLOATS
+@pytest.mark.clause("mil.dequantize.S1", "mil.dequantize.S2")
 def test_dequantize(source: Any, dtype: Any, open_shapes: bool) -> None:
     x = draw(1, 3, 4, 5).astype(np.uint8).view(source)
     for axis, shape in ((None, ()), (0, (3,)), (-2, (4,))):
@@ -519,20 +655,45 @@ QUANTIZE = {"scale": np.float32(1), "output_dtype": "int8"}
         ({"output_dtype": "int8"}, "'scale' is missing"),
     ],
 )
+@pytest.mark.clause("mil.quantize.C1", "mil.quantize.C2")
 def test_quantize_refuses(given: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidModelError, match=words):
         run("quantize", {"input": np.ones((3, 4), np.float32)}, outputs=[("int8", (3, 4))], **given)
 
 
+@pytest.mark.clause("mil.dequantize.C1", "mil.dequantize.C2")
 def test_dequantize_refuses() -> None:
     for given, words in (
         ({"zero_point": np.uint8(1)}, "'input', 'zero_point' have elements of types int8, uint8, expected one"),
         ({"scale": np.int8(1)}, "'scale' has elements of type int8"),
+        ({"scale": np.ones(3, np.float32)}, "scale is a vector .*, but no axis is given"),
+        ({"scale": np.ones(2, np.float32), "axis": 0}, r"shape \(2,\), expected \(\) or \(3,\)"),
+        ({"zero_point": np.ones(3, np.int8), "axis": 1}, "'axis' is 1, expected an axis of rank 1"),
     ):
         with pytest.raises(InvalidModelError, match=words):
             run("dequantize", {"input": np.ones(3, np.int8)}, **{"scale": np.float32(1), **given})
 
 
+@pytest.mark.clause("programs.U57")
+def test_what_is_not_a_number_is_quantized_to_0() -> None:
+    x = np.array([np.nan, 0, 2, -2], np.float32)
+    found = [
+        run("quantize", {"input": x}, scale=np.float32(s), zero_point=np.int8(3), output_dtype="int8") for s in (1, 0)
+    ]
+    np.testing.assert_array_equal(found, [[0, 3, 5, 1], [0, 0, 127, -128]])
+
+
+@pytest.mark.clause("programs.U58", "programs.U58")
+def test_a_number_beside_a_vector_counts_for_all_places() -> None:
+    x, halves, ones = np.array([[1, 2, 3], [4, 5, 6]]), np.full(3, 0.5, np.float32), np.ones(3, np.int8)
+    for scale, zero_point in ((halves, ones[0]), (halves[0], ones), (halves[0], ones[0])):
+        given = {"scale": scale, "zero_point": zero_point, "axis": 1}
+        found = run("quantize", {"input": x.astype(np.float32)}, output_dtype="int8", **given)
+        np.testing.assert_array_equal(found, 2 * x + 1)
+        np.testing.assert_array_equal(run("dequantize", {"input": x.astype(np.int8)}, **given), (x - 1) / 2)
+
+
+@pytest.mark.clause("mil.conv_quantized.C1")
 def test_conv_quantized_is_refused() -> None:
     with pytest.raises(UnsupportedModelError, match=r"conv_quantized.*experimental.*not specified"):
         run("conv_quantized", {"x": np.ones((1, 2, 5, 5), np.float32)}, outputs=[("fp32", (1, 3, 5, 5))])

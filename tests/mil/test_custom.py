@@ -40,6 +40,7 @@ def result(*given: Any, **parameters: Any) -> Any:
     return found
 
 
+@pytest.mark.clause("mil.custom_layer.S1", "mil.custom_layer.S2")
 def test_functions_get_parameters_as_keyword_arguments() -> None:
     seen: dict[str, Any] = {}
 
@@ -62,6 +63,7 @@ def test_functions_get_parameters_as_keyword_arguments() -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.clause("mil.custom_layer.S1", "mil.custom_layer.S2", "programs.U60")
 def test_classes_are_made_once_and_get_weights_in_their_shapes(precision: str) -> None:
     made: list[Any] = []
 
@@ -105,11 +107,19 @@ def test_classes_are_made_once_and_get_weights_in_their_shapes(precision: str) -
     assert [(a.shape, a.dtype) for a in only.weights] == [((3, 4), y.dtype), ((4,), held.dtype(np.dtype(np.float32)))]
 
 
+@pytest.mark.clause("mil.custom_layer.S1")
 def test_half_precision_is_rounded_where_it_is_declared() -> None:
     third = result(lambda x: x / 3, outputs=[("fp16", (2, 3))])
     assert_identical(third, (X / 3).astype(np.float16).astype(np.float32))
 
 
+@pytest.mark.clause("mil.custom_layer.S4")
+def test_a_description_has_no_effect() -> None:
+    for description in ("", "what it does", None):
+        np.testing.assert_array_equal(result(lambda x, **more: x + len(more), description=description), X)
+
+
+@pytest.mark.clause("mil.custom_layer.S1")
 def test_inputs_come_in_the_order_that_is_written() -> None:
     y = result(lambda a, b: a - b, input_order=["b", "x"], b=np.full((2, 3), 7, np.float32))
     np.testing.assert_array_equal(y, 7 - X)
@@ -132,6 +142,7 @@ def test_models_take_code_by_registration_and_by_argument() -> None:
         np.testing.assert_array_equal(builder.model().predict({"x": X})[y.name], 3 * X)
 
 
+@pytest.mark.clause("mil.custom_layer.C3")
 def test_code_that_is_missing_is_requested_with_the_lines_to_write() -> None:
     program = program_of(None, parameters=["beta"], weights=["w"], beta=np.float32(1.5), w=np.ones(3, np.float32))
     with pytest.raises(UnsupportedModelError, match=r"\(custom_layer\): needs code .* class 'Mine'") as caught:
@@ -145,6 +156,7 @@ def test_code_that_is_missing_is_requested_with_the_lines_to_write() -> None:
         assert "Mine" in refcoreml.custom.LAYERS.entries
 
 
+@pytest.mark.clause("mil.custom_layer.C3")
 def test_all_missing_classes_are_named_at_once() -> None:
     builder = Builder({"x": (2, 3)})
     y = builder["x"]
@@ -188,6 +200,7 @@ class Lying(Weightless):
         (lambda x: np.ones((2,) * 6), {}, "has at most 5 dimensions"),
     ],
 )
+@pytest.mark.clause("mil.custom_layer.S3")
 def test_what_code_does_wrong_is_its_fault(code: Any, given: Any, words: str) -> None:
     with pytest.raises(CallbackError, match=words) as caught:
         result(code, **given)
@@ -205,6 +218,7 @@ def test_what_code_does_wrong_is_its_fault(code: Any, given: Any, words: str) ->
         ({"weights": ["w"], "w": "text"}, "'w' is of type"),
     ],
 )
+@pytest.mark.clause("mil.custom_layer.C1", "mil.custom_layer.C2")
 def test_what_is_wrong_with_the_program(given: Any, words: str) -> None:
     with pytest.raises(InvalidModelError, match=words):
         result(Weightless, **given)

@@ -25,6 +25,7 @@ HELD = {np.float16: np.float32}
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5), (2, 4, 3, 5)])
+@pytest.mark.clause("mil.linear.S1", "mil.linear.S2", "programs.U36")
 def test_linear(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
     x, weight, bias = integers(shape, 1), integers((6, 5), 2), integers((6,), 3)
     expected = np.zeros((*shape[:-1], 6))
@@ -38,6 +39,7 @@ def test_linear(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
     np.testing.assert_array_equal(found, expected + bias)
 
 
+@pytest.mark.clause("mil.linear.C2", "programs.U33")
 def test_since_coreml7_weights_may_be_of_the_other_float_type() -> None:
     x, weight, bias = integers((3, 5), 1), integers((6, 5), 2) / 4, integers((6,), 3)
     for dtype, other in (TYPES, TYPES[::-1]):
@@ -49,6 +51,7 @@ def test_since_coreml7_weights_may_be_of_the_other_float_type() -> None:
             run("linear", {"x": x.astype(dtype)}, opset="CoreML6", **constants)
 
 
+@pytest.mark.clause("mil.linear.S3")
 def test_half_precision_is_rounded_once_and_weights_of_fp32_stay_what_they_are() -> None:
     x = np.array([1024, 1024, 1], np.float16)
     # 2049.25 lies between 2048 and 2050; had 1024 + 1024 + 1 been rounded before the bias, 2048 would be the result.
@@ -75,18 +78,21 @@ X, WEIGHT, BIAS = (integers(shape).astype(np.float32) for shape in [(3, 5), (6, 
         ({"weight": WEIGHT.astype(np.int32), "opset": "CoreML6"}, "expected fp16, fp32"),
     ],
 )
+@pytest.mark.clause("mil.linear.C1", "mil.linear.C2")
 def test_linear_parameters_that_do_not_fit(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
         run("linear", {"x": X}, **{"weight": WEIGHT, "bias": BIAS, **changed})
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.clause("mil.linear.C2")
 def test_since_coreml7_linear_takes_weights_of_integers(dtype: Any) -> None:
     found = run("linear", {"x": X.astype(dtype)}, weight=WEIGHT.astype(np.int32), bias=BIAS.astype(np.int32))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, X @ WEIGHT.T + BIAS)
 
 
+@pytest.mark.clause("mil.linear.C1", "programs.U35")
 def test_linear_refuses_integers_and_weights_that_a_run_computes() -> None:
     with pytest.raises(InvalidModelError, match="'x' has elements of type int32, expected fp16, fp32"):
         run("linear", {"x": X.astype(np.int32)}, weight=WEIGHT.astype(np.int32))
@@ -110,6 +116,7 @@ SHAPES: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
 @pytest.mark.parametrize("dtype", [*TYPES, np.int32])
 @pytest.mark.parametrize(("x_shape", "y_shape"), SHAPES)
+@pytest.mark.clause("mil.matmul.S1", "mil.matmul.S3")
 def test_matmul(x_shape: tuple[int, ...], y_shape: tuple[int, ...], dtype: Any, opset: str) -> None:
     x, y = integers(x_shape, 1).astype(dtype), integers(y_shape, 2).astype(dtype)
     expected = np.matmul(x.astype(np.float64), y.astype(np.float64))
@@ -122,6 +129,7 @@ def test_matmul(x_shape: tuple[int, ...], y_shape: tuple[int, ...], dtype: Any, 
 @pytest.mark.parametrize("dtype", [*TYPES, np.int32])
 @pytest.mark.parametrize("transpose_x", [False, True])
 @pytest.mark.parametrize("transpose_y", [False, True])
+@pytest.mark.clause("mil.matmul.S2")
 def test_transposed(transpose_x: bool, transpose_y: bool, dtype: Any) -> None:
     x, y = integers((2, 3, 5), 1), integers((2, 5, 4), 2)
     inputs = {
@@ -131,17 +139,20 @@ def test_transposed(transpose_x: bool, transpose_y: bool, dtype: Any) -> None:
     np.testing.assert_array_equal(run("matmul", inputs, transpose_x=transpose_x, transpose_y=transpose_y), x @ y)
 
 
+@pytest.mark.clause("programs.U37")
 def test_a_vector_is_not_transposed() -> None:
     x, y = integers((5,), 1).astype(np.float32), integers((4, 5), 2).astype(np.float32)
     np.testing.assert_array_equal(run("matmul", {"x": x, "y": y}, transpose_x=True, transpose_y=True), x @ y.T)
     np.testing.assert_array_equal(run("matmul", {"x": y, "y": x}, transpose_y=True), y @ x)
 
 
+@pytest.mark.clause("mil.matmul.S4")
 def test_integers_wrap_around() -> None:
     x = np.full((1, 3), 2**30, np.int32)
     assert run("matmul", {"x": x, "y": np.full((3, 1), 2, np.int32)}).tolist() == [[-(2**31)]]
 
 
+@pytest.mark.clause("mil.matmul.C2", "mil.matmul.S5")
 def test_since_coreml7_one_constant_may_be_of_the_other_float_type() -> None:
     x, y = integers((3, 5), 1), integers((5, 4), 2) + 2**-11  # which half precision does not hold beside 4 and 3
     for dtype, other in (TYPES, TYPES[::-1]):
@@ -161,6 +172,7 @@ def test_since_coreml7_one_constant_may_be_of_the_other_float_type() -> None:
 
 
 @pytest.mark.clause("programs.U27")
+@pytest.mark.clause("mil.matmul.C2", "mil.matmul.S5")
 def test_since_coreml7_one_constant_may_be_integers_beside_floats_and_floats_beside_integers() -> None:
     x, y = integers((3, 5), 1), integers((5, 4), 2)
     whole, halves = y.astype(np.int32), (y + 0.5).astype(np.float32)
@@ -173,8 +185,12 @@ def test_since_coreml7_one_constant_may_be_integers_beside_floats_and_floats_bes
     assert found.tolist() == [[2**31 - 1]]
 
 
+@pytest.mark.clause("mil.matmul.C1", "mil.matmul.C2")
 def test_matmul_inputs_that_do_not_fit() -> None:
     x = integers((3, 5), 1)
+    stacks = {"x": np.ones((2, 3, 5), np.float32), "y": np.ones((4, 5, 6), np.float32)}
+    with pytest.raises(InvalidModelError, match=r"cannot multiply|broadcast"):
+        run("matmul", stacks)
     with pytest.raises(InvalidModelError, match=r"cannot multiply \(3, 5\) by \(3, 5\)"):
         run("matmul", {"x": x.astype(np.float32), "y": x.astype(np.float32)})
     with pytest.raises(InvalidModelError, match="expected fp16, fp32, int32"):
@@ -187,6 +203,7 @@ def test_matmul_inputs_that_do_not_fit() -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.clause("mil.einsum.S1", "mil.einsum.S2", "mil.einsum.S3")
 def test_einsum(dtype: Any) -> None:
     x, y = integers((2, 3, 4, 5), 1), integers((2, 5, 4, 6), 2)
     expected = np.zeros((2, 3, 4, 6))
@@ -201,6 +218,7 @@ def test_einsum(dtype: Any) -> None:
     np.testing.assert_array_equal(found, np.einsum("chw,nwyu->ncyu", x[0, :, :1], y))
 
 
+@pytest.mark.clause("mil.einsum.S1", "programs.U38")
 def test_other_equations() -> None:
     x, y, z = integers((2, 3), 1), integers((3, 4), 2), integers((4, 2), 3)
     given = [array.astype(np.float32) for array in (x, y, z)]
@@ -208,6 +226,7 @@ def test_other_equations() -> None:
     np.testing.assert_array_equal(run("einsum", {"values": given[:2]}, equation="ab,bc"), x @ y)
 
 
+@pytest.mark.clause("mil.einsum.C1", "mil.einsum.C2")
 def test_values_that_do_not_fit() -> None:
     x = X.astype(np.float32)
     for values, equation, message in [
@@ -239,6 +258,12 @@ def attention(query: Any, key: Any, value: Any, mask: Any) -> Any:
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("batch", [(2,), (2, 3)])
+@pytest.mark.clause(
+    "mil.scaled_dot_product_attention.S1",
+    "mil.scaled_dot_product_attention.S2",
+    "mil.scaled_dot_product_attention.S3",
+    "mil.scaled_dot_product_attention.C2",
+)
 def test_attention(batch: tuple[int, ...], dtype: Any) -> None:
     rng = np.random.default_rng(5)
     query, key, value = (
@@ -269,6 +294,11 @@ def test_a_query_without_keys_is_not_a_number(mask: Any) -> None:
     np.testing.assert_array_equal(y, [[[1], [np.nan], [1.5]]])
 
 
+@pytest.mark.clause(
+    "mil.scaled_dot_product_attention.C1",
+    "mil.scaled_dot_product_attention.C2",
+    "mil.scaled_dot_product_attention.C3",
+)
 def test_attention_that_does_not_fit() -> None:
     query, key = np.zeros((2, 4, 6), np.float32), np.zeros((2, 5, 6), np.float32)
     kind = "scaled_dot_product_attention"
@@ -280,6 +310,34 @@ def test_attention_that_does_not_fit() -> None:
         run(kind, {"query": query, "key": key, "value": key, "attn_mask": np.zeros((4, 5), np.int32)})
     alone = run(kind, {"query": query, "key": key, "value": key, "attn_mask": np.zeros((4, 5), bool)})
     assert np.isnan(alone).all()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((4, 6), (5, 6), (5, 7)), "not empty"),
+        (((2, 4, 6), (2, 5, 3), (2, 5, 7)), "rows of equal length E"),
+        (((2, 4, 6), (2, 5, 6), (2, 3, 7)), "as many keys as values"),
+        (((1, 4, 6), (2, 5, 6), (2, 5, 7)), "with equal"),
+        (((2, 4, 6), (2, 5, 6), (2, 5, 7), (3, 5)), r"mask \(3, 5\) does not broadcast to .* \(2, 4, 5\)"),
+        (((2, 4, 6), (2, 5, 6), (2, 5, 7), (3, 2, 4, 5)), r"mask \(3, 2, 4, 5\) does not broadcast"),
+    ],
+)
+@pytest.mark.clause("mil.scaled_dot_product_attention.C1", "mil.scaled_dot_product_attention.C3")
+def test_shapes_of_attention_that_do_not_fit(shapes: Any, message: str) -> None:
+    names = ("query", "key", "value", "attn_mask")
+    given = {name: np.zeros(shape, np.float32) for name, shape in zip(names, shapes, strict=False)}
+    with pytest.raises(InvalidModelError, match=message):
+        run("scaled_dot_product_attention", given)
+
+
+@pytest.mark.clause("programs.U39")
+def test_a_mask_of_one_key_counts_for_all() -> None:
+    query, key, value = (integers(shape, 1).astype(np.float32) for shape in [(2, 3, 5), (2, 4, 5), (2, 4, 6)])
+    inputs, mask = {"query": query, "key": key, "value": value}, np.array([[True], [False], [True]])
+    found = run("scaled_dot_product_attention", {**inputs, "attn_mask": mask})
+    assert np.isnan(found[:, 1]).all()
+    np.testing.assert_array_equal(found[:, ::2], run("scaled_dot_product_attention", inputs)[:, ::2])
 
 
 def test_torch() -> None:

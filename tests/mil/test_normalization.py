@@ -48,11 +48,32 @@ def as_type(dtype: Any, **parameters: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.clause("mil.softmax.S1")
 def test_softmax(axis: int | None, dtype: Any) -> None:
     x = numbers((2, 3, 4), 1)
     powers = np.exp(x)
     given = {} if axis is None else {"axis": axis}
     check("softmax", x, powers / powers.sum(-1 if axis is None else axis, keepdims=True), dtype, **given)
+
+
+@pytest.mark.clause("mil.softmax.S2", "mil.softmax.S3", "programs.U40")
+def test_softmax_of_large_numbers_and_of_none() -> None:
+    x = np.array([[1e4, 1e4, -np.inf], [-1e4, -1e4, -1e4], [-np.inf] * 3, [np.inf, 0, 1], [np.nan, 0, 1]], np.float32)
+    y = run("softmax", {"x": x})
+    np.testing.assert_array_equal(y[0], [0.5, 0.5, 0])
+    np.testing.assert_allclose(y[1], [1 / 3] * 3, rtol=2**-23)
+    assert np.isnan(y[2:]).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "axis", "message"),
+    [(np.zeros((2, 3), "f"), 2, "axis is 2, expected -2 to 1"), (np.zeros((2, 3), "f"), -3, "axis is -3"),
+     (np.zeros((), "f"), -1, "for rank 0"), (np.zeros((2, 3), "i"), 0, "expected fp16, fp32")],
+)  # fmt: skip
+@pytest.mark.clause("mil.softmax.C1")
+def test_what_softmax_refuses(x: Any, axis: int, message: str) -> None:
+    with pytest.raises(InvalidModelError, match=message):
+        run("softmax", {"x": x}, axis=axis)
 
 
 # ---- Per channel ----
@@ -61,6 +82,7 @@ def test_softmax(axis: int | None, dtype: Any) -> None:
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.clause("mil.batch_norm.S1", "mil.batch_norm.S2")
 def test_batch_norm(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
     x = numbers(shape, 5)
     mean, variance, gamma, beta = (channels(values, x) for values in (MEAN, VARIANCE, GAMMA, BETA))
@@ -77,6 +99,7 @@ def test_batch_norm(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("shape", SHAPES[:2])
+@pytest.mark.clause("mil.instance_norm.S1", "mil.instance_norm.S2")
 def test_instance_norm(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
     x = numbers(shape, 6)
     gamma, beta = channels(GAMMA, x), channels(BETA, x)
@@ -101,6 +124,7 @@ def test_instance_norm(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
         ("instance_norm", {"gamma": GAMMA[None], "beta": None}, r"gamma or beta has the shape \(1, 3\)"),
     ],
 )
+@pytest.mark.clause("mil.batch_norm.C1", "mil.instance_norm.C1")
 def test_numbers_per_channel_that_do_not_fit(kind: str, changed: dict[str, Any], message: str) -> None:
     given = {"gamma": GAMMA, "beta": BETA, **changed}
     if kind == "batch_norm":
@@ -116,6 +140,7 @@ def test_numbers_per_channel_that_do_not_fit(kind: str, changed: dict[str, Any],
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("axes", [None, [-1], [2, 1], [0, -2], [1]])
+@pytest.mark.clause("mil.layer_norm.S1", "mil.layer_norm.S2", "mil.layer_norm.S3")
 def test_layer_norm(axes: list[int] | None, dtype: Any, opset: str) -> None:
     x = numbers((2, 3, 5), 7)
     along = tuple(sorted(axis % 3 for axis in axes or range(3)))
@@ -137,10 +162,12 @@ def test_layer_norm(axes: list[int] | None, dtype: Any, opset: str) -> None:
     [
         ({"axes": [3]}, r"axes is \(3,\), expected -3 to 2 each"),
         ({"axes": [1, -2]}, "names an axis of 3 twice"),
+        ({"axes": np.zeros(0, np.int32)}, "axes is empty"),
         ({"axes": [1], "gamma": np.ones(5, np.float32)}, r"of the lengths \(5,\) along the axes \(1,\)"),
         ({"gamma": np.ones(5, np.float32), "beta": np.ones(3, np.float32)}, "expected one"),
     ],
 )
+@pytest.mark.clause("mil.layer_norm.C1", "mil.layer_norm.C2")
 def test_layer_norm_parameters_that_do_not_fit(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
         run("layer_norm", {"x": np.zeros((2, 3, 5), np.float32)}, **parameters)
@@ -152,6 +179,7 @@ def test_layer_norm_parameters_that_do_not_fit(parameters: dict[str, Any], messa
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.clause("mil.l2_norm.S1", "mil.l2_norm.S2")
 def test_l2_norm_is_along_the_last_three_axes(shape: tuple[int, ...], dtype: Any, opset: str) -> None:
     x = numbers(shape, 10)
     squares = (x**2).sum((-3, -2, -1), keepdims=True)
@@ -164,6 +192,7 @@ def test_l2_norm_is_along_the_last_three_axes(shape: tuple[int, ...], dtype: Any
 @pytest.mark.parametrize("opset", ["CoreML5", "CoreML7"])
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 9])
+@pytest.mark.clause("mil.local_response_norm.S1", "mil.local_response_norm.S2", "mil.local_response_norm.S3")
 def test_local_response_norm(size: int, dtype: Any, opset: str) -> None:
     x = numbers((2, 5, 3, 4), 11)
     sums = np.zeros_like(x)
@@ -177,6 +206,7 @@ def test_local_response_norm(size: int, dtype: Any, opset: str) -> None:
     check("local_response_norm", scaled, expected, dtype, opset, size=size)
 
 
+@pytest.mark.clause("mil.local_response_norm.C1", "programs.U41")
 def test_neighbours_of_other_ranks() -> None:
     for shape in SHAPES:
         x = numbers(shape, 12)
@@ -209,6 +239,13 @@ REQUIRED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("kind", REQUIRED)
+@pytest.mark.clause(
+    "mil.batch_norm.C2",
+    "mil.instance_norm.C2",
+    "mil.layer_norm.C3",
+    "mil.l2_norm.C1",
+    "mil.local_response_norm.C2",
+)
 def test_since_coreml7_parameters_may_be_of_the_other_float_type(kind: str, dtype: Any) -> None:
     x, more = numbers(SHAPES[0], 13).astype(dtype), {"size": 2} if kind == "local_response_norm" else {}
     expected = run(kind, {"x": x}, **more, **as_type(dtype, **REQUIRED[kind]))
@@ -218,6 +255,15 @@ def test_since_coreml7_parameters_may_be_of_the_other_float_type(kind: str, dtyp
         run(kind, {"x": x}, opset="CoreML6", **more, **given)
 
 
+@pytest.mark.parametrize("kind", ["batch_norm", "instance_norm", "layer_norm"])
+@pytest.mark.clause("programs.U33", "programs.U33", "programs.U33")
+def test_since_coreml7_parameters_may_differ_in_type_among_themselves(kind: str) -> None:
+    x, given = numbers(SHAPES[0], 13).astype(np.float32), as_type(np.float32, **REQUIRED[kind])
+    mixed = {**given, **as_type(np.float16, gamma=REQUIRED[kind]["gamma"], epsilon=0.5)}
+    np.testing.assert_array_equal(run(kind, {"x": x}, **mixed), run(kind, {"x": x}, **given))
+
+
+@pytest.mark.clause("mil.instance_norm.S3")
 def test_an_epsilon_of_fp32_is_used_as_it_is() -> None:
     x = np.array([[[-(2**-10), 2**-10]]], np.float16)
     found = run("instance_norm", {"x": x}, epsilon=np.float32(1e-8))
@@ -226,6 +272,16 @@ def test_an_epsilon_of_fp32_is_used_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("kind", REQUIRED)
+@pytest.mark.clause(
+    "mil.batch_norm.C1",
+    "mil.batch_norm.C2",
+    "mil.instance_norm.C1",
+    "mil.instance_norm.C2",
+    "mil.layer_norm.C3",
+    "mil.l2_norm.C1",
+    "mil.local_response_norm.C1",
+    "mil.local_response_norm.C2",
+)
 def test_inputs_that_do_not_fit(kind: str) -> None:
     given, more = as_type(np.float32, **REQUIRED[kind]), {"size": 2} if kind == "local_response_norm" else {}
     with pytest.raises(InvalidModelError, match=r"have elements of types|has elements of type"):

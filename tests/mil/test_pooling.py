@@ -49,6 +49,15 @@ def floor_counts(kernel: Any, strides: Any, edges: Any) -> list[int]:
 
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize(("kind", "space"), CASES)
+@pytest.mark.clause(
+    "mil.max_pool.S1",
+    "mil.max_pool.S2",
+    "mil.max_pool.S5",
+    "mil.avg_pool.S1",
+    "mil.avg_pool.S5",
+    "mil.l2_pool.S1",
+    "mil.l2_pool.S2",
+)
 def test_valid(kind: str, space: int, dtype: Any) -> None:
     x, kernel, none = integers((2, 3, *SIZES[:space]), space), KERNEL[:space], [(0, 0)] * space
     ones = (1,) * space
@@ -60,6 +69,15 @@ def test_valid(kind: str, space: int, dtype: Any) -> None:
 @pytest.mark.parametrize("exclude", [None, False, True])
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize(("kind", "space"), CASES)
+@pytest.mark.clause(
+    "mil.max_pool.S1",
+    "mil.max_pool.S2",
+    "mil.avg_pool.S1",
+    "mil.avg_pool.S2",
+    "mil.avg_pool.S3",
+    "mil.l2_pool.S1",
+    "mil.l2_pool.S2",
+)
 def test_custom_padding(kind: str, space: int, dtype: Any, exclude: bool | None) -> None:
     x, kernel, strides = integers((2, 3, *SIZES[:space]), space), KERNEL[:space], STRIDES[:space]
     edges = list(zip(PAD[: 2 * space : 2], PAD[1 : 2 * space : 2], strict=True))
@@ -73,6 +91,7 @@ def test_custom_padding(kind: str, space: int, dtype: Any, exclude: bool | None)
 
 @pytest.mark.parametrize("lower", [False, True])
 @pytest.mark.parametrize(("kind", "space"), CASES)
+@pytest.mark.clause("mil.max_pool.S3", "mil.avg_pool.S3", "mil.l2_pool.S2")
 def test_same(kind: str, space: int, lower: bool) -> None:
     x, kernel, strides = integers((2, 3, *SIZES[:space]), space), (4, 2, 3)[:space], (1, 2, 2)[:space]
     edges, counts = [], []
@@ -90,6 +109,7 @@ def test_same(kind: str, space: int, lower: bool) -> None:
 @pytest.mark.parametrize(("kind", "space"), [case for case in CASES if case[1] < 3])
 @pytest.mark.parametrize("pad", [None, (0, 0), (1, 0), (0, 1), (1, 1)])
 @pytest.mark.clause("programs.U21")
+@pytest.mark.clause("mil.max_pool.S4", "mil.avg_pool.S3", "mil.avg_pool.S4", "mil.l2_pool.S2")
 def test_the_last_window_may_reach_beyond_the_padding(
     pad: tuple[int, int] | None, kind: str, space: int, exclude: bool
 ) -> None:
@@ -112,6 +132,7 @@ def test_the_last_window_may_reach_beyond_the_padding(
     )  # fmt: skip
 
 
+@pytest.mark.clause("mil.avg_pool.S4")
 def test_what_lies_beyond_counts_as_padding() -> None:
     """Apple's runtime gives 4.75, not 9.5: half of the last window lies beyond x."""
     x = np.array([[[1, 2, 9.5]]], np.float32)
@@ -121,6 +142,7 @@ def test_what_lies_beyond_counts_as_padding() -> None:
     assert run("avg_pool", {"x": x}, **{**parameters, "ceil_mode": False}).tolist() == [[[1.5]]]
 
 
+@pytest.mark.clause("mil.max_pool.S4")
 def test_a_window_that_would_begin_in_the_padding_at_the_end_is_left_out() -> None:
     """5 + 2 * 1 places, windows of 2, steps of 3: at 0, 3 and, left out, at 6 = 5 + 1."""
     x = np.arange(1, 6, dtype=np.float32).reshape(1, 1, 5)
@@ -133,6 +155,7 @@ def test_a_window_that_would_begin_in_the_padding_at_the_end_is_left_out() -> No
     assert found.tolist() == [[[[-np.inf, 2], [-np.inf] * 2]]]
 
 
+@pytest.mark.clause("mil.max_pool.S6")
 def test_not_a_number_and_infinities() -> None:
     x = np.array([[[np.nan, 1, 2, np.inf, -np.inf]]], np.float32)
     assert np.isnan(run("max_pool", {"x": x}, kernel_sizes=[2], pad_type="valid")).tolist() == [[[True] + [False] * 3]]
@@ -170,11 +193,13 @@ X = integers((2, 3, 9, 7), 2).astype(np.float32)
         ("l2_pool", {"pad_type": "custom", "pad": [1, 1, 0, 1], "ceil_mode": True}, "pad differs at begin and end"),
     ],
 )
+@pytest.mark.clause("mil.max_pool.C1", "mil.max_pool.C2", "mil.avg_pool.C1", "mil.avg_pool.C3", "mil.l2_pool.C3")
 def test_parameters_that_do_not_fit(kind: str, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
         run(kind, {"x": X}, **{"kernel_sizes": [3, 2], "pad_type": "valid", **changed})
 
 
+@pytest.mark.clause("mil.max_pool.C1", "mil.max_pool.C3", "mil.l2_pool.C1")
 def test_inputs_that_do_not_fit() -> None:
     given: dict[str, Any] = {"kernel_sizes": [1, 1, 1], "pad_type": "valid"}
     with pytest.raises(InvalidModelError, match="'x' is of rank 5, expected at most 4"):
@@ -185,6 +210,30 @@ def test_inputs_that_do_not_fit() -> None:
         run("max_pool", {"x": X[0, 0]}, **given)
     with pytest.raises(InvalidModelError, match="expected fp16, fp32"):
         run("max_pool", {"x": X.astype(np.int32)}, kernel_sizes=[1, 1], pad_type="valid")
+
+
+@pytest.mark.parametrize("kind", POOLS)
+@pytest.mark.clause(
+    "mil.max_pool.C1", "mil.max_pool.C2", "mil.max_pool.C3", "mil.avg_pool.C1", "mil.avg_pool.C2", "mil.avg_pool.C3",
+    "mil.l2_pool.C1", "mil.l2_pool.C2", "mil.l2_pool.C3",
+)  # fmt: skip
+def test_what_all_pools_refuse(kind: str) -> None:
+    given: dict[str, Any] = {"kernel_sizes": [3, 2], "pad_type": "valid"}
+    for changed, opset, message in [
+        ({"pad_type": None}, "CoreML8", "'pad_type' is missing"),
+        ({"pad_type": "full"}, "CoreML8", "'pad_type' is 'full', expected one of"),
+        ({"pad_type": "same_lower"}, "CoreML5", "'pad_type' is 'same_lower', expected one of"),
+        ({"kernel_sizes": [3]}, "CoreML8", "'kernel_sizes' has 1 elements, expected 2"),
+        ({"strides": [1, 0]}, "CoreML8", r"stride \(1, 0\)"),
+        ({"pad": [0, 0, -1, 0]}, "CoreML8", "expected numbers of at least 0"),
+        ({"kernel_sizes": [3, 8]}, "CoreML8", "a window of 8 does not fit into the 7 pixels along W"),
+        ({"pad_type": "same_lower", "ceil_mode": True}, "CoreML8", "ceil_mode, which does not go with pad_type 'same'"),
+        ({"pad_type": "custom", "pad": [1, 1, 0, 1], "ceil_mode": True}, "CoreML8", "pad differs at begin and end"),
+    ]:
+        with pytest.raises(InvalidModelError, match=message):
+            run(kind, {"x": X}, opset=opset, **{**given, **changed})
+    with pytest.raises(InvalidModelError, match="expected fp16, fp32"):
+        run(kind, {"x": X.astype(np.int32)}, **given)
 
 
 # ---- A second opinion ----

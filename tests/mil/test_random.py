@@ -30,6 +30,14 @@ def check(y: np.ndarray, mean: float, variance: float) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.clause(
+    "mil.random_uniform.S1",
+    "mil.random_uniform.S2",
+    "mil.random_normal.S1",
+    "mil.random_normal.S2",
+    "mil.random_bernoulli.S1",
+    "mil.random_bernoulli.S2",
+)
 def test_distributions(name: str, dtype: Any) -> None:
     parameters = {key: dtype(value) for key, value in DRAWS[name].items()}
     y = run(name, {}, shape=SHAPE, seed=3, **parameters)
@@ -43,8 +51,21 @@ def test_distributions(name: str, dtype: Any) -> None:
     check(run(name, {}, shape=SHAPE, seed=4), *DEFAULTS[name])
 
 
+@pytest.mark.clause("programs.U54")
+def test_one_number_of_a_distribution_says_the_type() -> None:
+    for parameters in ({"mean": np.float16(1)}, {"stddev": np.float16(2)}):
+        y = run("random_normal", {}, shape=SHAPE, seed=3, **parameters)
+        np.testing.assert_array_equal(y, y.astype(np.float16))
+    for parameters, least, most in (({"low": np.float16(-2)}, -2, 1), ({"high": np.float16(4)}, 0, 4)):
+        y = run("random_uniform", {}, shape=SHAPE, seed=3, **parameters)
+        np.testing.assert_array_equal(y, y.astype(np.float16))
+        assert least <= y.min() < least + 0.01
+        assert most - 0.01 < y.max() <= most
+
+
 @pytest.mark.parametrize("name", DRAWS)
 @pytest.mark.clause("programs.U15")
+@pytest.mark.clause("mil.random_uniform.S3", "mil.random_normal.S3", "mil.random_bernoulli.S3")
 def test_seeds(name: str) -> None:
     shape = np.array([5, 4, 3], np.int32)
     one, again, other = (run(name, {}, shape=shape, seed=seed) for seed in (7, 7, 8))
@@ -54,6 +75,7 @@ def test_seeds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.clause("mil.random_uniform.C1", "mil.random_normal.C1", "mil.random_bernoulli.C1")
 def test_the_shape_may_be_computed(name: str) -> None:
     shape = np.array([2, 5], np.int32)
     y = run(name, {"shape": shape}, outputs=[("fp32", (None, None))], seed=1)
@@ -67,6 +89,7 @@ def test_the_shape_may_be_computed(name: str) -> None:
         run(name, {}, shape=np.array([2, 0], np.int32))
 
 
+@pytest.mark.clause("mil.random_uniform.C1", "mil.random_uniform.C2", "mil.random_normal.C2", "mil.random_bernoulli.C2")
 def test_numbers_that_describe_no_distribution() -> None:
     for name, parameters, words in (
         ("random_uniform", {"low": 2.0, "high": 1.0}, "low is 2, high 1"),
@@ -88,6 +111,7 @@ CHANCES = np.array([[0.5, 0.125, 0.375, 0], [0, 0.25, 0, 0.75]])
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("mode", ["probs", "logits"])
+@pytest.mark.clause("mil.random_categorical.S1", "mil.random_categorical.S2", "mil.random_categorical.S3")
 def test_categories(mode: str, dtype: Any) -> None:
     with np.errstate(divide="ignore"):
         x = CHANCES.astype(dtype) * 2 if mode == "probs" else np.log(CHANCES).astype(dtype)
@@ -100,6 +124,16 @@ def test_categories(mode: str, dtype: Any) -> None:
     assert not found[CHANCES == 0].any()
 
 
+@pytest.mark.clause("mil.random_categorical.S4")
+def test_seeds_of_categories() -> None:
+    x = np.zeros((2, 5), np.float32)
+    one, again, other = (run("random_categorical", {"x": x}, size=30, seed=seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+    assert (run("random_categorical", {"x": x}, size=30) != run("random_categorical", {"x": x}, size=30)).any()
+
+
+@pytest.mark.clause("mil.random_categorical.C1", "mil.random_categorical.C2", "mil.random_categorical.S1")
 def test_categories_by_default() -> None:
     x = np.log(np.array([[[1, 3]]])).astype(np.float32)
     y = run("random_categorical", {"x": x})
@@ -109,5 +143,9 @@ def test_categories_by_default() -> None:
     for parameters, words in (({"size": 0}, "size is 0"), ({"mode": "odds"}, "'mode' is 'odds'")):
         with pytest.raises(InvalidModelError, match=words):
             run("random_categorical", {"x": x}, **parameters)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="no valid probabilities"):
-        run("random_categorical", {"x": np.array([-1, 2], np.float32)}, mode="probs")
+    for wrong in (-1, np.nan, np.inf):
+        with pytest.raises(InputError, match="no valid probabilities"):
+            run("random_categorical", {"x": np.array([wrong, 2], np.float32)}, mode="probs")
+    for row in ([np.nan, 2], [-np.inf, -np.inf]):
+        with pytest.raises(InputError, match="no valid logits"):
+            run("random_categorical", {"x": np.array(row, np.float32)})

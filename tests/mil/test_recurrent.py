@@ -115,6 +115,19 @@ def part(y: Any, sequence: bool | None) -> Any:
 @pytest.mark.parametrize("sequence", [None, False, True])
 @pytest.mark.parametrize("direction", [None, "forward", "reverse"])
 @pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.clause(
+    "mil.lstm.S1",
+    "mil.lstm.S2",
+    "mil.lstm.S4",
+    "mil.lstm.S5",
+    "mil.lstm.S6",
+    "mil.gru.S1",
+    "mil.gru.S5",
+    "mil.gru.S6",
+    "mil.rnn.S1",
+    "mil.rnn.S2",
+    "mil.rnn.S3",
+)
 def test_steps(kind: str, direction: str | None, sequence: bool | None, opset: str, dtype: Any) -> None:
     loop, gates = LOOPS[kind]
     given = weights(gates)
@@ -130,6 +143,18 @@ def test_steps(kind: str, direction: str | None, sequence: bool | None, opset: s
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.clause(
+    "mil.lstm.C4",
+    "mil.lstm.S3",
+    "programs.U44",
+    "programs.U46",
+    "mil.gru.C4",
+    "mil.gru.S2",
+    "programs.U44",
+    "mil.rnn.C4",
+    "mil.rnn.S1",
+    "programs.U44",
+)
 def test_activations(name: str) -> None:
     other = "sigmoid" if name != "sigmoid" else "tanh"
     given = weights(4)
@@ -147,6 +172,7 @@ def _last(results: tuple[Any, ...]) -> tuple[Any, ...]:
     return (results[0][-1:], *results[1:])
 
 
+@pytest.mark.clause("mil.lstm.S1", "mil.lstm.S2", "mil.lstm.S4")
 def test_a_peephole_of_the_output_looks_at_the_new_cell_and_clip_bounds_it() -> None:
     given = {**weights(4), "peephole": PEEPHOLE}
     check("lstm", _last(lstm(X, H0, C0, **given)), **given)
@@ -155,6 +181,7 @@ def test_a_peephole_of_the_output_looks_at_the_new_cell_and_clip_bounds_it() -> 
     check("lstm", _last(clipped), **given, clip=np.float32(0.25))
 
 
+@pytest.mark.clause("mil.lstm.S3", "mil.rnn.S1")
 def test_what_activations_are_given_is_not_bounded() -> None:
     given = {name: 512 * value for name, value in weights(1).items()}
     check("rnn", _last(rnn(X, H0, **given, f="linear")), **given, activation="linear", start={"initial_h": H0})
@@ -168,6 +195,7 @@ def test_what_activations_are_given_is_not_bounded() -> None:
 @pytest.mark.parametrize("sequence", [False, True])
 @pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("full", [False, True])
+@pytest.mark.clause("mil.lstm.C2", "mil.lstm.C5", "mil.lstm.S7", "mil.lstm.S8")
 def test_both_directions(full: bool, dtype: Any, sequence: bool) -> None:
     forward, backward = weights(4), weights(4, 20)
     if full:
@@ -191,6 +219,7 @@ def test_both_directions(full: bool, dtype: Any, sequence: bool) -> None:
 @pytest.mark.parametrize("after", [None, False, True])
 @pytest.mark.parametrize("biases", [(), ("bias",), ("input_bias",), ("bias", "input_bias")])
 @pytest.mark.clause("programs.U28")
+@pytest.mark.clause("mil.gru.C5", "mil.gru.S3", "mil.gru.S4", "programs.U47")
 def test_since_coreml8_the_reset_gate_may_act_after_the_product(
     biases: tuple[str, ...], after: bool | None, dtype: Any
 ) -> None:
@@ -203,7 +232,12 @@ def test_since_coreml8_the_reset_gate_may_act_after_the_product(
             check("gru", _last(gru(X, H0, **given)), dtype, "CoreML7", **given, **more)
 
 
+@pytest.mark.clause("programs.U45", "programs.U45", "programs.U45")
 def test_one_state_for_all_items_and_open_shapes() -> None:
+    for kind, (loop, gates) in LOOPS.items():
+        start = {name: state[:1] for name, state in START[kind].items()}
+        repeated = dict(zip("hc", (np.repeat(state, B, 0) for state in start.values()), strict=False))
+        check(kind, _last(loop(X, **repeated, **weights(gates))), start=start, **weights(gates))
     given = {name: value.astype(np.float32) for name, value in weights(1).items()}
     inputs = {"x": X.astype(np.float32), "initial_h": H0[:1].astype(np.float32)}
     y, h = rnn(X, np.repeat(H0[:1], B, 0), **weights(1))
@@ -228,13 +262,19 @@ def test_one_state_for_all_items_and_open_shapes() -> None:
         ("lstm", {"direction": "bidirectional"}, "'weight_ih_back' is missing"),
         ("gru", {"direction": "bidirectional"}, "'direction' is 'bidirectional', expected one of 'forward', 'reverse'"),
         ("lstm", {"activation": "gelu"}, "'activation' is 'gelu', expected one of 'tanh'"),
+        ("gru", {"recurrent_activation": "gelu"}, "'recurrent_activation' is 'gelu', expected one of 'tanh'"),
+        ("rnn", {"activation": "gelu"}, "'activation' is 'gelu', expected one of 'tanh'"),
+        ("rnn", {"direction": "bidirectional"}, "'direction' is 'bidirectional', expected one of 'forward', 'reverse'"),
+        ("lstm", {"direction": "backward"}, "'direction' is 'backward', expected one of 'forward', 'reverse'"),
     ],
 )
+@pytest.mark.clause("mil.lstm.C1", "mil.lstm.C4", "mil.lstm.C5", "mil.gru.C1", "mil.gru.C4", "mil.rnn.C1", "mil.rnn.C4")
 def test_parameters_that_do_not_fit(kind: str, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidModelError, match=message):
         check(kind, (), **{**weights(LOOPS[kind][1]), **changed})
 
 
+@pytest.mark.clause("mil.lstm.C5")
 def test_directions_that_do_not_fit_each_other() -> None:
     back = {f"{name}_back": value[:, 1:] if name == "weight_ih" else value for name, value in weights(4).items()}
     both = {"initial_h": numbers((B, 2 * H), 1), "initial_c": numbers((B, 2 * H), 2)}
@@ -245,6 +285,17 @@ def test_directions_that_do_not_fit_each_other() -> None:
 
 
 @pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.clause(
+    "mil.lstm.C1",
+    "mil.lstm.C2",
+    "mil.lstm.C3",
+    "mil.gru.C1",
+    "mil.gru.C2",
+    "mil.gru.C3",
+    "mil.rnn.C1",
+    "mil.rnn.C2",
+    "mil.rnn.C3",
+)
 def test_inputs_that_do_not_fit(kind: str) -> None:
     given = weights(LOOPS[kind][1])
     with pytest.raises(InvalidModelError, match=r"the hidden state has the shape \(2, 4\), expected \(2, 3\)"):

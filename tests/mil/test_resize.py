@@ -64,6 +64,7 @@ def close(y: np.ndarray, expected: np.ndarray, dtype: Any) -> None:
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("factors", [(2, 3), (1.75, 0.67), (0.5, 2.0), (2, 1.5)])
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.clause("mil.upsample_nearest_neighbor.S1", "mil.upsample_nearest_neighbor.S2")
 def test_upsampling_to_the_nearest(factors: tuple[float, float], dtype: Any, opset: str) -> None:
     x = IMAGES.astype(dtype)
     height, width = (math.floor(np.float32(n) * np.float32(f)) for n, f in zip((4, 5), factors, strict=True))
@@ -76,6 +77,7 @@ def scales(factors: tuple[float, float]) -> dict[str, Any]:
     return {"scale_factor_height": factors[0], "scale_factor_width": factors[1]}
 
 
+@pytest.mark.clause("mil.upsample_nearest_neighbor.S1", "mil.upsample_nearest_neighbor.S3")
 def test_the_ratio_counts_not_the_factor() -> None:
     x = np.array([1.5, -2.5, 3.5], np.float32).reshape(1, 1, 1, 3)
     y = run("upsample_nearest_neighbor", {"x": x}, **scales((3.17, 0.67)))
@@ -90,6 +92,12 @@ def test_the_ratio_counts_not_the_factor() -> None:
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.clause(
+    "mil.upsample_bilinear.S1",
+    "mil.upsample_bilinear.S2",
+    "mil.upsample_bilinear.S3",
+    "mil.upsample_bilinear.S4",
+)
 def test_upsampling_bilinearly(dtype: Any, opset: str) -> None:
     x = IMAGES.astype(dtype)
     modes: dict[tuple[Any, Any], str] = {
@@ -123,6 +131,14 @@ def test_upsampling_of_a_line() -> None:
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("mode", [*MODES, None])
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.clause(
+    "mil.resize_bilinear.S1",
+    "mil.resize_bilinear.S2",
+    "mil.resize_bilinear.S3",
+    "mil.resize_bilinear.S4",
+    "mil.resize_bilinear.S5",
+    "mil.resize_bilinear.S6",
+)
 def test_resizing_bilinearly(mode: str | None, dtype: Any, opset: str) -> None:
     x = IMAGES.astype(dtype)
     for size in [(7, 3), (1, 9), (4, 5)]:
@@ -152,6 +168,7 @@ def test_resizing_of_a_line(mode: str) -> None:
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.clause("programs.U13")
+@pytest.mark.clause("mil.resize_nearest_neighbor.S1")
 def test_resizing_to_the_nearest(dtype: Any, opset: str) -> None:
     x = IMAGES.astype(dtype)
     rows, columns = ((2 * np.arange(size) + 1) * n // (2 * size) for n, size in ((4, 7), (5, 3)))
@@ -163,6 +180,7 @@ def test_resizing_to_the_nearest(dtype: Any, opset: str) -> None:
 @pytest.mark.parametrize("opset", OPSETS[2:])
 @pytest.mark.parametrize("shape_type", [np.int32, np.int16, np.uint16, np.uint32])
 @pytest.mark.parametrize("dtype", [*FLOATS, np.int32])
+@pytest.mark.clause("mil.resize.C1", "mil.resize.S1", "mil.resize.S2", "mil.resize.S3", "programs.U48")
 def test_resize_of_any_axes(dtype: Any, shape_type: Any, opset: str) -> None:
     x, element = IMAGES.astype(dtype), {"float16": "fp16", "float32": "fp32", "int32": "int32"}[np.dtype(dtype).name]
     for axes, target, size in [(1, (9,), (4, 9)), (2, (7, 0), (7, 5)), (2, (3, 3, 0, 2), (4, 2))]:
@@ -178,7 +196,16 @@ def test_resize_of_any_axes(dtype: Any, shape_type: Any, opset: str) -> None:
         np.testing.assert_array_equal(y, x[..., rows[:, None], columns])
 
 
+@pytest.mark.clause("mil.resize.C1")
+def test_types_that_resize_does_not_take() -> None:
+    with pytest.raises(InvalidModelError, match="'x' has elements of type bool, expected fp16, fp32, int32"):
+        run("resize", {"x": IMAGES > 50}, shape=[2, 3], resized_dims=np.uint32(2))
+    with pytest.raises(InvalidModelError, match="'shape' has elements of type int8, expected int32, int16"):
+        run("resize", {"x": IMAGES}, shape=np.int8([2, 3]), resized_dims=np.uint32(2))
+
+
 @pytest.mark.clause("programs.U13")
+@pytest.mark.clause("mil.resize.S3", "mil.resize_nearest_neighbor.S1")
 def test_the_nearest_of_two_in_three_places() -> None:
     for kind, target in [
         ("resize", dict(shape=[1, 3], resized_dims=np.uint32(2), interpolation_mode="NEAREST_NEIGHBOR")),
@@ -207,17 +234,41 @@ def test_the_nearest_of_two_in_three_places() -> None:
         ("resize", dict(shape=[2, 3], resized_dims=2, interpolation_mode="CUBIC"), "'CUBIC', expected one of 'linear'"),
     ],
 )
+@pytest.mark.clause(
+    "mil.upsample_nearest_neighbor.C2",
+    "mil.upsample_bilinear.C1",
+    "mil.upsample_bilinear.C2",
+    "mil.resize_bilinear.C1",
+    "mil.resize_bilinear.C2",
+    "mil.resize_nearest_neighbor.C1",
+    "mil.resize.C1",
+    "mil.resize.C2",
+    "mil.resize.C3",
+)
 def test_sizes_that_do_not_fit(kind: str, parameters: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidModelError, match=rf"made.*\({kind}\).*{words}"):
         run(kind, {"x": IMAGES}, **parameters)
 
 
+@pytest.mark.clause(
+    "mil.upsample_nearest_neighbor.C1",
+    "mil.upsample_bilinear.C1",
+    "mil.resize_bilinear.C1",
+    "mil.resize_nearest_neighbor.C1",
+    "mil.resize.C2",
+)
 def test_images_have_rank_3_or_more() -> None:
     for kind in ("upsample_nearest_neighbor", "upsample_bilinear", "resize_bilinear"):
         with pytest.raises(InvalidModelError, match="expected rank 3 or more"):
             run(kind, {"x": IMAGES[0, 0]})
         with pytest.raises(InvalidModelError, match="'x' has elements of type int32, expected fp16, fp32"):
             run(kind, {"x": IMAGES.astype(np.int32)})
+    with pytest.raises(InvalidModelError, match="expected rank 3 or more"):
+        run("resize_nearest_neighbor", {"x": IMAGES[0, 0]}, target_size_height=2, target_size_width=3)
+    with pytest.raises(InvalidModelError, match="'x' has elements of type int32, expected fp16, fp32"):
+        run("resize_nearest_neighbor", {"x": IMAGES.astype(np.int32)}, target_size_height=2, target_size_width=3)
+    with pytest.raises(InvalidModelError, match="takes no parameter 'half_pixel_centers'"):
+        run("upsample_bilinear", {"x": IMAGES}, align_corners=False, half_pixel_centers=True, opset="CoreML5")
     with pytest.raises(UsageError, match="CoreML6 has no such operation"):
         run("resize", {"x": IMAGES}, opset="CoreML6")
     given = {"x": IMAGES, "shape": np.array([-1, 3], np.int32)}
@@ -234,6 +285,7 @@ ALIGNED = dict(target_height=2, target_width=2, normalized_coordinates=True, sam
 
 
 @pytest.mark.parametrize("pad", [None, 0.0, 1.0, 10.0])
+@pytest.mark.clause("mil.crop_resize.S4", "mil.crop_resize.S5", "mil.crop_resize.S6", "mil.crop_resize.S7")
 def test_what_is_outside_of_the_image_is_the_padding(pad: float | None) -> None:
     p = pad or 0.0
     expected = np.array([3.1, 5.2, p, p, p, 7.9, p, 13.9, 2.2, 3.1, 9.4, 10.3]).reshape(3, 1, 2, 2)
@@ -255,6 +307,7 @@ def test_boxes_beyond_the_image_read_its_edge_in_core_ml_5() -> None:
     np.testing.assert_array_equal(y, np.full((1, 1, 1, 2, 2), 16))
 
 
+@pytest.mark.clause("mil.crop_resize.S2")
 def test_a_box_turned_around() -> None:
     roi = np.array([2, 2, 1, 1], np.float32).reshape(1, 1, 4, 1, 1)
     parameters = dict(target_height=2, target_width=2, sampling_mode="STRICT_ALIGN_CORNERS")
@@ -266,6 +319,7 @@ def test_a_box_turned_around() -> None:
 @pytest.mark.parametrize(
     "mode", ["CORNERS_HEIGHT_FIRST", "CORNERS_WIDTH_FIRST", "CENTER_SIZE_HEIGHT_FIRST", "CENTER_SIZE_WIDTH_FIRST", None]
 )
+@pytest.mark.clause("mil.crop_resize.S3", "mil.crop_resize.S4")
 def test_ways_to_describe_a_box(mode: str | None, opset: str) -> None:
     top, left, bottom, right = 1, 0, 2, 3  # in pixels; a scale of 1/2 is undone by twice the coordinates
     box = [top, left, bottom, right]
@@ -283,6 +337,7 @@ def test_ways_to_describe_a_box(mode: str | None, opset: str) -> None:
 
 @pytest.mark.parametrize("mode", [*MODES, None])
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.clause("mil.crop_resize.S1", "mil.crop_resize.S2")
 def test_positions_within_a_box(mode: str | None, dtype: Any) -> None:
     x, box = IMAGES.astype(dtype), np.array([[1, 0, 3, 2]], dtype)  # the rows 1 to 3 and columns 0 to 2
     y = run("crop_resize", {"x": x, "boxes": box}, target_height=4, target_width=2, sampling_mode=mode)
@@ -291,6 +346,7 @@ def test_positions_within_a_box(mode: str | None, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("box_type", [np.float16, np.float32, np.uint16])
+@pytest.mark.clause("mil.crop_resize.C2", "mil.crop_resize.S6")
 def test_box_n_is_taken_out_of_image_n_by_default(box_type: Any) -> None:
     boxes = np.array([[0, 1, 2, 3], [1, 2, 3, 4]], box_type)
     rest: Any = dict(target_height=3, target_width=3, sampling_mode="ALIGN_CORNERS")
@@ -301,6 +357,7 @@ def test_box_n_is_taken_out_of_image_n_by_default(box_type: Any) -> None:
     np.testing.assert_array_equal(y, np.stack([IMAGES[1, :, 0:3, 1:4], IMAGES[0, :, 1:4, 2:5]]))
 
 
+@pytest.mark.clause("mil.crop_resize.S5")
 def test_boxes_of_all_images() -> None:
     roi = np.array([[0, 1, 2, 3], [1, 2, 3, 4], [0, 0, 2, 2]], np.float32).reshape(3, 1, 4, 1, 1)
     y = run(
@@ -339,9 +396,30 @@ def test_boxes_of_all_images() -> None:
         ),
     ],
 )
+@pytest.mark.clause("mil.crop_resize.C1", "mil.crop_resize.C2", "mil.crop_resize.C3", "mil.crop_resize.C4")
 def test_boxes_that_do_not_fit(opset: str, parameters: Any, fault: type[Exception], words: str) -> None:
     with pytest.raises(fault, match=rf"made.*\(crop_resize\).*{words}"):
         run("crop_resize", {"x": SQUARE}, opset=opset, **parameters)
+
+
+@pytest.mark.clause("mil.crop_resize.S5", "programs.U49")
+def test_boxes_that_name_their_images() -> None:
+    roi = np.array([[1, 0, 1, 1, 3], [0, 2, 0, 3, 2], [1, 1, 1, 2, 3]], np.float32).reshape(3, 1, 5, 1, 1)
+    target: Any = dict(target_height=2, target_width=3, sampling_mode="ALIGN_CORNERS")
+    y = run("crop_resize", {"x": IMAGES, "roi": roi}, opset="CoreML6", **target)
+    parts = IMAGES[1, :, 0:2, 1:4], IMAGES[0, :, 2:4, 0:3], IMAGES[1, :, 1:3, 1:4]
+    np.testing.assert_array_equal(y, np.stack(parts)[:, None])
+
+
+@pytest.mark.clause("programs.U50")
+def test_since_coreml7_numbers_beside_boxes_may_be_of_the_other_float_type() -> None:
+    x, boxes = SQUARE.astype(np.float16), np.array([[2, 2, 4, 8]], np.float32)  # half of which is 1 to 2, 1 to 4
+    target: Any = dict(target_height=2, target_width=4, sampling_mode="ALIGN_CORNERS")
+    y = run("crop_resize", {"x": x}, boxes=boxes, pad_value=np.float32(-1), spatial_scale=np.float16(0.5), **target)
+    np.testing.assert_array_equal(y.reshape(2, 4), [[6, 7, 8, -1], [10, 11, 12, -1]])
+    given: Any = {**RESAMPLED[1][0], "padding_mode": "constant", "padding_value": np.float32(-1)}
+    y = run("resample", {"x": x}, coordinates=np.int32([[[[3, 1], [4, 1]]]]), **given)
+    np.testing.assert_array_equal(y.ravel(), [8, -1])
 
 
 # ---- Other places ----
@@ -361,6 +439,7 @@ AFFINE = dict(
     ("size", "expected"),
     [((3, 3), [10.752501, 2.5025, 0, 1.9799997] + [0] * 5), ((2, 5), [10.752501, 5.94, 2.5025, 0.44000006] + [0] * 6)],
 )
+@pytest.mark.clause("mil.affine.S1", "mil.affine.S2", "mil.affine.S3")
 def test_affine(opset: str, size: tuple[int, int], expected: list[float]) -> None:
     matrix = np.array([[-1.0, -2.0, -3.7, -1.0, 3.5, 1.2]], np.float32)
     target = dict(output_height=size[0], output_width=size[1])
@@ -369,6 +448,7 @@ def test_affine(opset: str, size: tuple[int, int], expected: list[float]) -> Non
         np.testing.assert_allclose(y.ravel(), expected, rtol=1e-6, atol=2e-6)
 
 
+@pytest.mark.clause("mil.affine.S1", "mil.affine.S2", "mil.affine.S3", "programs.U51")
 def test_an_affine_map_that_changes_nothing_and_one_per_image() -> None:
     same, turned = [1, 0, 0, 0, 1, 0], [-1, 0, 0, 0, -1, 0]
     target: Any = dict(output_height=4, output_width=5)
@@ -381,6 +461,17 @@ def test_an_affine_map_that_changes_nothing_and_one_per_image() -> None:
     y = run("affine", {"x": IMAGES}, transform_matrix=shifted, **{**AFFINE, "padding_value": 9.0}, **target)
     np.testing.assert_allclose(y[..., 0], IMAGES[..., -1], rtol=1e-6)
     np.testing.assert_array_equal(y[..., 1:], np.full((2, 3, 4, 4), 9))
+
+
+@pytest.mark.clause("programs.U51", "programs.U52")
+def test_corners_that_are_not_aligned_and_a_single_column() -> None:
+    """Three pixels from -1 to 1: the outer edges of pixels are at -1, -1/3, 1/3, 1; or their centers at -1, 0, 1."""
+    x, shifted = np.array([2, 4, 8], np.float32).reshape(1, 1, 1, 3), np.array([[1, 0, 0.5, 0, 1, 0]], np.float32)
+    unaligned: Any = {**AFFINE, "align_corners": False, "padding_value": 100.0}
+    y = run("affine", {"x": x}, transform_matrix=shifted, output_height=1, output_width=3, **unaligned)
+    np.testing.assert_allclose(y.ravel(), [3.5, 7, 77], rtol=1e-6)  # at the columns 3/4, 7/4 and 11/4
+    y = run("affine", {"x": x}, transform_matrix=shifted, output_height=1, output_width=1, **AFFINE)
+    np.testing.assert_allclose(y.ravel(), [6], rtol=1e-6)
 
 
 PLACES = np.array([-1.0, -2.0, -3.7, -1.0, 0.0, 0.0, 3.5, 1.2], np.float32).reshape(1, 2, 2, 2)
@@ -436,6 +527,14 @@ RESAMPLED: list[tuple[dict[str, Any], list[float], list[float]]] = [
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("case", range(len(RESAMPLED)))
 @pytest.mark.clause("programs.U12")
+@pytest.mark.clause(
+    "mil.resample.C1",
+    "mil.resample.S1",
+    "mil.resample.S2",
+    "mil.resample.S3",
+    "mil.resample.S4",
+    "mil.resample.S5",
+)
 def test_resample(case: int, opset: str) -> None:
     parameters, of_floats, of_integers = RESAMPLED[case]
     for given, rest in [({"coordinates": PLACES}, {}), ({}, {"coordinates": PLACES})]:
@@ -448,6 +547,20 @@ def test_resample(case: int, opset: str) -> None:
     if opset != "CoreML5":  # half precision rounds coordinates by 2^-9 at most, which are worth 44 or less a pixel
         y = run("resample", {"x": TINY, "coordinates": PLACES.astype(np.float16)}, opset=opset, **parameters)
         np.testing.assert_allclose(y.ravel(), of_floats, rtol=0, atol=2 * 44 * 2.0**-9)
+
+
+@pytest.mark.parametrize("sampling", ["nearest", "bilinear"])
+@pytest.mark.parametrize(
+    ("padding", "infinite"),
+    [("constant", (-1, -1)), ("border", (8, 2)), ("reflection", (np.nan,) * 2), ("symmetric", (np.nan,) * 2)],
+)
+@pytest.mark.clause("programs.U53")
+def test_places_that_are_no_numbers(padding: str, infinite: tuple[float, float], sampling: str) -> None:
+    x = np.array([2, 4, 8], np.float32).reshape(1, 1, 1, 3)
+    places = np.array([[np.nan, 0], [np.inf, 0], [-np.inf, 0]], np.float32).reshape(1, 1, 3, 2)
+    modes: Any = dict(sampling_mode=sampling, padding_mode=padding, coordinates_mode="unnormalized")
+    y = run("resample", {"x": x, "coordinates": places}, padding_value=-1.0, align_corners=True, **modes)
+    np.testing.assert_array_equal(y.ravel(), [np.nan, *infinite])
 
 
 @pytest.mark.parametrize(
@@ -465,6 +578,7 @@ def test_resample(case: int, opset: str) -> None:
         ("resample", dict(coordinates=PLACES[0]), "expected coordinates .1, H', W', 2."),
     ],
 )
+@pytest.mark.clause("mil.affine.C1", "mil.affine.C2", "mil.resample.C1", "mil.resample.C2")
 def test_places_that_do_not_fit(kind: str, changed: dict[str, Any], words: str) -> None:
     parameters: Any = {
         "affine": dict(AFFINE, output_height=2, output_width=3, transform_matrix=np.zeros((1, 6), np.float32)),
@@ -474,6 +588,7 @@ def test_places_that_do_not_fit(kind: str, changed: dict[str, Any], words: str) 
         run(kind, {"x": TINY}, **{**parameters, **changed})
 
 
+@pytest.mark.clause("mil.resample.C1")
 def test_coordinates_of_older_operation_sets() -> None:
     for dtype, opset in [(np.float16, "CoreML5"), (np.int16, "CoreML6")]:
         with pytest.raises(InvalidModelError, match="'coordinates' has elements of type"):
