@@ -9,11 +9,11 @@ import numpy as np
 
 from refcoreml.build.program import Program as Builder
 from refcoreml.errors import InvalidModelError
-from refcoreml.mil.precision import PRECISIONS
+from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.program import Program
 from refcoreml.mil.registry import OPSETS
 from refcoreml.spec import schema
-from refcoreml.spec.mil_types import DataType
+from refcoreml.spec.mil_types import DataType, DeclaredTensor, DeclaredType
 
 
 def run(
@@ -63,7 +63,17 @@ def run(
     prepared = Program(message, "main", precision=held, strict=strict)
     found = prepared.run({name: held.hold(array) for name, array in listed.items()})
     values = [found[result.name] for result in results]
+    for result, value in zip(results, values, strict=True):
+        _check_declared(result.type, value, held)
     return values if len(values) > 1 else values[0]
+
+
+def _check_declared(declared: DeclaredType, value: Any, held: Precision) -> None:
+    """Check that a tensor has the type that was inferred, or declared, before anything was computed."""
+    if isinstance(declared, DeclaredTensor) and declared.shape is not None:
+        assert value.dtype == held.dtype(declared.element.dtype)
+        assert len(value.shape) == len(declared.shape)
+        assert all(length in (None, own) for length, own in zip(declared.shape, value.shape, strict=True))
 
 
 #: Types of elements that tensors have in all operation sets, and those that some have since CoreML7.

@@ -76,3 +76,22 @@ def test_writes_count_where_nothing_reads_the_state() -> None:
     state = model.make_state()
     assert model.predict({"x": [3, -4]}, state=state)["y"].tolist() == [9, 16]
     assert state.read("s").tolist() == [3, -4]
+
+
+@pytest.mark.clause("mil.read_state.S1", "mil.write_state.S2")
+def test_a_state_may_end_a_loop_that_hands_on_what_it_was_given() -> None:
+    program = build.Program({"x": (3,)}, states={"s": (1,)}, opset="CoreML8")
+
+    def condition(x: Any) -> Any:
+        return program.add("less", x=program.add("read_state", input=program["s"]), y=np.float32([4]))
+
+    def body(x: Any) -> Any:
+        more = program.add("add", x=program.add("read_state", input=program["s"]), y=np.float32([1]))
+        program.add("write_state", input=program["s"], data=more)
+        return x
+
+    program.output(program.add("while_loop", loop_vars=[program["x"]], blocks=[condition, body], name="y"))
+    model = program.model()
+    state = model.make_state()
+    assert model.predict({"x": [1, 2, 3]}, state=state)["y"].tolist() == [1, 2, 3]
+    assert state.read("s").tolist() == [4]
