@@ -45,6 +45,8 @@ _DECISIVE = 8.0
 _DEPENDENT = 16.0
 #: So many numbers of a value tell how large its noise is.
 _SAMPLE = 4096
+#: Bounds are a quarter wider than the spread says, since the sizes of errors are rules of thumb.
+_SLACK = 1.25
 #: The unit roundoff of half precision.
 UNIT16 = 2.0**-11
 #: Noise of this part of a value is no news.
@@ -122,13 +124,15 @@ class _Local:
 
     Attributes:
         step: it.
-        inputs, made: those of each run, the base first.
+        inputs, raw: those of the base run, and what it made, numbers beyond the largest one included.
+        made: what each run made, the base first.
         errors: for each output the sizes of errors, with their random bits.
         jumps: for each output whether it jumps.
     """
 
     step: Step
     inputs: Sequence[Any]
+    raw: tuple[Any, ...]
     made: list[tuple[Any, ...]]
     errors: list[list[tuple[Error, Bits]]]
     jumps: tuple[bool, ...]
@@ -282,7 +286,7 @@ class _Run:
         if self._left:
             return outputs
         storage = self._subject.storage(step)
-        outputs = tuple(map(self._subject.in_range, outputs, storage))
+        raw, outputs = outputs, tuple(map(self._subject.in_range, outputs, storage))
         draws = Draws(self._ensemble._seed, step.where)
         found = noise.usual_errors(step, inputs, outputs, self._subject.rounding, storage)
         errors = [
@@ -291,7 +295,7 @@ class _Run:
         ]
         jumps = noise.jumps(step, inputs, outputs)
         self._turned.names.update(name for name, jump in zip(step.outputs, jumps, strict=True) if jump)
-        self._local = _Local(step, inputs, [outputs], errors, jumps, draws)
+        self._local = _Local(step, inputs, raw, [outputs], errors, jumps, draws)
         return self._seeded(step, outputs)
 
     def _disturbing(self, run: int) -> Callable[[Step, Sequence[Any], tuple[Any, ...]], tuple[Any, ...]]:
@@ -303,7 +307,7 @@ class _Run:
                 outputs = self._decided(local, inputs, outputs, run)
             inner = noise.disturbed(step, inputs, self._subject.rounding, local.draws, run)
             made = tuple(self._moved(y, errors, run) for y, errors in zip(inner or outputs, local.errors, strict=True))
-            made = tuple(map(self._subject.in_range, made, self._subject.storage(step)))
+            made = tuple(map(self._in_range, local.raw, made, self._subject.storage(step)))
             local.made.append(made)
             return self._seeded(step, made)
 
@@ -316,6 +320,19 @@ class _Run:
                 break  # another shape than in the base run, which is a finding of its own
             y = y + error.size * Draws.of_run(bits, run)
         return y
+
+    def _in_range(self, base: Any, made: Any, storage: Rounding | None) -> Any:
+        """Return a result with infinities where larger deviations pass the largest number, either way."""
+        found = self._subject.in_range(made, storage)
+        if not isinstance(made, np.ndarray) or made.dtype.kind != "f" or made.shape != np.shape(base):
+            return found
+        near = (
+            np.max(np.abs(made), where=np.isfinite(made), initial=0.0) > (storage or self._subject.rounding).largest / 2
+        )
+        if not near:
+            return found
+        decided = self._subject.in_range(_amplified(base, made), storage)
+        return np.where(np.isfinite(made) & (np.isinf(decided) | np.isinf(found)), decided, found)
 
     def _decided(self, local: _Local, inputs: Sequence[Any], outputs: tuple[Any, ...], run: int) -> tuple[Any, ...]:
         """Return results that jump as they are where deviations are larger, and note if they are others."""
@@ -399,26 +416,29 @@ class _Run:
         value = np.asarray(base, np.float64)
         reason = f"depends on {self._turned.where}, where rounding may decide" if self._turned.where else ""
         if any(y is None or y.shape != base.shape for y in arrays):
-            open_ = np.full(value.shape, np.inf)
-            return LikelyBound(where, value, open_, open_, reason or "its shape depends on rounding")
+            unknown = np.full(value.shape, np.inf)
+            return LikelyBound(where, value, unknown, unknown, reason or "its shape depends on rounding")
         others = [np.asarray(y, np.float64) for y in arrays[1:]]
         with np.errstate(all="ignore"):
-            squares = [_squares(value, other) for other in others]
-            mean = np.mean(squares, axis=0)
+            off = [_deviations(value, other) for other in others]
+        open_ = np.zeros(value.shape, bool)
         if jump:
-            mean = np.where(mean > 0, np.inf, 0.0)
+            open_ = np.any(off, axis=0)
         elif self._turned.where:
-            mean = np.where(self._dependent(squares), np.inf, mean)
-        deviation, degrees = moderated(mean, RUNS)
-        radius = deviation * factor(self._ensemble.probability, degrees, value.size)
-        undetermined = bool(np.isinf(mean).any())
+            open_ = self._dependent(off)
+        if open_.any():
+            off = [np.where(open_, np.inf, each) for each in off]
+        deviation, degrees = moderated(off)
+        radius = _SLACK * deviation * factor(self._ensemble.probability, degrees, value.size)
+        undetermined = bool(np.isinf(deviation).any())
         return LikelyBound(where, value, deviation, radius, (reason or "is not finite in all runs") * undetermined)
 
-    def _dependent(self, squares: Sequence[Doubles]) -> NDArray[np.bool_]:
+    def _dependent(self, off: Sequence[Doubles]) -> NDArray[np.bool_]:
         """Return where numbers differ because of a decision, not of rounding, as far as runs without it tell."""
         turned = self._turned.runs
         if (~turned).sum() < 2:
-            return np.zeros(squares[0].shape, bool)
+            return np.zeros(off[0].shape, bool)
+        squares = [np.square(each) for each in off]
         usual = np.mean([each for each, other in zip(squares, turned, strict=True) if not other], axis=0)
         most = np.max([each for each, other in zip(squares, turned, strict=True) if other], axis=0)
         typical = float(np.median(usual[usual > 0])) if (usual > 0).any() else 0.0
@@ -455,14 +475,14 @@ def _array(value: Any) -> Array | None:
     return array if array.dtype.kind in "biuf" else None
 
 
-def _squares(base: Doubles, other: Doubles) -> Doubles:
-    """Return squared deviations: 0 for the same infinities and NaN, infinite for others."""
-    squares = np.square(other - base)
-    undefined = ~np.isfinite(squares)
+def _deviations(base: Doubles, other: Doubles) -> Doubles:
+    """Return deviations: 0 for the same infinities and NaN, infinite for others."""
+    off = np.asarray(other - base)
+    undefined = ~np.isfinite(off)
     if undefined.any():
         same = (base == other) | (np.isnan(base) & np.isnan(other))
-        squares = np.where(same, 0.0, np.where(undefined, np.inf, squares))
-    return squares
+        off = np.where(same, 0.0, np.where(undefined, np.inf, off))
+    return off
 
 
 def _amplified(base: Any, own: Any) -> Any:

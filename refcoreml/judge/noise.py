@@ -234,13 +234,20 @@ def _within(step: Step, inputs: Sequence[Any], y: Doubles, rounding: Rounding, p
     local = Local(step, inputs, y, rounding)
     if position and rule is not _recurrent:
         return []
-    held, sums = rounding.holds(y), step.op.kind in _SUMS
-    if held.all() and (not sums or _adds_exactly(local)):
+    off, sums = _distance(y, rounding), step.op.kind in _SUMS
+    if not off.any() and (not sums or _adds_exactly(local)):
         return []
-    errors = [Error(_limited(error.size, y, rounding), error.shared) for error in rule(local)]
-    if not sums and held.any():
-        errors = [Error(np.where(held, 0.0, error.size), error.shared) for error in errors]
-    return errors
+    return [
+        Error(_limited(error.size, y, off, rounding, (off == 0) & (not sums)), error.shared) for error in rule(local)
+    ]
+
+
+def _distance(y: Doubles, rounding: Rounding) -> Doubles:
+    """Return how far numbers are from the nearest ones that the type holds; 0 for NaN and what is out of range."""
+    with np.errstate(over="ignore"):
+        nearest = y.astype(rounding.format)
+    off = np.abs(nearest - y)
+    return np.where(np.isfinite(off), off, 0.0)
 
 
 #: Operations that add up many numbers: a result that the type can hold may be the rest of larger partial sums.
@@ -269,13 +276,19 @@ def _adds_exactly(local: Local) -> bool:
     return largest * local.unit <= least
 
 
-def _limited(size: Doubles, y: Doubles, rounding: Rounding) -> Doubles:
-    """Return sizes that do not leave the range of the type: the largest number, as a mask, absorbs what is added."""
-    large = np.abs(y) > rounding.largest / 4
-    if not large.any():
-        return size
-    absorbed = np.abs(y.astype(rounding.format).astype(np.float64) - y)
-    return np.where(large & np.isfinite(absorbed), np.minimum(size, absorbed), size)
+#: A number that is stored nearer to one that the type holds than this part of a unit roundoff becomes that one.
+_HELD = 1 / 32
+
+
+def _limited(size: Doubles, y: Doubles, off: Doubles, rounding: Rounding, held: Array | bool) -> Doubles:
+    """Return the sizes of errors that are no larger where numbers are held, nor near the ends of a type.
+
+    The largest number, as a mask, absorbs what is added to it. Below the least normal number, results may be 0.
+    """
+    magnitude = np.abs(y)
+    size = np.where(held | (magnitude > rounding.largest / 4), np.minimum(size, off), size)
+    below = (magnitude < 2 * rounding.tiny) & (y != 0)
+    return np.where(below, np.maximum(size, magnitude / np.sqrt(3)), size) if below.any() else size
 
 
 def _signed(size: Doubles, y: Doubles) -> Doubles:
@@ -288,11 +301,10 @@ def _with_storage(errors: list[Error], y: Doubles, storage: Rounding) -> list[Er
 
     Numbers below the least normal one may be flushed to 0.
     """
-    size = np.abs(y)
-    _, exponent = np.frexp(np.maximum(size, storage.tiny))
+    _, exponent = np.frexp(np.maximum(np.abs(y), storage.tiny))
     stored = np.ldexp(2 * storage.unit / np.sqrt(12), exponent - 1)
-    stored = np.where(size < storage.tiny, np.maximum(stored * (size > 0), size / np.sqrt(3)), stored)
-    stored = _limited(np.where(storage.holds(y), 0.0, stored), y, storage)
+    off = _distance(y, storage)
+    stored = _limited(stored, y, off, storage, off <= _HELD * storage.unit * np.abs(y))
     rest = [error for error in errors if error.shared]
     own = [error.size**2 for error in errors if not error.shared]
     return [*rest, Error(np.sqrt(sum(own, stored**2)))]

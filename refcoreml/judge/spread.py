@@ -9,11 +9,19 @@ s_0^2 are estimated from all log s^2 (whose mean and variance are known function
 
 s_0^2 may depend on the place: its logarithm is a mean and, for each axis, what its indices (channels, rows, columns)
 deviate from it. A value of N numbers is outside its bounds with the probability p if each is with p / N.
+
+That distribution has no long tail, and values have one: a few numbers may depend on an inexact number and the others on
+none. So a variance that is six times the pooled one counts for itself.
+
+Numbers of one value do not err independently: an error in a mean moves all of them. How many of them count as
+independent, m, shows in the correlation of any two runs over all numbers, whose square is 1 / m on average; so the
+degrees of freedom are at most K m.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -23,6 +31,8 @@ from refcoreml.oracle.balls import Doubles
 
 __all__ = ["factor", "moderated"]
 
+#: A variance so many times the pooled one is the number's own; by chance, six deviations make 1 of 400,000 as large.
+_OWN = 6.0
 #: Prior degrees beyond which variances count as equal.
 _MOST_DEGREES = 1000.0
 
@@ -37,13 +47,14 @@ def factor(probability: float, degrees: float, count: int) -> float:
     return math.sqrt(degrees * math.expm1(min(scaled**2 / degrees, 700.0)))
 
 
-def moderated(squares: Doubles, runs: int) -> tuple[Doubles, float]:
+def moderated(deviations: Sequence[Doubles]) -> tuple[Doubles, float]:
     """Return moderated standard deviations, and their degrees of freedom.
 
     Args:
-        squares: the mean squares of the deviations of each number; infinite ones stay so.
-        runs: how many deviations there are of each.
+        deviations: of all numbers in each run. Numbers that deviate infinitely in a run stay so.
     """
+    runs = len(deviations)
+    squares = np.mean([np.square(each) for each in deviations], axis=0)
     known = np.isfinite(squares) & (squares > 0)
     if not known.any():
         return np.sqrt(squares), float(runs)
@@ -57,7 +68,22 @@ def moderated(squares: Doubles, runs: int) -> tuple[Doubles, float]:
     centre = trend - _log_mean(runs) + _log_mean(degrees)
     prior = np.exp(centre)
     pooled = (degrees * prior + runs * np.where(np.isfinite(squares), squares, 0.0)) / (degrees + runs)
-    return np.where(np.isfinite(squares), np.sqrt(pooled), np.inf), degrees + runs
+    pooled = np.where(squares > _OWN * pooled, squares, pooled)
+    scaled = [each[known] / np.sqrt(pooled[known]) for each in deviations]
+    degrees = min(degrees + runs, max(runs * _independent(scaled), runs))
+    return np.where(np.isfinite(squares), np.sqrt(pooled), np.inf), degrees
+
+
+def _independent(deviations: Sequence[Doubles]) -> float:
+    """Return how many numbers count as independent: 1 / the mean squared correlation of two runs."""
+    lengths = [float(np.dot(each, each)) for each in deviations]
+    correlations = [
+        float(np.dot(one, other)) ** 2 / (lengths[i] * lengths[j])
+        for i, one in enumerate(deviations)
+        for j, other in enumerate(deviations[:i])
+        if lengths[i] and lengths[j]
+    ]
+    return 1 / max(float(np.mean(correlations)), 1e-12) if correlations else 1.0
 
 
 def _log_mean(degrees: float) -> float:

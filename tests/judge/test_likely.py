@@ -79,6 +79,16 @@ def test_what_half_precision_cannot_hold_is_infinite_as_in_every_honest_run():
         assert bounds[name].determined.all()
 
 
+def test_numbers_near_the_largest_one_may_be_infinite():
+    net = build.Network({"x": (2, 64)}, ["y"], exact=True)
+    dense(net, "x", "y", 64, 3, np.full((3, 64), 1 / 32, np.float32))
+    x = np.array([[32752.0] * 33 + [32768.0] * 31] * 2)  # whose sum / 32 is 65519.5; 65520 rounds to infinity
+    x[1] /= 2
+    bound = likely_bounds(net.model(), {"x": x}, "fp16/acc32")["y"]
+    assert not bound.determined[0].any()
+    assert bound.determined[1].all()
+
+
 def test_the_mean_of_a_bright_wall_is_off_more_than_that_of_noise():
     """Equal pixels have equal errors, which do not cancel."""
     net = build.Network({"x": (1, 64, 64)}, ["y"])
