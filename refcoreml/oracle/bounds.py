@@ -123,11 +123,15 @@ class _Judge:
         if kind_of(step) is Identity and (given[0].labels or not is_numeric(arguments[0])):
             return [given[0]._replace(layer=step.name, kind=step.kind)]
         balls = [ball_of(value, known.rad) for value, known in zip(arguments, given, strict=True)]
+        types = types_of([ball.mid for ball in balls])
         if all(is_numeric(value) for value in arguments):
+            types = types_of(
+                step.op.taken(arguments)
+            )  # which rules need: integers and booleans are not what floats are
             taken = (step.op.taken([getattr(ball, part) for ball in balls]) for part in ("mid", "rad"))
             balls = [Ball(mid, rad) for mid, rad in zip(*taken, strict=True)]
         variants = self._variants.setdefault(id(step), {}) if self._again else {}
-        layer = self._subject.layer(step, variants, types_of([ball.mid for ball in balls]))
+        layer = self._subject.layer(step, variants, types)
         return _Look(step, layer, balls, results, [known.check for known in given]).known()
 
 
@@ -141,16 +145,14 @@ class _Look:
         own = kind_of(step)
         assert own is not None
         self._rule, self._class = RULES[own], check_of(step)
-        self._certain = all(ball.certain for ball in balls if is_numeric(ball.rad))
-        if self._is_exact:
-            self._rule, self._class = lambda *_: [0.0] * len(results), "exact"
         self._check = joined(step.kind if self._class == "composite" else self._class, before)
+        self._certain = all(ball.certain for ball in balls if is_numeric(ball.rad))
 
     def known(self) -> list[Known]:
         """Return what is known of the results."""
         layer, values = self._layer, [ball_of(result, None).mid for result in self._results]
         with np.errstate(all="ignore"):
-            found = self._found(values)
+            found = [0.0] * len(values) if self._exact else self._found(values)
             usual = None
             if self._class == self._check == "dot":
                 usual = deviation(layer, self._balls, values[0])
@@ -166,7 +168,7 @@ class _Look:
             raise Undetermined(self._step.where) from None
 
     @property
-    def _is_exact(self) -> bool:
+    def _exact(self) -> bool:
         """Whether integers become integers, none of them uncertain, by arithmetic that nothing rounds.
 
         The order of equal ones is not specified.
