@@ -17,6 +17,7 @@ from conformance.catalogue import (
     networks,
     normalization,
     pooling,
+    programs,
     random,
     recurrent,
     reduction,
@@ -44,6 +45,7 @@ _MODULES = (
     networks,
     negative,
     constraints,
+    programs,
 )
 
 

@@ -64,6 +64,16 @@ class Plan:
     twin: bytes = b""
     repeat: int = 1
 
+    @property
+    def predictions(self) -> list[dict[str, Array]]:
+        """The inputs of each step."""
+        return [self.inputs]
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """The model's files by their path in the case's folder."""
+        return {"model.mlmodel": self.model}
+
 
 @dataclass(frozen=True)
 class W:

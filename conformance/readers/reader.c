@@ -3,8 +3,9 @@
        cc -std=c99 -O1 -o reader reader.c -lm
        ./reader CASE OUT PROFILE        e.g. ./reader conformance/cases/convolution/valid/wide out fp16/acc32
 
-   Reads CASE/case.json, references and bounds from CASE's file of arrays, and OUT/<output>.npy, and prints a line per output:
-   pass, fail, or undetermined where every bound is infinite, so that nothing was compared.
+   Reads CASE/case.json, references and bounds from CASE's file of arrays, and OUT/<output>.npy, of several steps
+   OUT/<step>/<output>.npy, and prints a line per output: pass, fail, or undetermined where every bound is infinite, so that
+   nothing was compared. Networks (format 1) and ML Programs (format 2).
    Exit code: 0 all within their bounds, 1 not, 3 the case cannot be read or says nothing about the profile.
    Left out, as it is not needed for a verdict on a sound case: checksums, moments of random numbers, and leniency with
    integers that a fast algorithm rounds ("rounded"). */
@@ -194,32 +195,40 @@ static char *read_text(const char *path) {
     return content;
 }
 
-int main(int argc, char **argv) {
-    char path[4096], name[256], file[256];
-    if (argc != 4) die("usage", "reader CASE OUT PROFILE");
-    int is_half = !strncmp(argv[3], "fp16", 4), failed = 0;
-    double smallest = ldexp(1, is_half ? -14 : -126), largest = is_half ? 65504 : ldexp(2 - ldexp(1, -23), 127);
-    snprintf(path, sizeof path, "%s/case.json", argv[1]);
-    const char *json = read_text(path);
-    if (!member(json, "format") || strtol(member(json, "format"), NULL, 10) != 1) die("not of format 1", path);
-    text(member(member(json, "arrays"), "file"), file, sizeof file);
-    for (const char *output = first(member(json, "outputs")); output; output = next(output)) {
+/* In which numbers an output was stored: the smallest normal and the largest. */
+static void limits_of(const char *output, const char *profile, double *smallest, double *largest) {
+    char dtype[16], storage[16];
+    text(member(output, "dtype"), dtype, sizeof dtype);
+    text(member(output, "storage"), storage, sizeof storage);
+    int declared = !strcmp(profile, "declared");
+    int is_half = !strcmp(dtype, "float16") || (declared ? !strcmp(storage, "float16") : !strncmp(profile, "fp16", 4));
+    *smallest = ldexp(1, is_half ? -14 : -126);
+    *largest = is_half ? 65504 : ldexp(2 - ldexp(1, -23), 127);
+    if (!strncmp(dtype, "int", 3)) { *smallest = 0; *largest = INFINITY; }
+}
+
+/* Judges the outputs of one step, which are in the folder OUT or, of several, in the one of its number in it; 1 if one fails. */
+static int judge(const char *step, const char *arrays, const char *out, const char *place, const char *profile) {
+    char path[4096], name[256];
+    double smallest, largest;
+    int failed = 0;
+    for (const char *output = first(member(step, "outputs")); output; output = next(output)) {
         array y, r, b;
         text(member(output, "name"), name, sizeof name);
-        const char *expected = member(member(output, "profiles"), argv[3]), *bound = member(expected, "bound");
+        limits_of(output, profile, &smallest, &largest);
+        const char *expected = member(member(output, "profiles"), profile), *bound = member(expected, "bound");
         const char *at = member(member(expected, "reference"), "at"), *ones = member(output, "free_ones");
-        if (!at || !bound) die("nothing is said about the profile", argv[3]);
-        snprintf(path, sizeof path, "%s/%s", argv[1], file);
-        if (!read_npy(path, strtol(at, NULL, 10), &r)) die("cannot read", path);
-        if (*bound == '{' && !(member(bound, "at") && read_npy(path, strtol(member(bound, "at"), NULL, 10), &b))) die("cannot read", path);
-        snprintf(path, sizeof path, "%s/%s.npy", argv[2], name);
+        if (!at || !bound) die("nothing is said about the profile", profile);
+        if (!read_npy(arrays, strtol(at, NULL, 10), &r)) die("cannot read", arrays);
+        if (*bound == '{' && !(member(bound, "at") && read_npy(arrays, strtol(member(bound, "at"), NULL, 10), &b))) die("cannot read", arrays);
+        snprintf(path, sizeof path, "%s/%s%s.npy", out, place, name);
         if (!read_npy(path, 0, &y)) {
-            printf("fail %s: no array was written\n", name);
+            printf("fail %s%s: no array was written\n", place, name);
             failed = 1;
             continue;
         }
         if (!same_shape(&y, &r, ones && *ones == 't')) {
-            printf("fail %s: the shape is wrong\n", name);
+            printf("fail %s%s: the shape is wrong\n", place, name);
             failed = 1;
             continue;
         }
@@ -229,10 +238,31 @@ int main(int argc, char **argv) {
             if (!within(y.values[i], r.values[i], limit, smallest, largest) && !wrong++) example = i;
             open += isinf(limit) != 0;
         }
-        if (wrong) printf("fail %s: %ld of %ld, element %ld is %.9g, expected %.9g\n", name, wrong, r.count, example, y.values[example], r.values[example]);
-        else if (open == r.count) printf("undetermined %s: every bound is infinite\n", name);
-        else printf("pass %s\n", name);
+        if (wrong) printf("fail %s%s: %ld of %ld, element %ld is %.9g, expected %.9g\n", place, name, wrong, r.count, example, y.values[example], r.values[example]);
+        else if (open == r.count) printf("undetermined %s%s: every bound is infinite\n", place, name);
+        else printf("pass %s%s\n", place, name);
         failed |= wrong > 0;
+    }
+    return failed;
+}
+
+int main(int argc, char **argv) {
+    char path[4096], file[256], place[32];
+    if (argc != 4) die("usage", "reader CASE OUT PROFILE");
+    snprintf(path, sizeof path, "%s/case.json", argv[1]);
+    const char *json = read_text(path);
+    long format = member(json, "format") ? strtol(member(json, "format"), NULL, 10) : 0;
+    if (format != 1 && format != 2) die("not of format 1 or 2", path);
+    text(member(member(json, "arrays"), "file"), file, sizeof file);
+    snprintf(path, sizeof path, "%s/%s", argv[1], file);
+    if (format == 1) return judge(json, path, argv[2], "", argv[3]);
+    int failed = 0, number = 0;
+    const char *step = first(member(json, "steps"));
+    if (!step) die("there are no steps", argv[1]);
+    for (int several = step && next(step); step; step = next(step)) {
+        place[0] = 0;
+        if (several) snprintf(place, sizeof place, "%d/", number++);
+        failed |= judge(step, path, argv[2], place, argv[3]);
     }
     return failed;
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,17 @@ from rich.progress import Progress
 from refcoreml.cli.console import check_target, errors, nonempty, nonempty_path, out, progress
 from refcoreml.cli.exits import SMOKE_FAILED
 from refcoreml.conformance import report
-from refcoreml.conformance.cases import find_cases
+from refcoreml.conformance.cases import CaseError, find_cases, read_case
 from refcoreml.conformance.expectations import read_expectations
-from refcoreml.conformance.runner import SMOKE, Command, Implementation, PythonSession, Result, run_cases
+from refcoreml.conformance.runner import (
+    PROGRAM_SMOKE,
+    SMOKE,
+    Command,
+    Implementation,
+    PythonSession,
+    Result,
+    run_cases,
+)
 from refcoreml.errors import UsageError
 from refcoreml.oracle.profiles import PROFILES
 from refcoreml.reporting.tables import Table
@@ -29,11 +39,14 @@ _WHERE_CASES_ARE = "Cases come with the repository, not with the package; name t
 _EPILOG = """\
 The command runs once per case. Placeholders in it: {case} is the case's folder, {model} its model, {inputs} a folder
 with its inputs as NAME.npy, and {out} the folder for outputs as NAME.npy. Its exit codes: 0 outputs returned,
-1 model or inputs rejected, 2 not supported; anything else is a crash. Where a case requires several runs ("repeat": 2),
-the command predicts that many times and writes the last outputs.
+1 model or inputs rejected, 2 not supported; anything else is a crash. Where a case of a network requires several runs
+("repeat": 2), the command predicts that many times and writes the last outputs. Where a case of an ML Program has
+several steps, {inputs} and {out} have a folder for each, 0, 1, ...: the command predicts in this order, with one state.
+{function} is the function that predicts, nothing for the one that the model says.
 
-A smoke case, a network of one ReLU, runs first. If its output is wrong or missing, the command or session does not
-work, and nothing else runs; for an implementation without ReLU choose another: --smoke innerProduct/vector/integers.
+A smoke case, a ReLU, runs first: a network or, if no network is among the cases, an ML Program. If its output is wrong
+or missing, the command or session does not work, and nothing else runs; for an implementation without ReLU choose
+another: --smoke innerProduct/vector/integers.
 
 exit codes: 0 nothing failed, 1 something failed, too little passed or nothing was returned, 2 wrong arguments,
             6 the smoke case was not returned correctly
@@ -42,6 +55,7 @@ examples:
   refcoreml conformance run --command "myimpl {model} {inputs} {out}" --profile fp16/acc32
   refcoreml conformance run --python conformance/sessions/refcoreml_float32.py
   refcoreml conformance run --python mine.py "convolution/*" pooling --expected known.txt --html report.html
+  refcoreml conformance run --python mine.py mil --profile declared        ML Programs alone; --without mil: networks
 """
 
 
@@ -51,13 +65,16 @@ def add_parser(commands: Any) -> None:
     parser = top.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser(
         "run",
         help="run the cases",
-        description="Run an implementation of Core ML on cases with reference outputs and proven tolerances. All cases"
-        " are neural networks; there are none of ML Programs yet.",
+        description="Run an implementation of Core ML on cases with reference outputs and proven tolerances: neural"
+        " networks and, in the folder mil, ML Programs.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "patterns", nargs="*", metavar="CASE", help="cases, such as convolution or 'pooling/max-*' (all)"
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="CASE", help="cases to leave out, such as mil; repeatable"
     )
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--command", type=nonempty, metavar="TEXT", help="a command line, see below")
@@ -75,7 +92,10 @@ def add_parser(commands: Any) -> None:
         help="where the cases are (conformance/cases)",
     )
     parser.add_argument(
-        "--profile", choices=tuple(PROFILES), default="fp32", help="the arithmetic that it claims to use (fp32)"
+        "--profile",
+        choices=tuple(dict.fromkeys((*PROFILES, "declared"))),
+        default="fp32",
+        help="the arithmetic that it claims to use (fp32); declared: that of ML Programs, as they say",
     )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cases at a time (2)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that a case may take (30)")
@@ -87,6 +107,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--smoke", type=nonempty, metavar="CASE", help="the case that runs first (a ReLU, in the package)"
+    )
+    parser.add_argument(
+        "--specification",
+        type=nonempty,
+        metavar="URL",
+        help="where the pages of the specification are, for links in reports (docs/specification near the cases)",
     )
     parser.add_argument("--json", type=nonempty_path, metavar="FILE", help="write a report as JSON")
     parser.add_argument("--junit", type=nonempty_path, metavar="FILE", help="write a report as JUnit XML")
@@ -105,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
     expectations = read_expectations(options.expected) if options.expected else []
     if not options.cases.is_dir():
         raise UsageError("there is no such folder", where=str(options.cases), remedy=_WHERE_CASES_ARE)
-    folders = find_cases(options.cases, options.patterns)
+    folders = find_cases(options.cases, options.patterns, options.without)
     if not folders:
         raise UsageError(
             f"no case{' fits ' + ' or '.join(options.patterns) if options.patterns else ''}",
@@ -114,7 +140,7 @@ def run(options: argparse.Namespace) -> int:
         )
     least = report.Least("0" if options.min_pass is None else options.min_pass, len(folders))
     make = _maker(options)
-    smoke = _run_smoke(options, make)
+    smoke = _run_smoke(options, make, folders)
     if smoke.status not in ("pass", "suspicious"):
         complaint = f"the smoke case {smoke.id} was not returned correctly, so nothing else was run"
         _write_reports(options, [smoke], [complaint])
@@ -135,8 +161,13 @@ def run(options: argparse.Namespace) -> int:
         ):
             results.append(result)
             bar.advance(task)
+    if not results:
+        what = "ML Programs" if options.profile == "declared" else "neural networks, and fp32 about ML Programs as well"
+        problem = f"none of {len(folders)} cases is about this profile"
+        raise UsageError(problem, where=f"--profile {options.profile}", remedy=f"It is about {what}")
     results.sort(key=lambda result: result.id)
-    unused = report.unused_expectations(results, expectations) if not options.patterns else []
+    whole = not options.patterns and not options.without
+    unused = report.unused_expectations(results, expectations) if whole else []
     complaints = [f"{pattern!r} in the list of known failures fits no case" for pattern in unused]
     complaints += filter(None, [report.nothing_returned(results), least.missed(results)])
     _show(results, options.profile, complaints)
@@ -144,11 +175,14 @@ def run(options: argparse.Namespace) -> int:
     return 1 if complaints or any(result.bad for result in results) else 0
 
 
-def _run_smoke(options: argparse.Namespace, make: Callable[[], Implementation]) -> Result:
-    folders = find_cases(options.cases, [options.smoke]) if options.smoke else [SMOKE]
-    if len(folders) != 1:
-        raise UsageError(f"{options.smoke!r} fits {len(folders)} cases, expected one", where="--smoke")
-    results = list(run_cases(folders, make, options.profile, jobs=1, timeout=options.timeout))
+def _run_smoke(options: argparse.Namespace, make: Callable[[], Implementation], folders: list[Path]) -> Result:
+    if options.smoke:
+        chosen = find_cases(options.cases, [options.smoke])
+    else:
+        chosen = [SMOKE if options.profile != "declared" and any(map(_is_network, folders)) else PROGRAM_SMOKE]
+    if len(chosen) != 1:
+        raise UsageError(f"{options.smoke!r} fits {len(chosen)} cases, expected one", where="--smoke")
+    results = list(run_cases(chosen, make, options.profile, jobs=1, timeout=options.timeout))
     if not results or results[0].verdict not in ("returns", ""):
         raise UsageError(f"{options.smoke!r} requires no outputs in {options.profile}", where="--smoke")
     if results[0].status == "undetermined":
@@ -156,15 +190,34 @@ def _run_smoke(options: argparse.Namespace, make: Callable[[], Implementation]) 
     return results[0]
 
 
+def _is_network(folder: Path) -> bool:
+    """Return whether a case is about a network, or damaged."""
+    try:
+        return not read_case(folder).opset
+    except CaseError:
+        return True
+
+
 def _write_reports(options: argparse.Namespace, results: list[Result], complaints: list[str]) -> None:
-    about = report.About(options.command or options.python, options.profile, complaints)
     for target, text in (
         (options.json, report.as_json),
         (options.junit, report.as_junit),
         (options.html, report.as_html),
     ):
         if target is not None:
+            pages = options.specification or _pages_near(options.cases, target)
+            about = report.About(options.command or options.python, options.profile, complaints, pages)
             write_file(text(results, about).encode(), target)
+
+
+def _pages_near(cases: Path, report: Path) -> str:
+    """Return the way from a report to the specification's pages in the repository of the cases; empty without any."""
+    for folder in cases.resolve().parents:
+        pages = folder / "docs/specification"
+        if pages.is_dir():
+            with contextlib.suppress(ValueError):  # on another drive there is no way
+                return Path(os.path.relpath(pages, report.resolve().parent)).as_posix()
+    return ""
 
 
 def _maker(options: argparse.Namespace) -> Callable[[], Implementation]:

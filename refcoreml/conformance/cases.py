@@ -13,7 +13,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,23 @@ from numpy.typing import NDArray
 
 from refcoreml.storage.reading import MODEL_LIMIT, TEXT_LIMIT, Folder
 
-#: The version of the format that this file reads.
-FORMAT = 1
+#: The versions of the format that this file reads: 1 describes networks, 2 ML Programs.
+FORMATS = (1, 2)
 
 VERDICTS = ("returns", "malformed", "invalid", "unsupported-ok")
 #: What texts are, and what they consist of. Names of arrays and files name a file on every system.
 _ANY = ("printable text", r".*")
 _NAME = ("a name of letters, digits and _", r"[A-Za-z0-9_]{1,200}")
 _FILE = ("a file name of letters, digits, _ and .", r"[A-Za-z0-9_][A-Za-z0-9_.]{0,199}")
-_ID = ("names of letters and digits with / between them", r"[A-Za-z0-9]+(/[A-Za-z0-9.-]+)+")
+_PATH = ("a path of file names with / between them", r"[A-Za-z0-9_][A-Za-z0-9_.]*(/[A-Za-z0-9_][A-Za-z0-9_.]*){0,9}")
+_ID = ("names of letters and digits with / between them", r"[A-Za-z0-9]+(/[A-Za-z0-9_.-]+)+")
+#: By version of the format the types of inputs, the fewest axes of a shape, and the profiles.
+_DTYPES = {1: ("float32", "float64", "int32", "float16"), 2: ("float32", "float16", "float64", "int32", "int8")}
+_LEAST_AXES = {1: 1, 2: 0}
+_PROFILES = {1: ("fp32", "fp16/acc32", "fp16/acc16"), 2: ("fp32", "declared")}
 #: The most bytes of a case's file of arrays.
 ARRAYS_LIMIT = 1 << 30
-#: How often a case may ask to be run.
+#: How often a case may ask to be run, and how many predictions it may be a sequence of.
 MOST_RUNS = 9
 
 
@@ -100,10 +105,15 @@ class Output:
     """An output.
 
     Attributes:
+        shape: its lengths.
         free_ones: whether dimensions of length 1 may be more or fewer, as networks of rank 5 leave it open.
         check: which kind of bound it is, for reports.
         profiles: what is expected, by profile.
         moments: for random numbers: (power, the mean of this power of all elements, how far it may be off).
+        dtype: what the model declares; empty if the case does not say it.
+        storage: of programs, in the profile ``declared``, the narrowest type that its numbers pass through.
+        labels: of a classifier: the array holds the scores in this order, or, of a label, its place among them.
+        folder: where it goes below the folder of outputs, the number of the step and a ``/`` if there are several.
     """
 
     name: str
@@ -112,6 +122,27 @@ class Output:
     check: str
     profiles: Mapping[str, Expected]
     moments: Sequence[tuple[int, float, float]] = ()
+    dtype: str = ""
+    storage: str = ""
+    labels: Sequence[str | int] = ()
+    folder: str = ""
+
+    @property
+    def place(self) -> str:
+        """Its name behind the folder that it goes to, such as ``y0`` or, in the second of several steps, ``1/y0``."""
+        return self.folder + self.name
+
+
+@dataclass(frozen=True)
+class Step:
+    """A prediction: its inputs, and what is expected."""
+
+    inputs: Sequence[Input]
+    outputs: Sequence[Output]
+
+    def read_inputs(self) -> dict[str, NDArray[Any]]:
+        """Return the inputs by name, in the types that the model declares."""
+        return {item.name: item.values.read().astype(item.dtype) for item in self.inputs}
 
 
 @dataclass(frozen=True)
@@ -125,7 +156,13 @@ class Case:
         specification, features: the version that the model needs, and what else, such as ``float16 weights``.
         custom_layers: by the name of the class what a custom layer computes, for whoever runs the case to write.
         verdict, rule: one of `VERDICTS`; for an invalid model, the rule that it breaks.
-        repeat: how often to run the model with the same inputs; the last outputs count.
+        model: the file or, of a package, its folder.
+        files: the checksums of the model's files, by their path from the case's folder.
+        steps: predictions, one after the other, that share one state, which at first holds zeros.
+        repeat: of networks, how often to predict with the same inputs; the last outputs count.
+        operations, opset: of a program the types of operations in it, and its operation set; else nothing.
+        function: the function of a program that predicts; empty for the one that the model says.
+        format: the version of the format.
     """
 
     folder: Path
@@ -140,36 +177,54 @@ class Case:
     verdict: str
     rule: str
     model: Path
-    model_sha256: str
-    inputs: Sequence[Input] = field(default_factory=list)
-    outputs: Sequence[Output] = field(default_factory=list)
+    files: Mapping[str, str]
+    steps: Sequence[Step] = (Step((), ()),)
     repeat: int = 1
+    operations: Sequence[str] = ()
+    opset: str = ""
+    function: str = ""
+    format: int = 1
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The outputs of all steps."""
+        return [output for step in self.steps for output in step.outputs]
 
     def supports(self, profile: str) -> bool:
         """Return whether the case says something about the profile."""
-        return all(profile in output.profiles for output in self.outputs)
+        return profile in _PROFILES[self.format] and all(profile in output.profiles for output in self.outputs)
 
     def read_inputs(self) -> dict[str, NDArray[Any]]:
-        """Return the inputs by name, in the types that the model declares."""
-        return {item.name: item.values.read().astype(item.dtype) for item in self.inputs}
+        """Return the inputs of the first step by name, in the types that the model declares."""
+        return self.steps[0].read_inputs()
 
     def check_model(self) -> Path:
-        """Return the model's path; raise `CaseError` if the file is not the one that was written."""
-        checked_file(self.model, self.model_sha256, MODEL_LIMIT)
+        """Return the model's path; raise `CaseError` if its files are not those that were written."""
+        if self.model.name not in self.files:
+            found = _items(self.model)
+            if {f"{self.model.name}/{name}" for name in found} != set(self.files):
+                raise CaseError(f"{self.model.name} holds {', '.join(found)[:200]}, not the files that case.json lists")
+        for name, sha256 in self.files.items():
+            checked_file(self.folder / name, sha256, MODEL_LIMIT)
         return self.model
 
 
-def find_cases(root: Path, patterns: Sequence[str] = ()) -> list[Path]:
+def find_cases(root: Path, patterns: Sequence[str] = (), without: Sequence[str] = ()) -> list[Path]:
     """Return the folders of all cases below ``root`` whose path from there fits one of the patterns, sorted.
 
     Args:
         root: a folder.
         patterns: with ``*`` for any text; ``convolution`` fits everything below a folder of that name, too.
+        without: patterns of cases to leave out.
     """
     folders = sorted(path.parent for path in root.rglob("case.json"))
-    names = {folder: folder.relative_to(root).as_posix() for folder in folders}
-    wanted = [form for pattern in patterns for form in (pattern, f"{pattern.rstrip('/')}/*")]
-    return [folder for folder in folders if not wanted or any(fnmatch.fnmatch(names[folder], p) for p in wanted)]
+
+    def fits(folder: Path, patterns: Sequence[str]) -> bool:
+        name = folder.relative_to(root).as_posix()
+        forms = (form for pattern in patterns for form in (pattern, f"{pattern.rstrip('/')}/*"))
+        return any(fnmatch.fnmatch(name, form) for form in forms)
+
+    return [folder for folder in folders if (not patterns or fits(folder, patterns)) and not fits(folder, without)]
 
 
 def read_case(folder: Path) -> Case:
@@ -181,24 +236,26 @@ def read_case(folder: Path) -> Case:
     try:
         with Folder(folder) as opened:
             text = json.loads(opened.read("case.json", TEXT_LIMIT).decode("utf-8"))
-        if text["format"] != FORMAT:
-            raise CaseError(f"case.json is of format {text['format']!r}, this reader knows {FORMAT}")
+        version = text["format"]
+        if version not in FORMATS:
+            raise CaseError(f"case.json is of format {version!r}, this reader knows {' and '.join(map(str, FORMATS))}")
         if text["verdict"] not in VERDICTS:
             raise CaseError(f"the verdict is {text['verdict']!r}, expected one of {', '.join(VERDICTS)}")
-        repeat = int(text.get("repeat", 1))
-        if not 1 <= repeat <= MOST_RUNS:
-            raise CaseError(f"the model is to run {repeat} times, expected 1 to {MOST_RUNS}")
+        repeat, steps = int(text.get("repeat", 1)), text["steps"] if version > 1 else [text]
+        for count in (repeat, len(steps)):
+            if not 1 <= count <= MOST_RUNS:
+                raise CaseError(f"the model is to run {count} times, expected 1 to {MOST_RUNS}")
         arrays = (Path(), "")
-        if text["inputs"] or text["outputs"]:
+        if any(step["inputs"] or step["outputs"] for step in steps):
             arrays = folder / _text(text["arrays"]["file"], _FILE), _text(text["arrays"]["sha256"])
-        inputs, outputs = ([item["name"] for item in text[key]] for key in ("inputs", "outputs"))
-        if any(len({str(name).lower() for name in names}) < len(names) for names in (inputs, outputs)):
-            raise CaseError("names of inputs or of outputs are equal, or differ in case alone")
+        name = _text(text["model"]["file"], _FILE)
+        listed = text["model"].get("files") if version > 1 else None
+        files = {name: text["model"]["sha256"]} if listed is None else {f"{name}/{k}": v for k, v in listed.items()}
         return Case(
             folder=folder,
             id=_text(text["id"], _ID),
             family=_text(text["family"]),
-            layers=[_text(name) for name in text["layers"]],
+            layers=[_text(name) for name in text["layers"]] if version == 1 else [],
             data=_text(text["data"]),
             clauses=[_text(label) for label in text["clauses"]],
             specification=int(text["requires"]["specification"]),
@@ -206,11 +263,17 @@ def read_case(folder: Path) -> Case:
             custom_layers={_text(k): _text(v) for k, v in text["requires"].get("custom_layers", {}).items()},
             verdict=text["verdict"],
             rule=_text(text.get("rule", "")),
-            model=folder / _text(text["model"]["file"], _FILE),
-            model_sha256=_text(text["model"]["sha256"]),
-            inputs=[_input(arrays, item) for item in text["inputs"]],
-            outputs=[_output(arrays, item) for item in text["outputs"]],
+            model=folder / name,
+            files={_text(path, _PATH): _text(sha256) for path, sha256 in files.items()},
+            steps=[
+                _step(version, arrays, step, f"{number}/" if len(steps) > 1 else "")
+                for number, step in enumerate(steps)
+            ],
             repeat=repeat,
+            operations=[_text(name) for name in text["operations"]] if version > 1 else [],
+            opset=_text(text["opset"]) if version > 1 else "",
+            function=_text(text.get("function", "")),
+            format=version,
         )
     except CaseError:
         raise
@@ -218,15 +281,24 @@ def read_case(folder: Path) -> Case:
         raise CaseError(f"case.json cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _input(arrays: tuple[Path, str], item: Any) -> Input:
-    dtype = str(item["dtype"])
-    if dtype not in ("float32", "float64", "int32", "float16"):
+def _step(version: int, arrays: tuple[Path, str], step: Any, folder: str) -> Step:
+    inputs, outputs = step["inputs"], step["outputs"]
+    if any(len({str(item["name"]).lower() for item in items}) < len(items) for items in (inputs, outputs)):
+        raise CaseError("names of inputs or of outputs are equal, or differ in case alone")
+    return Step(
+        [_input(version, arrays, item) for item in inputs], [_output(version, arrays, item, folder) for item in outputs]
+    )
+
+
+def _input(version: int, arrays: tuple[Path, str], item: Any) -> Input:
+    dtype, shape = str(item["dtype"]), _shape(item["shape"], _LEAST_AXES[version])
+    if dtype not in _DTYPES[version]:
         raise CaseError(f"input {item['name']!r} has the type {dtype!r}")
-    return Input(_text(item["name"], _NAME), dtype, Stored(*arrays, int(item["values"]["at"]), _shape(item["shape"])))
+    return Input(_text(item["name"], _NAME), dtype, Stored(*arrays, int(item["values"]["at"]), shape))
 
 
-def _output(arrays: tuple[Path, str], item: Any) -> Output:
-    shape = _shape(item["shape"])
+def _output(version: int, arrays: tuple[Path, str], item: Any, folder: str) -> Output:
+    shape = _shape(item["shape"], _LEAST_AXES[version])
 
     def stored(place: Any) -> Stored:
         return Stored(*arrays, int(place["at"]), shape)
@@ -239,6 +311,9 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
         )
         for profile, given in item["profiles"].items()
     }
+    dtype = str(item["dtype"]) if version > 1 else ""
+    if dtype and dtype not in _DTYPES[version]:
+        raise CaseError(f"output {item['name']!r} has the type {dtype!r}")
     return Output(
         _text(item["name"], _NAME),
         shape,
@@ -246,6 +321,10 @@ def _output(arrays: tuple[Path, str], item: Any) -> Output:
         _text(item["check"]),
         profiles,
         [(int(m["power"]), float(m["reference"]), float(m["bound"])) for m in item.get("moments", [])],
+        dtype,
+        _text(item.get("storage", dtype)),
+        [label if isinstance(label, int) else _text(label) for label in item.get("labels", [])],
+        folder,
     )
 
 
@@ -257,11 +336,20 @@ def _text(value: Any, kind: tuple[str, str] = _ANY) -> str:
     return value
 
 
-def _shape(lengths: Any) -> tuple[int, ...]:
+def _shape(lengths: Any, least: int) -> tuple[int, ...]:
     shape = tuple(map(int, lengths))
-    if not 1 <= len(shape) <= 5 or min(shape) < 1:
-        raise CaseError(f"expected a shape of 1 to 5 lengths of at least 1, got {str(lengths)[:200]}")
+    if not least <= len(shape) <= 5 or min(shape, default=1) < 1:
+        raise CaseError(f"expected a shape of {least} to 5 lengths of at least 1, got {str(lengths)[:200]}")
     return shape
+
+
+def _items(package: Path) -> list[str]:
+    """Return the files of a package; raise `CaseError` if it holds anything else, such as links."""
+    try:
+        with Folder(package) as folder:
+            return [name for name, _ in folder.files()]
+    except OSError as error:
+        raise CaseError(f"{package.name} cannot be read: {error.strerror}") from error
 
 
 def checked_file(path: Path, sha256: str, limit: int) -> bytes:

@@ -41,11 +41,18 @@ class About:
         implementation: the command or session.
         profile: the arithmetic that it claims.
         complaints: why the run failed, other than by single cases.
+        specification: where the pages of the specification are, as a link; empty for no links.
     """
 
     implementation: str
     profile: str
     complaints: Sequence[str] = ()
+    specification: str = ""
+
+    def clause_link(self, label: str) -> str:
+        """Return the link to the page with a clause, such as ``pooling.S2``; empty without links."""
+        page, _, _ = label.replace("mil.", "programs/", 1).rpartition(".")
+        return f"{self.specification.rstrip('/')}/{page}.md" if self.specification and page else ""
 
 
 def by_family(results: Sequence[Result]) -> Iterator[tuple[str, Counter[str], float]]:
@@ -103,7 +110,10 @@ def as_json(results: Sequence[Result], about: About) -> str:
         {"family": name, "worst": worst, **{status: counts[status] for status in STATUSES}}
         for name, counts, worst in by_family(results)
     ]
-    cases = [{**asdict(result), "layers": list(result.layers), "worst": result.worst} for result in results]
+    cases = [
+        {**asdict(result), "clauses": {label: about.clause_link(label) for label in result.clauses}}
+        for result in results
+    ]
     return to_json({**asdict(about), "families": families, "cases": cases})
 
 
@@ -131,7 +141,8 @@ def as_junit(results: Sequence[Result], about: About) -> str:
                 suite, "testcase", classname=family, name=result.id, time=f"{result.seconds:.3f}"
             )
             if result.bad:
-                ElementTree.SubElement(case, "failure", type=result.status, message=result.message)
+                failure = ElementTree.SubElement(case, "failure", type=result.status, message=result.message)
+                failure.text = "\n".join(f"{label} {about.clause_link(label)}".rstrip() for label in result.clauses)
             elif result.status == "suspicious":
                 ElementTree.SubElement(case, "system-out").text = f"suspicious: {result.message}"
             elif result.status != "pass":
@@ -164,7 +175,8 @@ def as_html(results: Sequence[Result], about: About) -> str:
     failed = [result for result in results if result.bad]
     near = sorted((r for r in results if r.status == "pass" and r.worst > 0), key=lambda r: -r.worst)[:_WORST_SHOWN]
     failures = "".join(
-        f'<tr><td class="bad">{e(r.status)}</td><td>{e(r.id)}</td><td class="message">{e(r.message)}</td></tr>'
+        f'<tr><td class="bad">{e(r.status)}</td><td>{e(r.id)}</td><td class="message">{e(r.message)}</td>'
+        f"<td>{_clauses(r, about)}</td></tr>"
         for r in sorted(failed, key=lambda r: -r.worst)
     )
     nearest = "".join(
@@ -173,7 +185,7 @@ def as_html(results: Sequence[Result], about: About) -> str:
         for r in near
     )
     doubtful = "".join(
-        f'<tr><td>{e(r.id)}</td><td class="message">{e(r.message)}</td></tr>'
+        f'<tr><td>{e(r.id)}</td><td class="message">{e(r.message)}</td><td>{_clauses(r, about)}</td></tr>'
         for r in results
         if r.status == "suspicious"
     )
@@ -186,7 +198,9 @@ def as_html(results: Sequence[Result], about: About) -> str:
         *(f'<p class="bad">{e(complaint)}.</p>' for complaint in about.complaints),
         f"<table>{head}{''.join(rows)}</table>",
         "<h2>What failed</h2>",
-        f"<table>{failures}</table>" if failed else "<p>Nothing.</p>",
+        f"<table><tr><th></th><th>case</th><th>why</th><th>clauses that it checks</th></tr>{failures}</table>"
+        if failed
+        else "<p>Nothing.</p>",
         f"<h2>Suspicious</h2><table>{doubtful}</table>" if doubtful else "",
         "<h2>Nearest to their bounds</h2>",
         "<p>Of the cases that passed, those with the largest error, as a fraction of what is allowed at that element."
@@ -194,3 +208,9 @@ def as_html(results: Sequence[Result], about: About) -> str:
         f"<table><tr><th>case</th><th>where</th><th>error / bound</th><th></th></tr>{nearest}</table>",
     ]
     return page(f"Conformance, {about.profile}", body, _STYLE)
+
+
+def _clauses(result: Result, about: About) -> str:
+    """Return the clauses that a case checks, with links."""
+    linked = ((html_text(label), html_text(about.clause_link(label))) for label in result.clauses)
+    return ", ".join(f'<a href="{link}">{label}</a>' if link else label for label, link in linked)

@@ -27,7 +27,7 @@ import numpy as np
 
 from refcoreml.conformance import guard
 from refcoreml.conformance.cases import Case, CaseError, read_case
-from refcoreml.conformance.exchange import read_output, write_inputs
+from refcoreml.conformance.exchange import read_output, step_folders, write_inputs
 from refcoreml.conformance.expectations import Expectation, expected
 from refcoreml.conformance.verify import OUTCOMES, Judgement, judge
 from refcoreml.errors import UsageError, harmless
@@ -35,8 +35,10 @@ from refcoreml.oracle.deviation import LEAST_OUTPUTS, spread
 
 #: The case that an implementation must return before any other counts: y = max(x, 0), ``activation/ReLU/integers``.
 SMOKE = Path(__file__).with_name("smoke_case")
+#: The same as an ML Program, ``mil/relu/plain/integers``, for runs that no network is part of.
+PROGRAM_SMOKE = Path(__file__).with_name("smoke_program")
 
-_FIELD = re.compile(r"\{(case|model|inputs|out)\}")
+_FIELD = re.compile(r"\{(case|model|inputs|out|function)\}")
 
 #: How much of what an implementation prints is kept.
 _MESSAGE = 2000
@@ -52,7 +54,8 @@ class Result:
 
     Attributes:
         id, family, data: the case's; of a damaged case the id is its folder.
-        layers: the types of layers in the case.
+        layers, operations: the types of layers in the case, or of operations of a program.
+        clauses: labels of the clauses of the specification that it checks.
         status: ``pass``, ``suspicious`` (within the bounds, but with errors larger than those of rounding, or rounded
             where integers are exact in any order), ``undetermined`` (nothing differs, but every bound is infinite),
             ``fail``, ``unsupported``, ``crash``, ``timeout``, ``damaged`` (the case, not the
@@ -76,6 +79,8 @@ class Result:
     worst: float
     where: str
     seconds: float
+    operations: Sequence[str] = ()
+    clauses: Sequence[str] = ()
 
     @property
     def bad(self) -> bool:
@@ -96,7 +101,8 @@ class Implementation(Protocol):
 class Command:
     """A command line with ``{case}``, ``{model}``, ``{inputs}`` and ``{out}`` in it; see `OUTCOMES` for its exit codes.
 
-    They stand for the case's folder, its model, a folder with its inputs as ``NAME.npy``, and one for its outputs.
+    They stand for the case's folder, its model, a folder with its inputs as ``NAME.npy``, and one for its outputs, both
+    with a folder for each step in them if there are several; ``{function}`` for the function to run, mostly nothing.
     """
 
     def __init__(self, command: str) -> None:
@@ -115,8 +121,13 @@ class Command:
         """Start the command and wait for its end."""
         case = read_case(folder)
         values = {"case": str(folder), "model": str(case.check_model()), "inputs": str(out / "in"), "out": str(out)}
+        values["function"] = case.function
+        if case.function and not any(name in part for name in ("{function}", "{case}") for part in self._parts):
+            return "unsupported", f"the command has no {{function}}, and the case is about {case.function!r}"
         if any("{inputs}" in part for part in self._parts):
             write_inputs(case, out / "in")
+        for place in step_folders(case, out):
+            place.mkdir(exist_ok=True)
         parts = [_FIELD.sub(lambda field: values[field[1]], part) for part in self._parts]
         with tempfile.TemporaryFile(buffering=0) as said:
             try:
@@ -299,8 +310,8 @@ def _run_case(
             outcome, said = implementation.run(folder.resolve(), out, timeout)
             if outcome == "damaged":
                 raise CaseError(said)
-            outputs = {output.name: output for output in case.outputs}
-            judgement = judge(case, outcome, lambda name: read_output(outputs[name], out), profile)
+            outputs = {output.place: output for output in case.outputs}
+            judgement = judge(case, outcome, lambda place: read_output(outputs[place], out), profile)
             if judgement.status == "pass" and outcome == "returned":
                 judgement = _graded(case, judgement, out, profile)
     except CaseError as error:
@@ -327,6 +338,8 @@ def _run_case(
         worst=judgement.worst,
         where=judgement.where,
         seconds=time.perf_counter() - started,
+        operations=case.operations if case else [],
+        clauses=case.clauses if case else [],
     )
 
 
@@ -351,5 +364,5 @@ def _graded(case: Case, judgement: Judgement, out: Path, profile: str) -> Judgem
                 f"errors have an RMS of {found.rms:.3g} (at most {found.rms_limit:.3g} is usual) and a bias of "
                 f"{found.bias:.3g} (at most {found.bias_limit:.3g}), in standard deviations of rounding"
             )
-            return replace(judgement, status="suspicious", message=f"output {output.name}: {what}")
+            return replace(judgement, status="suspicious", message=f"output {output.place}: {what}")
     return judgement

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-#: What ``prepare`` returns: from arrays by name to outputs by name.
+#: What ``prepare`` returns: from arrays by name to outputs by name. Called several times, it keeps the model's state.
 Session: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
-#: From a model's path to a session.
-Prepare: TypeAlias = Callable[[str], Session]
+#: From a model's path, and ``function=`` its name where a case names one, to a session.
+Prepare: TypeAlias = Callable[..., Session]
 
 
 class Rejected(Exception):  # noqa: N818 (a verdict about the model, no error of the session)

@@ -7,7 +7,7 @@ project, see ``cases.py``. The whole rule, for an output y with reference r and 
 2. where b is infinite, anything goes;
 3. where r is NaN, y is NaN; where r is infinite, y is the same infinity;
 4. elsewhere abs(y - r) <= b, where two things count as within the bound: an infinity with the sign of r, if abs(r) + b
-   exceeds the largest number of the profile's storage type; and 0, if abs(r) is below its smallest normal number.
+   exceeds the largest number of the type in which it is stored; and 0, if abs(r) is below its smallest normal number.
 
 So 0 and -0 are equal. A bound of 0 demands the very number; but if integer products are inexact and within the bound
 ``rounded``, as with fast algorithms that have fractional constants, the case is `suspicious` but does not fail.
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 #: What an implementation did with a case, by the exit code of its command; any other code is a ``crash``.
 OUTCOMES = {0: "returned", 1: "rejected", 2: "unsupported"}
 
-#: (smallest normal number, largest number) of a profile's storage type, by the start of the profile's name.
-_STORAGE = {"fp32": (2.0**-126, (2 - 2.0**-23) * 2.0**127), "fp16": (2.0**-14, 65504.0)}
+#: (smallest normal number, largest number) of a type in which numbers are stored; integers have no such leniency.
+_STORAGE = {
+    "fp32": (2.0**-126, (2 - 2.0**-23) * 2.0**127),
+    "fp16": (2.0**-14, 65504.0),
+    "integer": (0.0, np.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def judge(case: Case, outcome: str, read_output: Callable[[str], Any], profile: 
     Args:
         case: the case.
         outcome: one of `OUTCOMES`, or ``crash`` or ``timeout``.
-        read_output: gives the array of the output of a name; whatever it raises is the implementation's failure.
+        read_output: gives the array of an output by its `Output.place`, which is its name, with the number of the step
+            before it if there are several; whatever it raises is the implementation's failure.
         profile: the arithmetic that the implementation claims.
 
     Raises:
@@ -86,12 +91,13 @@ def _judge_output(output: Output, read_output: Callable[[str], Any], profile: st
     reference = expected.reference.read().astype(np.float64)
     bound = expected.bound if isinstance(expected.bound, float) else expected.bound.read()
     try:
-        y = np.asarray(read_output(output.name))
+        y = np.asarray(read_output(output.place))
     except Exception as error:
-        return Judgement("fail", f"output {output.name!r}: {error}", np.inf, output.name)
-    result = compare(y, reference, bound, profile, free_ones=output.free_ones)
+        return Judgement("fail", f"output {output.place!r}: {error}", np.inf, output.place)
+    storage = storage_of(output, profile)
+    result = compare(y, reference, bound, storage, free_ones=output.free_ones)
     if result.status == "fail" and expected.rounded is not None:
-        wider = compare(y, reference, expected.rounded.read(), profile, free_ones=output.free_ones)
+        wider = compare(y, reference, expected.rounded.read(), storage, free_ones=output.free_ones)
         if wider.status == "pass":
             result = replace(result, status="suspicious", message=f"integers are rounded: {result.message}")
     for power, expected_mean, tolerance in output.moments if result.status == "pass" else ():
@@ -101,12 +107,21 @@ def _judge_output(output: Output, read_output: Callable[[str], Any], profile: st
             result = Judgement("fail", f"{what} +- {tolerance:.2g}", np.inf)
     if result.status == "pass" and not output.moments and np.isinf(bound).all():
         result = Judgement("undetermined", f"every bound in {profile} is infinite, so that no number was compared")
-    where = f"{output.name}{result.where}"
+    where = f"{output.place}{result.where}"
     return Judgement(result.status, result.message and f"output {where}: {result.message}", result.worst, where)
 
 
+def storage_of(output: Output, profile: str) -> str:
+    """Return in which type an output was stored on its way: ``fp32``, ``fp16`` or ``integer``."""
+    if output.dtype.startswith("int"):
+        return "integer"
+    if output.dtype == "float16" or (profile == "declared" and output.storage == "float16"):
+        return "fp16"
+    return "fp32" if profile == "declared" else profile.split("/")[0]
+
+
 def compare(
-    y: NDArray[Any], reference: NDArray[Any], bound: NDArray[Any] | float, profile: str, *, free_ones: bool = False
+    y: NDArray[Any], reference: NDArray[Any], bound: NDArray[Any] | float, storage: str, *, free_ones: bool = False
 ) -> Judgement:
     """Compare an array with its reference; see the head of this file for the rule.
 
@@ -114,7 +129,7 @@ def compare(
         y: any real type, any byte order.
         reference: float64.
         bound: float64 of the same shape, or one number.
-        profile: ``fp32``, ``fp16/acc32`` or ``fp16/acc16``.
+        storage: the type in which it was stored: ``fp32``, ``fp16`` or ``integer``.
         free_ones: whether dimensions of length 1 may be more or fewer.
     """
     if y.dtype.kind not in "fiub":
@@ -124,7 +139,7 @@ def compare(
             return Judgement("fail", f"has the shape {y.shape}, expected {reference.shape}", np.inf)
         y = y.reshape(reference.shape)
     y, bound = y.astype(np.float64), np.broadcast_to(np.asarray(bound, np.float64), reference.shape)
-    smallest, largest = _STORAGE[profile[:4]]
+    smallest, largest = _STORAGE[storage]
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs(y - reference)
         special = ~np.isfinite(reference)

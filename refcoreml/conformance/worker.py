@@ -3,8 +3,10 @@
     python -m refcoreml.conformance.worker SESSION
 
 SESSION is a file or a module with ``prepare(model: str) -> session``, called with a model's path; ``session(inputs)``
-takes arrays by name and returns outputs by name, the last of which count where a case requires several runs. Either
-raises `NotImplementedError` for what it cannot run and `refcoreml.conformance.Rejected` for what it refuses; any other
+takes arrays by name and returns outputs by name. It is called once for each step of a case; all steps share one state,
+which the session makes. Where a case requires several runs, the last outputs count. For a case that names a function,
+``prepare(model, function=NAME)`` is called; without such a parameter the case is not supported. Either raises
+`NotImplementedError` for what it cannot run and `refcoreml.conformance.Rejected` for what it refuses; any other
 exception, `ValueError` included, is a crash. A file may import others of its folder.
 
 Standard input holds a line of JSON a case, ``[folder, output folder]``; the answer is a line of JSON. What the session
@@ -15,14 +17,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import sys
 from pathlib import Path
 
 from refcoreml.conformance.cases import Case, CaseError, read_case
-from refcoreml.conformance.exchange import write_outputs
-from refcoreml.conformance.session import Prepare, Rejected
+from refcoreml.conformance.exchange import step_folders, write_outputs
+from refcoreml.conformance.session import Prepare, Rejected, Session
 
 
 def load_prepare(name: str) -> Prepare:
@@ -43,12 +46,14 @@ def load_prepare(name: str) -> Prepare:
 
 def run_case(prepare: Prepare, case: Case, out: Path) -> tuple[str, str]:
     """Run a case and write its outputs; return the outcome, and why."""
-    path, runs = str(case.check_model()), [case.read_inputs() for _ in range(case.repeat)]
+    path, given = str(case.check_model()), [[step.read_inputs() for _ in range(case.repeat)] for step in case.steps]
     try:
-        session = prepare(path)
-        for inputs in runs:
-            outputs = dict(session(inputs))
-        return "returned", write_outputs(case, outputs, out)
+        session, wrong = _prepared(prepare, path, case.function), []
+        for step, place, runs in zip(case.steps, step_folders(case, out), given, strict=True):
+            for inputs in runs:
+                outputs = dict(session(inputs))
+            wrong.append(write_outputs(step, outputs, place))
+        return "returned", "; ".join(filter(None, wrong))
     except NotImplementedError as error:
         return "unsupported", str(error)
     except Rejected as error:
@@ -58,6 +63,14 @@ def run_case(prepare: Prepare, case: Case, out: Path) -> tuple[str, str]:
         return "crash", f"{type(error).__name__}: {error}{hint}"
     except Exception as error:
         return "crash", f"{type(error).__name__}: {error}"
+
+
+def _prepared(prepare: Prepare, path: str, function: str) -> Session:
+    if not function:
+        return prepare(path)
+    if "function" not in inspect.signature(prepare).parameters:
+        raise NotImplementedError("the session's prepare has no parameter 'function'")
+    return prepare(path, function=function)
 
 
 def _answer(prepare: Prepare, folder: Path, out: Path) -> dict[str, str]:

@@ -11,7 +11,8 @@ import pytest
 
 from conformance.sessions.custom_layers import LAYERS
 from refcoreml.conformance.cases import find_cases, read_case
-from refcoreml.model import load
+from refcoreml.conformance.exchange import step_folders, write_outputs
+from refcoreml.model import load, state_of
 
 ROOT = Path(__file__).resolve().parents[2] / "conformance"
 CASES = ROOT / "cases"
@@ -33,9 +34,12 @@ def reader(tmp_path_factory):
 
 
 def outputs(case, folder, precision="float32", change=lambda y: y):
-    folder.mkdir(exist_ok=True)
-    for name, y in load(str(case.model), precision=precision, custom_layers=LAYERS).predict(case.read_inputs()).items():
-        np.save(folder / f"{name}.npy", change(y))
+    model = load(str(case.model), precision=precision, custom_layers=LAYERS, function=case.function)
+    state = state_of(model)
+    for step, place in zip(case.steps, step_folders(case, folder), strict=True):
+        place.mkdir(parents=True, exist_ok=True)
+        made = model.predict(step.read_inputs(), state)
+        write_outputs(step, {name: change(y) if isinstance(y, np.ndarray) else y for name, y in made.items()}, place)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -46,7 +50,7 @@ def test_it_agrees_with_the_verifier_on_many_cases(reader, tmp_path):
         if number % 7 or case.verdict != "returns":
             continue
         count += 1
-        for precision, profile in (("float32", "fp32"), ("float16", "fp16/acc32")):
+        for precision, profile in (("float32", "fp32"), ("float16", "fp16/acc32"), ("declared", "declared")):
             if case.supports(profile):
                 outputs(case, tmp_path / "out", precision)
                 done = reader(folder, tmp_path / "out", profile)
@@ -62,6 +66,18 @@ def test_it_says_where_nothing_was_compared(reader, tmp_path):
     done = reader(case.folder, tmp_path, "fp16/acc16")
     assert (done.returncode, done.stdout) == (0, "undetermined y0: every bound is infinite\n")
     assert reader(case.folder, tmp_path, "fp16/acc32").stdout.startswith("fail y0")
+
+
+def test_it_reads_several_steps_of_a_program(reader, tmp_path):
+    case = read_case(CASES / "mil/write_state/sum/fp16-integers")
+    assert len(case.steps) == 4
+    outputs(case, tmp_path / "out", "declared")
+    done = reader(case.folder, tmp_path / "out", "declared")
+    assert (done.returncode, done.stdout.splitlines()) == (0, [f"pass {output.place}" for output in case.outputs])
+    path = tmp_path / "out" / f"{case.outputs[2].place}.npy"
+    np.save(path, np.load(path) + np.float32(1))
+    done = reader(case.folder, tmp_path / "out", "declared")
+    assert (done.returncode, [line[:6] for line in done.stdout.splitlines()][2]) == (1, "fail 2")
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", "<i2", "<i8", "|i1"])
