@@ -55,7 +55,8 @@ examples:
   refcoreml conformance run --command "myimpl {model} {inputs} {out}" --profile fp16/acc32
   refcoreml conformance run --python conformance/sessions/refcoreml_float32.py
   refcoreml conformance run --python mine.py "convolution/*" pooling --expected known.txt --html report.html
-  refcoreml conformance run --python mine.py mil --profile declared        ML Programs alone; --without mil: networks
+  refcoreml conformance run --python mine.py mil --profile declared
+  refcoreml conformance run --python mine.py --without mil
 """
 
 
