@@ -660,6 +660,20 @@ def test_what_is_not_there_yet_for_programs_says_what_to_do(unsupported: Any, wo
         unsupported(relu().model())
 
 
+def test_a_pipeline_traces_outputs_that_control_flow_makes() -> None:
+    chosen = build.Program({"x": ("fp16", (2, 3))}, opset="CoreML8")
+    x = chosen["x"]
+    pred = chosen.add("less", x=chosen.add("reduce_sum", x=x), y=np.float16(100))
+    y = chosen.add("cond", pred=pred, blocks=[lambda: x, lambda: chosen.add("square", x=x)], name="y")
+    chosen.output(y)
+    layers = list(refcoreml.load(pipeline(chosen, second())).trace({"x": X}))
+    assert [(layer.model, layer.kind) for layer in layers] == [
+        ("model0", "reduce_sum"),
+        ("model0", "less"),
+        ("model1", "softmax"),
+    ]
+
+
 def test_weights_of_programs_in_pipelines_cannot_be_quantized_yet() -> None:
     with pytest.raises(refcoreml.UnsupportedModelError, match=r"pipeline.models\[0\].mlProgram.*yet"):
         refcoreml.quantize_weights(pipeline(relu(), second()), 8)
