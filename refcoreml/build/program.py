@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -63,6 +63,13 @@ _IN_FILE = 10
 
 #: Parameters that are attributes in each operation set.
 _ATTRIBUTES = {"custom_layer": {"class_name", "input_order", "parameters", "weights", "description"}}
+
+#: By operation the parameters whose elements the results have, where NumPy lacks a type that these may be of.
+_ELEMENTS = {
+    "constexpr_sparse_to_dense": ["nonzero_data"],
+    "constexpr_lut_to_sparse": ["indices_mask", "lut"],
+    "constexpr_sparse_blockwise_shift_scale": ["data_mask", "scale"],
+}
 
 #: Operations whose result is of the type of a parameter, also where types alone do not say so.
 _SAME_TYPE = {"identity": "x", "list_write": "ls", "list_scatter": "ls"}
@@ -221,7 +228,7 @@ class Program:
             elif _SAME_TYPE.get(kind) in bound:
                 types = [bound[_SAME_TYPE[kind]][0].type]
             else:
-                types = infer_outputs(entry, bound, self._opset)
+                types = _with_elements(kind, infer_outputs(entry, bound, self._opset), bound)
             if names and len(names) != len(types):
                 raise UsageError(f"got {len(names)} names for {len(types)} results", where="name")
             if len(types) != 1 or names:
@@ -369,6 +376,18 @@ def functions(programs: Mapping[str, Program], *, default: str, path: str | os.P
 def _save(spec: schema.Model, writer: BlobWriter, path: str | os.PathLike[str]) -> None:
     weights = {WEIGHT_FILE.rpartition("/")[2]: writer.to_bytes()} if len(writer) else None
     write_model(ModelFile(spec, "program", weights), path)
+
+
+def _with_elements(
+    kind: str, types: Sequence[DeclaredType], bound: Mapping[str, Sequence[Value]]
+) -> list[DeclaredType]:
+    """Return the types of results, of few bits to an element where those of parameters are."""
+    found = list(types)
+    for index, name in enumerate(_ELEMENTS.get(kind, ())):
+        made, given = found[index], bound[name][0].tensor
+        if isinstance(made, DeclaredTensor) and given is not None:
+            found[index] = replace(made, element=given.element)
+    return found
 
 
 def _is_pair(given: Any) -> bool:

@@ -145,14 +145,16 @@ class _Look:
         own = kind_of(step)
         assert own is not None
         self._rule, self._class = RULES[own], check_of(step)
-        self._check = joined(step.kind if self._class == "composite" else self._class, before)
         self._certain = all(ball.certain for ball in balls if is_numeric(ball.rad))
+        if self._is_exact:
+            self._rule, self._class = lambda *_: [0.0] * len(results), "exact"
+        self._check = joined(step.kind if self._class == "composite" else self._class, before)
 
     def known(self) -> list[Known]:
         """Return what is known of the results."""
         layer, values = self._layer, [ball_of(result, None).mid for result in self._results]
         with np.errstate(all="ignore"):
-            found = [0.0] * len(values) if self._exact else self._found(values)
+            found = self._found(values)
             usual = None
             if self._class == self._check == "dot":
                 usual = deviation(layer, self._balls, values[0])
@@ -168,7 +170,7 @@ class _Look:
             raise Undetermined(self._step.where) from None
 
     @property
-    def _exact(self) -> bool:
+    def _is_exact(self) -> bool:
         """Whether integers become integers, none of them uncertain, by arithmetic that nothing rounds.
 
         The order of equal ones is not specified.

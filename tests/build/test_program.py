@@ -110,3 +110,23 @@ def test_what_no_program_can_have(make: Any, words: str) -> None:
 
 def flat() -> build.Program:
     return build.Program({"x": (2, 3)})
+
+
+@pytest.mark.parametrize("element", ["int4", "uint4", "int8", "fp16"])
+def test_constants_keep_the_elements_that_numpy_lacks(element: str) -> None:
+    """Results are declared with the types of parameters, so that one operation takes what another one made."""
+    mask, codes = build.program.Known(np.array([[1, 0], [1, 1]]), "uint1"), np.array([1, 0, 1])
+    program = build.Program({}, opset="CoreML8")
+    dense = program.add("constexpr_sparse_to_dense", nonzero_data=build.program.Known(codes, element), mask=mask)
+    assert str(dense.type) == f"tensor<{element}, [2, 2]>"
+    lut = np.arange(1, 3, dtype=np.int8).reshape(1, 1, 2, 1)
+    indices = build.program.Known(codes, "uint1")
+    kept, numbers = program.add("constexpr_lut_to_sparse", indices_mask=mask, indices_nonzero_data=indices, lut=lut)
+    assert [str(result.type) for result in (kept, numbers)] == ["tensor<uint1, [2, 2]>", "tensor<int8, [3]>"]
+    scale = np.full((1, 1), 0.5, np.float32)
+    again, scaled = program.add(
+        "constexpr_sparse_blockwise_shift_scale", data_mask=kept, nonzero_data=numbers, scale=scale
+    )
+    assert [str(result.type) for result in (again, scaled)] == ["tensor<uint1, [2, 2]>", "tensor<fp32, [3]>"]
+    program.output(program.add("constexpr_sparse_to_dense", nonzero_data=scaled, mask=again, name="y"))
+    np.testing.assert_array_equal(program.model().predict({})["y"], [[1, 0], [0.5, 1]])

@@ -5,7 +5,7 @@ Numbers are rounded to half precision, so that both have the same. All dimension
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,9 +82,10 @@ class Example:
 
 def program_of(builder: Builder, *results: Result, precision: Precision) -> Program:
     """Return a program that need not be described, since features are of few types."""
-    builder.output(*results)
     message = schema.MILSpec.Program(version=1)
-    message.functions["main"].CopyFrom(builder.function())
+    function = message.functions["main"]
+    function.CopyFrom(builder.function())
+    function.block_specializations[function.opset].outputs[:] = [result.name for result in results]
     return Program(message, "main", precision=precision)
 
 
@@ -96,12 +97,29 @@ def run(example: Example, precision: str = "declared") -> list[Any]:
     return list(found.values())
 
 
-def bounds(example: Example, profile: str = "declared") -> list[BlobBound]:
-    """Return the bounds of the results."""
-    chosen = profile_named(profile)
-    program = example.program(Stored("float64", PRECISIONS["float64"].held, False, chosen))
-    values = {name: PRECISIONS["float64"].hold(x) for name, x in example.values.items()}
-    return list(final(ProgramSubject(program, chosen), stored_values(program.inputs, values, chosen)).values())
+def bounds(example: Example, profile: str = "declared", radius: float = 0.0) -> list[BlobBound]:
+    """Return the bounds of the results; floats of the inputs are off by so much, relative to their magnitude."""
+    return list(_bounds(example.program, example.values, profile, radius).values())
+
+
+def run_bounds(
+    builder: Builder, results: Sequence[Result], inputs: Mapping[str, Array], profile: str = "declared"
+) -> dict[str, BlobBound]:
+    """Return the bounds of the results of a program, of inputs of the declared types."""
+    return _bounds(lambda precision: program_of(builder, *results, precision=precision), inputs, profile)
+
+
+def _bounds(
+    make: Callable[[Precision], Program], inputs: Mapping[str, Array], profile: str, radius: float = 0.0
+) -> dict[str, BlobBound]:
+    chosen, double = profile_named(profile), PRECISIONS["float64"]
+    program = make(Stored("float64", double.held, False, chosen))
+    values = {name: double.hold(x) for name, x in inputs.items()}
+    balls = stored_values(program.inputs, values, chosen)
+    for name, ball in balls.items():
+        if ball.mid.dtype.kind == "f":
+            balls[name] = Ball(ball.mid, ball.rad + radius * np.abs(ball.mid))
+    return final(ProgramSubject(program, chosen), balls)
 
 
 def final(subject: ProgramSubject, inputs: Mapping[str, Ball]) -> dict[str, BlobBound]:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from oracle.operations import EXAMPLES, Example, bounds, run
 
+from refcoreml.errors import InputError
+from refcoreml.mil.precision import PRECISIONS
 from refcoreml.mil.registry import OPERATIONS
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.types import Array
@@ -26,17 +28,12 @@ ELSEWHERE = {
     **dict.fromkeys(("read_state", "write_state"), "states: see test_programs"),
     "classify": "labels: see test_programs",
 }
-#: How many units of the largest number a bound is at most where the input is exact, in single and in half precision.
-#: Half precision computes in single: what remains is the rounding of the result, half a unit in the last place.
-WIDEST = {
-    "exact": (0, 0),
-    "ulp": (3, 1.01),
-    "dot": (300, 1.1),
-    "func": (120, 1.1),
-    "interval": (0, 0),
-    "either": (0, 0),
-    "composite": (240, 1.1),
-}
+#: How many units of the largest number a bound is at most where the inputs are exact, by class. In half precision it is
+#: one: operations compute in single precision, and what remains is the rounding of the result.
+WIDEST = {"exact": 0, "ulp": 4, "dot": 300, "func": 120, "interval": 0, "either": 0}
+COMPOSITE = 240
+#: Floats that are off by so much, relative to themselves.
+OFF = 2.0**-10
 
 
 def test_each_operation_of_each_operation_set_has_an_example() -> None:
@@ -67,3 +64,41 @@ def test_honest_results_lie_within_narrow_bounds(example: Example) -> None:
             assert_within(rounded(exact, np.asarray(computed).dtype == np.float32 and example.half), bound)
             np.testing.assert_array_equal(bound.value, exact)
         assert np.isfinite(bound.radius).all()
+
+
+#: Each as the newest operation set has it.
+NEWEST = list(
+    {(example.kind, id(example.inputs), str(example.constants), example.half): example for example in EXAMPLES}.values()
+)
+
+
+@pytest.mark.parametrize("example", NEWEST, ids=str)
+def test_bounds_of_exact_inputs_are_a_few_units(example: Example) -> None:
+    unit, tiny = (2.0**-11, 2.0**-14) if example.half else (2.0**-24, 2.0**-126)
+    for bound, computed in zip(bounds(example), run(example), strict=True):
+        if np.asarray(computed).dtype.kind != "f":
+            assert not bound.radius.any()
+        elif not (example.kind == "mod" or (example.kind == "cast" and not example.half)):  # stored in another type
+            most = 1.001 if example.half else WIDEST.get(bound.check, COMPOSITE)
+            largest = np.abs(bound.value[np.isfinite(bound.value)]).max(initial=0)
+            assert bound.radius.max() <= most * (unit * largest + tiny)
+
+
+@pytest.mark.parametrize("example", [each for each in NEWEST if not each.half], ids=str)
+def test_what_is_made_of_inputs_within_their_radii_lies_within_the_bounds(example: Example) -> None:
+    found, rng = bounds(example, radius=OFF), np.random.default_rng(3)
+    program = example.program(PRECISIONS["float64"])
+    for _ in range(3):
+        given = {name: PRECISIONS["float64"].hold(x) for name, x in example.values.items()}
+        for name, x in given.items():
+            if x.dtype.kind == "f":
+                given[name] = x + OFF * np.abs(x) * rng.choice([-1.0, 0.3, 1.0], x.shape)
+        try:
+            made = program.run(given)
+        except InputError:
+            continue  # settings that inputs hold, such as the end of a range
+        for bound, y in zip(found, made.values(), strict=True):
+            if y.shape == bound.value.shape:
+                assert_within(y, bound)
+            else:
+                assert np.isinf(bound.radius).all()

@@ -21,6 +21,8 @@ from refcoreml.oracle.subjects import ProgramSubject
 
 SINGLE, HALF = 2.0**-24, 2.0**-11
 X = normal(2, 3)
+CODES, MASK = np.int8([[3, -4, 5], [0, 1, -7]]), np.uint8([[1, 0, 1], [0, 1, 0]])
+TABLE = np.float16([0.3, -0.7, 1.1, 2.3]).reshape(1, 1, 4, 1)
 
 
 def assert_right(found: Any, answer: Answer) -> None:
@@ -367,3 +369,28 @@ def test_rules_see_which_inputs_are_integers_or_booleans() -> None:
     # Each query sees one key, whatever the others are, so that only one product is off.
     bound = oracle(program.model(), given)[y.name].bound
     assert (bound <= 1e-5).all()
+
+
+FORMS = {
+    "constexpr_affine_dequantize": (
+        "CoreML6",
+        {"quantized_data": CODES, "scale": np.float16(0.3), "zero_point": np.int8(1), "axis": np.int32(0)},
+    ),
+    "constexpr_lut_to_dense": ("CoreML8", {"indices": Known(np.uint8([[0, 3, 1], [2, 2, 0]]), "uint2"), "lut": TABLE}),
+    "constexpr_sparse_to_dense": ("CoreML8", {"nonzero_data": TABLE.reshape(-1)[:3], "mask": Known(MASK, "uint1")}),
+    "constexpr_cast": ("CoreML8", {"source_val": TABLE.reshape(-1)[:3], "output_dtype": "fp32"}),
+}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_all_forms_of_constants_are_exact(kind: str) -> None:
+    opset, given = FORMS[kind]
+    element = "fp32" if kind == "constexpr_cast" else "fp16"
+    program = Builder({"x": (element, (2, 3))}, opset=opset)
+    y = program.add("maximum", x=program["x"], y=program.add(kind, **given), name="y")
+    program.output(y)
+    model = program.model()
+    x = np.full((2, 3), -100, np.float32)
+    answer = oracle(model, {"x": x})["y"]
+    np.testing.assert_array_equal(answer.value, model.predict({"x": x})["y"])
+    assert (answer.bound.any(), answer.check) == (False, "exact")
