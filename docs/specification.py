@@ -30,8 +30,6 @@ parameters, with types by operation set and defaults, is found by trying the ada
 among the variables of the example make (operations.py). So an operation needs clauses, an example that gives all its
 tensors, and where that does not show everything, the rest:
 
-    pending = ["relu", "tanh"]       # first line of the file: operations of the family that have no clauses yet
-
     [softmax]
     S1 = "e^x / sum e^x along `axis`. Since CoreML7 so and so."
     example = '''code that makes a `program`, after the same imports'''
@@ -216,14 +214,9 @@ def operations() -> dict[str, Layer]:
     found: dict[str, Layer] = {}
     for path in sorted((CLAUSES / "programs").glob("*.toml")):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        pending = set(tables.pop("pending", ()))
         expected = {name for name, entry in OPERATIONS.items() if family_of(entry.adapt) == path.stem}
-        both = pending.intersection(tables)
-        require(not both, f"{path.name}: {sorted(both)} have clauses, so that they are not pending")
-        there = pending.union(tables)
-        require(
-            there == expected, f"{path.name} should have {sorted(expected - there)}, not {sorted(there - expected)}"
-        )
+        missing, unknown = sorted(expected - set(tables)), sorted(set(tables) - expected)
+        require(not missing and not unknown, f"{path.name} should have {missing}, not {unknown}")
         for name, table in tables.items():
             found[name] = parted(path.stem, table)
             check_operation(name, found[name])

@@ -28,7 +28,7 @@ def _load(name: str) -> Any:
 
 
 specification, figures = _load("specification"), _load("figures")
-KNOWN = specification.layers()
+KNOWN, PROGRAMS = specification.layers(), specification.operations()
 EXAMPLES = {label: each for label, each in specification.all_clauses().items() if "example" in each.more}
 
 
@@ -44,8 +44,9 @@ def test_the_figures_are_what_the_layers_compute() -> None:
     assert shown == {f"{name}.svg" for name in figures.FIGURES}
 
 
-def test_every_layer_has_clauses() -> None:
+def test_every_layer_and_operation_has_clauses() -> None:
     assert set(KNOWN) == set(LAYERS)
+    assert set(PROGRAMS) == set(specification.OPERATIONS)
 
 
 RELU = """
@@ -59,13 +60,12 @@ prints = ""
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('pending = ["fill", "pad"]\n[pad]' + RELU, r"\['pad'\] have clauses, so that they are not pending"),
         ("[pad]" + RELU, r"should have \['fill'\]"),
-        ('pending = ["fill", "pad", "rolls"]', r"not \['rolls'\]"),
-        ('pending = ["pad"]\n[fill]', "has no clause"),
-        ('pending = ["pad"]\n[fill]\nS1 = "y"', "has no example"),
-        ('pending = ["pad"]\n[fill]\nshapes = ""' + RELU, "unknown keys"),
-        ('pending = ["pad"]\n[fill]' + RELU + "[fill.U1]", "U1 needs"),
+        ("[fill]" + RELU + "[pad]" + RELU + "[rolls]", r"not \['rolls'\]"),
+        ("[pad]\n[fill]", "has no clause"),
+        ('[pad]\nS1 = "y"\n[fill]', "has no example"),
+        ('[pad]\nshapes = ""' + RELU + "[fill]", "unknown keys"),
+        ("[pad]" + RELU + "[pad.U1]\n[fill]", "U1 needs"),
     ],
 )
 def test_files_of_operations_of_another_form_are_refused(
@@ -228,10 +228,10 @@ def _theirs(parameter: Any, domains: dict[str, Any]) -> set[str]:
     return {builtin_to_string(each) for each in found}
 
 
-@pytest.mark.parametrize("name", specification.operations())
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_parameters_are_those_of_coremltools(name: str) -> None:
     ops = pytest.importorskip("coremltools.converters.mil.mil.ops.registry", reason="coremltools has the names")
-    operation = specification.operations()[name]
+    operation = PROGRAMS[name]
     classes = {target.name: each for target, each in ops.SSAOpRegistry.core_ops.get(name, {}).items()}
     for since, table in specification.signatures(name, operation).items() if classes else ():
         there = classes.get(specification.OPSETS[since]) or next(iter(classes.values()))
