@@ -148,7 +148,7 @@ def _blamable(graph: Graph, wrong: Sequence[str], before: bool) -> Iterator[str]
         if operation.name in wrong:
             yield from names_of(operation)
             for other in operations if before else ():
-                if set(other.outputs) & set(operation.inputs):
+                if set(other.outputs) & set(operation.inputs[:1]):
                     yield from names_of(other)
 
 

@@ -150,7 +150,7 @@ def scale(at: str, factor: float, channel: int | None = None) -> Edit:
             graph.set_attribute(name, "scale", values)
 
     which = "all" if channel is None else f"channel {channel}"
-    return Edit("wrong scale", at, model=apply, size=abs(factor - 1), detail=which, operation=_PRODUCTS)
+    return Edit("wrong scale", at, model=apply, size=round(abs(factor - 1), 6), detail=which, operation=_PRODUCTS)
 
 
 def code(at: str) -> Edit:
@@ -169,7 +169,7 @@ def code(at: str) -> Edit:
             flat[5] = flat[5] + 1 if flat[5] < 127 else 126
             graph.set_attribute(name, "quantized_data", values)
 
-    return Edit("wrong code", at, model=apply, size=1 / 127, operation=_PRODUCTS)
+    return Edit("wrong code", at, model=apply, size=0.008, operation=_PRODUCTS)
 
 
 # Changes of the module

@@ -285,7 +285,7 @@ FAULTS: Mapping[str, Sequence[Edit]] = {
         transposed("1.attention.query"),
         tanh_gelu("2.act"),
         epsilon("1.norm1"),
-        epsilon("3", 2e-5),
+        epsilon("3", 1e-4),
         weight("2.up", 1e-3),
         weight("0.attention.value", 1e-3),
         no_bias("1.attention.out"),
@@ -306,7 +306,7 @@ FAULTS: Mapping[str, Sequence[Edit]] = {
         tanh_gelu("one.act"),
     ],
     "padded": [
-        setting("padded", "mask", limit=3),
+        setting("padded", "mask", limit=9),
         setting("padded", "mask", low=-1.0),
         setting("one.attention.soft", "axis", dim=-2),
         weight("two.down", 1e-3),
