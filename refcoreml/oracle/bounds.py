@@ -123,11 +123,9 @@ class _Judge:
         if kind_of(step) is Identity and (given[0].labels or not is_numeric(arguments[0])):
             return [given[0]._replace(layer=step.name, kind=step.kind)]
         balls = [ball_of(value, known.rad) for value, known in zip(arguments, given, strict=True)]
-        types = types_of([ball.mid for ball in balls])
+        types = types_of(arguments)
         if all(is_numeric(value) for value in arguments):
-            types = types_of(
-                step.op.taken(arguments)
-            )  # which rules need: integers and booleans are not what floats are
+            types = types_of(step.op.taken(arguments))
             taken = (step.op.taken([getattr(ball, part) for ball in balls]) for part in ("mid", "rad"))
             balls = [Ball(mid, rad) for mid, rad in zip(*taken, strict=True)]
         variants = self._variants.setdefault(id(step), {}) if self._again else {}
