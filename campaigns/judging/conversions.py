@@ -23,7 +23,7 @@ from campaigns.judging.cases import Case, Expected, Prepared
 from campaigns.judging.converted import Converted, convert_network, converted, quicken
 from campaigns.judging.edits import Edit, part_of
 from campaigns.judging.faults import FAULTS
-from campaigns.judging.graphs import Graph, changed, names_of
+from campaigns.judging.graphs import Graph, Operation, changed, names_of
 from campaigns.judging.networks import NETWORKS, Network
 from refcoreml.model import load
 from refcoreml.storage.writing import write_file
@@ -119,7 +119,7 @@ def make_faulty(name: str, form: str, edit: Edit) -> tuple[Converted, Expected]:
         model = convert_network(network, module, form, faithful=edit.module is not None)
     wrong = changed(sound.graph(), model.graph())
     assert wrong, f"{name}/{form}/{edit.name}: the model is the same"
-    operations = list(_blamable(model.graph(), wrong, edit.kind == "operation missing"))
+    operations = list(dict.fromkeys(_blamable(model.graph(), wrong, edit)))
     paths = [model.paths[each] for each in operations if each in model.paths]
     sources = (edit.at, *edit.also, *_folded(network.module(), edit.at), *paths)
     return model, Expected("different", tuple(operations), tuple(dict.fromkeys(sources)))
@@ -141,15 +141,45 @@ def _only(network: str, model: Converted, edit: Edit) -> str:
     return names[0]
 
 
-def _blamable(graph: Graph, wrong: Sequence[str], before: bool) -> Iterator[str]:
-    """Yield the names of operations that are wrong; of a missing one, that of the operation before it, too."""
+#: Operations that show numbers in another shape: a wrong one is seen where its numbers are used.
+_SHAPES = ("reshape", "reshapeStatic", "expand_dims", "expandDims", "squeeze")
+_MOVES = (*_SHAPES, "transpose")
+
+
+def _blamable(graph: Graph, wrong: Sequence[str], edit: Edit) -> Iterator[str]:
+    """Yield the names of operations that are wrong, and of those of which as well may be said that they are.
+
+    Beside a missing operation these are the one before it and the one behind it. Where two are in each other's place,
+    they are right in themselves, and so may be what takes them.
+    """
     operations = graph.operations()
     for operation in operations:
         if operation.name in wrong:
             yield from names_of(operation)
-            for other in operations if before else ():
-                if set(other.outputs) & set(operation.inputs[:1]):
-                    yield from names_of(other)
+            if edit.kind == "operation missing":
+                yield from _makers(operations, operation.inputs[:1])
+            if edit.also:
+                yield from _makers(operations, operation.inputs)
+            if operation.kind in _SHAPES or edit.kind == "keepdims":
+                yield from _takers(operations, operation)
+
+
+def _makers(operations: Sequence[Operation], values: Sequence[str]) -> Iterator[str]:
+    """Yield the names of what computes values, wherever they were moved."""
+    for other in operations:
+        if set(other.outputs) & set(values):
+            yield from names_of(other)
+            if other.kind in _MOVES:
+                yield from _makers(operations, other.inputs)
+
+
+def _takers(operations: Sequence[Operation], made: Operation) -> Iterator[str]:
+    """Yield the names of what uses the numbers of an operation, wherever they were moved."""
+    for other in operations:
+        if set(made.outputs) & set(other.inputs):
+            yield from names_of(other)
+            if other.kind in _MOVES:
+                yield from _takers(operations, other)
 
 
 def _folded(module: Any, at: str) -> list[str]:

@@ -5,9 +5,9 @@ Operations of a program have their constants as parameters; all numbers are in t
 
 from __future__ import annotations
 
-import difflib
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -366,43 +366,33 @@ def graph_of(spec: schema.Model) -> Graph:
 
 
 def changed(right: Graph, faulty: Graph) -> list[str]:
-    """Return the names, in the faulty model, of operations that differ from those of the right one.
+    """Return the names, in the faulty model, of operations that the right one does not have on inputs that it has.
 
-    Where one is missing, those that would read its result; where only inputs are exchanged, those that have them.
+    Where an operation is missing, these are those that would read its result; where only inputs are exchanged, those
+    that have them.
     """
-    one, other = right.operations(), faulty.operations()
-    matcher = difflib.SequenceMatcher(None, [o.content for o in one], [o.content for o in other], autojunk=False)
-    partner: dict[int, int] = {}
-    found: set[int] = set()
-    for tag, start, end, begin, stop in matcher.get_opcodes():
-        if tag == "equal":
-            partner.update(zip(range(begin, stop), range(start, end), strict=True))
-        found.update(range(begin, stop) if tag in ("replace", "insert") else ())
-    for mine, theirs in partner.items():
-        # Their own inputs count only if all of those before them are alike.
-        now, before = _sources(other, mine), _sources(one, theirs)
-        if (
-            not any(source in found for source, _ in now)
-            and [(partner.get(source, source), port) for source, port in now] != before
-        ):
-            found.add(mine)
-    names = [other[place].name for place in sorted(found)]
-    for place in sorted(found):
-        if not other[place].inputs:  # a constant: what reads it gets something else
-            names += [name for output in other[place].outputs for name in faulty.readers(output)]
-    return list(dict.fromkeys(names))
+    known = set(_computed(right).values())
+    mine = _computed(faulty)
+    found = []
+    for operation in faulty.operations():
+        inputs = [mine.get(name) for name in operation.inputs]
+        if mine[operation.outputs[0]] not in known and all(value is None or value in known for value in inputs):
+            found.append(operation.name)
+            if not operation.inputs:  # a constant: what reads it gets something else
+                found += [name for output in operation.outputs for name in faulty.readers(output)]
+    return list(dict.fromkeys(found))
 
 
-def _sources(operations: Sequence[Operation], place: int) -> list[tuple[Any, Any]]:
-    """Return (which operation, which of its results) for each input; inputs of the model by name."""
-    return [_made(operations, name) for name in operations[place].inputs]
-
-
-def _made(operations: Sequence[Operation], name: str) -> tuple[Any, Any]:
-    for place, operation in enumerate(operations):
-        if name in operation.outputs:
-            return place, operation.outputs.index(name)
-    return name, 0
+def _computed(graph: Graph) -> dict[str, bytes]:
+    """Return a digest of how each value is computed, which has no names but those of the model's inputs."""
+    found: dict[str, bytes] = {}
+    for operation in graph.operations():
+        digest = hashlib.sha256(operation.content)
+        for name in operation.inputs:
+            digest.update(found.get(name, name.encode()))
+        for port, name in enumerate(operation.outputs):
+            found[name] = hashlib.sha256(digest.digest() + bytes([port])).digest()
+    return found
 
 
 def names_of(operation: Operation) -> Iterator[str]:
