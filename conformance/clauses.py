@@ -23,6 +23,10 @@ else:
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "conformance-clauses.md"
+TABLE = (
+    "| | clauses | limits of refcoreml | with a case | share without limits |",
+    "| --- | ---: | ---: | ---: | ---: |",
+)
 KINDS = {"S": "semantics", "C": "constraints", "U": "unspecified points"}
 #: Clauses that are limits of refcoreml's own: others need not share them, so that no case demands them.
 LIMITS = {
@@ -36,11 +40,12 @@ LIMITS = {
 
 
 def known() -> list[str]:
-    """Return the labels of docs/clauses."""
+    """Return the labels of docs/clauses, those of operations last."""
     found = []
-    for path in sorted((DOCS / "clauses").glob("*.toml")):
-        for kind, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
-            found += [f"{kind}.{key}" for key in table if re.fullmatch(r"[CSU]\d+", key)]
+    for prefix, folder in (("", DOCS / "clauses"), ("mil.", DOCS / "clauses" / "programs")):
+        for path in sorted(folder.glob("*.toml")):
+            for kind, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+                found += [f"{prefix}{kind}.{key}" for key in table if re.fullmatch(r"[CSU]\d+", key)]
     return found
 
 
@@ -94,21 +99,50 @@ def page(checked: Mapping[str, Sequence[str]], labels: Sequence[str]) -> str:
         "`conformance/catalogue`. Cases claim no unspecified points (U) and depend on one only where Apple's own tests",
         "decide it.",
         "",
-        "| | clauses | limits of refcoreml | with a case | share without limits |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        *TABLE,
     ]
-    for kind, name in KINDS.items():
+    layers = [label for label in labels if not label.startswith("mil.")]
+    lines += _rows(checked, layers, KINDS)
+    lines += ["", "## Clauses without a case", ""]
+    lines += [f"Missing: {_listed(label for label in _missing(checked, layers) if not _limit(label)) or 'none'}.", ""]
+    lines += ["Limits of refcoreml's own, which others need not share:", ""]
+    for why in LIMITS.values():
+        lines.append(f"- {why}: {_listed(label for label in _missing(checked, layers) if _limit(label) == why)}.")
+    return "\n".join([*lines, *_of_operations(checked, labels)]) + "\n"
+
+
+def _rows(checked: Mapping[str, Sequence[str]], labels: Sequence[str], kinds: Iterable[str]) -> list[str]:
+    """Return the rows of the table."""
+    rows = []
+    for kind in kinds:
         those = [label for label in labels if label.rpartition(".")[2][0] == kind]
         count, own = sum(label in checked for label in those), sum(_limit(label) != "" for label in those)
         share = f"{100 * count / (len(those) - own):.0f} %" if kind != "U" else ""
-        lines.append(f"| {name} ({kind}) | {len(those)} | {own or ''} | {count} | {share} |")
-    lines += ["", "## Clauses without a case", ""]
-    missing = [label for label in labels if label not in checked and not re.search(r"\.U\d+$", label)]
-    lines += [f"Missing: {_listed(label for label in missing if not _limit(label)) or 'none'}.", ""]
-    lines += ["Limits of refcoreml's own, which others need not share:", ""]
-    for why in LIMITS.values():
-        lines.append(f"- {why}: {_listed(label for label in missing if _limit(label) == why)}.")
-    return "\n".join(lines) + "\n"
+        rows.append(f"| {KINDS[kind]} ({kind}) | {len(those)} | {own or ''} | {count} | {share} |")
+    return rows
+
+
+def _missing(checked: Mapping[str, Sequence[str]], labels: Sequence[str]) -> list[str]:
+    return [label for label in labels if label not in checked and not re.search(r"\.U\d+$", label)]
+
+
+def _of_operations(checked: Mapping[str, Sequence[str]], labels: Sequence[str]) -> list[str]:
+    """Return the section on operations of ML Programs."""
+    claiming = {label.split(".")[1] for label in checked if label.startswith("mil.")}
+    operations = [label for label in labels if label.startswith("mil.")]
+    those = [label for label in operations if label.split(".")[1] in claiming]
+    others = sorted({label.split(".")[1] for label in operations} - claiming)
+    return [
+        "",
+        "## Operations of ML Programs",
+        "",
+        *TABLE,
+        *_rows(checked, those, "SC"),
+        "",
+        f"Missing: {_listed(_missing(checked, those)) or 'none'}.",
+        "",
+        f"Cases of these operations claim no clauses yet: {_listed(others) or 'none'}.",
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from conformance.catalogue.plan import Plan
+from conformance.catalogue.programs import clauses as programs
 
 _ND = "Sum Mean Prod Max Min L1 L2 SumSquare LogSum LogSumExp"
 _ARITHMETIC = "add subtract multiply divide floorDiv mod pow max min"
@@ -310,8 +311,14 @@ for _kinds, _clause, _patterns in _MORE:
 
 
 def claims() -> Iterator[tuple[str, str, str]]:
-    """Yield every (label, pattern of ids, verdict) of the table."""
-    for kind, clauses in CHECKED.items():
+    """Yield every (label, pattern of ids, verdict) of the table, and of that of ML Programs."""
+    yield from _claims(CHECKED)
+    for label, pattern, verdict in _claims(programs.CHECKED):
+        yield f"mil.{label}", f"mil/{pattern}", verdict
+
+
+def _claims(checked: dict[str, dict[str, str]]) -> Iterator[tuple[str, str, str]]:
+    for kind, clauses in checked.items():
         for clause, patterns in clauses.items():
             for pattern in patterns.split():
                 whole = pattern[1:] if pattern.startswith("/") else f"{kind}/{pattern}"
@@ -320,7 +327,7 @@ def claims() -> Iterator[tuple[str, str, str]]:
 
 def fits(plan: Plan, pattern: str, verdict: str) -> bool:
     """Return whether a claim is about a case."""
-    with_data = plan.family == "files" or pattern.count("/") == 2
+    with_data = plan.family == "files" or pattern.removeprefix("mil/").count("/") == 2
     name = plan.id if with_data else plan.id.rpartition("/")[0]
     return plan.verdict == verdict and fnmatchcase(name, pattern)
 
@@ -332,9 +339,14 @@ def checked_by(plan: Plan) -> list[str]:
 
 
 def _claims_of(plan: Plan) -> list[tuple[str, str, str]]:
-    return _BY_LAYER.get(plan.id.split("/")[0], [])
+    return _BY_KIND.get(_kind(plan.id), [])
 
 
-_BY_LAYER: dict[str, list[tuple[str, str, str]]] = {}
+def _kind(name: str) -> str:
+    """Return the layer, or operation, of an id or of a pattern of ids."""
+    return name.removeprefix("mil/").split("/")[0] + " mil" * name.startswith("mil/")
+
+
+_BY_KIND: dict[str, list[tuple[str, str, str]]] = {}
 for _claim in claims():
-    _BY_LAYER.setdefault(_claim[1].split("/")[0], []).append(_claim)
+    _BY_KIND.setdefault(_kind(_claim[1]), []).append(_claim)

@@ -8,6 +8,7 @@ from conformance.catalogue.programs import (
     activation,
     classify,
     compression,
+    constraints,
     control,
     convolution,
     custom,
@@ -53,6 +54,7 @@ _MODULES = (
     slices,
     sort,
     state,
+    constraints,
 )
 
 #: Operations that have fewer than `LEAST` cases, until somebody writes them.
