@@ -52,7 +52,7 @@ def _summed(n: int, order: Order, term: Callable[[int], Array]) -> Array:
     for block in order(n):
         part: Any = None
         for k in block:
-            part = term(k) if part is None else np.add(part, term(k), out=part)
+            part = term(k) if part is None else part + term(k)
         total = part if total is None else total + part
     return np.asarray(total, np.float32)
 

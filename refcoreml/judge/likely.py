@@ -41,6 +41,8 @@ PROBABILITY = 1e-4
 #: Where a decision is taken, deviations count so many times: what an honest run could decide in another way, of six
 #: runs at least one does.
 _DECISIVE = 8.0
+#: So many deviations from the end of a flat side are near.
+_NEAR = 8.0
 #: A number that deviates so many times more where a decision was another one depends on this decision.
 _DEPENDENT = 16.0
 #: So many numbers of a value tell how large its noise is.
@@ -305,6 +307,8 @@ class _Run:
                 raise _TurnedError(step.where)
             if any(local.jumps):
                 outputs = self._decided(local, inputs, outputs, run)
+            if step.op.kind in noise.FLAT:
+                outputs = (_at_kinks(step, local.inputs[0], inputs[0], local.raw[0], outputs[0]),)
             inner = noise.disturbed(step, inputs, self._subject.rounding, local.draws, run)
             made = tuple(self._moved(y, errors, run) for y, errors in zip(inner or outputs, local.errors, strict=True))
             made = tuple(map(self._in_range, local.raw, made, self._subject.storage(step)))
@@ -491,6 +495,18 @@ def _amplified(base: Any, own: Any) -> Any:
         return own
     with np.errstate(invalid="ignore"):
         return np.where(np.isfinite(base) & np.isfinite(own), base + _DECISIVE * (own - base), own)
+
+
+def _at_kinks(step: Step, base: Array, own: Array, y: Array, made: Array) -> Array:
+    """Return a result that deviates also where the input is on the flat side, but near its end.
+
+    A ReLU of a number that is negative by less than its noise may be positive in an honest run, though in none of six.
+    So it deviates there by what larger deviations, either way, make of it, divided by how much larger they are; with
+    either sign, so that such deviations do not add up in sums.
+    """
+    off = _NEAR * (own - base)
+    ends = [step.stored(step.run([base + sign * off]))[0] for sign in (-1, 1)]
+    return np.where(made == y, y + np.copysign(((ends[0] - y) + (ends[1] - y)) / _NEAR, off), made)
 
 
 def _same(one: Any, other: Any) -> bool:

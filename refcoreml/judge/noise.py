@@ -40,7 +40,7 @@ from refcoreml.oracle.rules import kind_of
 from refcoreml.spec.mil_types import DeclaredTensor
 from refcoreml.types import Array, TensorType
 
-__all__ = ["Error", "Local", "check_known", "disturbed", "jumps", "operation_of", "usual_errors"]
+__all__ = ["FLAT", "Error", "Local", "check_known", "disturbed", "jumps", "operation_of", "usual_errors"]
 
 
 class Error(NamedTuple):
@@ -132,6 +132,8 @@ _ARGUMENT = 0.5
 #: Comparisons, which are exact and yet jump.
 _QUESTIONS = (ops.Equal, ops.NotEqual, ops.Less, ops.LessEqual, ops.Greater, ops.GreaterEqual)
 _LOGIC = (ops.LogicalAnd, ops.LogicalOr, ops.LogicalXor, ops.LogicalNot, ops.NonZero, ops.OneHot, ops.ThresholdedReLU)
+#: Functions with a flat side, on which numbers near its end do not seem to deviate.
+FLAT = (ops.ReLU, ops.Clip, ops.Threshold, ops.ClampedReLU, ops.HardSigmoid)
 #: Classes of bounds that say that nothing is rounded.
 _EXACT = ("exact", "interval", "either", "control")
 

@@ -264,3 +264,18 @@ def test_an_operation_without_a_rule_is_refused_not_taken_as_exact(monkeypatch):
     monkeypatch.delitem(noise._RULES, step.op.kind)
     with pytest.raises(UnsupportedModelError, match="nobody knows, Softmax"):
         likely_bounds(half_program(), {"x": numbers(3, 40)})
+
+
+def test_a_relu_that_no_run_but_an_honest_one_may_pass():
+    """Numbers just below 0: their noise is that of their inputs, though all disturbed runs may give 0."""
+    net = build.Network({"x": (400, 2)}, ["y"], exact=True)
+    dense(net, "x", "d", 2, 1, np.array([[1, -1]], np.float32))
+    net.add("activation", inputs=["d"], outputs="y", ReLU={})
+    x = np.ones((400, 2)) * 3.7
+    x[:, 1] += np.linspace(0, 4e-3, 400)  # 0 to 2 units in the last place of half precision
+    inner = build.Network({"x": (400, 2)}, ["y"], exact=True)
+    inner.add("unary", inputs=["x"], outputs="e", type="EXP")
+    inner.layers.extend(net.layers)
+    inner.layers[1].input[0] = "e"
+    bound = likely_bounds(inner.model(), {"x": x}, "fp16/acc32")["y"]
+    assert (bound.radius[:40] > 0.02).all()
