@@ -17,7 +17,7 @@ from refcoreml.execution.steps import Step
 from refcoreml.kernels.half import listed, losses
 from refcoreml.neuralnetwork import layers as _layers  # noqa: F401 (importing them fills the table)
 from refcoreml.neuralnetwork.graph import checked_nodes, walk_layers
-from refcoreml.neuralnetwork.registry import Node, WeightSource
+from refcoreml.neuralnetwork.registry import Decoder, Node, WeightSource
 from refcoreml.neuralnetwork.steps import may_be_scalars, operation, prepared
 from refcoreml.ops import Op
 from refcoreml.problems import RAISED, Problems
@@ -48,6 +48,7 @@ class Network:
         budget: Budget | None = None,
         where: str = "neuralNetwork",
         problems: Problems = RAISED,
+        source: WeightSource | None = None,
     ) -> None:
         """Check the graph, prepares every layer.
 
@@ -62,6 +63,7 @@ class Network:
             budget: how much it may take; other networks of the model may share it.
             where: the network's place in the model, for errors.
             problems: where checks report. Where there is one, the network has only the layers before it.
+            source: where weights come from, if not from the layers.
 
         Raises:
             UnsupportedModelError: some layers have no implementation; names them all.
@@ -84,6 +86,7 @@ class Network:
             strict=strict,
             custom_layers=custom_layers or {},
             budget=budget,
+            source=source or Decoder(),
         )
         self.nodes: Mapping[str, Node] = {node.where: node for node in walk_layers(nodes)}
         self._scalars = may_be_scalars(node for node in self.nodes.values() if problems.sound(node.where))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from refcoreml.oracle.balls import Doubles
 from refcoreml.types import without_ones
 
-__all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "typical"]
+__all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "sharpness_of", "typical"]
 
 #: The widest bound that shows anything, beside the numbers that it is about: one unit in the last place of half
 #: precision. Within a wider one a network is no other than its own copy whose weights and blobs are rounded to halves,
@@ -151,6 +151,11 @@ def _scale(size: Doubles, radius: Doubles) -> Doubles:
         if count > by_chance:
             scale[wide] = typical(size[wide])
     return scale
+
+
+def sharpness_of(name: str, values: Doubles, radius: Doubles) -> Sharpness:
+    """Return how sharp bounds are beside the numbers that they are about."""
+    return _sharpness(name, values, np.zeros(values.shape), np.broadcast_to(radius, values.shape))
 
 
 def _sharpness(name: str, wanted: Doubles, off: Doubles, radius: Doubles) -> Sharpness:

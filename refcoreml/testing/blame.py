@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +17,15 @@ from refcoreml.neuralnetwork.graph import walk_layers
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.oracle.rules import CHECKS, kind_of
-from refcoreml.testing.agreement import WIDEST, typical
+from refcoreml.testing.agreement import WIDEST, sharpness_of, typical
+from refcoreml.testing.counterparts import Counterparts
 from refcoreml.testing.defects import DEFECTS
-from refcoreml.testing.rounding import UNIT64, Constants, Undetermined, trace_bounds
-from refcoreml.testing.shaking import trace_program
+from refcoreml.testing.rounding import Constants, Undetermined
+from refcoreml.testing.shaking import Reached, runs_beside
 from refcoreml.testing.torch_modules import Recorded
 from refcoreml.types import without_ones
 
-__all__ = ["first_divergence", "first_divergent_operation"]
+__all__ = ["Search", "beside", "divergence", "first_divergence"]
 
 #: Layers that only move what they get, so that they are as right as their inputs.
 MOVES = {"expandDims", "squeeze", "reshapeStatic", "transpose", "copy", "flattenTo2D", "rankPreservingReshape"} | {
@@ -48,47 +50,64 @@ class _Layer:
 
 
 @dataclass
-class _Search:
-    """The blobs of a network beside the values of its reference.
+class Search:
+    """The values of a model beside those of its reference.
+
+    Each value that has a counterpart is replaced by it, so that what follows is compared from there.
 
     Attributes:
         recorded: what the reference computed.
-        layers: the network's layers as they ran.
-        values: blobs by name.
-        matches: blobs that are found in the reference, and as what.
-        found: the places in ``recorded`` of values that are a blob of the network.
-        plain: blobs of zeros and ones, which may match by chance.
+        matches: values that are found in the reference, and as what.
+        widest: the widest bound, relative to the numbers of a value, within which they count as found.
+        layers: the model's layers as they ran.
+        values: values by name.
+        found: the places in ``recorded`` of values that are one of the model.
+        plain: values of zeros and ones, which may match by chance.
+        bounds: values by name with their bounds, as they were computed.
+        compared: how many values were compared and replaced.
+        segment: how many operations at most are between values that were compared.
+        width: the widest bound of a value that was compared, relative to its numbers.
     """
 
     recorded: Sequence[Recorded]
     matches: dict[str, str]
+    widest: float = WIDEST
     layers: list[_Layer] = field(default_factory=list)
     values: dict[str, Doubles] = field(default_factory=dict)
     found: set[int] = field(default_factory=set)
     plain: set[str] = field(default_factory=set)
+    bounds: dict[str, BlobBound] = field(default_factory=dict)
+    compared: int = 0
+    segment: int = 0
+    width: float = 0.0
 
     def __post_init__(self) -> None:
-        self._by_size: dict[int, list[tuple[int, Doubles]]] = {}
-        for place, item in enumerate(self.recorded):
-            self._by_size.setdefault(item.values.size, []).append((place, np.sort(item.values.reshape(-1))))
+        self._counterparts = Counterparts(self.recorded)
+        self._since: dict[str, int] = {}
 
-    def run(self, traced: Iterable[tuple[str, BlobBound, Step]]) -> None:
-        """Run the network, and look up each blob."""
-        try:
-            for blob, bound, step in traced:
-                self._add(_Layer(blob, bound, step))
-        except Undetermined:
-            pass
+    def run(self, reached: Iterable[Reached]) -> None:
+        """Run the model, look up each value, and go on from its counterpart.
 
-    def _add(self, layer: _Layer) -> None:
+        Raises:
+            Undetermined: a rounding turns a branch or loop.
+        """
+        for each in reached:
+            self.bounds[each.name] = each.bound
+            if each.step is not None:
+                self._add(_Layer(each.name, each.bound, each.step), each)
+
+    def _add(self, layer: _Layer, reached: Reached) -> None:
         blob, bound, sources = layer.blob, layer.bound, layer.step.inputs
         self.layers.append(layer)
         self.values[blob] = bound.value
         self.matches.pop(blob, None)
-        places = list(self.same(bound.value, bound.radius))
-        if places:
-            self.found.update(places)
-            self.matches[blob] = self.recorded[places[0]].name
+        self._note_segment(layer)
+        computed = any(self.matches.get(source) != "constant" for source in sources)
+        found = list(self._counterparts.find(bound.value, bound.radius, computed=computed))
+        if found:
+            self.found.update(each.place for each in found)
+            self.matches[blob] = self.recorded[found[0].place].name if computed else "constant"
+            self._replace(reached, found[0].values)
         elif bound.kind.startswith("loadConstant"):
             self.matches[blob] = "constant"
         elif bound.kind in MOVES and all(source in self.matches for source in sources):
@@ -96,19 +115,31 @@ class _Search:
         if np.isin(bound.value, (0, 1)).all():
             self.plain.add(blob)
 
+    def _note_segment(self, layer: _Layer) -> None:
+        """Note which layers were run since values were compared: a bit for each."""
+        since = 0 if layer.bound.kind in MOVES else 1 << len(self.layers)
+        for source in layer.step.inputs:
+            since |= self._since.get(source, 0)
+        self._since[layer.blob] = since
+
+    def _replace(self, reached: Reached, values: Doubles) -> None:
+        """Go on from a counterpart, unless the bounds are so wide that this would hide a difference."""
+        width = sharpness_of(reached.name, reached.bound.value, reached.bound.radius).width
+        if width <= self.widest:
+            self.note_compared([reached.name], width)
+            self._since[reached.name] = 0
+            reached.replace(values)
+
+    def note_compared(self, names: Iterable[str], width: float) -> None:
+        """Note that values were compared within bounds of a width."""
+        for name in names:
+            self.compared += 1
+            self.segment = max(self.segment, bin(self._since.get(name, 0)).count("1"))
+            self.width = max(self.width, width)
+
     def same(self, values: Doubles, radius: Doubles) -> Iterator[int]:
-        """Yield the places of reference values with the same numbers, in any order: they may be transposed."""
-        flat, radii = values.reshape(-1), np.broadcast_to(radius, values.shape).reshape(-1)
-        order = np.argsort(flat)
-        flat, radii = flat[order], radii[order]
-        # One allowance for all, unless it is so wide (beside a mask, or undetermined) that anything would do.
-        most = float(radii.max(initial=0))
-        allowed = most if most <= WIDEST * typical(values) else np.where(np.isfinite(radii), radii, 0.0)
-        for place, candidate in self._by_size.get(flat.size, []):
-            with np.errstate(invalid="ignore"):
-                near = (flat == candidate) | (np.abs(flat - candidate) <= allowed)
-            if (near | (np.isnan(flat) & np.isnan(candidate))).all():
-                yield place
+        """Yield the places of reference values with the same numbers."""
+        return (each.place for each in self._counterparts.find(values, radius))
 
     def rejoining(self) -> set[str]:
         """Return blobs that are right, or that a right blob depends on. Ones and zeros may be right by chance."""
@@ -199,28 +230,37 @@ class _Search:
 def first_divergence(
     model: Model, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants
 ) -> str:
-    """Name the first layer whose output is not in the reference while all of its inputs are.
+    """Name the first layer or operation whose output is not in the reference while all of its inputs are.
 
-    Where several layers in a row have no counterpart, the stretch; where a known defect of the converter explains it,
-    the defect; where every blob has a counterpart, what the reference computed beside.
+    Where several in a row have no counterpart, the stretch; where a known defect of the converter explains it, the
+    defect; where every value has a counterpart, what the reference computed beside.
     """
-    search = _search(recorded, inputs, trace_bounds(model, inputs, unit=UNIT64, constants=constants))
-    text, stretch = _divergence(search)
-    for name, defect in DEFECTS.items() if stretch else ():
-        if defect.mend is not None and _explains(defect.mend, stretch, model, inputs, recorded, constants):
+    search = beside(model, inputs, recorded, constants)
+    with contextlib.suppress(Undetermined):
+        search.run(runs_beside(model, inputs, constants))
+    return divergence(search, model, inputs, constants)
+
+
+def beside(
+    model: Model, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants, widest: float = WIDEST
+) -> Search:
+    """Return a search that has yet to run."""
+    known = dict.fromkeys(model.prepare().constants, "constant")
+    return Search(recorded, {**dict.fromkeys(inputs, "input"), **known}, widest)
+
+
+def divergence(search: Search, model: Model, inputs: Mapping[str, Any], constants: Constants) -> str:
+    """Return what `first_divergence` does, of a search that has run."""
+    text, stretch = _divergence(search, "operation" if model.kind == "mlProgram" else "layer")
+    if model.kind == "mlProgram" or not stretch:
+        return text
+    for name, defect in DEFECTS.items():
+        if defect.mend is not None and _explains(defect.mend, stretch, model, inputs, search.recorded, constants):
             return f"{text}\nknown defect of the converter, {name}: {defect.title} ({defect.why})"
     return text
 
 
-def first_divergent_operation(
-    model: Model, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants
-) -> str:
-    """Do what `first_divergence` does for an ML Program, whose converter has no defects that are known here."""
-    traced = trace_program(model, inputs, constants=constants)
-    return _divergence(_search(recorded, inputs, traced, model.prepare().constants), "operation")[0]
-
-
-def _divergence(search: _Search, noun: str = "layer") -> tuple[str, list[_Layer]]:
+def _divergence(search: Search, noun: str) -> tuple[str, list[_Layer]]:
     """Return what is to be said, and the layers among which the first divergent one is."""
     stretch = search.stretch()
     if not stretch:
@@ -237,17 +277,6 @@ def _divergence(search: _Search, noun: str = "layer") -> tuple[str, list[_Layer]
     if first is last:
         return f"first divergent {noun}: {first.name}, {start}", stretch
     return f"the first divergent {noun} is somewhere between {first.name}, {start}, and {last.name}", stretch
-
-
-def _search(
-    recorded: Sequence[Recorded],
-    inputs: Mapping[str, Any],
-    traced: Iterable[tuple[str, BlobBound, Step]],
-    constants: Iterable[str] = (),
-) -> _Search:
-    search = _Search(recorded, {**dict.fromkeys(inputs, "input"), **dict.fromkeys(constants, "constant")})
-    search.run(traced)
-    return search
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -268,7 +297,9 @@ def _explains(
     network = getattr(spec, str(spec.WhichOneof("Type")))
     if not any([mend(layer) for layer in walk_layers(network.layers) if layer.name in names]):
         return False
-    mended = trace_bounds(model.with_spec(spec), inputs, unit=UNIT64, constants=constants)
-    search = _search(recorded, inputs, mended)
+    mended = model.with_spec(spec)
+    search = beside(mended, inputs, recorded, constants)
+    with contextlib.suppress(Undetermined):
+        search.run(runs_beside(mended, inputs, constants))
     again = {layer.bound.layer for layer in search.stretch()}
     return not again & names

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from refcoreml.errors import CallbackError, InputError, UsageError
 from refcoreml.features import ArrayFeature, DictionaryFeature, ImageFeature
 from refcoreml.features.classifier import Label
 from refcoreml.model import Model, load
+from refcoreml.oracle.bounds import BlobBound
 from refcoreml.testing.agreement import Sharpness, compare_outputs
+from refcoreml.testing.blame import Search, beside, divergence, first_divergence
 from refcoreml.testing.extras import torch
 from refcoreml.testing.rounding import Constants, Undetermined
+from refcoreml.testing.shaking import output_values, runs_beside
 from refcoreml.testing.subjects import NetworkSubject, ProgramSubject, Subject
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
@@ -62,11 +66,17 @@ class Equivalence:
         single: likewise in single precision, of ML Programs in the types that they declare; None where rounding may
             change a decision there, such as the most likely word in a loop. Bounds of deep networks are wide in single
             precision: what they show, double precision shows.
+        values: how many values were compared: the outputs, and all that the model and a torch module both have.
+        segment: how many operations at most are between values that were compared; 0 if only outputs were.
+        widest: the widest bound of all that were compared, relative to their numbers.
     """
 
     outputs: tuple[str, ...]
     double: float | None
     single: float | None
+    values: int = 0
+    segment: int = 0
+    widest: float = 0.0
 
 
 def assert_equivalent(
@@ -128,33 +138,117 @@ def assert_equivalent(
     module, arguments, given = _run_reference(subject, subject.given(inputs, checked), reference, reference_inputs)
     labels = subject.labels(inputs)
     expected = _by_name(double, given, labels)
-    constants = _constants(module, folded)
+    task = _Task(subject, module, arguments, inputs, expected, _constants(module, folded), folded)
     exact = all(value.dtype == np.float64 for value in expected.values())
-    names = list(expected)
-    found: dict[str, Sharpness] = {}
-    for run, bounded in subject.runs(inputs, constants, exact):
+    widest = subject.widest(task.constants) if widest is None else widest
+    found = task.by_segments(widest) if module is not None and exact else task.whole(exact)
+    _require_sharp(found.sharpness, widest)
+    return found.equivalence(subject)
+
+
+@dataclass
+class _Found:
+    """How sharp comparisons were, by precision, the sharpest first; and what was compared inside."""
+
+    names: Sequence[str]
+    sharpness: dict[str, Sharpness] = field(default_factory=dict)
+    search: Search | None = None
+
+    def equivalence(self, subject: Subject) -> Equivalence:
+        widths = {precision: sharpness.width for precision, sharpness in self.sharpness.items()}
+        found = Equivalence(tuple(self.names), widths.get("float64"), widths.get(subject.single.precision))
+        search = self.search
+        if search is None:
+            return replace(found, values=len(self.names), widest=next(iter(widths.values())))
+        return replace(found, values=search.compared, segment=search.segment, widest=search.width)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A model and what its reference has computed.
+
+    Attributes:
+        subject: the model.
+        module, arguments: the torch module and what it gets; None if the reference is none.
+        inputs: the model's inputs.
+        expected: the outputs of the reference by name.
+        constants: how far the model's own numbers may be off.
+        folded: what the user said about them.
+    """
+
+    subject: Subject
+    module: Any
+    arguments: Sequence[Any]
+    inputs: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    constants: Constants
+    folded: float | None
+
+    def by_segments(self, widest: float) -> _Found:
+        """Compare all values that both sides have in double precision, then the outputs in that of the model."""
+        __tracebackhide__ = True
+        double = self.subject.double
+        search = beside(double, self.inputs, record_torch(self.module, self.arguments), self.constants, widest)
         try:
-            bounds = bounded()
+            search.run(runs_beside(double, self.inputs, self.constants))
         except Undetermined as error:
-            if found:  # the comparison in double precision stands
-                break
-            raise InputError(f"rounding may turn a branch or loop: {error}", remedy="Choose other inputs") from error
+            raise _undecided(error) from error
+        found = _Found(list(self.expected), search=search)
+        values = output_values(double)
+        bounds = {name: search.bounds[value] for name, value in values.items() if value in search.bounds}
+        found.sharpness[double.precision] = sharpness = self._compared(double, bounds, search)
+        search.note_compared((values[name] for name in found.names), sharpness.width)
+        run, bounded = self.subject.whole_run(self.inputs, self.constants)
+        with contextlib.suppress(Undetermined):  # the comparison in double precision stands
+            found.sharpness[run.precision] = self._compared(run, bounded(), search)
+        return found
+
+    def whole(self, exact: bool) -> _Found:
+        """Compare the outputs: in double precision if the reference is exact, and in that of the model."""
+        __tracebackhide__ = True
+        found = _Found(list(self.expected))
+        for run, bounded in self.subject.runs(self.inputs, self.constants, exact):
+            try:
+                bounds = bounded()
+            except Undetermined as error:
+                if found.sharpness:  # the comparison in double precision stands
+                    break
+                raise _undecided(error) from error
+            found.sharpness[run.precision] = self._compared(run, bounds)
+        return found
+
+    def _compared(self, run: Model, bounds: Mapping[str, BlobBound], search: Search | None = None) -> Sharpness:
+        """Return how sharp the comparison of a run with the reference was; raise `EquivalenceError` if they differ."""
+        __tracebackhide__ = True
+        names = list(self.expected)
         missing = [name for name in names if name not in bounds]
         if missing:
             raise UsageError(f"output {missing[0]!r} is no blob of the network, so that it has no bound")
-        actual = {name: b.value for name, b in bounds.items()} if run is double else subject.values(run, inputs, names)
+        if run is self.subject.double:
+            actual = {name: bound.value for name, bound in bounds.items()}
+        else:
+            actual = self.subject.values(run, self.inputs, names)
         radii = {name: bounds[name].radius for name in names}
-        values = [np.asarray(expected[name], np.float64) for name in names]
-        difference, found[run.precision] = compare_outputs(names, actual, values, radii)
-        if difference is not None:
-            divergence = ""
-            if module is not None:
-                divergence = subject.divergence(inputs, record_torch(module, arguments), constants)
-            advice = "" if difference.shapes else _advice(subject, module, folded)
-            raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, divergence)
-    _require_sharp(found, subject.widest(constants) if widest is None else widest)
-    widths = {precision: sharpness.width for precision, sharpness in found.items()}
-    return Equivalence(tuple(names), widths.get("float64"), widths.get(subject.single.precision))
+        values = [np.asarray(self.expected[name], np.float64) for name in names]
+        difference, sharpness = compare_outputs(names, actual, values, radii)
+        if difference is None:
+            return sharpness
+        where = self._divergence(search)
+        advice = "" if difference.shapes else _advice(self.subject, self.module, self.folded)
+        raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, where)
+
+    def _divergence(self, search: Search | None) -> str:
+        double = self.subject.double
+        if search is not None:
+            return divergence(search, double, self.inputs, self.constants)
+        if self.module is None:
+            return ""
+        recorded = record_torch(self.module, self.arguments)
+        return first_divergence(double, self.inputs, recorded, self.constants)
+
+
+def _undecided(error: Undetermined) -> InputError:
+    return InputError(f"rounding may turn a branch or loop: {error}", remedy="Choose other inputs")
 
 
 def _advice(subject: Subject, module: Any, folded: float | None) -> str:

@@ -16,22 +16,25 @@ from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.spec.weights import weight_encoding, weight_fields
 from refcoreml.testing.agreement import WIDEST
-from refcoreml.testing.blame import first_divergence, first_divergent_operation
 from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, blob_bounds
 from refcoreml.testing.shaking import (
     half_constants,
     half_radius,
     has_compressed_constants,
     labels_of,
-    program_bounds,
+    measured_bounds,
     program_results,
 )
-from refcoreml.testing.torch_modules import Recorded, round_parameters
+from refcoreml.testing.torch_modules import round_parameters
 
 __all__ = ["NetworkSubject", "ProgramSubject", "Subject"]
 
 #: A model to run, and what gives the bounds for that.
 Run: TypeAlias = "tuple[Model, Callable[[], dict[str, BlobBound]]]"
+
+#: How many moved runs tell how much single precision scatters where double precision has been compared: two beside the
+#: one that is not moved. With six for the segments and the one that is judged a model is predicted ten times.
+FEW = 2
 
 #: Within wider bounds a program whose weights the converter computed and stored in half precision shows nothing: 32
 #: units, eight standard deviations of sixteen independent roundings.
@@ -75,13 +78,13 @@ class Subject(ABC):
     def runs(self, inputs: Mapping[str, Any], constants: Constants, exact: bool) -> Iterator[Run]:
         """Yield the model as it is to be run, with its bounds; ``exact``: the reference is in double precision."""
 
+    def whole_run(self, inputs: Mapping[str, Any], constants: Constants) -> Run:
+        """Return the model as it is meant to run, with measured bounds, of few runs since sharper ones are at hand."""
+        return self.single, partial(measured_bounds, self.double, inputs, unit=None, constants=constants, runs=FEW)
+
     @abstractmethod
     def values(self, run: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
         """Return the outputs of a run as the last layers leave them."""
-
-    @abstractmethod
-    def divergence(self, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants) -> str:
-        """Name the first layer that diverges from what the source has computed."""
 
 
 class NetworkSubject(Subject):
@@ -116,10 +119,6 @@ class NetworkSubject(Subject):
             blobs.update({name: np.array(value, np.float64) for name, value in layer.outputs.items() if name in names})
         return blobs
 
-    def divergence(self, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants) -> str:
-        """Name the layer."""
-        return first_divergence(self.double, inputs, recorded, constants)
-
 
 class ProgramSubject(Subject):
     """An ML Program, with bounds by rounding at random."""
@@ -127,6 +126,7 @@ class ProgramSubject(Subject):
     def __init__(self, double: Model) -> None:
         super().__init__(double)
         self.single = double.with_precision("declared")
+        self._made: tuple[Mapping[str, Any], dict[str, Any]] | None = None
 
     @cached_property
     def _halves(self) -> list[Doubles]:
@@ -151,20 +151,22 @@ class ProgramSubject(Subject):
 
     def labels(self, inputs: Mapping[str, Any]) -> Mapping[str, Sequence[Label]]:
         """Return those that `classify` gives."""
-        return labels_of(program_results(self.double, inputs))
+        return labels_of(self._results(inputs))
+
+    def _results(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the results of the program as it is meant to run, which runs once."""
+        if self._made is None or self._made[0] is not inputs:
+            self._made = inputs, program_results(self.single, inputs)
+        return self._made[1]
 
     def runs(self, inputs: Mapping[str, Any], constants: Constants, exact: bool) -> Iterator[Run]:
         """Yield the program in double precision and in what it declares."""
-        bounds = partial(program_bounds, self.double, inputs, constants=constants)
+        bounds = partial(measured_bounds, self.double, inputs, constants=constants)
         if exact:
             yield self.double, partial(bounds, unit=UNIT64)
         yield self.single, partial(bounds, unit=None)
 
     def values(self, run: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
         """Return the results of the function."""
-        found = program_results(run, inputs)
+        found = self._results(inputs) if run is self.single else program_results(run, inputs)
         return {name: np.asarray(getattr(found[name], "array", found[name]), np.float64) for name in names}
-
-    def divergence(self, inputs: Mapping[str, Any], recorded: Sequence[Recorded], constants: Constants) -> str:
-        """Name the operation."""
-        return first_divergent_operation(self.double, inputs, recorded, constants)
