@@ -46,7 +46,7 @@ class _Entry:
 
     @cached_property
     def ends(self) -> tuple[float, float]:
-        """The least and the greatest number."""
+        """The smallest and the largest number."""
         return _ends(self.values)
 
 
@@ -76,7 +76,7 @@ class _Value:
 
     @cached_property
     def ends(self) -> tuple[float, float]:
-        """The least and the greatest number."""
+        """The smallest and the largest number."""
         return _ends(self.values)
 
     def is_near(self, other: Doubles) -> bool:

@@ -133,3 +133,19 @@ DEFECTS["scale and shift"] = Defect(
     converter_pass="common::fuse_elementwise_to_batchnorm",
     mend=_without_normalization,
 )
+
+
+def _grouped() -> tuple[Any, Any]:
+    convolution, norm = torch.nn.ConvTranspose2d(2, 4, 1, groups=2, bias=False), torch.nn.BatchNorm2d(4)
+    with torch.no_grad():
+        convolution.weight.copy_(torch.ones(2, 2, 1, 1))
+        norm.weight.copy_(torch.tensor([1.0, 2.0, 4.0, 8.0]))
+    return torch.nn.Sequential(convolution, norm).eval(), torch.tensor([[[[3.0]], [[5.0]]]])
+
+
+DEFECTS["transposed convolution in groups"] = Defect(
+    "a batch norm after a transposed convolution in groups is folded into the wrong channels",
+    "the pass fuse_conv_batchnorm reshapes weights [in, out / groups] as if channels of a group were beside each other",
+    _grouped,
+    converter_pass="common::fuse_conv_batchnorm",
+)

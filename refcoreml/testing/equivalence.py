@@ -19,8 +19,9 @@ from refcoreml.oracle.bounds import BlobBound
 from refcoreml.testing.agreement import Sharpness, compare_outputs
 from refcoreml.testing.blame import Search, beside, divergence, first_divergence
 from refcoreml.testing.extras import torch
+from refcoreml.testing.folding import derived_constants, verify
 from refcoreml.testing.rounding import Constants, Undetermined
-from refcoreml.testing.shaking import output_values, runs_beside
+from refcoreml.testing.shaking import output_values, runs_beside, stored_constants
 from refcoreml.testing.subjects import NetworkSubject, ProgramSubject, Subject
 from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
 
@@ -187,10 +188,16 @@ class _Task:
     def by_segments(self, widest: float) -> _Found:
         """Compare all values that both sides have in double precision, then the outputs in that of the model."""
         __tracebackhide__ = True
-        double = self.subject.double
-        search = beside(double, self.inputs, record_torch(self.module, self.arguments), self.constants, widest)
+        double, recorded = self.subject.double, record_torch(self.module, self.arguments)
+        verified = verify(list(stored_constants(double)), derived_constants(recorded), self.constants)
+        if verified.findings and not self.subject.compressed():
+            noun = "operation" if double.kind == "mlProgram" else "layer"
+            where = f"first divergent {noun}: {verified.findings[0]}"
+            raise EquivalenceError(_of_constants(verified.findings), "", where)
+        constants = verified.constants
+        search = beside(double, self.inputs, recorded, constants, widest)
         try:
-            search.run(runs_beside(double, self.inputs, self.constants))
+            search.run(runs_beside(double, self.inputs, constants))
         except Undetermined as error:
             raise _undecided(error) from error
         found = _Found(list(self.expected), search=search)
@@ -245,6 +252,11 @@ class _Task:
             return ""
         recorded = record_torch(self.module, self.arguments)
         return first_divergence(double, self.inputs, recorded, self.constants)
+
+
+def _of_constants(findings: Sequence[str]) -> str:
+    count = len(findings)
+    return f"{count} of the model's constants {'is' if count == 1 else 'are'} not what the source's parameters give"
 
 
 def _undecided(error: Undetermined) -> InputError:

@@ -7,7 +7,8 @@ of the source; see `Constants`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ __all__ = [
     "Doubles",
     "Undetermined",
     "blob_bounds",
+    "content_of",
     "trace_bounds",
 ]
 
@@ -39,6 +41,8 @@ UNIT32 = 2.0**-24
 #: Stands for that of double precision, 2^-53, times 8: two computations are compared, and a bound's own arithmetic, in
 #: double precision too, moves both ends of an interval.
 UNIT64 = 2.0**-50
+#: So many numbers of a tensor are looked up before all are.
+_SAMPLE = 64
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,29 @@ class Constants:
             weights takes: variance + epsilon, root, quotient, product, and the storing; 8 are allowed.
         terms: the largest magnitude among the terms of a folded bias, whose roundings remain when the terms cancel.
         scalars: whether plain numbers in the model (epsilon, alpha, ...) were rounded when they were stored.
+        stands: the numbers that tensors stand for, which are therefore known, by what they contain, see `content_of`.
     """
 
     known: Doubles | None = None
     roundings: int = 8
     terms: float = 0.0
     scalars: bool = True
+    stands: Mapping[bytes, Doubles] = field(default_factory=dict)
+
+    def standing_for(self, values: Doubles) -> Doubles | None:
+        """Return what a tensor stands for in double precision; None if that is not known."""
+        found = self.stands.get(content_of(values)) if self.stands else None
+        return None if found is None else found.reshape(values.shape)
+
+    def is_exact(self, values: Doubles) -> bool:
+        """Return whether a tensor is as the source has it."""
+        return self.known is None or _are_among(values, self.known)
 
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
         """Return the radii of a tensor of weights."""
         if self.known is None and values.ndim == 0:
             return self.scalar(values).rad
-        if self.known is None or _are_among(values, self.known):
+        if self.is_exact(values):
             return np.zeros_like(values)
         size: Doubles = np.abs(values) + (self.terms if values.ndim <= 1 else 0.0)
         return self.roundings * UNIT32 * size
@@ -79,14 +94,24 @@ class Constants:
 AS_STORED = Constants(scalars=False)
 
 
+def content_of(values: Any) -> bytes:
+    """Return what distinguishes the numbers of a tensor from others, whatever its shape."""
+    return blake2b(np.ascontiguousarray(values, np.float64).tobytes(), digest_size=16).digest()
+
+
 def _are_among(values: Doubles, known: Doubles) -> bool:
     """Return whether all values are multiples of 2^-10 (zeros, ones, sizes, indices) or among the known ones."""
     flat_values = values.reshape(-1)
     plain = flat_values * 1024 == np.rint(flat_values * 1024)
     if not len(known):
         return bool(plain.all())
-    places = np.minimum(np.searchsorted(known, flat_values), len(known) - 1)
-    return bool((plain | (known[places] == flat_values)).all())
+    few = slice(None, None, max(1, flat_values.size // _SAMPLE))  # among many parameters a search takes long
+    return all(bool((plain[part] | _is_known(flat_values[part], known)).all()) for part in (few, slice(None)))
+
+
+def _is_known(values: Doubles, known: Doubles) -> Any:
+    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return known[places] == values
 
 
 def blob_bounds(

@@ -11,7 +11,7 @@ decides scatters widely. All runs take each step together, so that a value may b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from refcoreml.errors import InternalError, RefCoreMLError
 from refcoreml.evaluators.base import Layered, Programmed
 from refcoreml.execution.engine import Event, Trace
 from refcoreml.execution.limits import Budget
-from refcoreml.execution.steps import Step
+from refcoreml.execution.steps import Control, Step
+from refcoreml.execution.steps import walk as steps_within
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.prepare import Typed
 from refcoreml.mil.program import Program
@@ -40,7 +41,10 @@ from refcoreml.testing.rounding import AS_STORED, UNIT32, UNIT64, Constants
 from refcoreml.types import Array
 
 __all__ = [
+    "LEAST16",
+    "UNIT16",
     "Reached",
+    "Stored",
     "half_constants",
     "half_radius",
     "has_compressed_constants",
@@ -49,6 +53,7 @@ __all__ = [
     "output_values",
     "program_results",
     "runs_beside",
+    "stored_constants",
 ]
 
 #: Unit roundoff of half precision, and half the distance of its smallest numbers.
@@ -138,13 +143,16 @@ class _HeldMoved(Precision):
     """Double precision in which constants are moved."""
 
     constants: Constants = AS_STORED
-    noise: _Noise = field(default_factory=lambda: _Noise(None, np.random.default_rng(0)))
+    noise: _Noise | None = None
 
     def hold(self, array: Array) -> Array:
-        """Return a constant in double precision, moved unless it is one of the source's own."""
+        """Return a constant in double precision: what it stands for, or moved unless it is one of the source's own."""
         held = super().hold(array)
         if array.dtype.kind != "f":
             return held
+        stands = self.constants.standing_for(held)
+        if stands is not None or self.noise is None:
+            return held if stands is None else stands
         half = array.dtype == np.float16
         return self.noise.constant(held, half_radius(held, self.constants) if half else self.constants.radius(held))
 
@@ -154,11 +162,14 @@ class _WeightsMoved:
     """The source of a network's weights, moved."""
 
     constants: Constants
-    noise: _Noise
+    noise: _Noise | None
 
     def read(self, node: Node, field: WeightField) -> Array:
-        """Return the decoded weights, moved unless they are the source's own."""
+        """Return the decoded weights: what they stand for, or moved unless they are the source's own."""
         values = np.asarray(Decoder().read(node, field), np.float64)
+        stands = self.constants.standing_for(values)
+        if stands is not None or self.noise is None:
+            return values if stands is None else stands
         return self.noise.constant(values, self.constants.radius(values, field.message, field.channel_axis))
 
 
@@ -244,10 +255,10 @@ def _network_traces(
 ) -> Iterator[Trace]:
     interface, network = _layered(model)
     balls = known_inputs(interface, model.check_inputs(inputs), Rounding(UNIT64, 2.0**-1000), constants)
-    yield network.trace({name: ball.mid for name, ball in balls.items()}, _fresh)
-    for noise in noises:
-        moved = Network(
-            _scalars_moved(getattr(model.spec, model.kind).layers, constants, noise),
+    for noise in (None, *noises):
+        layers = getattr(model.spec, model.kind).layers
+        run = Network(
+            layers if noise is None else _scalars_moved(layers, constants, noise),
             inputs=network.inputs,
             outputs=network.outputs,
             rank5=interface.rank5,
@@ -258,7 +269,8 @@ def _network_traces(
             where=network.where,
             source=_WeightsMoved(constants, noise),
         )
-        yield moved.trace({name: _moved_input(ball, noise) for name, ball in balls.items()}, noise.change)
+        given = {name: ball.mid if noise is None else _moved_input(ball, noise) for name, ball in balls.items()}
+        yield run.trace(given, _fresh if noise is None else noise.change)
 
 
 def _moved_input(ball: Ball, noise: _Noise) -> Doubles:
@@ -269,10 +281,9 @@ def _program_traces(
     model: Model, inputs: Mapping[str, Any], constants: Constants, noises: Sequence[_Noise]
 ) -> Iterator[Trace]:
     function = _function(model)
-    yield function.program.trace(_given(function, model, inputs), _fresh)
-    for noise in noises:
+    for noise in (None, *noises):
         precision = _HeldMoved("float64", PRECISIONS["float64"].held, False, constants, noise)
-        moved = Program(
+        run = Program(
             model.spec.mlProgram,
             model.function,
             model.weight_files,
@@ -282,7 +293,9 @@ def _program_traces(
             custom_layers=model.custom_code("layer"),
         )
         given = _given(function, model, inputs)
-        yield moved.trace({name: _moved_value(value, noise) for name, value in given.items()}, noise.change)
+        if noise is not None:
+            given = {name: _moved_value(value, noise) for name, value in given.items()}
+        yield run.trace(given, _fresh if noise is None else noise.change)
 
 
 def _moved_value(value: Any, noise: _Noise) -> Any:
@@ -409,7 +422,7 @@ def half_radius(values: Doubles, constants: Constants) -> Doubles:
 
     It has so few numbers that a single one, such as 1 / 32**0.5, may be among thousands of parameters by chance.
     """
-    if constants.known is None:
+    if constants.known is None or constants.standing_for(values) is not None:
         return np.zeros_like(values)
     plain = (values * _PLAIN == np.rint(values * _PLAIN)) & (np.abs(values) <= _PLAIN)
     if (plain | (np.isin(values, constants.known) & (values.ndim > 0))).all():
@@ -418,14 +431,58 @@ def half_radius(values: Doubles, constants: Constants) -> Doubles:
     return radius
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A constant of a model.
+
+    Attributes:
+        owner: its layer or operation.
+        field: what it is there.
+        values: its numbers.
+        half: whether they are stored in half precision.
+    """
+
+    owner: str
+    field: str
+    values: Doubles
+    half: bool = False
+
+
+def stored_constants(model: Model) -> Iterator[Stored]:
+    """Yield the arrays of floats that layers or operations have for constants, in order."""
+    if model.kind != "mlProgram":
+        network = _layered(model).network
+        for step in steps_within(network.steps):
+            if not isinstance(step.op, Control):
+                found = _Collected()
+                network.operation(step, found)
+                yield from (Stored(f"{step.name!r} ({step.kind})", name, values) for name, values in found.arrays)
+        return
+    for operation in walk(_function(model).program.function.body):
+        for parameter, values in operation.parameters.items():
+            for value in values:
+                array = np.asarray(value.known) if value.constant and value.tensor is not None else None
+                if array is not None and array.dtype.kind == "f":
+                    owner, half = f"{operation.name!r} ({operation.kind})", array.dtype == np.float16
+                    yield Stored(owner, parameter, array.astype(np.float64), half)
+
+
+class _Collected:
+    """A source of weights that notes them."""
+
+    def __init__(self) -> None:
+        self.arrays: list[tuple[str, Doubles]] = []
+
+    def read(self, node: Node, field: WeightField) -> Array:
+        """Return the decoded weights."""
+        values = np.asarray(Decoder().read(node, field), np.float64)
+        self.arrays.append((field.name, values))
+        return values
+
+
 def half_constants(model: Model) -> list[Array]:
     """Return the constants of half precision that operations take."""
-    found = {}
-    for operation in walk(_function(model).program.function.body):
-        for value in (value for values in operation.parameters.values() for value in values):
-            if value.constant and value.tensor is not None and value.tensor.element.dtype == np.float16:
-                found[value.name] = np.asarray(value.known)
-    return list(found.values())
+    return [each.values for each in stored_constants(model) if each.half]
 
 
 def has_compressed_constants(model: Model) -> bool:

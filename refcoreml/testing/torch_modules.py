@@ -13,7 +13,16 @@ from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.extras import torch
 from refcoreml.testing.rounding import Constants
 
-__all__ = ["Recorded", "in_double", "record_torch", "round_parameters", "run_torch", "source_constants"]
+__all__ = [
+    "Parameter",
+    "Recorded",
+    "Result",
+    "in_double",
+    "record_torch",
+    "round_parameters",
+    "run_torch",
+    "source_constants",
+]
 
 
 def source_constants(module: Any) -> Constants:
@@ -53,6 +62,21 @@ def round_parameters(module: Any, stored: Sequence[Doubles]) -> None:
 
 
 @dataclass(frozen=True)
+class Result:
+    """An argument that is another value of the reference: which of the recorded ones."""
+
+    place: int
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument that does not depend on the inputs; its name is empty if it is no parameter of the module."""
+
+    name: str
+    values: Doubles
+
+
+@dataclass(frozen=True)
 class Recorded:
     """A value inside a reference.
 
@@ -60,11 +84,13 @@ class Recorded:
         name: the operator that computed it.
         values: a copy, since operators may change their arguments in place.
         computed: whether it depends on the inputs, unlike a transposed weight.
+        arguments: what the operator was given: each a `Result`, a `Parameter`, or no tensor.
     """
 
     name: str
     values: Doubles
     computed: bool = True
+    arguments: Sequence[object] = ()
 
 
 def run_torch(module: Any, inputs: Sequence[Any]) -> Any:
@@ -85,28 +111,42 @@ def record_torch(module: Any, inputs: Sequence[Any]) -> list[Recorded]:
     given = _clones(inputs)
     # By identity, which is unique as long as the tensors are kept.
     computed = {id(value): value for value in given}
+    places: dict[int, int] = {}
+    used = copy.deepcopy(module)
+    names = {value.untyped_storage().data_ptr(): name for name, value in used.state_dict().items()}
+
+    def argument(value: Any) -> object:
+        if not isinstance(value, torch.Tensor):
+            return value
+        if id(value) in computed:
+            return Result(places.get(id(value), -1))
+        if not value.is_floating_point():
+            return None
+        return Parameter(names.get(value.untyped_storage().data_ptr(), ""), value.detach().cpu().double().numpy())
 
     mode: Any = TorchDispatchMode
 
     class Recorder(mode):  # type: ignore[misc]
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             depends = any(id(value) in computed for value in _tensors((args, kwargs)))
+            arguments = tuple(map(argument, args)) if not kwargs else ()
             result = function(*args, **(kwargs or {}))
             results = list(_tensors(result))
             if depends:
                 computed.update({id(value): value for value in results})
             if function._schema.is_mutable:  # what it wrote through a view has changed in other tensors, too
-                places = {value.untyped_storage().data_ptr() for value in results}
-                owners = [value for value in computed.values() if value.untyped_storage().data_ptr() in places]
+                stores = {value.untyped_storage().data_ptr() for value in results}
+                owners = [value for value in computed.values() if value.untyped_storage().data_ptr() in stores]
                 results += [value for value in owners if all(value is not other for other in results)]
             for value in results:
                 values = np.array(value.detach().cpu().double().numpy())
-                found.append(Recorded(str(function), values, id(value) in computed))
+                places[id(value)] = len(found)
+                found.append(Recorded(str(function), values, id(value) in computed, arguments))
             return result
 
     recorder: Any = Recorder
     with torch.no_grad(), recorder():
-        copy.deepcopy(module)(*given)
+        used(*given)
     return found
 
 
