@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,13 @@ def plans() -> Iterator[ProgramPlan]:
         yield from op(kind, "half-parameters", kinds="zero-mean", x=x, opset="CoreML7", **given)
         missing: dict[str, Any] = dict(list(given.items())[1:])
         yield from refused(kind, "no-alpha", "alpha is required", x=x, **missing)
+        yield from refused(kind, "types", "before CoreML7 all are of one type", x=x, **given)
+        wide = {name: replace(each, type="fp32") for name, each in given.items()}
+        yield from op(kind, "single-parameters", kinds="fp16:zero-mean", x=x, opset="CoreML7", **wide)
     yield from op("gelu", "default", kinds=FUNCTION, x=x)
     for mode in ("EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"):
         yield from op("gelu", mode.lower().replace("_", "-"), kinds=FUNCTION, x=x, mode=mode)
+    yield from op("gelu", "case", kinds="zero-mean", x=X(7), mode="Sigmoid_Approximation")
     yield from refused("gelu", "mode", "the mode is one that there is", x=x, mode="FAST")
     for kind, names in (("prelu", ("alpha",)), ("softplus_parametric", ("alpha", "beta"))):
         each = {name: C(3) for name in names}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+_TWO = "add sub mul maximum minimum"
+_COMPARISONS = "equal not_equal less less_equal greater greater_equal"
+_LOGIC = "logical_and logical_or logical_xor"
+_FUNCTIONS = "ceil floor round exp erf sin cos tan asin acos atan sinh cosh atanh sqrt"
+_REDUCTIONS = "sum mean prod max min l1_norm l2_norm sum_square log_sum log_sum_exp"
 _SIZES = "default strict-align-corners align-corners offset-corners unalign-corners"
 _BOTH = f"{_SIZES} " + " ".join(f"{mode}-smaller" for mode in _SIZES.split())
 
@@ -32,8 +37,86 @@ def _recurrent(steps: str, reverse: str, functions: str, **more: str) -> dict[st
     }
 
 
+def _each(names: str, claims: dict[str, str], form: str = "{}") -> dict[str, dict[str, str]]:
+    return {form.format(name): dict(claims) for name in names.split()}
+
+
 #: By operation and clause: patterns of the configuration, the part of a case's id between its operation and its data.
 CHECKED: dict[str, dict[str, str]] = {
+    # activation
+    **_each("relu relu6 sigmoid tanh silu softsign softplus", {"C1": "invalid-int", "S1": "*"}),
+    **_each(
+        "leaky_relu clamped_relu thresholded_relu elu sigmoid_hard scaled_tanh linear_activation",
+        {"C1": "invalid-types invalid-no-alpha", "S1": "*"},
+    ),
+    "gelu": {
+        "C1": "invalid-int",
+        "C2": "invalid-mode",
+        "S1": "default exact",
+        "S2": "tanh-approximation",
+        "S3": "sigmoid-approximation",
+    },
+    **_each("prelu softplus_parametric", {"C1": "invalid-types", "C2": "invalid-channels invalid-rank", "S1": "*"}),
+    # elementwise
+    **_each(_TWO, {"C1": "invalid-types invalid-bool", "C2": "invalid-shapes", "S1": "*"}),
+    "pow": {
+        "C1": "invalid-types",
+        "C2": "invalid-shapes",
+        "S1": "plain square fraction",
+        "S2": "zero-one edges",
+        "S3": "int wraps",
+        "S4": "base-2",
+    },
+    "real_div": {
+        "C1": "invalid-types",
+        "C2": "invalid-shapes",
+        "S1": "plain broadcast constant by-zero*",
+        "S2": "int",
+    },
+    **_each(
+        "floor_div mod",
+        {"C1": "invalid-types", "C2": "invalid-shapes", "S1": "plain broadcast constant int*", "S2": "by-zeros"},
+    ),
+    **_each(_COMPARISONS, {"C1": "invalid-types invalid-bool", "C2": "invalid-shapes", "S1": "*"}),
+    **_each(_LOGIC, {"C1": "invalid-numbers", "C2": "invalid-shapes", "S1": "*"}),
+    "logical_not": {"C1": "invalid-numbers", "S1": "*"},
+    "select": {"C1": "invalid-cond invalid-types", "C2": "invalid-shapes", "S1": "*", "S2": "no-trace"},
+    **_each("abs sign square", {"C1": "invalid-bool", "S1": "*"}),
+    "exp2": {"C1": "invalid-bool", "S1": "plain", "S2": "int*"},
+    **_each(_FUNCTIONS, {"C1": "invalid-int", "S1": "*"}),
+    "threshold": {"C1": "invalid-types", "S1": "*"},
+    "clip": {"C1": "invalid-int", "C2": "invalid-order", "S1": "*"},
+    **_each("inverse log rsqrt", {"C1": "invalid-types", "S1": "plain *epsilon", "S2": "signs"}),
+    "cast": {
+        "C1": "invalid-*",
+        "S1": "to-int32/*halves to-int32/wide fractions",
+        "S2": "to-bool truth",
+        "S3": "to-fp16/special to-fp16/zero-mean halves",
+        "S4": "to-fp32/int* to-fp32/uint* large",
+    },
+    "identity": {"S1": "*"},
+    # reduction
+    **_each(
+        _REDUCTIONS,
+        {
+            "C1": "invalid-bool",
+            "C2": "invalid-axis",
+            "S1": "axis keep negative all all-keep",
+            "S2": "axis keep negative all all-keep",
+        },
+        "reduce_{}",
+    ),
+    **_each(
+        "reduce_argmax reduce_argmin",
+        {
+            "C1": "invalid-axis",
+            "C2": "invalid-dtype invalid-old",
+            "S1": "*",
+            "S2": "last axis keep",
+            "S3": "last newer uint16",
+        },
+    ),
+    "cumsum": {"C1": "invalid-axis", "S1": "plain axis", "S2": "exclusive both endless", "S3": "reverse both"},
     "conv": {
         "C1": "invalid-channels invalid-rank invalid-bias invalid-groups",
         "C2": "invalid-pad invalid-kernel",
@@ -295,3 +378,4 @@ CHECKED: dict[str, dict[str, str]] = {
     "classify": {"C1": "invalid-count", "S1": "*", "S2": "*", "S3": "matrix"},
     "custom_layer": {"S1": "*", "S2": "weights parameters"},
 }
+CHECKED["reduce_log_sum_exp"]["S3"] = "endless"

@@ -48,7 +48,16 @@ def plans() -> Iterator[ProgramPlan]:
         yield from op(kind, "all", kinds=short, x=X(3, 4, change=change))
         yield from op(kind, "all-keep", kinds="integers", x=X(3, 4, change=change), keep_dims=True)
         yield from refused(kind, "axis", "the axes exist", x=X(3, 4), axes=[2])
+        yield from refused(kind, "twice", "the axes differ", x=X(3, 4), axes=[0, -2])
         yield from refused(kind, "bool", "x holds numbers", kinds="bool:bits", x=X(3, 4), axes=[0])
+    sums = X(value=np.array([[1, -1, 0], [2, -3, 0.5], [1, 2, 4]]))
+    yield from op("reduce_log_sum", "edges", kinds="special fp16:special", x=sums, axes=[1])
+    endless = X(value=np.array([[-np.inf, -np.inf], [1, np.inf], [2, -np.inf]]))
+    yield from op("reduce_log_sum_exp", "endless", kinds="special fp16:special", x=endless, axes=[1])
+    large = X(3, 4, change=lambda x: x * 200)
+    yield from op("reduce_log_sum_exp", "large", kinds="zero-mean fp16:zero-mean", x=large, axes=[1])
+    for kind in ("reduce_prod", "reduce_l1_norm", "reduce_sum_square"):
+        yield from op(kind, "wraps", kinds="int32:full", x=X(3, 4), axes=[1])
     for kind in ("reduce_argmax", "reduce_argmin"):
         x = distinct((3, 4, 5))
         yield from op(kind, "last", kinds="integers fp16:halves int32:integers", x=x)
@@ -56,7 +65,18 @@ def plans() -> Iterator[ProgramPlan]:
         yield from op(kind, "keep", kinds="integers", x=x, axis=-3, keep_dims=True)
         yield from op(kind, "newer", kinds="integers", x=x, axis=0, output_dtype="int32", opset="CoreML7")
         yield from op(kind, "uint16", kinds="integers", x=x, axis=0, output_dtype="uint16", opset="CoreML7")
+        edges = X(value=np.array([[-np.inf, 1, -2], [3, np.inf, -1]]))
+        yield from op(kind, "infinite", kinds="special fp16:special", x=edges)
         yield from refused(kind, "axis", "the axis exists", x=X(3, 4), axis=2, results=[("int32", (None,))])
+        yield from refused(
+            kind,
+            "old",
+            "the type of indices is a parameter since CoreML7",
+            x=X(3, 4),
+            output_dtype="int32",
+            opset="CoreML6",
+            results=[("int32", (3,))],
+        )
         yield from refused(
             kind,
             "dtype",
@@ -71,4 +91,7 @@ def plans() -> Iterator[ProgramPlan]:
     yield from op("cumsum", "exclusive", kinds="integers zero-mean", x=X(2, 5), axis=-1, exclusive=True)
     yield from op("cumsum", "reverse", kinds="integers zero-mean", x=X(2, 5), axis=1, reverse=True)
     yield from op("cumsum", "both", kinds="integers", x=X(2, 5), axis=1, exclusive=True, reverse=True)
+    endless = X(value=np.array([2, np.inf, 3]))
+    yield from op("cumsum", "endless", kinds="special", x=endless, exclusive=True)
     yield from refused("cumsum", "axis", "the axis exists", x=X(2, 5), axis=2)
+    yield from refused("cumsum", "bool", "x holds numbers", kinds="bool:bits", x=X(2, 5))
