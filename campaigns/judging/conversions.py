@@ -158,9 +158,9 @@ def _blamable(graph: Graph, wrong: Sequence[str], edit: Edit) -> Iterator[str]:
             yield from names_of(operation)
             if edit.kind == "operation missing":
                 yield from _makers(operations, operation.inputs[:1])
-            if edit.also:
+            if edit.also or edit.kind == "gate order":
                 yield from _makers(operations, operation.inputs)
-            if operation.kind in _SHAPES or edit.kind == "keepdims":
+            if operation.kind in (_MOVES if edit.also else _SHAPES) or edit.kind == "keepdims":
                 yield from _takers(operations, operation)
 
 

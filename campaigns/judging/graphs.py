@@ -371,12 +371,15 @@ def changed(right: Graph, faulty: Graph) -> list[str]:
     Where an operation is missing, these are those that would read its result; where only inputs are exchanged, those
     that have them.
     """
-    known = set(_computed(right).values())
+    known, contents = set(_computed(right).values()), {operation.content for operation in right.operations()}
     mine = _computed(faulty)
     found = []
     for operation in faulty.operations():
         inputs = [mine.get(name) for name in operation.inputs]
-        if mine[operation.outputs[0]] not in known and all(value is None or value in known for value in inputs):
+        new = any(mine[name] not in known for name in operation.outputs)
+        if not operation.outputs:  # a layer that is a loop or a branch
+            new = operation.content not in contents
+        if new and all(value is None or value in known for value in inputs):
             found.append(operation.name)
             if not operation.inputs:  # a constant: what reads it gets something else
                 found += [name for output in operation.outputs for name in faulty.readers(output)]

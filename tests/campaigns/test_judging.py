@@ -90,6 +90,7 @@ def test_right_conversions_are_right(name: str, form: str) -> None:
         ("perceptron/program/axis dim=0 at 9", "softmax", "9"),
         ("lstm/program/gate order 1023_l0 at loop", "lstm", "loop"),
         ("lstm/program/operation missing at act", "linear", "head"),
+        ("gru/network/parameter off 0.001 weight_ih_l0 at loop", "innerProduct", "loop"),
     ],
 )
 def test_faults_show_and_their_operation_is_named(name: str, operation: str, source: str) -> None:
