@@ -128,6 +128,20 @@ def test_what_has_wide_bounds_is_not_replaced() -> None:
         assert_equivalent(net.spec(), Small().eval(), {"x": X})
 
 
+def test_integers_that_are_added_up_are_exact() -> None:
+    """As in a loop that counts: moved, 3 would be no 3."""
+
+    class Three(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return (torch.ceil(x) == 2).double()
+
+    net = build.Network({"x": (4,)}, ["y"], exact=True)
+    net.add("ceil", inputs="x", outputs="t")
+    net.add("add", inputs="t", outputs="u", alpha=1.0)
+    net.add("equal", inputs="u", outputs="y", alpha=3.0)
+    assert assert_equivalent(net.spec(), Three().eval(), {"x": np.float32([0.5, 1.5, 1.25, 2.5])}).double == 0
+
+
 # ---- Counterparts ----
 
 
