@@ -25,6 +25,11 @@ from refcoreml.mil.registry import OPERATIONS
 from refcoreml.model import load
 from refcoreml.spec import schema
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it
+
 ROOT = Path(__file__).resolve().parents[2] / "conformance"
 CASES = ROOT / "cases"
 SESSIONS = ROOT / "sessions"
@@ -51,6 +56,19 @@ def test_every_operation_has_cases():
     few = {kind for kind in OPERATIONS if counts[kind] < LEAST} - UNKNOWN
     assert few == PENDING
     assert set(counts) <= {*OPERATIONS, "package", "program"}
+
+
+def test_claims_are_about_clauses_that_a_case_can_show():
+    tables = [
+        tomllib.loads(path.read_text(encoding="utf-8")) for path in (ROOT.parent / "docs/clauses/programs").glob("*")
+    ]
+    known = {f"mil.{kind}.{label}" for table in tables for kind, found in table.items() for label in found}
+    claimed = [(label, item.verdict) for item in PLANS for label in item.clauses]
+    assert {label for label, _ in claimed} <= known
+    assert {(label.rpartition(".")[2][0], verdict) for label, verdict in claimed} == {
+        ("S", "returns"),
+        ("C", "invalid"),
+    }
 
 
 def test_ids_differ_also_where_case_does_not_count():

@@ -45,14 +45,28 @@ def _cond() -> Iterator[ProgramPlan]:
 
     both = {"x": X(3, 4), "y": X(3, 4)}
     for label, value in (("true", True), ("false", False)):
-        yield from program("cond", label, two, {**both, "pred": _flag(value)}, kinds=_KINDS)
+        yield from program("cond", label, two, {**both, "pred": _flag(value)}, kinds=_KINDS, clauses="S1 S3")
     for label, value in (("several-true", True), ("several-false", False)):
-        yield from program("cond", label, several, {**both, "pred": _flag(value)}, kinds="integers fp16:zero-mean")
-    yield from program("cond", "nested", nested, {**both, "pred": _flag(True), "other": _flag(False)}, kinds="integers")
+        yield from program(
+            "cond", label, several, {**both, "pred": _flag(value)}, kinds="integers fp16:zero-mean", clauses="S1 S2"
+        )
     yield from program(
-        "cond", "vector-of-one", two, {**both, "pred": X(value=np.ones(1), type="bool")}, kinds="integers"
+        "cond",
+        "nested",
+        nested,
+        {**both, "pred": _flag(True), "other": _flag(False)},
+        kinds="integers",
+        clauses="S1 S3",
     )
-    yield from program("cond", "decided", decided, both, kinds="integers fp16:integers")
+    yield from program(
+        "cond",
+        "vector-of-one",
+        two,
+        {**both, "pred": X(value=np.ones(1), type="bool")},
+        kinds="integers",
+        clauses="S1",
+    )
+    yield from program("cond", "decided", decided, both, kinds="integers fp16:integers", clauses="S1 S2")
 
     def one_block_less(spec: schema.Model) -> None:
         (block,) = spec.mlProgram.functions["main"].block_specializations.values()
@@ -67,7 +81,8 @@ def _cond() -> Iterator[ProgramPlan]:
         ("invalid-blocks", "there are two blocks", one_block_less),
         ("invalid-result", "a block returns values that exist", other_names),
     ):
-        yield from program("cond", label, two, inputs, kinds="integers", verdict="invalid", rule=rule, change=change)
+        more: dict[str, Any] = {"kinds": "integers", "clauses": "C2", "verdict": "invalid", "rule": rule}
+        yield from program("cond", label, two, inputs, change=change, **more)
 
     def number(p: Making) -> Any:
         blocks = (lambda: p["x"], lambda: p["y"])
@@ -77,7 +92,14 @@ def _cond() -> Iterator[ProgramPlan]:
         return p.program.add("cond", pred=p["pred"], blocks=(lambda: p["x"], lambda: p["z"]))
 
     yield from program(
-        "cond", "invalid-pred", number, both, kinds="integers", verdict="invalid", rule="pred is a single boolean"
+        "cond",
+        "invalid-pred",
+        number,
+        both,
+        kinds="integers",
+        clauses="C1",
+        verdict="invalid",
+        rule="pred is a single boolean",
     )
     yield from program(
         "cond",
@@ -85,6 +107,7 @@ def _cond() -> Iterator[ProgramPlan]:
         shapes,
         {**both, "z": X(4, 3), "pred": _flag(True)},
         kinds="integers",
+        clauses="C2",
         verdict="invalid",
         rule="both blocks return the types of the results",
     )
@@ -129,12 +152,14 @@ def _while_loop() -> Iterator[ProgramPlan]:
 
     x, y = X(3, 4), X(3, 4)
     for n in (0, 1, 3):
-        yield from program("while_loop", f"doubled-{n}", doubled, {"x": x, "n": count(n)}, kinds=_KINDS)
-    yield from program("while_loop", "outer", outer, {"x": x, "y": y, "n": count(3)}, kinds="integers fp16:integers")
-    yield from program(
-        "while_loop", "swapped", swapped, {"x": x, "y": y, "n": count(3)}, kinds="integers fp16:zero-mean"
-    )
-    yield from program("while_loop", "choosing", choosing, {"x": x, "y": y, "n": count(3)}, kinds="integers")
+        clauses = "S1" if n else "S2"
+        yield from program(
+            "while_loop", f"doubled-{n}", doubled, {"x": x, "n": count(n)}, kinds=_KINDS, clauses=clauses
+        )
+    inputs = {"x": x, "y": y, "n": count(3)}
+    yield from program("while_loop", "outer", outer, inputs, kinds="integers fp16:integers", clauses="S1 S4")
+    yield from program("while_loop", "swapped", swapped, inputs, kinds="integers fp16:zero-mean", clauses="S3")
+    yield from program("while_loop", "choosing", choosing, inputs, kinds="integers", clauses="S1 S4")
 
     def number(p: Making) -> Any:
         return p.program.add("while_loop", loop_vars=[p["x"]], blocks=(lambda x: x, lambda x: x))
@@ -149,9 +174,10 @@ def _while_loop() -> Iterator[ProgramPlan]:
         condition = lambda x: p.program.constant(np.full((), True))  # noqa: E731
         return p.program.add("while_loop", loop_vars=[p["x"]], blocks=(condition, lambda x: x))
 
-    for label, rule, make in (
-        ("invalid-condition", "the first block returns a single boolean", number),
-        ("invalid-types", "the second block returns the types that it is given", grows),
-        ("invalid-endless", "a loop may end", endless),
+    for label, clause, rule, make in (
+        ("invalid-condition", "C1", "the first block returns a single boolean", number),
+        ("invalid-types", "C1 C2", "the second block returns the types that it is given", grows),
+        ("invalid-endless", "", "a loop may end", endless),
     ):
-        yield from program("while_loop", label, make, {"x": x}, kinds="integers", verdict="invalid", rule=rule)
+        more: dict[str, Any] = {"kinds": "integers", "clauses": clause, "verdict": "invalid", "rule": rule}
+        yield from program("while_loop", label, make, {"x": x}, **more)

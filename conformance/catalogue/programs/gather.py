@@ -1,4 +1,4 @@
-"""Gather and scatter."""
+"""Elements taken from, or put at, places that indices name."""
 
 from __future__ import annotations
 
@@ -7,138 +7,301 @@ from typing import Any
 
 import numpy as np
 
+from conformance.catalogue.data import Source
+from conformance.catalogue.plan import Array
 from conformance.catalogue.programs.plan import C, ProgramPlan, X, op, refused
 
-_KINDS = "nan fp16:zero-mean int32:full"
+_KINDS = "nan fp16:nan int32:integers"
 _SMALL = "int8:full uint8:full int16:full uint16:full"
+_SHORT = "nan fp16:nan"
 _MODES = ("add", "sub", "mul", "div", "max", "min", "update")
-
-
-def _at(values: Any, computed: bool = True, element: str = "int32") -> Any:
-    return (X if computed else C)(value=np.array(values), type=element)
+_GATHERS = ("gather", "gather_along_axis", "gather_nd")
+_SCATTERS = ("scatter", "scatter_along_axis", "scatter_nd")
+#: The clauses of each on the range of indices since CoreML7, and on negative ones until CoreML6.
+_RANGE = {
+    "gather": ("C5", "S3"),
+    "gather_along_axis": ("C3", "S2"),
+    "gather_nd": ("C3", "S2"),
+    "scatter": ("C4", "S4"),
+    "scatter_along_axis": ("C3", "S2"),
+    "scatter_nd": ("C3", "S2"),
+}
 
 
 def plans() -> Iterator[ProgramPlan]:
     yield from _gather()
-    yield from _along()
-    yield from _nd()
-    yield from _scatter()
+    yield from _gather_along_axis()
+    yield from _gather_nd()
+    for kind in _SCATTERS:
+        yield from _scatter(kind)
+    for kind in _RANGE:
+        yield from _range(kind)
+
+
+def _places(*shape: int, below: int, least: int = 0, type: str = "int32", constant: bool = False) -> Any:
+    """Return indices from ``least`` to ``below`` - 1."""
+
+    def draw(source: Source, kind: str) -> Array:
+        return source.integers(shape, least, below - 1)
+
+    return (C if constant else X)(*shape, value=draw, type=type)
+
+
+def _listed(*values: Any, type: str = "int32") -> Any:
+    return X(value=np.array(values), type=type)
+
+
+# ---- Gather ----
 
 
 def _gather() -> Iterator[ProgramPlan]:
-    x, kind = X(4, 3, 5), "gather"
-    yield from op(kind, "axis-0", kinds=_KINDS, x=x, indices=_at([3, 0, 2, 0, 1]))
-    yield from op(kind, "negative", kinds="integers", x=x, indices=_at([-1, 0, -4]), axis=0)
-    yield from op(kind, "axis-1", kinds="integers fp16:zero-mean", x=x, indices=_at([[2, 0, 1], [1, 2, 0]]), axis=1)
-    yield from op(kind, "negative-axis", kinds="integers", x=x, indices=_at([4, 4, 0, 1]), axis=-1)
-    yield from op(kind, "scalar", kinds="integers", x=x, indices=_at(2, computed=False), axis=1)
-    yield from op(kind, "constant-indices", kinds="integers", x=x, indices=_at([3, 1], computed=False))
+    kind, x = "gather", X(3, 4, 5)
+    yield from op(kind, "matrix", kinds=_KINDS, clauses="S1", x=x, indices=_listed([3, 0, 1], [2, 2, 3]), axis=-2)
+    yield from op(kind, "first", kinds=_SHORT, clauses="S1", x=x, indices=_listed(2, 0, 0, 1))
+    yield from op(kind, "constant", kinds=_SHORT, clauses="S1", x=x, indices=np.int32([4, 0, 2]), axis=2)
     yield from op(
-        kind, "constant-table", kinds="integers fp16:zero-mean int32:integers", x=C(6, 4), indices=_at([5, 0, 3])
+        kind, "table", kinds="integers fp16:integers int32:integers", clauses="S1", x=C(7, 3), indices=_listed(6, 0, 3)
+    )
+    yield from op(kind, "number", kinds=_SHORT, clauses="S2", x=x, indices=np.int32(2), axis=1)
+    yield from op(kind, "to-number", kinds="nan", clauses="S2", x=X(7), indices=np.int32(4))
+    yield from op(
+        kind,
+        "batches",
+        kinds=_KINDS,
+        opset="CoreML6 CoreML7",
+        clauses="S4",
+        x=x,
+        indices=_listed([3, 0], [1, 1], [2, 3]),
+        axis=1,
+        batch_dims=1,
+    )
+    yield from op(
+        kind,
+        "batches-numbers",
+        kinds="nan",
+        opset="CoreML6",
+        clauses="S4",
+        x=x,
+        indices=_listed(3, 1, 4),
+        axis=-1,
+        batch_dims=1,
     )
     for element in ("int16", "uint16"):
         yield from op(
-            kind, f"{element}-indices", kinds="integers", x=x, indices=_at([3, 0, 2], element=element), opset="CoreML7"
+            kind,
+            f"indices-{element}",
+            kinds="nan",
+            opset="CoreML6",
+            clauses="S1",
+            x=x,
+            indices=np.array([2, 0]).astype(element),
         )
-    batches = {"x": X(2, 3, 5), "indices": _at([[1, 0, 2, 2], [2, 2, 0, 1]])}
-    yield from op(kind, "batches", kinds="integers fp16:zero-mean", axis=1, batch_dims=1, opset="CoreML6", **batches)
-    yield from op(kind, "batches-later", kinds="integers", axis=2, batch_dims=1, opset="CoreML6 CoreML7", **batches)
-    yield from op(kind, "newer", kinds=f"integers {_SMALL}", x=x, indices=_at([3, 0, 2]), opset="CoreML7")
-    yield from op(
-        kind, "validated", kinds="integers", x=x, indices=_at([3, 0, 2]), validate_indices=True, opset="CoreML7"
-    )
-    yield from refused(kind, "axis", "the axis exists", x=x, indices=_at([1, 0]), axis=3)
-    yield from refused(kind, "floats", "indices are integers", x=x, indices=X(2))
+    for element in ("int8", "uint8"):
+        yield from op(
+            kind,
+            f"indices-{element}",
+            kinds=f"nan {_SMALL}",
+            opset="CoreML7",
+            clauses="S1",
+            x=x,
+            indices=np.array([2, 0]).astype(element),
+        )
+    yield from refused(kind, "axis", "the axis exists", clause="C2", x=x, indices=[0], axis=3)
+    for label, given, clause, rule in (
+        ("batches-first", dict(axis=0, batch_dims=1), "C3", "shared axes lie before the axis"),
+        ("batches-many", dict(axis=2, batch_dims=2), "C3", "indices have the shared axes"),
+    ):
+        yield from refused(kind, label, rule, clause=clause, opset="CoreML6", x=x, indices=_listed(0, 1, 2), **given)
     yield from refused(
-        kind, "validated", "indices are in range", x=x, indices=_at([-1, 0]), validate_indices=True, opset="CoreML7"
+        kind,
+        "batches-old",
+        "batch_dims exists since CoreML6",
+        clause="C3",
+        opset="CoreML5",
+        x=x,
+        indices=_listed([0], [1], [2]),
+        axis=1,
+        batch_dims=1,
     )
-    yield from refused(kind, "batches", "batch_dims lie before axis", axis=0, batch_dims=1, opset="CoreML6", **batches)
+    yield from refused(
+        kind, "bool", "x holds numbers", kinds="bool:bits", clause="C1", opset="CoreML5", x=x, indices=[0]
+    )
 
 
-def _along() -> Iterator[ProgramPlan]:
-    kind, x = "gather_along_axis", X(3, 4)
-    places = [[2, 0, 1, 1], [0, 0, 2, 1]]
-    yield from op(kind, "axis-0", kinds=_KINDS, x=x, indices=_at(places))
-    yield from op(kind, "axis-1", kinds="integers", x=x, indices=_at([[3, 0], [1, 1], [2, 3]]), axis=1)
-    yield from op(kind, "negative", kinds="integers", x=x, indices=_at([[-1, 0], [1, -4], [2, 3]]), axis=-1)
+def _gather_along_axis() -> Iterator[ProgramPlan]:
+    kind, x = "gather_along_axis", X(3, 4, 5)
+    floats = X(3, 4, 5)
+    yield from refused(kind, "floats", "indices are integers", clause="C1", x=x, indices=floats)
+    yield from op(kind, "middle", kinds=_KINDS, clauses="S1", x=x, indices=_places(3, 2, 5, below=4), axis=1)
+    yield from op(kind, "longer", kinds=_SHORT, clauses="S1", x=x, indices=_places(3, 7, 5, below=4), axis=-2)
+    yield from op(kind, "first", kinds=_SHORT, clauses="S1", x=X(3, 4), indices=_places(2, 4, below=3))
     yield from op(
-        kind, "rank-3", kinds="integers", x=X(2, 3, 4), indices=_at(np.arange(40).reshape(2, 5, 4) % 3), axis=1
+        kind, "last", kinds="nan", clauses="S1", x=X(3, 4), indices=_places(3, 2, below=4, constant=True), axis=1
     )
-    yield from op(kind, "newer", kinds=f"integers {_SMALL}", x=x, indices=_at(places), opset="CoreML7")
-    yield from op(kind, "validated", kinds="integers", x=x, indices=_at(places), validate_indices=True, opset="CoreML7")
-    yield from refused(kind, "shape", "indices have the other lengths of x", x=x, indices=_at([[1, 0]]), axis=0)
-
-
-def _nd() -> Iterator[ProgramPlan]:
-    kind, x = "gather_nd", X(3, 4, 5)
-    yield from op(kind, "two", kinds=_KINDS, x=x, indices=_at([[2, 0], [0, 3], [1, 1]]))
-    yield from op(kind, "one", kinds="integers", x=x, indices=_at([[2], [0]]))
-    yield from op(kind, "all", kinds="integers", x=x, indices=_at([[[2, 0, 4], [0, 3, 1]]]))
-    yield from op(kind, "negative", kinds="integers", x=x, indices=_at([[-1, -4], [0, -1], [1, 2]]))
-    batches = {"x": X(2, 3, 4), "indices": _at([[[2], [0], [1]], [[1], [1], [0]]])}
-    yield from op(kind, "batches", kinds="integers", batch_dims=1, opset="CoreML6 CoreML7", **batches)
-    yield from op(
-        kind, "newer", kinds=f"integers {_SMALL}", x=x, indices=_at([[2, 0], [0, 3], [1, 1]]), opset="CoreML7"
-    )
-    yield from refused(kind, "many", "there are no more indices than axes", x=X(3, 4), indices=_at([[1, 0, 0]]))
-
-
-def _scatter() -> Iterator[ProgramPlan]:
-    forms: dict[str, dict[str, Any]] = {
-        "scatter": {"data": X(5, 4), "indices": _at([2, 0, 2]), "updates": X(3, 4)},
-        "scatter_along_axis": {"data": X(4, 3), "indices": _at([[2, 0, 1], [2, 3, 1]]), "updates": X(2, 3)},
-        "scatter_nd": {"data": X(4, 3), "indices": _at([[2, 0], [3, 1], [2, 0]]), "updates": X(3)},
-    }
-    once: dict[str, Any] = {
-        "scatter": _at([2, 0, 3]),
-        "scatter_along_axis": _at([[2, 0, 1], [0, 3, 2]]),
-        "scatter_nd": _at([[2, 0], [3, 1], [2, 1]]),
-    }
-    negative: dict[str, Any] = {
-        "scatter": _at([-1, 0, -3]),
-        "scatter_along_axis": _at([[-1, 0, 1], [0, -2, 3]]),
-        "scatter_nd": _at([[-1, 0], [0, -1], [1, 1]]),
-    }
-    for kind, form in forms.items():
-        yield from op(kind, "default", kinds="integers zero-mean fp16:zero-mean int32:integers", **form)
-        for mode in _MODES:
-            given = dict(form)
-            if mode in ("update", "div"):
-                given["indices"] = once[kind]  # which of several updates stays is not specified
-            if mode == "div":
-                given["updates"] = X(*form["updates"].shape, change=lambda x: np.where(x == 0, 2, x))
-            yield from op(kind, mode, kinds="integers fp16:integers", mode=mode, **given)
-        yield from op(kind, "negative", kinds="integers", mode="update", **{**form, "indices": negative[kind]})
-        yield from op(kind, "newer", kinds="integers", opset="CoreML7", **form)
-        yield from op(kind, "validated", kinds="integers", validate_indices=True, opset="CoreML7", **form)
-        yield from refused(kind, "mode", "the mode is one that there is", mode="average", **form)
-        yield from refused(
-            kind, "types", "data and updates are of one type", **{**form, "data": X(*form["data"].shape, type="int32")}
-        )
+    for element, opset in (("int16", "CoreML6"), ("uint16", "CoreML6"), ("int8", "CoreML7"), ("uint8", "CoreML7")):
+        indices = np.array([[1, 0, 2, 2]]).astype(element)
+        kinds = "nan" if opset == "CoreML6" else f"nan {_SMALL}"
+        yield from op(kind, f"indices-{element}", kinds=kinds, opset=opset, clauses="S1", x=X(3, 4), indices=indices)
+    for label, shape in (("length", (3, 2, 4)), ("rank", (3, 2))):
         yield from refused(
             kind,
-            "validated",
-            "indices are in range",
-            validate_indices=True,
-            opset="CoreML7",
-            **{**form, "indices": negative[kind]},
+            label,
+            "indices have the other lengths of x",
+            clause="C2",
+            x=x,
+            indices=_places(*shape, below=2),
+            axis=1,
         )
-    yield from op("scatter", "axis-1", kinds="integers", data=X(3, 4), indices=_at([3, 1]), updates=X(3, 2), axis=1)
+
+
+def _gather_nd() -> Iterator[ProgramPlan]:
+    kind, x = "gather_nd", X(3, 4, 5)
+    two = _listed([2, 3], [0, 1], [0, 1], [1, 0])
+    yield from refused(kind, "floats", "indices are integers", clause="C1", x=x, indices=X(2, 3))
+    yield from op(kind, "vectors", kinds=_KINDS, clauses="S1", x=x, indices=two)
+    yield from op(kind, "numbers", kinds=_SHORT, clauses="S1", x=x, indices=_listed([[2, 3, 4]], [[0, 1, 0]]))
+    yield from op(kind, "one", kinds=_SHORT, clauses="S1", x=x, indices=_listed([2], [0]))
+    yield from op(kind, "to-number", kinds="nan", clauses="S1", x=X(3, 4), indices=np.int32([2, 1]))
+    batches = _listed([[3], [0]], [[1], [1]], [[2], [3]])
     yield from op(
-        "scatter_along_axis",
-        "axis-1",
-        kinds="integers",
-        data=X(3, 4),
-        indices=_at([[3, 1], [0, 2], [1, 0]]),
-        updates=X(3, 2),
-        axis=-1,
+        kind, "batches", kinds=_KINDS, opset="CoreML6 CoreML7", clauses="S3", x=x, indices=batches, batch_dims=1
     )
-    yield from op("scatter_nd", "rows", kinds="integers", data=X(4, 3), indices=_at([[2], [0]]), updates=X(2, 3))
+    for element, opset in (("int16", "CoreML6"), ("uint16", "CoreML6"), ("int8", "CoreML7"), ("uint8", "CoreML7")):
+        indices = np.array([[2, 3], [0, 1]]).astype(element)
+        kinds = "nan" if opset == "CoreML6" else f"nan {_SMALL}"
+        yield from op(kind, f"indices-{element}", kinds=kinds, opset=opset, clauses="S1", x=x, indices=indices)
+    yield from refused(kind, "many", "x has an axis for each index", clause="C2", x=x, indices=_listed([0, 0, 0, 0]))
+    yield from refused(kind, "number", "indices have an axis", clause="C2", x=x, indices=np.int32(1))
+
+
+# ---- Scatter ----
+
+
+def _scatter(kind: str) -> Iterator[ProgramPlan]:
+    data = X(5, 4)
+    indices, updates = {
+        "scatter": (_listed(3, 0, 3), X(3, 4)),
+        "scatter_along_axis": (_listed([3, 0, 1, 2], [3, 4, 1, 0], [0, 4, 1, 2]), X(3, 4)),
+        "scatter_nd": (_listed([3], [0], [3]), X(3, 4)),
+    }[kind]
+    for mode in _MODES:
+        kinds = "integers int32:integers" if mode in ("add", "sub", "mul") else "integers"
+        new = X(3, 4, change=_powers) if mode == "div" else updates
+        distinct = _distinct(kind) if mode == "update" else indices
+        clauses = "S1" if kind != "scatter" or mode == "update" else "S1 S2"
+        yield from op(kind, mode, kinds=kinds, clauses=clauses, data=data, indices=distinct, updates=new, mode=mode)
+    yield from op(
+        kind,
+        "default",
+        kinds="integers fp16:integers",
+        opset="CoreML5 CoreML7",
+        clauses="S1",
+        data=data,
+        indices=indices,
+        updates=updates,
+    )
+    if kind == "scatter_nd":
+        places = _listed([3, 1], [0, 2], [3, 1])
+        yield from op(
+            kind, "numbers", kinds="integers int32:integers", clauses="S1", data=data, indices=places, updates=X(3)
+        )
+    else:
+        turned = {"scatter": _listed(3, 0, 3), "scatter_along_axis": _places(4, 3, below=5)}[kind]
+        given = {"data": X(4, 5), "indices": turned, "updates": X(4, 3), "axis": -1}
+        yield from op(kind, "last", kinds="integers int32:integers", clauses="S1", **given)
+    if kind == "scatter":
+        values = {"data": X(value=np.array([7, -7, 2**31 - 1]), type="int32"), "indices": _listed(0, 1, 2)}
+        for mode, new in (("div", [2, 2, 1]), ("add", [1, 1, 1]), ("mul", [3, 3, 3])):
+            yield from op(
+                kind, f"int-{mode}", kinds="int32:integers", clauses="S3", updates=_listed(*new), mode=mode, **values
+            )
     yield from refused(
-        "scatter",
+        kind, "mode", "the mode is one of seven", clause="C3", data=data, indices=indices, updates=updates, mode="swap"
+    )
+    yield from refused(
+        kind,
         "updates",
-        "updates have the shape that is replaced",
-        data=X(4, 3),
-        indices=_at([1, 0]),
-        updates=X(3, 3),
+        "updates have the shape of what they change",
+        clause="C2",
+        data=data,
+        indices=indices,
+        updates=X(2, 4),
+    )
+    yield from refused(
+        kind,
+        "types",
+        "data and updates have one type",
+        clause="C1",
+        data=data,
+        indices=indices,
+        updates=X(3, 4, type="int32"),
+    )
+    small = {"scatter": np.int16([3, 0, 3]), "scatter_nd": np.int16([[3], [0], [3]])}.get(
+        kind, np.zeros((3, 4), np.int16)
+    )
+    yield from refused(
+        kind,
+        "indices-int16",
+        "indices are int32",
+        clause="C1",
+        opset="CoreML7",
+        data=data,
+        indices=small,
+        updates=updates,
+    )
+
+
+def _powers(x: Array) -> Array:
+    """Return powers of 2, by which all quotients are exact."""
+    return np.asarray(2.0 ** np.abs(x))
+
+
+def _distinct(kind: str) -> Any:
+    """Return indices of which none is there twice."""
+    return {
+        "scatter": _listed(3, 0, 4),
+        "scatter_along_axis": _listed([3, 0, 1, 2], [4, 4, 0, 0], [0, 2, 3, 1]),
+        "scatter_nd": _listed([3], [0], [4]),
+    }[kind]
+
+
+# ---- Indices out of range ----
+
+
+def _range(kind: str) -> Iterator[ProgramPlan]:
+    newer, negative = _RANGE[kind]
+
+    def given(*places: int) -> dict[str, Any]:
+        shaped = {
+            "gather": places,
+            "scatter": places,
+            "gather_nd": [[place] for place in places],
+            "scatter_nd": [[place] for place in places],
+        }.get(kind, [[place] * 4 for place in places])
+        indices = X(value=np.array(shaped), type="int32")
+        if kind in _GATHERS:
+            return {"x": X(3, 4), "indices": indices}
+        return {"data": X(3, 4), "indices": indices, "updates": X(len(places), 4)}
+
+    for opset in ("CoreML5", *(["CoreML6"] if kind in _GATHERS else [])):
+        yield from op(kind, f"negative-{opset}", kinds="integers", opset=opset, clauses=negative, **given(1, -1))
+    yield from op(kind, "validated", kinds="integers", opset="CoreML7", validate_indices=True, **given(1, 2))
+    for label, place in (("negative", -1), ("beyond", 3)):
+        yield from refused(
+            kind,
+            f"validated-{label}",
+            "indices are 0 to the length - 1",
+            clause=newer,
+            opset="CoreML7",
+            validate_indices=True,
+            **given(1, place),
+        )
+    yield from refused(
+        kind,
+        "validate-old",
+        "validate_indices exists since CoreML7",
+        clause=newer,
+        opset="CoreML6",
+        validate_indices=True,
+        **given(1, 0),
     )

@@ -53,6 +53,7 @@ __all__ = [
     "op",
     "program",
     "refused",
+    "small_before",
 ]
 
 #: Kinds of data for sums of products, for functions of one number, for what moves numbers, and for what is exact.
@@ -480,3 +481,15 @@ def refused(
         results = [(kinds.split()[0].rpartition(":")[0] or "fp32", (None,) * len(first.shape))]
     more: dict[str, Any] = {"verdict": "invalid", "rule": rule, "clauses": clause}
     yield from op(kind, f"invalid-{label}", kinds=kinds, results=results, **given, **more)
+
+
+def small_before(kind: str, /, **given: Any) -> Iterator[ProgramPlan]:
+    """Yield a program of CoreML6 with an operation on a constant of int8, which it takes since CoreML7 only."""
+
+    def make(p: Making) -> Any:
+        p.add(kind, outputs=[("int8", (None, None))], x=C(3, 4, type="int8"), **given)
+        return p.add("relu", x=p["x"])
+
+    more: dict[str, Any] = {"opset": "CoreML6", "clauses": "C1", "verdict": "invalid"}
+    rule = "x is fp16, fp32, int32 or bool until CoreML6"
+    return program(kind, "invalid-int8", make, {"x": X(3, 4)}, kinds="integers", rule=rule, **more)

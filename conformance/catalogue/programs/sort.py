@@ -1,4 +1,4 @@
-"""Sorting, the largest elements, places, and boxes by their scores."""
+"""Order: sorting, the largest elements, the places of elements, and boxes by their scores."""
 
 from __future__ import annotations
 
@@ -7,95 +7,234 @@ from typing import Any
 
 import numpy as np
 
-from conformance.catalogue.programs.plan import C, ProgramPlan, X, op, refused
+from conformance.catalogue.programs.plan import ProgramPlan, X, op, refused
 from conformance.catalogue.programs.reduction import distinct
+
+#: Numbers of all types, no two of which are equal.
+_SPREAD = np.arange(21).reshape(3, 7) * 8 % 21
+_SMALL = "int8:full uint8:full int16:full uint16:full"
 
 
 def plans() -> Iterator[ProgramPlan]:
-    x, kinds = distinct((3, 7)), "integers fp16:halves int32:integers"
-    yield from op("argsort", "descending", kinds=kinds, x=x)
-    yield from op("argsort", "ascending", kinds="integers", x=x, ascending=True)
-    yield from op("argsort", "axis", kinds="integers", x=distinct((5, 2, 3)), axis=0, ascending=True)
-    yield from op("argsort", "negative-axis", kinds="integers", x=distinct((2, 5, 3)), axis=-2)
-    yield from refused("argsort", "axis", "the axis exists", x=x, axis=2, results=[("int32", (3, 7))])
-    yield from op("topk", "default", kinds="integers", x=x)
-    yield from op("topk", "largest", kinds=kinds, x=x, k=3)
-    yield from op("topk", "smallest", kinds="integers", x=x, k=3, ascending=True)
-    yield from op("topk", "axis", kinds="integers", x=distinct((5, 2, 3)), k=4, axis=0)
-    yield from op("topk", "all", kinds="integers", x=x, k=-1)
-    yield from op("topk", "values", kinds="integers", x=x, k=3, return_indices=False, opset="CoreML6")
-    yield from op("topk", "sorted", kinds="integers", x=x, k=3, sort=True, opset="CoreML6")
-    yield from op("topk", "uint16", kinds="integers", x=x, k=3, output_indices_dtype="uint16", opset="CoreML7")
-    for element in ("int8", "uint8", "int16", "uint16"):
-        high = distinct((3, 7)) if element.startswith("i") else X(3, 7, value=np.arange(21).reshape(3, 7) * 8 % 21)
-        yield from op("topk", "small", kinds=f"{element}:integers", x=high, k=2)
-    pair = [("fp32", (3, None)), ("int32", (3, None))]
-    yield from refused("topk", "k", "k does not exceed the axis", x=x, k=8, results=pair)
-    yield from refused("topk", "axis", "the axis exists", x=x, k=2, axis=2, results=pair)
-    for label, shape in (("vector", (9,)), ("matrix", (3, 4)), ("rank-3", (2, 3, 4))):
-        found = [("int32", (None, len(shape)))]
-        data = "bits fp16:bits int32:integers bool:bits" if label == "matrix" else "bits"
-        yield from op("non_zero", label, kinds=data, x=X(*shape), results=found)
+    yield from _argsort()
+    yield from _topk()
+    yield from _non_zero()
     yield from _one_hot()
-    yield from _suppression()
+    yield from _boxes()
+
+
+def _argsort() -> Iterator[ProgramPlan]:
+    kind = "argsort"
+    kinds = "integers fp16:integers int32:integers"
+    yield from op(kind, "default", kinds=kinds, clauses="S1", x=distinct((3, 7)))
+    yield from op(kind, "ascending", kinds=kinds, clauses="S2", x=distinct((3, 7)), ascending=True)
+    yield from op(kind, "middle", kinds="integers", clauses="S1", x=distinct((2, 5, 3)), axis=1)
+    yield from op(kind, "first", kinds="integers", clauses="S2", x=distinct((5, 4)), axis=-2, ascending=True)
+    ends = X(value=np.array([5, -(2**31), 2**31 - 1, 0]), type="int32")
+    for ascending in (False, True):
+        yield from op(
+            kind, f"ends-{ascending}".lower(), kinds="int32:integers", clauses="S1 S2", x=ends, ascending=ascending
+        )
+    integers = [("int32", (None, None))]
+    yield from refused(kind, "axis", "the axis exists", clause="C1", x=X(3, 4), axis=2, results=integers)
+    yield from refused(kind, "bool", "x holds numbers", kinds="bool:bits", clause="C1", x=X(3, 4), results=integers)
+
+
+def _topk() -> Iterator[ProgramPlan]:
+    kind, x = "topk", distinct((3, 7))
+    kinds = "integers fp16:integers int32:integers"
+    opsets = "CoreML5 CoreML6 CoreML7"
+    yield from op(kind, "largest", kinds=kinds, opset=opsets, clauses="S1", x=x, k=3)
+    yield from op(kind, "smallest", kinds=kinds, clauses="S2", x=x, k=3, ascending=True)
+    yield from op(kind, "default", kinds="integers", clauses="S1", x=x)
+    yield from op(kind, "all", kinds="integers", opset="CoreML7", clauses="S5", x=x, k=-1)
+    yield from op(kind, "first", kinds="integers", clauses="S1", x=distinct((5, 4)), axis=0, k=2)
+    yield from op(kind, "values", kinds=kinds, opset="CoreML6 CoreML7", clauses="S3", x=x, k=2, return_indices=False)
+    yield from op(kind, "small", kinds=_SMALL, opset="CoreML7", clauses="S1", x=X(value=_SPREAD), k=np.int16(3))
+    for element in ("uint16", "int32"):
+        yield from op(
+            kind,
+            f"indices-{element}",
+            kinds="integers",
+            opset="CoreML7",
+            clauses="S4",
+            x=x,
+            k=2,
+            output_indices_dtype=element,
+        )
+    two = [("fp32", (None, None)), ("int32", (None, None))]
+    yield from refused(
+        kind,
+        "bool",
+        "x holds numbers",
+        kinds="bool:bits",
+        clause="C1",
+        x=X(3, 7),
+        results=[("bool", (None, None)), two[1]],
+    )
+    for label, k in (("zero", 0), ("many", 8)):
+        yield from refused(kind, label, "k is 1 to the length, or -1", clause="C2", x=X(3, 7), k=k, results=two)
+    yield from refused(kind, "axis", "the axis exists", clause="C2", x=X(3, 7), axis=2, results=two)
+    yield from refused(
+        kind,
+        "dtype-without-indices",
+        "output_indices_dtype needs indices",
+        clause="C3",
+        opset="CoreML7",
+        x=X(3, 7),
+        return_indices=False,
+        output_indices_dtype="int32",
+    )
+    yield from refused(
+        kind,
+        "dtype",
+        "indices are int32 or uint16",
+        clause="C3",
+        opset="CoreML7",
+        x=X(3, 7),
+        output_indices_dtype="int8",
+        results=two,
+    )
+    yield from refused(
+        kind,
+        "old-values",
+        "return_indices exists since CoreML6",
+        opset="CoreML5",
+        x=X(3, 7),
+        return_indices=False,
+    )
+    yield from refused(
+        kind,
+        "old-dtype",
+        "output_indices_dtype exists since CoreML7",
+        opset="CoreML6",
+        x=X(3, 7),
+        output_indices_dtype="int32",
+        results=two,
+    )
+
+
+def _non_zero() -> Iterator[ProgramPlan]:
+    kind = "non_zero"
+    for label, shape in (("vector", (9,)), ("matrix", (3, 4)), ("volume", (2, 3, 4))):
+        kinds = "bits fp16:bits int32:integers bool:bits" if label == "matrix" else "bits"
+        yield from op(kind, label, kinds=kinds, clauses="S1", x=X(*shape), results=[("int32", (None, len(shape)))])
+    yield from refused(
+        kind,
+        "int8",
+        "x is fp16, fp32, int32 or bool",
+        kinds="int8:integers",
+        clause="C1",
+        opset="CoreML7",
+        x=X(3, 4),
+        results=[("int32", (None, 2))],
+    )
+    special = X(value=np.array([[-0.0, np.nan, 0.0], [np.inf, -0.0, 1e-30]]))
+    yield from op(kind, "special", kinds="integers", clauses="S2", x=special, results=[("int32", (None, 2))])
+    yield from refused(
+        kind, "nothing", "an element is not 0", clause="C2", x=X(value=np.zeros((2, 3))), results=[("int32", (None, 2))]
+    )
 
 
 def _one_hot() -> Iterator[ProgramPlan]:
-    kind, places = "one_hot", X(value=np.array([2, 0, 3, 1, 2]), type="int32")
-    yield from op(kind, "default", kinds="integers", indices=places, one_hot_vector_size=4)
-    for element, on, off in (("fp32", 2.5, -1.0), ("fp16", 2.5, -1.0), ("int32", 7, -2), ("bool", True, False)):
-        given = {"on_value": C(value=on, type=element), "off_value": C(value=off, type=element)}
-        yield from op(kind, f"values-{element}", kinds="integers", indices=places, one_hot_vector_size=6, **given)
-    matrix = X(value=np.array([[2, 0, 1], [1, 1, 0]]), type="int32")
-    yield from op(kind, "axis-0", kinds="integers", indices=matrix, one_hot_vector_size=4, axis=0)
-    yield from op(kind, "axis-1", kinds="integers", indices=matrix, one_hot_vector_size=4, axis=1)
-    yield from refused(
+    kind, indices = "one_hot", X(value=np.array([[0, 3, 1], [2, 2, 0]]), type="int32")
+    for label, axis in (("default", None), ("first", 0), ("middle", 1), ("negative", -2)):
+        given = {} if axis is None else {"axis": axis}
+        yield from op(
+            kind, label, kinds="int32:integers", clauses="S1 S3", indices=indices, one_hot_vector_size=4, **given
+        )
+    for element, on, off in (("fp32", 2.5, -1.0), ("fp16", 1.5, 0.25), ("int32", 7, -3), ("bool", False, True)):
+        values = {
+            name: np.array(value).astype({"fp32": "f4", "fp16": "f2", "int32": "i4", "bool": "?"}[element])
+            for name, value in (("on_value", on), ("off_value", off))
+        }
+        yield from op(
+            kind,
+            f"values-{element}",
+            kinds="int32:integers",
+            clauses="S1 S3",
+            indices=indices,
+            one_hot_vector_size=4,
+            **values,
+        )
+    size = X(value=np.array(5), type="int32")
+    yield from op(
         kind,
-        "size",
-        "one_hot_vector_size is 1 or more",
-        indices=places,
-        one_hot_vector_size=0,
-        results=[("int32", (5, None))],
+        "computed",
+        kinds="int32:integers",
+        clauses="S2",
+        indices=indices,
+        one_hot_vector_size=size,
+        results=[("int32", (None,) * 3)],
     )
+    three = [("int32", (None,) * 3)]
+    more: dict[str, Any] = {"kinds": "int32:integers", "results": three, "indices": indices}
+    yield from refused(kind, "size", "the size is 1 or more", clause="C2", one_hot_vector_size=0, **more)
     yield from refused(
-        kind, "floats", "indices are int32", indices=X(5), one_hot_vector_size=3, results=[("int32", (5, 3))]
+        kind, "axis", "the axis is one of the result", clause="C2", one_hot_vector_size=4, axis=3, **more
     )
-    mixed = {"on_value": C(value=1.0), "off_value": C(value=0, type="int32")}
+    mixed = {"on_value": np.float32(1), "off_value": np.float16(0)}
+    yield from refused(kind, "types", "both values have one type", clause="C1", one_hot_vector_size=4, **mixed, **more)
     yield from refused(
-        kind,
-        "types",
-        "both values are of one type",
-        indices=places,
-        one_hot_vector_size=3,
-        results=[("fp32", (5, 3))],
-        **mixed,
+        kind, "float", "indices are int32", clause="C1", indices=X(2, 3), one_hot_vector_size=4, results=three
     )
 
 
-def _suppression() -> Iterator[ProgramPlan]:
-    kind = "non_maximum_suppression"
-    # Center and size; the second overlaps the first, the fifth the fourth.
-    boxes = np.array([[2, 2, 2, 2], [2.25, 2, 2, 2], [8, 8, 1, 3], [5, 1, 2, 1], [5, 1.25, 2, 1], [0, 6, 1, 1]])
-    scores = np.array(
-        [[0.5, 0.25], [0.75, 0.125], [0.0625, 0.875], [0.375, 0.4375], [0.3125, 0.1875], [0.03125, 0.015625]]
-    )
-    given: dict[str, Any] = {
-        "boxes": X(value=boxes[None]),
-        "scores": X(value=scores[None]),
-        "iou_threshold": C(value=0.5),
-        "score_threshold": C(value=0.125),
-        "max_boxes": 5,
-    }
-    data = "integers fp16:integers"
-    yield from op(kind, "plain", kinds=data, **given)
-    yield from op(kind, "loose", kinds="integers", **{**given, "iou_threshold": C(value=0.9375)})
-    yield from op(kind, "few", kinds="integers", **{**given, "max_boxes": 2})
-    yield from op(kind, "per-class", kinds="integers", per_class_suppression=True, **given)
-    newer = {**given, "boxes": X(value=boxes.T[None]), "scores": X(value=scores.T[None])}
-    del newer["score_threshold"]
-    yield from op(kind, "newer", kinds=data, opset="CoreML7", **{**newer, "max_boxes": 4})
-    five = [("fp32", (1, 5, 4)), ("fp32", (1, 5, 2)), ("int32", (1, 5)), ("int32", (1,))]
-    yield from refused(kind, "boxes", "a box has four numbers", results=five, **{**given, "boxes": X(1, 6, 5)})
+#: Center, width and height of boxes [1, 4, 4], and scores [1, 4, 2]. The second box covers 3/4 of the first, the third
+#: is apart, the fourth shares a third with it. All overlaps are exact in half precision, none is at a threshold.
+_BOXES = np.array([[[4, 4, 8, 8], [3, 4, 6, 8], [20, 4, 8, 8], [24, 4, 8, 8]]])
+_SCORES = np.array([[[0.5, 0.125], [0.25, 0.75], [0.375, 0.0625], [0.125, 0.25]]])
+
+
+def _boxes() -> Iterator[ProgramPlan]:
+    kind, kinds = "non_maximum_suppression", "integers fp16:integers"
+    most: dict[str, Any] = {"iou_threshold": 0.5, "max_boxes": 3}
+    for label, given, clauses in (
+        ("some", {}, "S1"),
+        ("overlaps-kept", {"iou_threshold": 0.875}, "S1"),
+        ("overlaps-left-out", {"iou_threshold": 0.25, "max_boxes": 4}, "S1"),
+        ("threshold", {"score_threshold": 0.3125}, "S4"),
+        ("none", {"score_threshold": 0.9375}, "S4"),
+        ("classes", {"per_class_suppression": True, "max_boxes": 4}, "S5"),
+        ("few", {"max_boxes": 1}, "S1"),
+    ):
+        older = {"score_threshold": 0.0, **most, **given}
+        boxes, scores = X(value=_BOXES), X(value=_SCORES)
+        yield from op(
+            kind, label, kinds=kinds, opset="CoreML6", clauses=f"{clauses} S2", boxes=boxes, scores=scores, **older
+        )
+        if "score_threshold" not in given:
+            turned = {"boxes": X(value=_BOXES.swapaxes(1, 2)), "scores": X(value=_SCORES.swapaxes(1, 2))}
+            newer = {**turned, **most, **given}
+            yield from op(kind, f"{label}-boxes-last", kinds=kinds, opset="CoreML7", clauses=f"{clauses} S3", **newer)
+    boxes, scores = np.concatenate([_BOXES, _BOXES[:, ::-1]]), np.concatenate([_SCORES, _SCORES])
+    turned = {"boxes": X(value=boxes.swapaxes(1, 2)), "scores": X(value=scores.swapaxes(1, 2))}
+    yield from op(kind, "batch", kinds=kinds, opset="CoreML7", clauses="S1 S3", **turned, **most)
+    three = [("fp32", (None,) * 3)] * 2 + [("int32", (None,) * 2)]
+    integers: dict[str, Any] = {"boxes": X(1, 4, 5), "scores": X(1, 2, 5), "kinds": "int32:integers"}
+    results = [("int32", (None,) * 3)] * 2 + [("int32", (None,) * 2)]
     yield from refused(
-        kind, "counts", "there are as many scores as boxes", results=five, **{**given, "scores": X(1, 5, 2)}
+        kind, "int", "boxes are floats", clause="C1", opset="CoreML7", results=results, **integers, **most
+    )
+    four = [*three, ("int32", (None,))]
+    old = {"boxes": X(1, 4, 4), "scores": X(1, 4, 2), "results": four}
+    new = {"boxes": X(1, 4, 5), "scores": X(1, 2, 5), "results": three}
+    yield from refused(
+        kind, "no-score-threshold", "score_threshold is given", clause="C2", opset="CoreML6", **old, **most
+    )
+    yield from refused(
+        kind,
+        "score-threshold",
+        "there is no score_threshold since CoreML7",
+        clause="C2",
+        opset="CoreML7",
+        score_threshold=0.5,
+        **new,
+        **most,
+    )
+    yield from refused(
+        kind, "layout", "boxes are [N, 4, B]", clause="C2", opset="CoreML7", **{**new, "boxes": X(1, 5, 4)}, **most
+    )
+    yield from refused(
+        kind, "no-boxes", "max_boxes is 1 or more", clause="C3", opset="CoreML7", **new, **{**most, "max_boxes": 0}
     )

@@ -16,7 +16,7 @@ def plans() -> Iterator[ProgramPlan]:
     state = {"s": ("fp16", (3, 4))}
     x = {"x": X(3, 4)}
     for kind in ("read_state", "write_state"):
-        yield from program(kind, "sum", _sum, x, kinds=_HALF, states=state, steps=4)
+        yield from program(kind, "sum", _sum, x, kinds=_HALF, states=state, steps=4, clauses="S1")
     yield from program(
         "read_state",
         "zeros",
@@ -25,15 +25,23 @@ def plans() -> Iterator[ProgramPlan]:
         kinds=_HALF,
         states=state,
         steps=2,
+        clauses="S1",
     )
-    yield from program("read_state", "order", _order, x, kinds=_HALF, states=state, steps=3)
-    yield from program("write_state", "overwrite", _overwrite, x, kinds=_HALF, states=state, steps=3)
-    yield from program("write_state", "unread", _unread, x, kinds=_HALF, states=state, steps=3)
+    yield from program("read_state", "order", _order, x, kinds=_HALF, states=state, steps=3, clauses="S1 S2")
+    yield from program("write_state", "overwrite", _overwrite, x, kinds=_HALF, states=state, steps=3, clauses="S1 S2")
+    yield from program("write_state", "unread", _unread, x, kinds=_HALF, states=state, steps=3, clauses="S2")
     yield from program(
-        "write_state", "two", _two, x, kinds=_HALF, states={"s": ("fp16", (3, 4)), "t": ("fp16", (3, 4))}, steps=4
+        "write_state",
+        "two",
+        _two,
+        x,
+        kinds=_HALF,
+        states={"s": ("fp16", (3, 4)), "t": ("fp16", (3, 4))},
+        steps=4,
+        clauses="S1 S2",
     )
     place = {"x": X(1, 4), "at": X(1, value=lambda source, kind: source.integers((1,), 0, 2), type="int32")}
-    yield from program("write_state", "cache", _cache, place, kinds=_HALF, states=state, steps=4)
+    yield from program("write_state", "cache", _cache, place, kinds=_HALF, states=state, steps=4, clauses="S1")
     yield from program(
         "write_state",
         "branch",
@@ -42,6 +50,7 @@ def plans() -> Iterator[ProgramPlan]:
         kinds=_HALF,
         states=state,
         steps=4,
+        clauses="S2",
     )
 
     def other_shape(p: Making) -> Any:
@@ -55,7 +64,8 @@ def plans() -> Iterator[ProgramPlan]:
         ("write_state", "invalid-shape", "what is written has the state's type", other_shape),
         ("read_state", "invalid-input", "input is a state", no_state),
     ):
-        yield from program(kind, label, make, x, kinds="fp16:integers", states=state, verdict="invalid", rule=rule)
+        more: dict[str, Any] = {"kinds": "fp16:integers", "clauses": "C1", "verdict": "invalid", "rule": rule}
+        yield from program(kind, label, make, x, states=state, **more)
 
 
 def _sum(p: Making) -> Any:
