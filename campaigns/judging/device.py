@@ -370,7 +370,7 @@ def _(device: Device, a: Arguments) -> tuple[Tensor, ...]:
         steps, h, c = _lstm(device, a, h, c, "", direction == "reverse")
     else:
         both = [
-            _lstm(device, a, *(part.chunk(2, -1)[number] for part in (h, c)), suffix, bool(number))
+            _lstm(device, a, h.chunk(2, -1)[number], c.chunk(2, -1)[number], suffix, bool(number))
             for number, suffix in enumerate(("", "_back"))
         ]
         steps, h, c = (torch.cat(parts, -1) for parts in zip(*both, strict=True))
