@@ -23,6 +23,8 @@ from refcoreml.execution.engine import Event, Trace
 from refcoreml.execution.limits import Budget
 from refcoreml.execution.steps import Control, Step
 from refcoreml.execution.steps import walk as steps_within
+from refcoreml.judge import PROBABILITY
+from refcoreml.judge.spread import factor, moderated
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.prepare import Typed
 from refcoreml.mil.program import Program
@@ -518,11 +520,14 @@ def _radius(base: Doubles, arrays: Sequence[Doubles]) -> Doubles:
         return np.zeros_like(base)
     with np.errstate(invalid="ignore", over="ignore"):
         squares = [np.where(_same(base, array), 0.0, (array - base) ** 2) for array in arrays]
+        squares = [np.where(np.isnan(each), np.inf, each) for each in squares]
         deviation = np.sqrt(np.mean(squares, axis=0))
-    deviation = np.where(np.isnan(deviation), np.inf, deviation)
     moved = deviation[deviation > 0]
     typical = float(np.median(moved)) if moved.size else 0.0
     radius: Doubles = _DEVIATIONS * np.maximum(deviation, typical)
+    if len(arrays) < SEGMENT_RUNS:  # so few that a number may scatter little by chance: as Student's t has it
+        pooled, degrees = moderated([np.sqrt(each) for each in squares])
+        radius = np.maximum(radius, pooled * factor(PROBABILITY, degrees, base.size))
     return radius
 
 

@@ -197,3 +197,14 @@ def test_what_a_row_has_in_common_is_moved_in_common() -> None:
     ones = np.ones((7, 4096))
     sums = (noise.constant(ones, 1.0) - ones).mean(1)
     assert np.abs(sums).max() > 0.1
+
+
+def test_of_few_runs_bounds_are_as_wide_as_chance_requires() -> None:
+    """Numbers whose errors differ in size: of a thousand some scatter little in two runs, and are off by more then."""
+    random = np.random.default_rng(1)
+    base, sizes = np.ones(1000), 10.0 ** random.uniform(-2, 0, 1000)
+    outside = 0
+    for _ in range(40):
+        arrays = [base + sizes * random.normal(size=1000) for _ in range(2)]
+        outside += int((np.abs(sizes * random.normal(size=1000)) > shaking._radius(base, arrays)).sum())
+    assert outside == 0
