@@ -107,7 +107,7 @@ class Search:
         if found:
             self.found.update(each.place for each in found)
             self.matches[blob] = self.recorded[found[0].place].name if computed else "constant"
-            self._replace(reached, found[0].values)
+            self._replace(reached, min(found, key=lambda each: _distance(each.values, bound.value)).values)
         elif bound.kind.startswith("loadConstant"):
             self.matches[blob] = "constant"
         elif bound.kind in MOVES and all(source in self.matches for source in sources):
@@ -277,6 +277,12 @@ def _divergence(search: Search, noun: str) -> tuple[str, list[_Layer]]:
     if first is last:
         return f"first divergent {noun}: {first.name}, {start}", stretch
     return f"the first divergent {noun} is somewhere between {first.name}, {start}, and {last.name}", stretch
+
+
+def _distance(one: Doubles, other: Doubles) -> float:
+    """Return how far numbers are apart; rounds of a loop that converges are all within the bounds, and one is it."""
+    with np.errstate(invalid="ignore"):
+        return float(np.nan_to_num(np.abs(one - other)).max(initial=0.0))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -142,6 +142,21 @@ def test_integers_that_are_added_up_are_exact() -> None:
     assert assert_equivalent(net.spec(), Three().eval(), {"x": np.float32([0.5, 1.5, 1.25, 2.5])}).double == 0
 
 
+def test_of_several_counterparts_the_nearest_is_taken() -> None:
+    """As in a loop that converges, whose rounds are all within the bounds of one."""
+
+    class Near(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            _, y = x * (0.1 - 5e-9), x * 0.1
+            return y * 2
+
+    net = build.Network({"x": (3, 5)}, ["y"], exact=True)
+    net.add("activation", inputs="x", outputs="t", linear={"alpha": 0.1})
+    net.add("activation", inputs="t", outputs="y", linear={"alpha": 2.0})
+    found = assert_equivalent(net.spec(), Near().eval(), {"x": X})
+    assert found.values == 3
+
+
 # ---- Counterparts ----
 
 
