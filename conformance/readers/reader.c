@@ -207,6 +207,9 @@ static void limits_of(const char *output, const char *profile, double *smallest,
     if (!strncmp(dtype, "int", 3)) { *smallest = 0; *largest = INFINITY; }
 }
 
+/* How many outputs were judged. */
+static long judged = 0;
+
 /* Judges the outputs of one step, which are in the folder OUT or, of several, in the one of its number in it; 1 if one fails. */
 static int judge(const char *step, const char *arrays, const char *out, const char *place, const char *profile) {
     char path[4096], name[256];
@@ -214,6 +217,7 @@ static int judge(const char *step, const char *arrays, const char *out, const ch
     int failed = 0;
     for (const char *output = first(member(step, "outputs")); output; output = next(output)) {
         array y, r, b;
+        judged++;
         text(member(output, "name"), name, sizeof name);
         limits_of(output, profile, &smallest, &largest);
         const char *expected = member(member(output, "profiles"), profile), *bound = member(expected, "bound");
@@ -255,14 +259,13 @@ int main(int argc, char **argv) {
     if (format != 1 && format != 2) die("not of format 1 or 2", path);
     text(member(member(json, "arrays"), "file"), file, sizeof file);
     snprintf(path, sizeof path, "%s/%s", argv[1], file);
-    if (format == 1) return judge(json, path, argv[2], "", argv[3]);
-    int failed = 0, number = 0;
-    const char *step = first(member(json, "steps"));
-    if (!step) die("there are no steps", argv[1]);
+    int failed = format == 1 && judge(json, path, argv[2], "", argv[3]), number = 0;
+    const char *step = format == 1 ? NULL : first(member(json, "steps"));
     for (int several = step && next(step); step; step = next(step)) {
         place[0] = 0;
         if (several) snprintf(place, sizeof place, "%d/", number++);
         failed |= judge(step, path, argv[2], place, argv[3]);
     }
+    if (!judged) die("no output is listed", argv[1]);
     return failed;
 }

@@ -245,6 +245,8 @@ def read_case(folder: Path) -> Case:
         for count in (repeat, len(steps)):
             if not 1 <= count <= MOST_RUNS:
                 raise CaseError(f"the model is to run {count} times, expected 1 to {MOST_RUNS}")
+        if text["verdict"] == "returns" and not any(step["outputs"] for step in steps):
+            raise CaseError("the model returns, but no output is listed, so that nothing would be compared")
         arrays = (Path(), "")
         if any(step["inputs"] or step["outputs"] for step in steps):
             arrays = folder / _text(text["arrays"]["file"], _FILE), _text(text["arrays"]["sha256"])

@@ -83,7 +83,8 @@ def judge(case: Case, outcome: str, read_output: Callable[[str], Any], profile: 
         return Judgement("fail", "rejected a valid model or valid inputs")
     results = [_judge_output(output, read_output, profile) for output in case.outputs]
     order = ("undetermined", "pass", "suspicious", "fail")
-    return max(results, key=lambda result: (order.index(result.status), result.worst), default=Judgement("pass"))
+    nothing = Judgement("undetermined", "no output is listed, so that no number was compared")
+    return max(results, key=lambda result: (order.index(result.status), result.worst), default=nothing)
 
 
 def _judge_output(output: Output, read_output: Callable[[str], Any], profile: str) -> Judgement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -67,6 +68,19 @@ def test_it_says_where_nothing_was_compared(reader, tmp_path):
     done = reader(case.folder, tmp_path, "fp16/acc16")
     assert (done.returncode, done.stdout) == (0, "undetermined y0: every bound is infinite\n")
     assert reader(case.folder, tmp_path, "fp16/acc32").stdout.startswith("fail y0")
+
+
+@pytest.mark.parametrize("name", ["ceil/plain/halves", "mil/write_state/sum/fp16-integers"])
+def test_a_case_without_outputs_is_refused(reader, tmp_path, name):
+    folder = tmp_path / "case"
+    shutil.copytree(CASES / name, folder)
+    text = json.loads((folder / "case.json").read_text())
+    for step in text.get("steps", [text]):
+        step["outputs"] = []
+    (folder / "case.json").write_text(json.dumps(text))
+    done = reader(folder, tmp_path, "fp32")
+    assert done.returncode not in (0, 1)
+    assert "no output is listed" in done.stderr + done.stdout
 
 
 def test_it_reads_several_steps_of_a_program(reader, tmp_path):

@@ -248,6 +248,7 @@ INPUT = {"name": "x0", "dtype": "float32", "shape": [3, 7, 9], "values": {"at": 
         ({"inputs": [{**INPUT, "shape": []}]}, "1 to 5 lengths"),
         ({"inputs": [{**INPUT, "shape": [3, -1, 7]}]}, "1 to 5 lengths"),
         ({"inputs": [{**INPUT, "shape": [3, float("inf"), 7]}]}, "cannot be read"),
+        ({"outputs": []}, "nothing would be compared"),
         ({"outputs": [{"name": "y0", "shape": [4], "check": "dot", "profiles": {"fp32": {}}}]}, "cannot be read"),
     ],
 )
