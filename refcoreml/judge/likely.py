@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.errors import RefCoreMLError
+from refcoreml.errors import RefCoreMLError, UsageError
 from refcoreml.execution.engine import Trace
 from refcoreml.execution.steps import Step
 from refcoreml.features import Feature
@@ -90,8 +90,16 @@ class LikelyBound:
         return float(np.sqrt(off / size)) if size else (np.inf if off else 0.0)
 
     def explains(self, actual: Array) -> NDArray[np.bool_]:
-        """Return where numbers are explained by rounding: within their bounds, or the same infinity or NaN."""
+        """Return where numbers are explained by rounding: within their bounds, or the same infinity or NaN.
+
+        An undetermined number is explained by anything, which shows nothing: see `determined`.
+
+        Raises:
+            UsageError: the array has another shape.
+        """
         given = np.asarray(actual, np.float64)
+        if given.shape != self.value.shape:
+            raise UsageError(f"has the shape {given.shape}, expected {self.value.shape}", where="actual")
         with np.errstate(invalid="ignore"):
             near = np.abs(given - self.value) <= self.radius
         same = (given == self.value) | (np.isnan(given) & np.isnan(self.value))
@@ -339,10 +347,12 @@ class _Run:
         return np.where(np.isfinite(made) & (np.isinf(decided) | np.isinf(found)), decided, found)
 
     def _decided(self, local: _Local, inputs: Sequence[Any], outputs: tuple[Any, ...], run: int) -> tuple[Any, ...]:
-        """Return results that jump as they are where deviations are larger, and note if they are others."""
-        larger = [_amplified(x, own) for x, own in zip(local.inputs, inputs, strict=True)]
-        decided = local.step.stored(local.step.run(larger))
-        base = local.made[0]
+        """Return results that jump as they are where deviations are larger, either way; note if they are others."""
+        base, made = local.made[0], []
+        for sign in (1, -1):
+            larger = [_amplified(x, own, sign) for x, own in zip(local.inputs, inputs, strict=True)]
+            made.append(local.step.stored(local.step.run(larger)))
+        decided = tuple(map(_joined, base, *made))
         same = [not jump or _same(mine, other) for jump, mine, other in zip(local.jumps, decided, base, strict=True)]
         if all(same):
             return outputs
@@ -407,7 +417,7 @@ class _Run:
 
     def _label(self, values: Sequence[Doubles]) -> LikelyBound:
         """Return the place of the largest score, undetermined if larger deviations make it another one."""
-        places = [int(np.argmax(_amplified(values[0], scores))) for scores in values]
+        places = [int(np.argmax(_amplified(values[0], scores, sign))) for scores in values for sign in (1, -1)]
         sure = len(set(places)) == 1
         radius = np.asarray(0.0 if sure else np.inf)
         return LikelyBound("", np.asarray(float(places[0])), radius, radius, "" if sure else "scores are too close")
@@ -489,12 +499,19 @@ def _deviations(base: Doubles, other: Doubles) -> Doubles:
     return off
 
 
-def _amplified(base: Any, own: Any) -> Any:
-    """Return a float that deviates more; other values as they are."""
+def _amplified(base: Any, own: Any, sign: int = 1) -> Any:
+    """Return a float that deviates more, in the same or the other direction; other values as they are."""
     if not isinstance(base, np.ndarray) or base.dtype.kind != "f" or base.shape != np.shape(own):
         return own
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(base) & np.isfinite(own), base + _DECISIVE * (own - base), own)
+        return np.where(np.isfinite(base) & np.isfinite(own), base + sign * _DECISIVE * (own - base), own)
+
+
+def _joined(base: Any, one: Any, other: Any) -> Any:
+    """Return the decisions of two runs: in each place that of the run which decides in another way than the base."""
+    if _same(base, one):
+        return other
+    return np.where(one == base, other, one) if np.shape(base) == np.shape(one) == np.shape(other) else one
 
 
 def _at_kinks(step: Step, base: Array, own: Array, y: Array, made: Array) -> Array:

@@ -150,6 +150,29 @@ def test_a_place_is_undetermined_where_scores_are_as_close_as_noise():
     assert "argMax" in bound.reason
 
 
+def test_choices_as_close_as_noise_allow_both_answers():
+    """Of many such choices each run turns others, so that no run is left to tell which numbers depend on them."""
+    x = np.abs(numbers(400)) + 1.5
+    net = build.Network({"x": (400,), "t": (400,)}, ["y"], exact=True)
+    net.add("unary", inputs=["x"], outputs="s", type="SQRT")
+    net.add("greaterThan", inputs=["s", "t"], outputs="c")
+    net.add("whereBroadcastable", inputs=["c", "x", "s"], outputs="y")
+    root, close = np.sqrt(np.asarray(x, np.float64)), np.arange(400) < 200
+    t = np.where(close, root, root * 1.001).astype(np.float32)
+    bound = likely_bounds(net.model(), {"x": x, "t": t})["y"]
+    for answer in (x, root):
+        assert bound.explains(np.where(close, answer, root)).all()
+    assert (bound.radius[~close] < 1e-5).all()
+
+
+def test_an_array_of_another_shape_is_refused():
+    model, x = deep(2).model(), {"x": numbers(7, 48)}
+    bound = likely_bounds(model, x)["y"]
+    for other in (bound.value[:1], bound.value[0, 0]):  # both would broadcast
+        with pytest.raises(UsageError, match="expected"):
+            bound.explains(other)
+
+
 def test_labels_and_scores():
     net = build.Network({"x": (5,)}, ["p"], classes=["a", "b", "c"], exact=True)
     dense(net, "x", "s", 5, 3, np.array([[1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [0, 0, 0, 0, 1]], np.float32) / 7)
