@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refcoreml.conformance.cases import read_case
+from refcoreml.conformance.cases import Step, read_case
 from refcoreml.conformance.verify import compare, judge
 from refcoreml.spec import schema
 
@@ -102,6 +102,11 @@ def test_outcomes(case, outcome, status):
     assert judgement.status == status
     if case.startswith("pooling") and status == "fail":
         assert "the window must fit" in judgement.message
+
+
+def test_nothing_to_compare_is_no_pass():
+    case = replace(read_case(CASES / "ceil/plain/halves"), steps=[Step([], [])])
+    assert judge(case, "returned", lambda name: 1 / 0, "fp32").status == "undetermined"
 
 
 def test_an_output_that_cannot_be_read_is_a_failure():

@@ -42,16 +42,17 @@ def bounds_of(builder: Builder, *results: Any, **given: Any) -> list[Any]:
 
 
 def test_constants_that_are_subnormal_may_count_as_0() -> None:
-    """Weights and operands of half precision, below 2^-14."""
-    tiny = np.float16([[2.0**-16, 3 * 2.0**-17, 0.5]])
+    """Weights and operands of half precision, below 2^-14, times numbers that make their products matter."""
+    tiny = np.float16([[2.0**-16, 3 * 2.0**-17, 2.0**-20]])
     program = Builder({"x": ("fp16", (2, 3))}, opset="CoreML7")
     y = program.add("linear", x=program["x"], weight=tiny, bias=np.float16([0]), name="linear")
-    z = program.add("add", x=program["x"], y=tiny, name="add")
+    z = program.add("mul", x=program["x"], y=tiny, name="mul")
     program.output(y, z)
-    found = blob_answers(program.model(), {"x": np.float16([[1, 1, 1], [2, 2, 2]])})
-    flushed = np.abs(np.float64(tiny[:, :2])).sum()
-    assert (found["linear"].radius >= np.float64([[flushed], [2 * flushed]])).all()
-    assert (found["add"].radius[:, :2] >= np.float64(tiny[:, :2])).all()
+    x = np.float16([[1024, 512, 2048], [4096, 256, 128]])
+    found = blob_answers(program.model(), {"x": x})
+    products = np.float64(x) * np.float64(tiny)
+    assert (found["linear"].radius >= products.sum(1, keepdims=True)).all()
+    assert (found["mul"].radius >= products).all()
 
 
 def mixed() -> Builder:
