@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml import values as passed
 from refcoreml.errors import RefCoreMLError, UsageError
 from refcoreml.execution.engine import Trace
-from refcoreml.execution.steps import Step
+from refcoreml.execution.steps import Step, walk
 from refcoreml.features import Feature
 from refcoreml.judge import noise
 from refcoreml.judge.draws import RUNS, Bits, Draws
@@ -32,7 +33,7 @@ from refcoreml.judge.spread import factor, moderated
 from refcoreml.judge.subjects import Subject, subject_of
 from refcoreml.model import Model, as_model
 from refcoreml.oracle.balls import Doubles, Rounding
-from refcoreml.types import Array
+from refcoreml.types import Array, without_ones
 
 __all__ = ["PROBABILITY", "Ensemble", "LikelyBound", "likely_bounds"]
 
@@ -97,7 +98,7 @@ class LikelyBound:
         Raises:
             UsageError: the array has another shape.
         """
-        given = np.asarray(actual, np.float64)
+        given = passed.array(actual, passed.argument("actual")).astype(np.float64)
         if given.shape != self.value.shape:
             raise UsageError(f"has the shape {given.shape}, expected {self.value.shape}", where="actual")
         with np.errstate(invalid="ignore"):
@@ -179,7 +180,10 @@ class Ensemble:
         self.subject: Subject = subject_of(loaded, profile)
         for step in self.subject.steps:
             noise.check_known(step)
-        self._probability, self._seed = probability, seed
+        self._probability = passed.number(probability, passed.argument("probability"))
+        if not 0 < self._probability < 1:
+            raise UsageError(f"is {probability}, expected a number between 0 and 1", where="probability")
+        self._seed = passed.integer(seed, passed.argument("seed"), 0)
         self._states = [self.subject.states() for _ in range(RUNS + 1)]
         #: By value how large its noise is, relative to it, in the last run.
         self.noise: dict[str, float] = {}
@@ -203,13 +207,25 @@ class Ensemble:
             seeds: values of a reference by name. After its bound was yielded such a value is taken from there in all
                 runs, so that what follows is judged as a segment of its own.
         """
-        run = _Run(self, inputs, seeds or {})
+        run = _Run(self, inputs, self._checked(seeds))
         for step in run.steps():
             run.note_noise()
             for position, name in enumerate(step.outputs):
                 bound = run.bound(position)
                 if bound is not None:
                     yield name, bound, step
+
+    def _checked(self, seeds: Mapping[str, Array] | None) -> dict[str, Array]:
+        given = {} if seeds is None else passed.mapping(seeds, passed.argument("seeds"))
+        known = {name for step in walk(self.subject.steps) for name in step.outputs}
+        for name in given:
+            if name not in known:
+                raise UsageError(
+                    f"no step makes a value {passed.quoted(name)}",
+                    where="seeds",
+                    remedy=passed.did_you_mean(name, known) if passed.is_a(name, str) else "",
+                )
+        return {name: passed.array(value, passed.argument(f"seeds[{name!r}]")) for name, value in given.items()}
 
     @property
     def probability(self) -> float:
@@ -364,9 +380,16 @@ class _Run:
         if self._seeds.keys().isdisjoint(step.outputs):
             return outputs
         return tuple(
-            np.asarray(self._seeds[name], y.dtype).reshape(y.shape) if name in self._seeds else y
+            self._seed(step, name, y) if name in self._seeds else y
             for name, y in zip(step.outputs, outputs, strict=True)
         )
+
+    def _seed(self, step: Step, name: str, y: Array) -> Array:
+        """Return the value of the reference; dimensions of length 1 may be more or fewer."""
+        seed = self._seeds[name]
+        if without_ones(seed.shape) != without_ones(np.shape(y)):
+            raise UsageError(f"seeds[{name!r}] has the shape {seed.shape}, the value {np.shape(y)}", where=step.where)
+        return np.asarray(seed, y.dtype).reshape(y.shape)
 
     # ---- What is found ----
 
@@ -382,9 +405,12 @@ class _Run:
         every = max(1, base.size // _SAMPLE)
         sample = [np.ravel(y)[::every] for y in arrays if y is not None]
         with np.errstate(all="ignore"):
-            off = np.mean([np.nanmean(np.square(y - sample[0])) for y in sample[1:]]) if sample[0].size else 0.0
-            size = np.nanmean(np.square(sample[0])) if sample[0].size else 0.0
-        if np.isfinite(size) and np.isfinite(off) and (size > 0 or off > 0):
+            offs, sizes = np.square(np.subtract(sample[1:], sample[0])), np.square(sample[0])
+        known = np.isfinite(offs), np.isfinite(sizes)
+        if not all(each.any() for each in known):
+            return
+        off, size = (float(np.mean(values, where=each)) for values, each in zip((offs, sizes), known, strict=True))
+        if size > 0 or off > 0:
             step, noise = self._local.step, self._ensemble.noise
             before = max((noise[name] for name in step.inputs if name in noise), default=0.0)
             noise[step.outputs[0]] = float(np.sqrt(off / size)) if size else np.inf

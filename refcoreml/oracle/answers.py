@@ -83,7 +83,11 @@ def predictions(
         state: by name what states hold before the first prediction; zeros for those that are not given.
     """
     found = _asked(model, profile)
-    states = found.states(values.mapping(state or {}, values.argument("state")))
+    states = found.states(values.mapping({} if state is None else state, values.argument("state")))
+    if not values.is_a(samples, Iterable) or values.is_a(samples, (Mapping, str)):
+        raise values.argument("samples")(
+            f"got {values.shown(samples)}, expected the inputs of each prediction in a list"
+        )
     for inputs in samples:
         outputs = _outputs(found, inputs, states)
         yield Prediction(outputs, states.answers())

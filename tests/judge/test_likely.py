@@ -173,6 +173,35 @@ def test_an_array_of_another_shape_is_refused():
             bound.explains(other)
 
 
+@pytest.mark.parametrize("given", [0, 1, -1.0, 2, np.nan, "1e-4", None, True])
+def test_a_probability_is_between_0_and_1(given):
+    with pytest.raises(UsageError, match="probability"):
+        likely_bounds(deep(2).model(), {"x": numbers(7, 48)}, probability=given)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "problem"),
+    [
+        ({"r5": numbers(7, 48)}, "no step makes a value 'r5'"),
+        ({"r1": numbers(6, 48)}, r"r1.*\(6, 48\)"),
+        ({"r1": "text"}, "r1"),
+        ([3], "seeds"),
+    ],
+)
+def test_values_of_a_reference_that_do_not_fit_are_refused(seeds, problem):
+    with pytest.raises(UsageError, match=problem):
+        list(Ensemble(deep(3).model()).trace({"x": numbers(7, 48)}, seeds))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_value_of_nan_alone_has_no_noise():
+    ensemble = Ensemble(deep(2).model())
+    bound = ensemble.bounds({"x": np.full((7, 48), np.nan)})["y"]
+    assert bound.explains(np.full(bound.value.shape, np.nan)).all()
+    assert not bound.explains(np.zeros(bound.value.shape)).any()
+    assert ensemble.noise == {}
+
+
 def test_labels_and_scores():
     net = build.Network({"x": (5,)}, ["p"], classes=["a", "b", "c"], exact=True)
     dense(net, "x", "s", 5, 3, np.array([[1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [0, 0, 0, 0, 1]], np.float32) / 7)

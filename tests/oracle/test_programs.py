@@ -12,7 +12,7 @@ from oracle.test_operations import assert_within
 from refcoreml import build
 from refcoreml.build.program import Known
 from refcoreml.build.program import Program as Builder
-from refcoreml.errors import InputError, UnsupportedModelError
+from refcoreml.errors import InputError, UnsupportedModelError, UsageError
 from refcoreml.mil.precision import PRECISIONS
 from refcoreml.oracle import Answer, OpenDecisionError, blob_answers, layer_answers, oracle, predictions
 from refcoreml.oracle.models import Stored
@@ -408,3 +408,9 @@ def test_all_forms_of_constants_are_exact(kind: str) -> None:
     answer = oracle(model, {"x": x})["y"]
     np.testing.assert_array_equal(answer.value, model.predict({"x": x})["y"])
     assert (answer.bound.any(), answer.check) == (False, "exact")
+
+
+@pytest.mark.parametrize("samples", [None, 3, {"x": X}, "x"])
+def test_samples_are_several_inputs(samples: Any) -> None:
+    with pytest.raises(UsageError, match="samples"):
+        list(predictions(mixed().model(), samples))
