@@ -30,6 +30,15 @@ import pytest
 def test_passes(number):
     assert np.random.randint(1000) == 265  # the seed is set before each test
 
+@pytest.mark.parametrize("number", range(2))
+def test_draws_the_same_without_a_seed(number):
+    from numpy.random import PCG64, Generator
+    from refcoreml import ops
+    def draw(seed):
+        return float(ops.RandomUniform(seed=seed, dtype=np.float64, shape=(), low=0, high=1).run([]))
+    first, second = Generator(PCG64(10)).random(2)
+    assert [draw(-1), draw(3), draw(-1)] == [first, Generator(PCG64(3)).random(), second]
+
 def test_fails():
     raise ValueError("as it should")
 
@@ -86,6 +95,7 @@ def test_a_record_is_written_for_each_test(apple: Any, monkeypatch: pytest.Monke
     outcomes = {name: record["outcome"] for name, record in found.items()}
     assert outcomes == {
         **{f"test_passes[{number}]": "passed" for number in range(40)},
+        **{f"test_draws_the_same_without_a_seed[{number}]": "passed" for number in range(2)},
         "test_fails": "failed",
         "test_skips": "skipped",
         "test_wants_torchvision": "passed" if importlib.util.find_spec("torchvision") else "skipped",
