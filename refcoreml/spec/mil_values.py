@@ -24,6 +24,7 @@ from refcoreml.spec.mil_types import (
     read_type,
     type_message,
 )
+from refcoreml.spec.packed import packed_field, read_packed
 from refcoreml.types import Array, Shape
 
 __all__ = ["StoredValue", "Value", "read_value", "value_message"]
@@ -35,6 +36,8 @@ Value: TypeAlias = "Array | list[Any] | tuple[Any, ...] | dict[Any, Any]"
 DEEPEST_VALUE = 32
 #: The most elements that a tensor may seem to have, even if one of its axes has the length 0.
 _MOST_ELEMENTS = 2**48
+#: The fields of elements that have a fixed size in the file, and how one is stored.
+_PACKED = {"floats": "<f4", "doubles": "<f8", "bools": "?"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,26 +211,30 @@ def _read_tensor(declared: DeclaredTensor, message: schema.MILSpec.TensorValue) 
         return StoredValue(declared, None, lambda: _finished(np.empty(0, element.dtype), shape))
     if field != element.field:
         raise InvalidModelError(f"has its elements in {field!r}, expected {element.field!r} for {declared}")
-    values = getattr(message, field).values
+    holder = getattr(message, field)
+    values = holder.values
     if field == "bytes":
         needed, count = size_in_bytes(element, math.prod(shape)), math.prod(shape)
         if len(values) != needed:
             raise InvalidModelError(f"holds {len(values)} bytes, but {declared} has {needed}")
         return StoredValue(declared, None, lambda: _finished(decode_elements(element, values, count), shape))
     _check_count(declared, shape, len(values))
-    array = _finished(_numbers(element, values), shape)
+    array = _finished(_numbers(element, holder), shape)
     return StoredValue(declared, None, lambda: array)
 
 
-def _numbers(element: DataType, values: Sequence[Any]) -> Array:
+def _numbers(element: DataType, holder: Any) -> Array:
     """Elements of a repeated field as an array, of their own type."""
+    values = holder.values
+    if element.field in _PACKED:
+        return read_packed(holder, "values", _PACKED[element.field]).astype(element.dtype, copy=False)
     if element.name == "string":
         array = np.empty(len(values), object)
         array[:] = values
         return array
     if element.name == "uint64":  # the upper half of them has negative numbers in the field
         return np.fromiter(values, np.int64, len(values)).view(np.uint64)
-    if element.field != "ints":
+    if element.field == "longInts":
         return np.fromiter(values, element.dtype, len(values))
     wide = np.fromiter(values, np.int32, len(values))
     limits = np.iinfo(element.dtype)
@@ -332,6 +339,9 @@ def _write_tensor(message: schema.MILSpec.TensorValue, element: DataType, array:
         field.values = bytes(encode_elements(element, array))
         return
     flat = array.reshape(-1)
+    if element.field in _PACKED:
+        field.MergeFromString(packed_field(type(field), "values", flat.astype(_PACKED[element.field], copy=False)))
+        return
     try:
         field.values.extend((flat.view(np.int64) if element.name == "uint64" else flat).tolist())
     except (TypeError, ValueError) as error:
