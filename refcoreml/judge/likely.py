@@ -13,10 +13,10 @@ The method, and the study that shows how good it is, are in docs/judge.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ from refcoreml.oracle.balls import Doubles, Rounding
 from refcoreml.types import Array, without_ones
 
 __all__ = ["PROBABILITY", "Ensemble", "LikelyBound", "likely_bounds"]
+
+#: Says of a value, by its name, and its bound whether a run goes on from the value of a reference.
+Accept: TypeAlias = "Callable[[str, LikelyBound], bool]"
 
 #: How often a value of an honest implementation may be outside of its bounds.
 PROBABILITY = 1e-4
@@ -118,7 +121,8 @@ def likely_bounds(
         inputs: as for `refcoreml.Model.predict`.
         profile: of networks ``fp32`` (default), ``fp16/acc32`` or ``fp16/acc16``, see `refcoreml.oracle.PROFILES`; of
             ML Programs ``declared`` (default): each result is rounded to its declared type, sums are in single
-            precision; or ``fp32``: all floats are in single precision.
+            precision; ``fp32``: all floats are in single precision; or ``fp16/acc32``: all floats, inputs and constants
+            among them, are stored in half precision whatever is declared, as devices do that compute in it.
         probability: how often a whole output of an honest implementation may have a number outside.
 
     Raises:
@@ -198,22 +202,33 @@ class Ensemble:
         return run.outputs()
 
     def trace(
-        self, inputs: Mapping[str, Any], seeds: Mapping[str, Array] | None = None
-    ) -> Iterator[tuple[str, LikelyBound, Step]]:
+        self, inputs: Mapping[str, Any], seeds: Mapping[str, Array] | None = None, accept: Accept | None = None
+    ) -> Generator[tuple[str, LikelyBound, Step], None, dict[str, LikelyBound]]:
         """Yield (value, bound, step) for every value as it is made, up to where a disturbed run goes another way.
 
         Args:
             inputs: the inputs.
             seeds: values of a reference by name. After its bound was yielded such a value is taken from there in all
-                runs, so that what follows is judged as a segment of its own.
+                runs, so that what follows is judged as a segment of its own. It counts as rounded once: the reference
+                may have gone on from what it was before it was stored.
+            accept: says of a value and its bound whether it is taken from the seeds; by default all are.
+
+        Returns:
+            The bounds of the outputs, as `bounds` does.
         """
         run = _Run(self, inputs, self._checked(seeds))
         for step in run.steps():
             run.note_noise()
+            begun = []
             for position, name in enumerate(step.outputs):
                 bound = run.bound(position)
                 if bound is not None:
                     yield name, bound, step
+                    if name in run.seeds and (accept is None or accept(name, bound)):
+                        begun.append(position)
+            for position in begun:
+                run.begin_again(position)
+        return run.outputs()
 
     def _checked(self, seeds: Mapping[str, Array] | None) -> dict[str, Array]:
         given = {} if seeds is None else passed.mapping(seeds, passed.argument("seeds"))
@@ -242,7 +257,7 @@ class _Run:
     """One base run and the disturbed ones, in lock-step."""
 
     def __init__(self, ensemble: Ensemble, inputs: Mapping[str, Any], seeds: Mapping[str, Array] | None = None) -> None:
-        self._ensemble, self._subject, self._seeds = ensemble, ensemble.subject, seeds or {}
+        self._ensemble, self._subject, self.seeds = ensemble, ensemble.subject, seeds or {}
         self._turned = _Turned()
         self._local: _Local | None = None
         self._results: list[dict[str, Any]] = []
@@ -321,8 +336,9 @@ class _Run:
         ]
         jumps = noise.jumps(step, inputs, outputs)
         self._turned.names.update(name for name, jump in zip(step.outputs, jumps, strict=True) if jump)
+        outputs = self._own(step, outputs)
         self._local = _Local(step, inputs, raw, [outputs], errors, jumps, draws)
-        return self._seeded(step, outputs)
+        return outputs
 
     def _disturbing(self, run: int) -> Callable[[Step, Sequence[Any], tuple[Any, ...]], tuple[Any, ...]]:
         def change(step: Step, inputs: Sequence[Any], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -335,9 +351,9 @@ class _Run:
                 outputs = (_at_kinks(step, local.inputs[0], inputs[0], local.raw[0], outputs[0]),)
             inner = noise.disturbed(step, inputs, self._subject.rounding, local.draws, run)
             made = tuple(self._moved(y, errors, run) for y, errors in zip(inner or outputs, local.errors, strict=True))
-            made = tuple(map(self._in_range, local.raw, made, self._subject.storage(step)))
+            made = self._own(step, tuple(map(self._in_range, local.raw, made, self._subject.storage(step))))
             local.made.append(made)
-            return self._seeded(step, made)
+            return made
 
         return change
 
@@ -376,20 +392,41 @@ class _Run:
         self._turned.where = self._turned.where or local.step.where
         return tuple(mine if jump else own for jump, mine, own in zip(local.jumps, decided, outputs, strict=True))
 
-    def _seeded(self, step: Step, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self._seeds.keys().isdisjoint(step.outputs):
+    def _own(self, step: Step, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return results of which those that may be taken from a reference share their memory with no others."""
+        if self.seeds.keys().isdisjoint(step.outputs):
             return outputs
         return tuple(
-            self._seed(step, name, y) if name in self._seeds else y
+            np.array(y) if name in self.seeds and isinstance(y, np.ndarray | np.generic) else y
             for name, y in zip(step.outputs, outputs, strict=True)
         )
 
-    def _seed(self, step: Step, name: str, y: Array) -> Array:
-        """Return the value of the reference; dimensions of length 1 may be more or fewer."""
-        seed = self._seeds[name]
-        if without_ones(seed.shape) != without_ones(np.shape(y)):
-            raise UsageError(f"seeds[{name!r}] has the shape {seed.shape}, the value {np.shape(y)}", where=step.where)
-        return np.asarray(seed, y.dtype).reshape(y.shape)
+    def begin_again(self, position: int) -> None:
+        """Take a result of the current step from the reference in all runs, rounded once in those that are disturbed.
+
+        Dimensions of length 1 may be more or fewer.
+        """
+        local = self._local
+        assert local is not None
+        step, base, name = local.step, local.made[0][position], local.step.outputs[position]
+        if not isinstance(base, np.ndarray):
+            return
+        seed = self.seeds[name]
+        if without_ones(seed.shape) != without_ones(base.shape):
+            raise UsageError(f"seeds[{name!r}] has the shape {seed.shape}, the value {base.shape}", where=step.where)
+        with np.errstate(invalid="ignore"):
+            values = np.asarray(seed, base.dtype).reshape(base.shape)
+        error = noise.stored_error(values, self._subject.storage(step)[position] or self._subject.rounding)
+        if error is not None:  # what every run makes alike is not rounded
+            same = [_same_places(base, made[position]) for made in local.made[1:]]
+            error = np.where(np.all(same, axis=0), 0.0, error)
+        bits = local.draws.bits(values, salt=len(local.errors[position])) if error is not None else None
+        for run, made in enumerate(local.made):
+            if made[position].shape != values.shape:
+                continue  # another shape than in the base run, which is a finding of its own
+            made[position][...] = values
+            if run and error is not None and bits is not None:
+                made[position][...] += error * Draws.of_run(bits, run - 1)
 
     # ---- What is found ----
 
@@ -421,7 +458,10 @@ class _Run:
         local = self._local
         assert local is not None
         values = [made[position] for made in local.made]
-        return self._bound(local.step.where, values, jump=local.jumps[position])
+        bound = self._bound(local.step.where, values, jump=local.jumps[position])
+        if bound is None or local.step.outputs[position] not in self.seeds:
+            return bound
+        return replace(bound, value=bound.value.copy())  # `begin_again` writes to the array
 
     def outputs(self) -> dict[str, LikelyBound]:
         """Return the bounds of all outputs, in their shapes."""
@@ -552,10 +592,17 @@ def _at_kinks(step: Step, base: Array, own: Array, y: Array, made: Array) -> Arr
     return np.where(made == y, y + np.copysign(((ends[0] - y) + (ends[1] - y)) / _NEAR, off), made)
 
 
+def _same_places(one: Array, other: Array) -> NDArray[np.bool_]:
+    """Return where numbers are the same; nowhere if there are others."""
+    if one.shape != other.shape:
+        return np.zeros(one.shape, bool)
+    same: NDArray[np.bool_] = (one == other) | (np.isnan(one) & np.isnan(other))
+    return same
+
+
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         if one.shape != other.shape:
             return False
-        numbers = one.dtype.kind == "f"
-        return bool(((one == other) | (np.isnan(one) & np.isnan(other))).all() if numbers else (one == other).all())
+        return bool((_same_places(one, other) if one.dtype.kind == "f" else one == other).all())
     return True

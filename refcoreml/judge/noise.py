@@ -40,7 +40,17 @@ from refcoreml.oracle.rules import kind_of
 from refcoreml.spec.mil_types import DeclaredTensor
 from refcoreml.types import Array, TensorType
 
-__all__ = ["FLAT", "Error", "Local", "check_known", "disturbed", "jumps", "operation_of", "usual_errors"]
+__all__ = [
+    "FLAT",
+    "Error",
+    "Local",
+    "check_known",
+    "disturbed",
+    "jumps",
+    "operation_of",
+    "stored_error",
+    "usual_errors",
+]
 
 
 class Error(NamedTuple):
@@ -303,13 +313,29 @@ def _with_storage(errors: list[Error], y: Doubles, storage: Rounding) -> list[Er
 
     Numbers below the least normal one may be flushed to 0.
     """
-    _, exponent = np.frexp(np.maximum(np.abs(y), storage.tiny))
-    stored = np.ldexp(2 * storage.unit / np.sqrt(12), exponent - 1)
+    stored = _of_storage(y, storage)
     off = _distance(y, storage)
     stored = _limited(stored, y, off, storage, off <= _HELD * storage.unit * np.abs(y))
     rest = [error for error in errors if error.shared]
     own = [error.size**2 for error in errors if not error.shared]
     return [*rest, Error(np.sqrt(sum(own, stored**2)))]
+
+
+def _of_storage(y: Doubles, storage: Rounding) -> Doubles:
+    """Return the standard deviation of rounding to a type, uniform within half a unit in the last place."""
+    _, exponent = np.frexp(np.maximum(np.abs(y), storage.tiny))
+    return np.asarray(np.ldexp(2 * storage.unit / np.sqrt(12), exponent - 1))
+
+
+def stored_error(y: Array, storage: Rounding) -> Doubles | None:
+    """Return the size of the error of numbers that were rounded when they were stored; None where none are rounded.
+
+    A zero is one that was stored as such.
+    """
+    if y.dtype.kind != "f" or not y.size:
+        return None
+    with np.errstate(all="ignore"):
+        return _signed(np.where(y == 0, 0.0, _of_storage(y, storage)), y)
 
 
 # ---- Sums ----

@@ -17,15 +17,19 @@ from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, ImageFe
 from refcoreml.mil.prepare import Typed
 from refcoreml.model import Model
 from refcoreml.oracle.balls import Doubles, Rounding
-from refcoreml.oracle.inputs import stored_inputs
-from refcoreml.oracle.profiles import PROFILES, profile_named
+from refcoreml.oracle.inputs import stored_inputs, stored_values
+from refcoreml.oracle.models import stored_program
+from refcoreml.oracle.profiles import DECLARED, PROFILES, profile_named
 from refcoreml.oracle.storage import round_weights
 from refcoreml.spec import schema
-from refcoreml.spec.mil_types import DeclaredTensor
+from refcoreml.spec.mil_types import DeclaredTensor, DeclaredType
 
 __all__ = ["Output", "Subject", "subject_of"]
 
 _SINGLE, _HALF = Rounding.of(np.float32), Rounding.of(np.float16)
+
+#: The profiles of ML Programs.
+_OF_PROGRAMS = (DECLARED.name, "fp32", "fp16/acc32")
 
 
 class Output(NamedTuple):
@@ -74,6 +78,11 @@ class Subject(ABC):
     @abstractmethod
     def outputs(self, results: Mapping[str, Any]) -> dict[str, Output]:
         """Return the outputs by the names of their features."""
+
+    @property
+    @abstractmethod
+    def sources(self) -> dict[str, str]:
+        """By output the name of the value that it is, or is made of."""
 
     def states(self) -> dict[str, Any]:
         """Return new places for states."""
@@ -135,6 +144,10 @@ class _Network(Subject):
     def outputs(self, results: Mapping[str, Any]) -> dict[str, Output]:
         return {feature.name: self._output(feature, results) for feature in self._model.outputs}
 
+    @property
+    def sources(self) -> dict[str, str]:
+        return {feature.name: self._layered.interface.source_of(feature)[0] for feature in self._model.outputs}
+
     def _output(self, feature: Feature, results: Mapping[str, Any]) -> Output:
         interface = self._layered.interface
         blob, labels = interface.source_of(feature)
@@ -148,14 +161,17 @@ class _Network(Subject):
 
 class _Program(Subject):
     def __init__(self, model: Model, profile: str) -> None:
-        if profile not in ("declared", "fp32"):
-            known = f"ML Programs take declared and fp32, networks {', '.join(PROFILES)}"
+        if profile not in _OF_PROGRAMS:
+            known = f"ML Programs take {', '.join(_OF_PROGRAMS)}, networks {', '.join(PROFILES)}"
             raise UsageError(f"unknown profile {profile!r} for an ML Program", remedy=known)
-        self._declared = profile == "declared"
+        self._profile = profile_named(profile)
         self._model = model.with_precision("float64")
         programmed = self._model.prepare().programmed
         if programmed is None:
             raise InternalError(f"{model.kind} is no program", remedy="Please report it")
+        if self._profile.storage.format != np.float32:
+            program, interface = stored_program(self._model, self._profile)
+            programmed = Programmed(interface, program)
         self._programmed: Programmed = programmed
         self.rounding = _SINGLE
         self.steps = tuple(walk(programmed.program.engine.steps))
@@ -166,18 +182,27 @@ class _Program(Subject):
         return max(rounding.unit for step in self.steps for rounding in (*self.storage(step), _SINGLE) if rounding)
 
     def inputs(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Doubles]]:
-        return self._programmed.interface.to_values(self._model.check_inputs(given)), {}
+        values = self._programmed.interface.to_values(self._model.check_inputs(given))
+        if self._profile.storage.format == np.float32:
+            return values, {}
+        stored = stored_values(self._programmed.program.inputs, values, self._profile)
+        return {name: ball.mid for name, ball in stored.items()}, {}
 
     def storage(self, step: Step) -> Sequence[Rounding | None]:
-        op = step.op
-        if not self._declared or not isinstance(op, Typed):
-            return (None,) * len(step.outputs)
-        if op.moves and all(dtype is None or dtype.kind != "f" or dtype == np.float16 for dtype in op.inputs):
-            return (None,) * len(step.outputs)
-        return tuple(
-            _HALF if isinstance(declared, DeclaredTensor) and declared.element.dtype == np.float16 else None
-            for declared in op.outputs
-        )
+        op, narrow = step.op, self._profile.narrow_storage
+        nothing = (None,) * len(step.outputs)
+        if not isinstance(op, Typed) or (narrow is None and not self._profile.declared):
+            return nothing
+        if op.moves and (narrow or all(dtype in (None, np.float16) or dtype.kind != "f" for dtype in op.inputs)):
+            return nothing
+        return tuple(narrow or _HALF if self._is_half(declared) else None for declared in op.outputs)
+
+    def _is_half(self, declared: DeclaredType) -> bool:
+        """Return whether a result is stored in half precision."""
+        if not isinstance(declared, DeclaredTensor):
+            return False
+        stored = self._profile.stored_as(declared.element.dtype)
+        return stored is not None and stored.format == np.float16
 
     def trace(self, values: Mapping[str, Any], change: Change) -> Trace:
         return self._programmed.program.trace(values, change)
@@ -186,11 +211,15 @@ class _Program(Subject):
         return dict(self._programmed.interface.cells())
 
     def outputs(self, results: Mapping[str, Any]) -> dict[str, Output]:
-        values = self._programmed.program.results
+        sources = self.sources
         return {
-            feature.name: _program_output(feature, values[feature.name].name, results)
-            for feature in self._model.outputs
+            feature.name: _program_output(feature, sources[feature.name], results) for feature in self._model.outputs
         }
+
+    @property
+    def sources(self) -> dict[str, str]:
+        values = self._programmed.program.results
+        return {feature.name: values[feature.name].name for feature in self._model.outputs}
 
 
 def _program_output(feature: Feature, source: str, results: Mapping[str, Any]) -> Output:

@@ -36,7 +36,7 @@ from refcoreml.spec import schema
 from refcoreml.spec.functions import find_function
 from refcoreml.types import Array, Form
 
-__all__ = ["Asked", "asked"]
+__all__ = ["Asked", "asked", "stored_program"]
 
 
 class Asked(Protocol):
@@ -265,7 +265,8 @@ class _Program:
         return stored is None or (feature.half and stored.format == np.float16)
 
 
-def _program(model: Model, profile: Profile) -> _Program:
+def stored_program(model: Model, profile: Profile) -> tuple[Program, Interface]:
+    """Return a function in double precision with constants as a profile stores them, and what is around it."""
     found = find_function(model.spec, model.function)
     precision = Stored("float64", PRECISIONS["float64"].held, False, profile)
     program = Program(
@@ -280,4 +281,8 @@ def _program(model: Model, profile: Profile) -> _Program:
         if operation.kind == "custom_layer":  # registered or not
             raise _custom("code of the user's own", operation.where)
     program.check()
-    return _Program(program, Interface(found.description, program), profile, model.inputs, model.outputs)
+    return program, Interface(found.description, program)
+
+
+def _program(model: Model, profile: Profile) -> _Program:
+    return _Program(*stored_program(model, profile), profile, model.inputs, model.outputs)

@@ -194,6 +194,10 @@ class Search:
                 break
         return [layer for layer in lost if layer.bound.kind not in MOVES] or lost
 
+    def suspects(self) -> tuple[str, ...]:
+        """Return the names of the layers of the stretch."""
+        return tuple(dict.fromkeys(layer.bound.layer for layer in self.stretch()))
+
     def _mends(self, layer: _Layer, reader: _Layer) -> bool:
         """Return whether a reference value in place of the layer's output makes the reader match another value."""
         step, shape = reader.step, layer.bound.value.shape

@@ -17,7 +17,7 @@ from refcoreml.features.classifier import Label
 from refcoreml.model import Model, load
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.testing.agreement import Sharpness, compare_outputs
-from refcoreml.testing.blame import Search, beside, divergence, first_divergence
+from refcoreml.testing.blame import Search, beside, divergence
 from refcoreml.testing.extras import torch
 from refcoreml.testing.folding import derived_constants, verify
 from refcoreml.testing.rounding import Constants, Undetermined
@@ -35,11 +35,12 @@ class EquivalenceError(AssertionError):
         output: the output that differs.
         divergence: the first layer that diverges, or the layers among which it is, in a sentence; empty where the
             reference cannot be looked into.
+        operations: their names.
     """
 
-    def __init__(self, message: str, output: str = "", divergence: str = "") -> None:
+    def __init__(self, message: str, output: str = "", divergence: str = "", operations: tuple[str, ...] = ()) -> None:
         super().__init__(f"{message}\n{divergence}" if divergence else message)
-        self.output, self.divergence = output, divergence
+        self.output, self.divergence, self.operations = output, divergence, operations
 
 
 class UndeterminedError(AssertionError):
@@ -193,7 +194,7 @@ class _Task:
         if verified.findings and not self.subject.compressed():
             noun = "operation" if double.kind == "mlProgram" else "layer"
             where = f"first divergent {noun}: {verified.findings[0]}"
-            raise EquivalenceError(_of_constants(verified.findings), "", where)
+            raise EquivalenceError(_of_constants(verified.findings), "", where, verified.names)
         constants = verified.constants
         search = beside(double, self.inputs, recorded, constants, widest)
         try:
@@ -240,18 +241,20 @@ class _Task:
         difference, sharpness = compare_outputs(names, actual, values, radii)
         if difference is None:
             return sharpness
-        where = self._divergence(search)
+        where, operations = self._divergence(search)
         advice = "" if difference.shapes else _advice(self.subject, self.module, self.folded)
-        raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, where)
+        raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, where, operations)
 
-    def _divergence(self, search: Search | None) -> str:
+    def _divergence(self, search: Search | None) -> tuple[str, tuple[str, ...]]:
+        """Return where the two diverge in a sentence, and the names of the layers that it is about."""
         double = self.subject.double
-        if search is not None:
-            return divergence(search, double, self.inputs, self.constants)
-        if self.module is None:
-            return ""
-        recorded = record_torch(self.module, self.arguments)
-        return first_divergence(double, self.inputs, recorded, self.constants)
+        if search is None:
+            if self.module is None:
+                return "", ()
+            search = beside(double, self.inputs, record_torch(self.module, self.arguments), self.constants)
+            with contextlib.suppress(Undetermined):
+                search.run(runs_beside(double, self.inputs, self.constants))
+        return divergence(search, double, self.inputs, self.constants), search.suspects()
 
 
 def _of_constants(findings: Sequence[str]) -> str:

@@ -224,11 +224,13 @@ class Verified:
         constants: how far they may be from the source: those that are explained, not at all.
         count: how many numbers are explained.
         findings: constants that are faulty copies, in sentences.
+        names: the layers or operations that have them.
     """
 
     constants: Constants
     count: int = 0
     findings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def verify(stored: Sequence[Stored], derived: Sequence[Derived], constants: Constants) -> Verified:
@@ -238,6 +240,7 @@ def verify(stored: Sequence[Stored], derived: Sequence[Derived], constants: Cons
         by_size.setdefault(made.values.size, []).append(made)
     stands: dict[bytes, Doubles] = {}
     findings: list[str] = []
+    names: list[str] = []
     count = 0
     for each in stored:
         content = content_of(each.values)
@@ -258,7 +261,8 @@ def verify(stored: Sequence[Stored], derived: Sequence[Derived], constants: Cons
             count += each.values.size
         else:
             findings.extend(_finding(each, forms))
-    return Verified(replace(constants, stands=stands), count, tuple(findings))
+        names += [each.name] * (len(findings) - len(names))
+    return Verified(replace(constants, stands=stands), count, tuple(findings), tuple(names))
 
 
 @dataclass(frozen=True)

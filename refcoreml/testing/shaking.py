@@ -447,12 +447,14 @@ class Stored:
     """A constant of a model.
 
     Attributes:
-        owner: its layer or operation.
+        name: that of its layer or operation.
+        owner: the same with its type.
         field: what it is there.
         values: its numbers.
         half: whether they are stored in half precision.
     """
 
+    name: str
     owner: str
     field: str
     values: Doubles
@@ -467,7 +469,8 @@ def stored_constants(model: Model) -> Iterator[Stored]:
             if not isinstance(step.op, Control):
                 found = _Collected()
                 network.operation(step, found)
-                yield from (Stored(f"{step.name!r} ({step.kind})", name, values) for name, values in found.arrays)
+                owner = f"{step.name!r} ({step.kind})"
+                yield from (Stored(step.name, owner, name, values) for name, values in found.arrays)
         return
     for operation in walk(_function(model).program.function.body):
         for parameter, values in operation.parameters.items():
@@ -475,7 +478,7 @@ def stored_constants(model: Model) -> Iterator[Stored]:
                 array = np.asarray(value.known) if value.constant and value.tensor is not None else None
                 if array is not None and array.dtype.kind == "f":
                     owner, half = f"{operation.name!r} ({operation.kind})", array.dtype == np.float16
-                    yield Stored(owner, parameter, array.astype(np.float64), half)
+                    yield Stored(operation.name, owner, parameter, array.astype(np.float64), half)
 
 
 class _Collected:

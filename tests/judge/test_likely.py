@@ -302,8 +302,8 @@ def test_unknown_profiles_and_inputs_that_do_not_fit_are_refused():
     model = deep(1).model()
     with pytest.raises(UsageError, match="unknown profile 'fp8'"):
         likely_bounds(model, {"x": numbers(7, 48)}, "fp8")
-    with pytest.raises(UsageError, match="unknown profile 'fp16/acc32' for an ML Program"):
-        likely_bounds(half_program(), {"x": numbers(3, 40)}, "fp16/acc32")
+    with pytest.raises(UsageError, match="unknown profile 'fp16/acc16' for an ML Program"):
+        likely_bounds(half_program(), {"x": numbers(3, 40)}, "fp16/acc16")
     with pytest.raises(InputError):
         likely_bounds(model, {"x": numbers(7, 47)})
 
