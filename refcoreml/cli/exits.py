@@ -20,18 +20,24 @@ UNSUPPORTED = 4
 OTHER = 5
 #: The implementation that ``conformance run`` tests does not work at all.
 SMOKE_FAILED = 6
+#: What ``judge`` finds, if it is neither explained nor plainly wrong.
+SUSPECTED, UNDECIDED, CONVERTER = 7, 8, 9
 #: EX_SOFTWARE of sysexits.h.
 INTERNAL = 70
 INTERRUPTED = 130
 
 MEANINGS = {
     0: "success, also when the reader of the output closes the pipe, as in '| head'",
-    CHECK_FAILED: "a check failed: a NaN in trace, a limit of compare, a conformance case, an oracle without bounds",
+    CHECK_FAILED: "a check failed: a NaN in trace, a limit of compare, a conformance case, an oracle without bounds, "
+    "outputs in judge that rounding does not explain",
     USAGE: "wrong arguments or inputs, or a file that does not exist",
     BAD_MODEL: "no Core ML model, or a damaged or invalid one",
     UNSUPPORTED: "a valid model that refcoreml cannot run, or only with your code (--custom)",
     OTHER: "any other failure: the disk, the memory, your code",
     SMOKE_FAILED: "conformance run: the implementation did not return the smoke case correctly",
+    SUSPECTED: "judge: recorded outputs are suspicious, outside of likely bounds and inside of proven ones",
+    UNDECIDED: "judge: undetermined, as rounding would explain almost anything, or there was nothing to compare",
+    CONVERTER: "judge --source: the conversion differs from the source",
     INTERNAL: "a fault of refcoreml (REFCOREML_TRACEBACK=1 shows where)",
     INTERRUPTED: "interrupted",
 }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from refcoreml import values
-from refcoreml.cli import compare, conformance, demo, inspect, oracle, predict, preview, quantize, study, trace
+from refcoreml.cli import compare, conformance, demo, inspect, judge, oracle, predict, preview, quantize, study, trace
 from refcoreml.cli.console import errors, out
 from refcoreml.cli.custom import custom_code
 from refcoreml.cli.exits import INTERNAL, INTERRUPTED, OTHER, code_of, explained
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"refcoreml {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (predict, preview, inspect, trace, oracle, quantize, compare, study, conformance, demo):
+    for module in (predict, preview, inspect, trace, oracle, judge, quantize, compare, study, conformance, demo):
         module.add_parser(commands)
     return top
 

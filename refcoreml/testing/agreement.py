@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from refcoreml.oracle.balls import Doubles
 from refcoreml.types import without_ones
 
-__all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "sharpness_of", "typical"]
+__all__ = ["WIDEST", "Difference", "Sharpness", "compare_outputs", "magnitude", "sharpness_of", "typical"]
 
 #: The widest bound that shows anything, beside the numbers that it is about: one unit in the last place of half
 #: precision. Within a wider one a network is no other than its own copy whose weights and blobs are rounded to halves,
@@ -78,6 +78,17 @@ def typical(values: Any) -> float:
     size = np.abs(np.asarray(values, np.float64))
     size = np.sort(size[np.isfinite(size) & (size > 0)])
     return float(min(map(np.median, (size, *_below_masks(size))))) if size.size else 0.0
+
+
+def magnitude(values: Any) -> float:
+    """Return the size of values as a whole: the root mean square of those that are finite, not 0, and below masks.
+
+    Unlike `typical`, it is that of the large ones where sizes differ, as those of probabilities do.
+    """
+    size = np.abs(np.asarray(values, np.float64))
+    size = np.sort(size[np.isfinite(size) & (size > 0)])
+    below = min((size, *_below_masks(size)), key=len)
+    return float(below[-1] * np.sqrt(np.mean(np.square(below / below[-1])))) if below.size else 0.0
 
 
 def _below_masks(size: Doubles) -> Iterator[Doubles]:

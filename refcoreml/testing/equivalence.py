@@ -20,10 +20,11 @@ from refcoreml.testing.agreement import Sharpness, compare_outputs
 from refcoreml.testing.blame import Search, beside, divergence
 from refcoreml.testing.extras import torch
 from refcoreml.testing.folding import derived_constants, verify
+from refcoreml.testing.onnx_models import OnnxModel
 from refcoreml.testing.rounding import Constants, Undetermined
 from refcoreml.testing.shaking import output_values, runs_beside, stored_constants
 from refcoreml.testing.subjects import NetworkSubject, ProgramSubject, Subject
-from refcoreml.testing.torch_modules import in_double, record_torch, run_torch, source_constants
+from refcoreml.testing.torch_modules import Source, TorchSource, in_double
 
 __all__ = ["Equivalence", "EquivalenceError", "UndeterminedError", "assert_equivalent"]
 
@@ -99,9 +100,10 @@ def assert_equivalent(
 
     Args:
         model: anything that `refcoreml.load` takes: a path, a message, coremltools' ``MLModel``, a loaded model.
-        reference: a torch module; or a function of the inputs in the model's order; or the outputs themselves: a
-            dictionary by name, a sequence in the model's order, or an array. Functions and modules may return any of
-            these. Arrays in float64 are taken as exact, others as rounded as often as the model's.
+        reference: a torch module; an ONNX model, as a message of the package onnx or the path of a file; or a function
+            of the inputs in the model's order; or the outputs themselves: a dictionary by name, a sequence in the
+            model's order, or an array. Functions and modules may return any of these. Arrays in float64 are taken as
+            exact, others as rounded as often as the model's.
         inputs: the model's inputs by name.
         reference_inputs: arguments of the reference; by default the arrays among the inputs, in the model's order.
             Needed for images, whose preprocessing the model holds and the reference does not.
@@ -137,13 +139,13 @@ def assert_equivalent(
     # Wrong inputs are told before the reference runs, and it may be given the same ones.
     checked = double.check_inputs(inputs)
     inputs = passed.mapping(inputs, passed.argument("inputs", InputError))
-    module, arguments, given = _run_reference(subject, subject.given(inputs, checked), reference, reference_inputs)
+    source, given = _run_reference(subject, subject.given(inputs, checked), reference, reference_inputs)
     labels = subject.labels(inputs)
     expected = _by_name(double, given, labels)
-    task = _Task(subject, module, arguments, inputs, expected, _constants(module, folded), folded)
+    task = _Task(subject, source, inputs, expected, _constants(source, folded), folded)
     exact = all(value.dtype == np.float64 for value in expected.values())
     widest = subject.widest(task.constants) if widest is None else widest
-    found = task.by_segments(widest) if module is not None and exact else task.whole(exact)
+    found = task.by_segments(widest) if source is not None and exact else task.whole(exact)
     _require_sharp(found.sharpness, widest)
     return found.equivalence(subject)
 
@@ -171,7 +173,7 @@ class _Task:
 
     Attributes:
         subject: the model.
-        module, arguments: the torch module and what it gets; None if the reference is none.
+        source: the torch module or ONNX model; None if the reference is none.
         inputs: the model's inputs.
         expected: the outputs of the reference by name.
         constants: how far the model's own numbers may be off.
@@ -179,8 +181,7 @@ class _Task:
     """
 
     subject: Subject
-    module: Any
-    arguments: Sequence[Any]
+    source: Source | None
     inputs: Mapping[str, Any]
     expected: Mapping[str, Any]
     constants: Constants
@@ -189,7 +190,8 @@ class _Task:
     def by_segments(self, widest: float) -> _Found:
         """Compare all values that both sides have in double precision, then the outputs in that of the model."""
         __tracebackhide__ = True
-        double, recorded = self.subject.double, record_torch(self.module, self.arguments)
+        assert self.source is not None
+        double, recorded = self.subject.double, self.source.record()
         verified = verify(list(stored_constants(double)), derived_constants(recorded), self.constants)
         if verified.findings and not self.subject.compressed():
             noun = "operation" if double.kind == "mlProgram" else "layer"
@@ -198,7 +200,7 @@ class _Task:
         constants = verified.constants
         search = beside(double, self.inputs, recorded, constants, widest)
         try:
-            search.run(runs_beside(double, self.inputs, constants))
+            search.run(runs_beside(double, self.inputs, constants, unit=self.source.unit))
         except Undetermined as error:
             raise _undecided(error) from error
         found = _Found(list(self.expected), search=search)
@@ -242,18 +244,18 @@ class _Task:
         if difference is None:
             return sharpness
         where, operations = self._divergence(search)
-        advice = "" if difference.shapes else _advice(self.subject, self.module, self.folded)
+        advice = "" if difference.shapes else _advice(self.subject, self.source, self.folded)
         raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, where, operations)
 
     def _divergence(self, search: Search | None) -> tuple[str, tuple[str, ...]]:
         """Return where the two diverge in a sentence, and the names of the layers that it is about."""
         double = self.subject.double
         if search is None:
-            if self.module is None:
+            if self.source is None:
                 return "", ()
-            search = beside(double, self.inputs, record_torch(self.module, self.arguments), self.constants)
+            search = beside(double, self.inputs, self.source.record(), self.constants)
             with contextlib.suppress(Undetermined):
-                search.run(runs_beside(double, self.inputs, self.constants))
+                search.run(runs_beside(double, self.inputs, self.constants, unit=self.source.unit))
         return divergence(search, double, self.inputs, self.constants), search.suspects()
 
 
@@ -266,14 +268,14 @@ def _undecided(error: Undetermined) -> InputError:
     return InputError(f"rounding may turn a branch or loop: {error}", remedy="Choose other inputs")
 
 
-def _advice(subject: Subject, module: Any, folded: float | None) -> str:
+def _advice(subject: Subject, source: Source | None, folded: float | None) -> str:
     """Return why a correct conversion may differ, and what to do then, as the end of a message."""
     if subject.compressed():
         return "; the model's weights are compressed, which is more than rounding: measure it by compare_models"
-    if module is None and folded is None:
+    if source is None and folded is None:
         return (
-            "; the reference is no torch module, so the model's parameters count as exact: pass the torch module, or "
-            "folded=0 if the converter rounded them"
+            "; the reference is no torch module or ONNX model, so the model's parameters count as exact: pass the "
+            "torch module, or folded=0 if the converter rounded them"
         )
     return ""
 
@@ -301,10 +303,11 @@ def _is_module(reference: Any) -> bool:
 
 def _run_reference(
     subject: Subject, inputs: Mapping[str, Any], reference: Any, given: Sequence[Any] | None
-) -> tuple[Any, Sequence[Any], Any]:
-    """Return (the torch module in double precision or None, its arguments, the outputs)."""
-    if not callable(reference):
-        return None, (), reference
+) -> tuple[Source | None, Any]:
+    """Return (the torch module or ONNX model in double precision or None, the outputs)."""
+    reference = OnnxModel.of(reference) or reference
+    if not callable(reference) and not isinstance(reference, OnnxModel):
+        return None, reference
     if given is None:
         given = [inputs[feature.name] for feature in subject.double.inputs if feature.name in inputs]
         if any(hasattr(value, "getbands") for value in given):
@@ -318,12 +321,16 @@ def _run_reference(
         remedy = "Write [array], the arguments of the reference in its order"
         raise refuse(f"got {passed.shown(given)}, expected a list of arguments", remedy)
     given = passed.items(given, refuse)
-    if not _is_module(reference):
-        return None, (), _called(reference, given)
-    tensors = [value if isinstance(value, torch.Tensor) else _tensor(value) for value in given]
-    module, arguments = in_double(reference, tensors)
-    subject.adapt(module)
-    return module, arguments, run_torch(module, arguments)
+    source: Source
+    if isinstance(reference, OnnxModel):
+        source = reference.given(given)
+    elif _is_module(reference):
+        tensors = [value if isinstance(value, torch.Tensor) else _tensor(value) for value in given]
+        source = TorchSource(*in_double(reference, tensors))
+    else:
+        return None, _called(reference, given)
+    subject.adapt(source)
+    return source, source.outputs()
 
 
 def _called(reference: Callable[..., Any], given: Sequence[Any]) -> Any:
@@ -390,8 +397,8 @@ def _array(value: Any, name: str, labels: Sequence[Label]) -> Any:
     return array.astype(np.float64) if array.dtype.kind in "biu" else array
 
 
-def _constants(module: Any, folded: float | None) -> Constants:
-    if module is None:
+def _constants(source: Source | None, folded: float | None) -> Constants:
+    if source is None:
         return Constants() if folded is None else Constants(np.zeros(1), terms=folded)
-    found = source_constants(module)
+    found = source.constants()
     return found if folded is None else Constants(found.known, terms=folded)

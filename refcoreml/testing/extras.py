@@ -34,3 +34,5 @@ class _Extra:
 hypothesis: Any = _Extra("hypothesis")
 torch: Any = _Extra("torch")
 coremltools: Any = _Extra("coremltools")
+onnx: Any = _Extra("onnx")
+onnx_reference: Any = _Extra("onnx.reference")

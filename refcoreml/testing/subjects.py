@@ -25,7 +25,7 @@ from refcoreml.testing.shaking import (
     measured_bounds,
     program_results,
 )
-from refcoreml.testing.torch_modules import round_parameters
+from refcoreml.testing.torch_modules import Source
 
 __all__ = ["NetworkSubject", "ProgramSubject", "Subject"]
 
@@ -58,7 +58,7 @@ class Subject(ABC):
         """Return what the source is given for inputs, which have been checked."""
         return inputs
 
-    def adapt(self, module: Any) -> None:
+    def adapt(self, source: Source) -> None:
         """Change the parameters of the source to those that the model stores, where it merely rounds them."""
         return
 
@@ -137,9 +137,9 @@ class ProgramSubject(Subject):
         pictures = {feature.name for feature in self.double.inputs if isinstance(feature, ImageFeature)}
         return {name: given if name in pictures else checked[name] for name, given in inputs.items()}
 
-    def adapt(self, module: Any) -> None:
+    def adapt(self, source: Source) -> None:
         """Round parameters that the program stores in half precision."""
-        round_parameters(module, self._halves)
+        source.round_parameters(self._halves)
 
     def widest(self, constants: Constants) -> float:
         """Return more if weights of half precision are none of the source's."""

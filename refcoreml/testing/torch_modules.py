@@ -5,18 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from refcoreml.oracle.balls import Doubles
 from refcoreml.testing.extras import torch
-from refcoreml.testing.rounding import Constants
+from refcoreml.testing.rounding import UNIT64, Constants
 
 __all__ = [
     "Parameter",
     "Recorded",
     "Result",
+    "Source",
+    "TorchSource",
     "in_double",
     "record_torch",
     "round_parameters",
@@ -37,8 +39,10 @@ def source_constants(module: Any) -> Constants:
     for part in module.modules():
         variance = getattr(part, "running_var", None)
         if variance is not None:
-            scale: Any = (part.weight.detach().abs().max() if part.weight is not None else 1.0) / (
-                variance.min() + part.eps
+            weight = getattr(part, "weight", None)
+            epsilon = getattr(part, "eps", 0.0)  # exported modules have none
+            scale: Any = (weight.detach().abs().max() if weight is not None else 1.0) / (
+                variance.min() + epsilon
             ) ** 0.5
             factor = max(factor, float(scale))
     return Constants(known, terms=2 * largest * factor + largest)
@@ -91,6 +95,51 @@ class Recorded:
     values: Doubles
     computed: bool = True
     arguments: Sequence[object] = ()
+
+
+class Source(Protocol):
+    """What a model was converted from, with its arguments, in double precision: it can be looked into."""
+
+    @property
+    def unit(self) -> float:
+        """How far a computation in double precision may be off, relative to a result."""
+
+    def outputs(self) -> Any:
+        """Return what it returns."""
+
+    def record(self) -> list[Recorded]:
+        """Return all values that it computes, in order."""
+
+    def constants(self) -> Constants:
+        """Return how far the constants of a converted network may be from its parameters."""
+
+    def round_parameters(self, stored: Sequence[Doubles]) -> None:
+        """Round those parameters to half precision whose numbers are then among those of stored arrays."""
+
+
+@dataclass(frozen=True)
+class TorchSource:
+    """A torch module in double precision, and its arguments."""
+
+    module: Any
+    arguments: Sequence[Any]
+    unit: float = UNIT64
+
+    def outputs(self) -> Any:
+        """Return what the module returns; see `run_torch`."""
+        return run_torch(self.module, self.arguments)
+
+    def record(self) -> list[Recorded]:
+        """Return the results of its operators; see `record_torch`."""
+        return record_torch(self.module, self.arguments)
+
+    def constants(self) -> Constants:
+        """Return what `source_constants` does."""
+        return source_constants(self.module)
+
+    def round_parameters(self, stored: Sequence[Doubles]) -> None:
+        """Round parameters; see `round_parameters`."""
+        round_parameters(self.module, stored)
 
 
 def run_torch(module: Any, inputs: Sequence[Any]) -> Any:

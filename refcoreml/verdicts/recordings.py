@@ -15,10 +15,10 @@ from refcoreml.features import ArrayFeature, DictionaryFeature, Feature, ImageFe
 from refcoreml.oracle.balls import Doubles
 from refcoreml.types import Array, without_ones
 
-__all__ = ["Recording", "fitted", "recording_of"]
+__all__ = ["KEYS", "Recording", "fitted", "recording_of"]
 
 #: What follows the name of an output of scores where an archive holds their classes.
-_KEYS = ".keys"
+KEYS = ".keys"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def recording_of(
     for key, value in given.items():
         if key in names:
             outputs[key] = _checked(names[key], value)
-        elif passed.is_a(key, str) and key.endswith(_KEYS) and key.removesuffix(_KEYS) in names:
+        elif passed.is_a(key, str) and key.endswith(KEYS) and key.removesuffix(KEYS) in names:
             continue
         elif key in known:
             inner[key] = passed.array(value, passed.argument(f"recorded value {key!r}"))
@@ -68,10 +68,10 @@ def recording_of(
                 f"{passed.quoted(key)} was recorded, which is no output or value of the model", remedy=remedy
             )
     for key in names:
-        if f"{key}{_KEYS}" in given and key in outputs and not passed.is_a(outputs[key], Mapping):
-            labels, scores = (np.asarray(part) for part in (given[f"{key}{_KEYS}"], outputs[key]))
+        if f"{key}{KEYS}" in given and key in outputs and not passed.is_a(outputs[key], Mapping):
+            labels, scores = (np.asarray(part) for part in (given[f"{key}{KEYS}"], outputs[key]))
             if labels.ndim != 1 or labels.dtype.kind not in "iuU" or labels.shape != scores.shape:
-                raise UsageError(f"has not one class for each of the scores in {key!r}", where=f"{key}{_KEYS}")
+                raise UsageError(f"has not one class for each of the scores in {key!r}", where=f"{key}{KEYS}")
             outputs[key] = dict(zip(labels.tolist(), scores.tolist(), strict=True))
     if not outputs and not inner:
         raise UsageError(

@@ -16,7 +16,7 @@ from refcoreml.features import ArrayFeature, Feature
 from refcoreml.judge import Ensemble, LikelyBound
 from refcoreml.model import Model
 from refcoreml.oracle.balls import Doubles
-from refcoreml.testing.agreement import WIDEST, typical
+from refcoreml.testing.agreement import WIDEST, magnitude
 from refcoreml.types import Array, without_ones
 from refcoreml.verdicts.recordings import Recording, fitted
 from refcoreml.verdicts.verdict import FP16, FP32, NOT_EXPLAINED, UNDETERMINED, Compared
@@ -244,9 +244,9 @@ class _Prediction:
 
 
 def scale_of(values: Doubles) -> Doubles:
-    """Return what each number is compared with: itself, or a typical one if that is larger."""
+    """Return what each bound is compared with: its number, or the size of all numbers if that is larger."""
     size: Doubles = np.where(np.isfinite(values), np.abs(values), 0.0)
-    return np.maximum(size, typical(size))
+    return np.maximum(size, magnitude(size))
 
 
 def _widths(bound: LikelyBound, known: NDArray[np.bool_]) -> Doubles:

@@ -144,8 +144,10 @@ class Verdict(Result):
     @property
     def headline(self) -> str:
         """The verdict in a line."""
-        cause = f"{self.cause}: " if self.cause else ""
-        return f"{cause}{self.answer}"
+        if self.cause == "converter":
+            return f"converter: the conversion differs; what was recorded is {self.answer}"
+        cause = f"{self.cause}: " if self.cause not in ("", UNDETERMINED) else ""
+        return f"{cause}{UNDETERMINED if self.cause == UNDETERMINED else self.answer}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what was compared, one row for each value."""
