@@ -32,6 +32,9 @@ _MOST_TERMS, _MOST_WORK = 5000, 3e8
 #: From the number of terms to the blocks in which they are added up, one after another, and then the blocks.
 Order = Callable[[int], list[Any]]
 
+#: Changes a result of a step.
+Fault = Callable[[Step, Array], Array]
+
 
 def _blocks(size: int) -> Order:
     return lambda n: [range(begin, min(begin + size, n)) for begin in range(0, n, size)]
@@ -147,8 +150,10 @@ class Implementation:
     order: Order | None = None
     fused: bool = False
 
-    def trace(self, model: Model, inputs: Mapping[str, Any], profile: str) -> Iterator[Event]:
-        """Run step by step."""
+    def trace(
+        self, model: Model, inputs: Mapping[str, Any], profile: str, fault: Fault | None = None
+    ) -> Iterator[Event]:
+        """Run step by step, with results changed before they are stored if there is a fault."""
         subject = subject_of(model, profile)
         values = _single(subject.inputs(inputs)[0])
         runnable = model
@@ -158,16 +163,18 @@ class Implementation:
             runnable = model.with_spec(spec)
         evaluator = runnable.with_precision("float32").prepare()
         if evaluator.layered is not None:
-            return evaluator.layered.network.trace(values, self._change(subject))
+            return evaluator.layered.network.trace(values, self._change(subject, fault))
         assert evaluator.programmed is not None
         cells = evaluator.programmed.interface.cells()
-        return evaluator.programmed.program.trace({**values, **cells}, self._change(subject))
+        return evaluator.programmed.program.trace({**values, **cells}, self._change(subject, fault))
 
-    def _change(self, subject: Subject) -> Callable[..., tuple[Any, ...]]:
+    def _change(self, subject: Subject, fault: Fault | None) -> Callable[..., tuple[Any, ...]]:
         def change(step: Step, inputs: Sequence[Any], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
             with np.errstate(all="ignore"):
                 if self.order is not None:
                     outputs = _again(step, inputs, outputs, self.order)
+                if fault is not None:
+                    outputs = tuple(fault(step, y) if isinstance(y, np.ndarray) else y for y in outputs)
                 if self.fused and step.index % 2:
                     return outputs
                 stored = zip(outputs, subject.storage(step), strict=True)

@@ -9,6 +9,7 @@ from PIL import Image
 
 import refcoreml
 from refcoreml import build, demo
+from refcoreml.reporting.samples import Source
 from refcoreml.spec import schema
 
 RNG = np.random.default_rng(0)
@@ -85,3 +86,8 @@ def write_files(folder: Path) -> None:
         picture = Image.fromarray(RNG.integers(0, 256, (150, 170, 3)).astype(np.uint8))
         picture.save(folder / "photos" / f"{index}.jpg")
     picture.save(folder / "photo.jpg")
+    (folder / "recorded").mkdir()
+    model = refcoreml.load(folder / "MobileNet.mlmodel")
+    for sample in Source(folder / "photos", resize="crop").samples(model):
+        scores = np.array(list(model.predict(sample.inputs)["classLabelProbs"].values()))
+        np.savez((folder / "recorded" / sample.name).with_suffix(".npz"), classLabelProbs=scores)

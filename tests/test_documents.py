@@ -239,6 +239,15 @@ def test_the_snippet_about_the_oracle_runs(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_allclose(names["answers"]["y"].value, [0.75, 0, 0.625])
 
 
+def test_the_worked_example_of_a_verdict_runs_and_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", _text(ROOT / "docs" / "judge.md"), re.DOTALL)
+    exec(block, {})
+    printed = capsys.readouterr().out.splitlines()
+    expected = re.findall(r"^print\(verdict\..*#\s*(.*)$", block, re.MULTILINE)
+    assert len(expected) == 2
+    assert printed[:2] == expected
+
+
 @pytest.mark.parametrize("page", SNIPPETS, ids=_named)
 def test_every_snippet_is_python_and_names_what_there_is(page: Path) -> None:
     """Names that are imported from refcoreml exist, and so do those that are used as ``refcoreml.NAME``."""
