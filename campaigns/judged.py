@@ -49,4 +49,4 @@ def _recording(case: Any) -> tuple[str, str]:
 
 
 def _first(found: Conversion) -> str:
-    return found.operations[-1] if found.operations else ""
+    return found.operations[0] if found.operations else ""

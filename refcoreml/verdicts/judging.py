@@ -311,7 +311,7 @@ def _worst_sample(verdict: Verdict, recordings: Sequence[Recording]) -> int:
 def _with_source(verdict: Verdict, found: Conversion) -> Verdict:
     """Return the verdict with its cause: the conversion before all, then what the recording shows by itself."""
     if found.answer == "different":
-        operation = found.operations[-1] if found.operations else ""
+        operation = found.operations[0] if found.operations else ""  # others may diverge because it does
         return replace(
             verdict,
             cause="converter",

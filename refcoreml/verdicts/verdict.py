@@ -118,7 +118,8 @@ class Verdict(Result):
             inside proven ones), ``not explained by rounding``, or ``undetermined``.
         cause: with a source ``converter``, ``rounding``, ``device`` or ``undetermined``; else empty.
         reason: why, in a sentence.
-        operation: the operation at fault, or of those among which it is the last that computes; empty if none is known.
+        operation: the operation at fault; of several among which it is, of a device the last that computes, of a
+            conversion the first; empty if none is known.
         segment: those among which it is.
         profile: the arithmetic that the values below are judged by.
         probability: how often an honest recording would be refused.
