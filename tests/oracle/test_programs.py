@@ -103,6 +103,23 @@ def test_profiles_say_how_values_are_stored(profile: str, element: str) -> None:
     np.testing.assert_allclose(found["z"].value, X.astype(np.float64) @ stored.T, rtol=1e-14)
 
 
+@pytest.mark.parametrize("operation", ["gather", "gather_nd", "gather_along_axis"])
+@pytest.mark.parametrize("profile", UNITS)
+def test_tables_are_stored_like_other_constants(profile: str, operation: str) -> None:
+    """Only what is taken from a table is converted, which must not leave out that it is rounded."""
+    table = normal(5, 3) / np.float32(3)
+    assert (table.astype(np.float16) != table).mean() > 0.8
+    indices = {"gather": [4, 0], "gather_nd": [[4], [0]], "gather_along_axis": [[4, 1, 2], [0, 2, 3]]}[operation]
+    program = Builder({"i": ("int32", np.shape(indices))}, opset="CoreML7")
+    axis = {} if operation == "gather_nd" else {"axis": 0}
+    program.output(program.add(operation, x=table, indices=program["i"], name="y", **axis))
+    found = blob_answers(program.model(), {"i": np.int32(indices)}, profile)["y"]
+    stored = table.astype(np.float16 if UNITS[profile][0] == HALF else np.float32).astype(np.float64)
+    taken = stored[indices, range(3)] if operation == "gather_along_axis" else stored[[4, 0]]
+    np.testing.assert_array_equal(found.value, taken)
+    assert not found.radius.any()
+
+
 def test_sums_of_half_precision_may_be_computed_in_half() -> None:
     program = Builder({"x": ("fp16", (2, 3, 64))})
     program.output(program.add("reduce_sum", x=program["x"], axes=np.int32([2]), name="y"))

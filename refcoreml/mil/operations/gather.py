@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +45,13 @@ class FromTable(ops.Op):
         op: takes numbers of x at indices.
         table: x, as the program has it.
         dtype: the type of the result.
+        hold: how an array of that type is held, see `refcoreml.mil.precision`.
     """
 
     op: ops.Op
     table: Array
     dtype: np.dtype[Any]
+    hold: Callable[[Array], Array]
 
     fresh = True
     moves = True
@@ -62,8 +65,7 @@ class FromTable(ops.Op):
     def run(self, indices: Array) -> Array:
         """Return what the operation takes."""
         taken: Any = self.op.run(self.table, indices)
-        y: Array = taken.astype(self.dtype, copy=False)
-        return y
+        return self.hold(taken)
 
 
 def _gathering(node: Node, op: ops.Op) -> ops.Op | Call:
@@ -71,7 +73,7 @@ def _gathering(node: Node, op: ops.Op) -> ops.Op | Call:
     expect(node, _TAKEN[node.entry.since], "x")
     expect(node, _INDICES[node.entry.since], "indices")
     if node.is_constant("x"):
-        return node.call(FromTable(op, node.constant("x"), node.element("x")), "indices")
+        return node.call(FromTable(op, node.constant("x"), node.element("x"), node.precision.hold), "indices")
     return op
 
 
