@@ -32,6 +32,7 @@ from refcoreml.judge.noise import Error
 from refcoreml.judge.spread import factor, moderated
 from refcoreml.judge.subjects import Subject, subject_of
 from refcoreml.model import Model, as_model
+from refcoreml.ops.base import Op
 from refcoreml.oracle.balls import Doubles, Rounding
 from refcoreml.types import Array, without_ones
 
@@ -152,6 +153,20 @@ class _Local:
     errors: list[list[tuple[Error, Bits]]]
     jumps: tuple[bool, ...]
     draws: Draws
+
+    @cached_property
+    def flat(self) -> Op:
+        """The operation, if it has a flat side."""
+        return noise.operation_of(self.step, self.inputs)
+
+    @cached_property
+    def to_end(self) -> Doubles:
+        """How far the numbers of the input are from the nearest end of a flat side."""
+        x = self.inputs[0]
+        nearest = np.full(x.shape, np.inf)
+        for end in noise.ends_of(self.flat):
+            np.minimum(nearest, np.abs(x - end), out=nearest)
+        return nearest
 
 
 class _TurnedError(Exception):
@@ -348,7 +363,7 @@ class _Run:
             if any(local.jumps):
                 outputs = self._decided(local, inputs, outputs, run)
             if step.op.kind in noise.FLAT:
-                outputs = (_at_kinks(step, local.inputs[0], inputs[0], local.raw[0], outputs[0]),)
+                outputs = (_at_kinks(local, inputs[0], outputs[0]),)
             inner = noise.disturbed(step, inputs, self._subject.rounding, local.draws, run)
             made = tuple(self._moved(y, errors, run) for y, errors in zip(inner or outputs, local.errors, strict=True))
             made = self._own(step, tuple(map(self._in_range, local.raw, made, self._subject.storage(step))))
@@ -362,18 +377,24 @@ class _Run:
         for error, bits in errors:
             if bits.ndim != np.ndim(y) or any(n not in (1, m) for n, m in zip(bits.shape, y.shape, strict=True)):
                 break  # another shape than in the base run, which is a finding of its own
-            y = y + error.size * Draws.of_run(bits, run)
+            off = Draws.of_run(bits, run)
+            if off.shape == y.shape and off.ndim:  # in place, since fresh memory costs more than the sum
+                off *= error.size
+                off += y
+                y = off
+            else:
+                y = y + error.size * off
         return y
 
     def _in_range(self, base: Any, made: Any, storage: Rounding | None) -> Any:
         """Return a result with infinities where larger deviations pass the largest number, either way."""
+        if not isinstance(made, np.ndarray) or made.dtype.kind != "f" or not made.size:
+            return made
+        large = (storage or self._subject.rounding).largest / 2
+        if np.max(made) < large and np.min(made) > -large:
+            return made
         found = self._subject.in_range(made, storage)
-        if not isinstance(made, np.ndarray) or made.dtype.kind != "f" or made.shape != np.shape(base):
-            return found
-        near = (
-            np.max(np.abs(made), where=np.isfinite(made), initial=0.0) > (storage or self._subject.rounding).largest / 2
-        )
-        if not near:
+        if made.shape != np.shape(base):
             return found
         decided = self._subject.in_range(_amplified(base, made), storage)
         return np.where(np.isfinite(made) & (np.isinf(decided) | np.isinf(found)), decided, found)
@@ -580,16 +601,24 @@ def _joined(base: Any, one: Any, other: Any) -> Any:
     return np.where(one == base, other, one) if np.shape(base) == np.shape(one) == np.shape(other) else one
 
 
-def _at_kinks(step: Step, base: Array, own: Array, y: Array, made: Array) -> Array:
+def _at_kinks(local: _Local, own: Array, made: Array) -> Array:
     """Return a result that deviates also where the input is on the flat side, but near its end.
 
     A ReLU of a number that is negative by less than its noise may be positive in an honest run, though in none of six.
     So it deviates there by what larger deviations, either way, make of it, divided by how much larger they are; with
     either sign, so that such deviations do not add up in sums.
     """
+    base, y = local.inputs[0], local.raw[0]
+    if own.shape != base.shape or made.shape != y.shape:  # a finding of its own
+        return made
     off = _NEAR * (own - base)
-    ends = [step.stored(step.run([base + sign * off]))[0] for sign in (-1, 1)]
-    return np.where(made == y, y + np.copysign(((ends[0] - y) + (ends[1] - y)) / _NEAR, off), made)
+    near = np.flatnonzero(np.abs(off) > local.to_end)
+    near = near[made.take(near) == y.take(near)]
+    base, y, off = (each.take(near) for each in (base, y, off))
+    ends = [np.asarray(local.flat.run(base + sign * off)) for sign in (-1, 1)]
+    made = np.array(made, order="C")
+    made.reshape(-1)[near] = y + np.copysign(((ends[0] - y) + (ends[1] - y)) / _NEAR, off)
+    return made
 
 
 def _same_places(one: Array, other: Array) -> NDArray[np.bool_]:

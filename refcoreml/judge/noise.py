@@ -46,6 +46,7 @@ __all__ = [
     "Local",
     "check_known",
     "disturbed",
+    "ends_of",
     "jumps",
     "operation_of",
     "stored_error",
@@ -207,6 +208,21 @@ def jumps(step: Step, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[bo
     return tuple(_kind(y) not in ("f", "") for y in outputs)
 
 
+def ends_of(op: Op) -> tuple[float, ...]:
+    """Return where the flat sides of an operation of `FLAT` may end; other numbers among them do no harm."""
+    match op:
+        case ops.Clip(low=low, high=high):
+            return (low, high)
+        case ops.Threshold(alpha=alpha):
+            return (alpha,)
+        case ops.ClampedReLU(alpha=alpha, beta=beta):
+            return (0.0, beta, beta / alpha) if alpha else (0.0, beta)
+        case ops.HardSigmoid(alpha=alpha, beta=beta):
+            return (-beta / alpha, (1 - beta) / alpha) if alpha else ()
+        case _:
+            return (0.0,)
+
+
 def _kind(value: Any) -> str:
     return str(value.dtype.kind) if isinstance(value, np.ndarray | np.generic) else ""
 
@@ -340,6 +356,11 @@ def stored_error(y: Array, storage: Rounding) -> Doubles | None:
 
 # ---- Sums ----
 
+#: An error is within half a unit in the last place, u 2^e of a number y from 2^e to 2^(e+1), which is less than u |y|.
+#: So much smaller is the mean of its square where the logarithms of many y are spread evenly: 2^2e / y^2 on average,
+#: weighted by y^2. Where partial sums grow evenly to their end, it depends on the end, and is at most the second one.
+_SPREAD, _GROWING = 2 * np.log(2) / 3, 49 / 81
+
 
 def _sum_variance(unit: float, n: Any, total: Doubles, squares: Doubles) -> Doubles:
     """Return the variance of a sum of n rounded terms, one after another, see `refcoreml.oracle.deviation`.
@@ -348,15 +369,18 @@ def _sum_variance(unit: float, n: Any, total: Doubles, squares: Doubles) -> Doub
     error is up to u times the sum of the partial sums.
     """
     q = np.maximum(squares / n - (total / n) ** 2, 0)
-    variance = unit**2 / 3 * (squares + n * (n + 1) / 6 * q + (n + 1) * (2 * n + 1) / (6 * n) * total**2)
+    spread = squares + n * (n + 1) / 6 * q
+    growing = (n + 1) * (2 * n + 1) / (6 * n) * total**2
+    variance = unit**2 / 3 * (_SPREAD * spread + _GROWING * growing)
     stuck = q < (2 * unit * total) ** 2
     return np.asarray(np.where(stuck, np.maximum(variance, (unit * n / 2 * total) ** 2 / 3), variance))
 
 
 def _scaled(array: Array) -> tuple[Array, float]:
     """Return an array in single precision, divided by a power of 2, so that squares neither overflow nor vanish."""
-    size = np.abs(array)
-    largest = float(np.max(size, where=np.isfinite(size), initial=0.0))
+    largest = max(float(np.max(array, initial=0.0)), -float(np.min(array, initial=0.0)))
+    if not np.isfinite(largest):
+        largest = float(np.max(np.abs(array), where=np.isfinite(array), initial=0.0))
     scale = float(2.0 ** np.ceil(np.log2(largest))) if largest else 1.0
     return (array / scale).astype(np.float32), scale
 

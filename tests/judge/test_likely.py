@@ -331,3 +331,35 @@ def test_a_relu_that_no_run_but_an_honest_one_may_pass():
     inner.layers[1].input[0] = "e"
     bound = likely_bounds(inner.model(), {"x": x}, "fp16/acc32")["y"]
     assert (bound.radius[:40] > 0.02).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "end", "outward"),
+    [
+        ("activation", {"ReLU": {}}, 0.0, -1),
+        ("clip", {"minVal": -0.75, "maxVal": 0.875}, -0.75, -1),
+        ("clip", {"minVal": -0.75, "maxVal": 0.875}, 0.875, 1),
+        ("clampedReLU", {"alpha": 0.0, "beta": 1.5}, 0.0, -1),
+        ("clampedReLU", {"alpha": 0.5, "beta": 1.5}, 1.5, 1),
+        ("clampedReLU", {"alpha": -2.0, "beta": 1.5}, -0.75, -1),
+        ("unary", {"type": "THRESHOLD", "alpha": 0.375}, 0.375, -1),
+        ("activation", {"sigmoidHard": {"alpha": 0.25, "beta": 0.5}}, -2.0, -1),
+        ("activation", {"sigmoidHard": {"alpha": 0.25, "beta": 0.5}}, 2.0, 1),
+    ],
+)
+def test_a_flat_side_deviates_near_its_end_only(kind, fields, end, outward):
+    """At five and at fifty deviations of the input from the end."""
+    net = build.Network({"x": (1,)}, ["z", "y"], exact=True)
+    third = np.full(1, 1 / 3, np.float32)
+    for name, data in (("third", third), ("shift", np.array([end - 0.25], np.float32))):
+        net.add("loadConstantND", inputs=[], outputs=name, shape=(1,), data=data)
+    net.add("multiplyBroadcastable", inputs=["x", "third"], outputs="m")
+    net.add("addBroadcastable", inputs=["m", "shift"], outputs="z")
+    net.add(kind, inputs=["z"], outputs="y", **fields)
+    deviation = np.hypot(end, 0.25) * 2.0**-24 / np.sqrt(3)  # of the sum and of the product
+    for many, near in ((5, True), (50, False)):
+        bounds = likely_bounds(
+            net.model(), {"x": np.array([(0.25 + outward * many * deviation) / np.float64(third[0])])}
+        )
+        assert bounds["z"].radius > 0
+        assert (bounds["y"].radius > 0) == near, many
