@@ -204,7 +204,7 @@ def _compare(
         radii = {name: bounds[name].radius if name in bounds else np.zeros(()) for name in names}
         difference, sharpness = compare_outputs(names, actual, expected, radii)
         if difference is not None:
-            divergence = first_divergence(double, values, record_torch(module, inputs), constants)
+            divergence = first_divergence(double, values, record_torch(module, inputs), constants).text
             message = f"{model.precision}: {difference.message}"
             return Outcome("differs", f"{message}; {divergence}", difference)
         tightness[number], used[number] = sharpness.width, sharpness.used

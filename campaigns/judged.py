@@ -6,7 +6,7 @@ from typing import Any
 
 from refcoreml.errors import RefCoreMLError
 from refcoreml.model import as_model
-from refcoreml.verdicts import FP16, FP32, UNDETERMINED, Conversion, conversion
+from refcoreml.verdicts import FP16, FP32, UNDETERMINED, conversion
 from refcoreml.verdicts import judge as judge_recorded
 
 __all__ = ["judge"]
@@ -30,7 +30,7 @@ def judge(case: Any) -> tuple[str, str]:
 
 def _conversion(case: Any) -> tuple[str, str]:
     found = conversion(as_model(case.model), case.source, case.inputs, list(case.arguments))
-    return found.answer, _first(found)
+    return found.answer, found.operation
 
 
 def _recording(case: Any) -> tuple[str, str]:
@@ -46,7 +46,3 @@ def _recording(case: Any) -> tuple[str, str]:
     )
     without_source = {UNDETERMINED: "undetermined", FP32: "rounding", FP16: "rounding"}.get(verdict.answer, "device")
     return verdict.cause or without_source, verdict.operation
-
-
-def _first(found: Conversion) -> str:
-    return found.operations[0] if found.operations else ""

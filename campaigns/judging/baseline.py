@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from campaigns.judging.cases import Case
 from refcoreml.errors import RefCoreMLError
 from refcoreml.testing.equivalence import EquivalenceError, UndeterminedError, assert_equivalent
@@ -18,8 +16,7 @@ def judge(case: Case) -> tuple[str, str]:
     try:
         assert_equivalent(case.model, case.source, case.inputs)
     except EquivalenceError as error:
-        named = re.search(r"divergent (?:layer|operation)[^']*'([^']+)'", error.divergence)
-        return "different", named.group(1) if named else ""
+        return "different", error.operation
     except (UndeterminedError, RefCoreMLError):
         return "undetermined", ""
     return "equal", ""

@@ -258,9 +258,9 @@ def _most(one: Array, other: Array) -> float:
     return float(np.where(np.isnan(differences), np.inf, differences).max(initial=0))
 
 
-def chosen(cases: Sequence[Prepared], part: str, share: int) -> list[Prepared]:
-    """Return those cases whose names contain a text, every so manieth of them."""
-    return [case for case in cases if part in case.name][::share]
+def chosen(cases: Sequence[Prepared], part: str, share: int, first: int = 0) -> list[Prepared]:
+    """Return those cases whose names contain a text, every so manieth of them, beginning with the first."""
+    return [case for case in cases if part in case.name][first::share]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -124,13 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--group", action="append", choices=groups, help="only these cases; by default all")
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases with this in their names")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="every Nth case")
+    parser.add_argument("--first", type=int, default=0, metavar="K", help="the number of the first case that counts")
     parser.add_argument("--json", metavar="FILE", help="write the answers there, too")
     options = parser.parse_args(arguments)
     quicken()
     module, _, function = options.judge.partition(":")
     judge: Judge = getattr(importlib.import_module(module), function)
     cases = [case for name in options.group or groups for case in groups[name]()]
-    found = score(judge, chosen(cases, options.only, options.share), _show)
+    found = score(judge, chosen(cases, options.only, options.share, options.first), _show)
     print("\n".join(found.lines()))
     if options.json:
         answers = [{**vars(answer), "right": answer.right} for answer in found.answers]

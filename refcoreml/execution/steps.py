@@ -387,6 +387,23 @@ def walk(steps: Sequence[Step]) -> Iterator[Step]:
                 yield from walk(region.steps)
 
 
+def results_within(step: Step) -> tuple[str, ...]:
+    """Return the names of the results of all regions of a step, of which its own are some; empty for others."""
+    regions = step.op.regions if isinstance(step.op, Control) else ()
+    return tuple(name for region in regions for name in region.outputs)
+
+
+def handed_on(steps: Sequence[Step]) -> dict[str, tuple[str, str]]:
+    """Return for what regions are given, by name: what it is in the first round, and what in those that follow."""
+    found: dict[str, tuple[str, str]] = {}
+    for step in walk(steps):
+        regions = step.op.regions if isinstance(step.op, Control) else ()
+        for region in regions:
+            first = step.inputs[len(step.inputs) - len(region.inputs) :]
+            found.update(zip(region.inputs, zip(first, regions[-1].outputs, strict=False), strict=False))
+    return found
+
+
 def rewritten(steps: Sequence[Step], inputs: Iterable[str]) -> frozenset[str]:
     """Return the values that more than one step writes, or that a step writes over an input."""
     made, again = set(inputs), set[str]()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refcoreml.oracle.balls import Doubles
-from refcoreml.testing.agreement import WIDEST, typical
+from refcoreml.testing.agreement import typical
 from refcoreml.testing.torch_modules import Recorded
 from refcoreml.types import without_ones
 
@@ -20,6 +19,9 @@ __all__ = ["Counterpart", "Counterparts"]
 
 #: So many numbers are compared before all are.
 _SAMPLE = 64
+#: Within wider bounds, beside their numbers, values are not compared in any order: many numbers in ascending order are
+#: near those of another value with the same distribution.
+SHARP = 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,12 @@ class Counterpart:
     Attributes:
         place: which of the recorded ones.
         values: its numbers at the places of the model's.
+        moved: whether they lie at other places there, but for dimensions of 1 and a change of shape.
     """
 
     place: int
     values: Doubles
+    moved: bool = False
 
 
 class _Entry:
@@ -63,16 +67,10 @@ class _Value:
         """The places of the numbers in ascending order."""
         return np.argsort(self.values.reshape(-1))
 
-    @cached_property
-    def ordered(self) -> tuple[Doubles, Doubles]:
-        """The numbers in ascending order, with what each may be off.
-
-        One allowance for all, unless it is so wide (beside a mask, or undetermined) that anything would do.
-        """
-        radii = self.radius.reshape(-1)[self.order]
-        one = self.most <= WIDEST * typical(self.values)
-        allowed = np.full(radii.shape, self.most) if one else np.where(np.isfinite(radii), radii, 0.0)
-        return self.values.reshape(-1)[self.order], allowed
+    @property
+    def sharp(self) -> bool:
+        """Whether bounds are so narrow that numbers in ascending order are hardly taken for their neighbours."""
+        return self.most <= SHARP * typical(self.values)
 
     @cached_property
     def ends(self) -> tuple[float, float]:
@@ -80,11 +78,12 @@ class _Value:
         return _ends(self.values)
 
     def is_near(self, other: Doubles) -> bool:
-        """Return whether numbers, place by place, are within the bounds."""
+        """Return whether numbers, place by place, are within the bounds; where they are sharp, within the widest."""
+        allowed = np.broadcast_to(self.most, self.values.shape) if self.sharp else self.radius
         for places in (self.sample, None):
             mine, radius, theirs = (
                 array.reshape(-1) if places is None else array.reshape(-1)[places]
-                for array in (self.values, self.radius, other)
+                for array in (self.values, allowed, other)
             )
             if not _near(mine, theirs, np.where(np.isfinite(radius), radius, 0.0)):
                 return False
@@ -114,8 +113,8 @@ class Counterparts:
     def find(self, values: Doubles, radius: Doubles, *, computed: bool = True) -> Iterator[Counterpart]:
         """Yield those of which all numbers are within bounds of a value of the model.
 
-        Place by place, if need be with axes in another order; else in any order: what the model has moved between may
-        have been cut, and each number stands for the one of the same rank.
+        Place by place, if need be with axes in another order; else, where the bounds are sharp, in any order: what the
+        model has moved between may have been cut, and each number stands for the one of the same rank.
 
         Args:
             values, radius: the value and its bounds.
@@ -126,21 +125,24 @@ class Counterparts:
             if not _near(np.array(value.ends), np.array(entry.ends), np.array(value.most)):
                 continue
             found = _in_place(value, entry) if values.size else values
+            moved = found is None
             if found is None:
+                found = _turned(value, entry)
+            if found is None and value.sharp:
                 found = _in_any_order(value, entry)
             if found is not None:
-                yield Counterpart(entry.place, found)
+                yield Counterpart(entry.place, found, moved)
 
 
 def _in_place(value: _Value, entry: _Entry) -> Doubles | None:
-    """Return the counterpart's numbers where the model has them, with axes in some order."""
+    """Return the counterpart's numbers if the model has them in the same order."""
+    return entry.values.reshape(value.values.shape) if value.is_near(entry.values) else None
+
+
+def _turned(value: _Value, entry: _Entry) -> Doubles | None:
+    """Return the counterpart's numbers where the model has them, with axes in another order."""
     shape, given = without_ones(value.values.shape), without_ones(entry.values.shape)
     squeezed = entry.values.reshape(given)
-    if math.prod(shape) == 1 or given == shape:
-        if value.is_near(squeezed):
-            return squeezed.reshape(value.values.shape)
-    elif value.is_near(entry.values):
-        return entry.values.reshape(value.values.shape)
     if sorted(given) == sorted(shape):
         for axes in permutations(range(len(given))):
             if tuple(given[axis] for axis in axes) == shape and value.is_near(turned := squeezed.transpose(axes)):
@@ -149,9 +151,8 @@ def _in_place(value: _Value, entry: _Entry) -> Doubles | None:
 
 
 def _in_any_order(value: _Value, entry: _Entry) -> Doubles | None:
-    mine, allowed = value.ordered
-    if not _near(mine, entry.ordered, allowed):
+    if not _near(value.values.reshape(-1)[value.order], entry.ordered, np.array(value.most)):
         return None
-    found = np.empty(mine.shape)
+    found = np.empty(value.values.size)
     found[value.order] = entry.ordered
     return found.reshape(value.values.shape)

@@ -12,7 +12,7 @@ from typing import Any
 
 from refcoreml.testing.extras import torch
 
-__all__ = ["DEFECTS", "Defect"]
+__all__ = ["DEFECTS", "Defect", "known"]
 
 
 @dataclass(frozen=True)
@@ -149,3 +149,9 @@ DEFECTS["transposed convolution in groups"] = Defect(
     _grouped,
     converter_pass="common::fuse_conv_batchnorm",
 )
+
+
+def known(name: str) -> str:
+    """Return what is to be said of a defect that explains a difference."""
+    defect = DEFECTS[name]
+    return f"known defect of the converter, {name}: {defect.title} ({defect.why})"

@@ -17,14 +17,16 @@ from refcoreml.features.classifier import Label
 from refcoreml.model import Model, load
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.testing.agreement import Sharpness, compare_outputs
-from refcoreml.testing.blame import Search, beside, divergence
+from refcoreml.testing.blame import Divergence, Search, beside, divergence
 from refcoreml.testing.extras import torch
-from refcoreml.testing.folding import derived_constants, verify
+from refcoreml.testing.folding import derived_constants
 from refcoreml.testing.onnx_models import OnnxModel
 from refcoreml.testing.rounding import Constants, Undetermined
-from refcoreml.testing.shaking import output_values, runs_beside, stored_constants
+from refcoreml.testing.shaking import output_values, runs_beside
+from refcoreml.testing.stored import stored_constants
 from refcoreml.testing.subjects import NetworkSubject, ProgramSubject, Subject
 from refcoreml.testing.torch_modules import Source, TorchSource, in_double
+from refcoreml.testing.verification import Verified, verify
 
 __all__ = ["Equivalence", "EquivalenceError", "UndeterminedError", "assert_equivalent"]
 
@@ -36,12 +38,15 @@ class EquivalenceError(AssertionError):
         output: the output that differs.
         divergence: the first layer that diverges, or the layers among which it is, in a sentence; empty where the
             reference cannot be looked into.
-        operations: their names.
+        operation: the name of this layer or operation, the most likely of several; empty if none can be named.
+        operations: the names of all of them, in order.
     """
 
-    def __init__(self, message: str, output: str = "", divergence: str = "", operations: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{message}\n{divergence}" if divergence else message)
-        self.output, self.divergence, self.operations = output, divergence, operations
+    def __init__(self, message: str, output: str = "", found: Divergence | None = None) -> None:
+        found = found or Divergence()
+        super().__init__(f"{message}\n{found.text}" if found.text else message)
+        self.output, self.divergence = output, found.text
+        self.operation, self.operations = found.operation, found.operations
 
 
 class UndeterminedError(AssertionError):
@@ -192,11 +197,12 @@ class _Task:
         __tracebackhide__ = True
         assert self.source is not None
         double, recorded = self.subject.double, self.source.record()
-        verified = verify(list(stored_constants(double)), derived_constants(recorded), self.constants)
-        if verified.findings and not self.subject.compressed():
-            noun = "operation" if double.kind == "mlProgram" else "layer"
-            where = f"first divergent {noun}: {verified.findings[0]}"
-            raise EquivalenceError(_of_constants(verified.findings), "", where, verified.names)
+        verified = verify(stored_constants(double), derived_constants(recorded), self.constants)
+        if verified.findings:
+            noun, first = "operation" if double.kind == "mlProgram" else "layer", verified.findings[0]
+            names = tuple(dict.fromkeys(each.operation for each in verified.findings))
+            where = Divergence(f"first divergent {noun}: {first.text}", first.operation, names)
+            raise EquivalenceError(_of_constants(len(verified.findings)), "", where)
         constants = verified.constants
         search = beside(double, self.inputs, recorded, constants, widest)
         try:
@@ -206,11 +212,11 @@ class _Task:
         found = _Found(list(self.expected), search=search)
         values = output_values(double)
         bounds = {name: search.bounds[value] for name, value in values.items() if value in search.bounds}
-        found.sharpness[double.precision] = sharpness = self._compared(double, bounds, search)
+        found.sharpness[double.precision] = sharpness = self._compared(double, bounds, search, verified)
         search.note_compared((values[name] for name in found.names), sharpness.width)
         run, bounded = self.subject.whole_run(self.inputs, self.constants)
         with contextlib.suppress(Undetermined):  # the comparison in double precision stands
-            found.sharpness[run.precision] = self._compared(run, bounded(), search)
+            found.sharpness[run.precision] = self._compared(run, bounded(), search, verified)
         return found
 
     def whole(self, exact: bool) -> _Found:
@@ -227,7 +233,13 @@ class _Task:
             found.sharpness[run.precision] = self._compared(run, bounds)
         return found
 
-    def _compared(self, run: Model, bounds: Mapping[str, BlobBound], search: Search | None = None) -> Sharpness:
+    def _compared(
+        self,
+        run: Model,
+        bounds: Mapping[str, BlobBound],
+        search: Search | None = None,
+        verified: Verified | None = None,
+    ) -> Sharpness:
         """Return how sharp the comparison of a run with the reference was; raise `EquivalenceError` if they differ."""
         __tracebackhide__ = True
         names = list(self.expected)
@@ -243,24 +255,23 @@ class _Task:
         difference, sharpness = compare_outputs(names, actual, values, radii)
         if difference is None:
             return sharpness
-        where, operations = self._divergence(search)
+        where = self._divergence(search, verified)
         advice = "" if difference.shapes else _advice(self.subject, self.source, self.folded)
-        raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, where, operations)
+        raise EquivalenceError(f"in {run.precision}, {difference.message}{advice}", difference.name, where)
 
-    def _divergence(self, search: Search | None) -> tuple[str, tuple[str, ...]]:
-        """Return where the two diverge in a sentence, and the names of the layers that it is about."""
+    def _divergence(self, search: Search | None, verified: Verified | None) -> Divergence:
+        """Return where the two diverge."""
         double = self.subject.double
         if search is None:
             if self.source is None:
-                return "", ()
+                return Divergence()
             search = beside(double, self.inputs, self.source.record(), self.constants)
             with contextlib.suppress(Undetermined):
                 search.run(runs_beside(double, self.inputs, self.constants, unit=self.source.unit))
-        return divergence(search, double, self.inputs, self.constants), search.suspects()
+        return divergence(search, double, self.inputs, verified or Verified(self.constants))
 
 
-def _of_constants(findings: Sequence[str]) -> str:
-    count = len(findings)
+def _of_constants(count: int) -> str:
     return f"{count} of the model's constants {'is' if count == 1 else 'are'} not what the source's parameters give"
 
 

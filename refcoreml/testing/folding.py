@@ -1,35 +1,22 @@
-"""Constants that a converter computed from a source's parameters, computed again in double precision.
+"""What a converter may make of a source's parameters, computed again in double precision.
 
 A converter folds batch norms, scales and shifts into the weights and biases of convolutions and linear layers. Which
-operators follow which is in what a torch module computes, so that the folded numbers follow from its parameters. A
-constant of the model that is one of them but for a few roundings stands for it: in double precision the model is run
-with the numbers that it stands for. One of which most numbers are so, and some are not, is a finding.
+operators follow which is in what a torch module computes, so that the folded numbers follow from its parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import combinations
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from refcoreml.oracle.balls import Doubles
-from refcoreml.testing.defects import DEFECTS
-from refcoreml.testing.rounding import UNIT32, Constants, content_of
-from refcoreml.testing.shaking import LEAST16, UNIT16, Stored
 from refcoreml.testing.torch_modules import Parameter, Recorded, Result
-from refcoreml.types import without_ones
 
-__all__ = ["Derived", "Verified", "derived_constants", "verify"]
-
-#: So many roundings to single precision a folded number has seen, in terms of what it is the sum of.
-_ROUNDINGS = 8
-#: A constant is taken for a faulty copy if such a part of its numbers, and so many of them, are right.
-_ESTABLISHED, _LEAST = 3 / 4, 3
-#: So many numbers are compared first, and more than that only if such a part of them is right.
-_SAMPLE, _LIKELY = 64, 1 / 2
+__all__ = ["Derived", "derived_constants"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +28,14 @@ class Derived:
         values: the numbers.
         terms: the sums of the magnitudes of their terms, to which roundings are relative.
         defect: which known defect of the converter makes them, if they are wrong, see `DEFECTS`.
+        scattered: whether a converter cuts them and puts them together in another order.
     """
 
     label: str
     values: Doubles
     terms: Doubles
     defect: str = ""
+    scattered: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +48,7 @@ class _Affine:
         transposed: how many groups a transposed convolution has; 0 for others, whose first axis is that of channels.
         factor, shift, terms: for each channel; the magnitudes of the shift's terms.
         axis: that of the channels in the value.
+        negated: the shift with what is subtracted added instead, as a known defect has it; None if nothing is.
     """
 
     label: str
@@ -68,6 +58,7 @@ class _Affine:
     shift: Doubles
     terms: Doubles
     axis: int
+    negated: Doubles | None = None
 
     def scaled(self) -> Doubles:
         """Return the weights times the factor."""
@@ -83,21 +74,26 @@ class _Affine:
         weights = self.scaled()
         yield Derived(f"weights of {self.label}", weights, np.abs(weights))
         yield Derived(f"bias of {self.label}", self.shift, self.terms)
+        if self.negated is not None:
+            yield Derived(f"bias of {self.label}", self.negated, self.terms, "convolution minus constant")
         if self.transposed > 1:
             turned = self.weights.swapaxes(0, 1)
             rows = turned.reshape(len(self.factor), -1) * self.factor[:, None]
             wrong = rows.reshape(turned.shape).swapaxes(0, 1)
             yield Derived(f"weights of {self.label}", wrong, np.abs(wrong), "transposed convolution in groups")
 
-    def then(self, label: str, factor: Doubles, shift: Doubles, terms: Doubles) -> _Affine:
-        """Return this times a factor, plus a shift."""
+    def then(self, label: str, factor: Doubles, shift: Doubles, terms: Doubles, off: Any = None) -> _Affine:
+        """Return this times a factor, plus a shift, in which ``off`` is subtracted."""
         size = np.abs(factor)
+        before = self.shift if self.negated is None else self.negated
+        negated = None if self.negated is None and off is None else before * factor + shift
         return replace(
             self,
             label=f"{self.label} and {label}",
             factor=self.factor * factor,
             shift=self.shift * factor + shift,
             terms=self.terms * size + terms,
+            negated=negated if negated is None or off is None else negated + 2 * off,
         )
 
 
@@ -106,14 +102,35 @@ def derived_constants(recorded: Sequence[Recorded]) -> list[Derived]:
     found: list[Derived] = []
     forms: dict[int, _Affine] = {}
     for place, item in enumerate(recorded):
+        if not item.computed:  # such as a mask that the source makes anew
+            found.append(Derived(f"a result of {item.name}", item.values, np.abs(item.values)))
         for given in item.arguments:
-            if isinstance(given, Parameter) and given.values.ndim:
+            if isinstance(given, Parameter):
                 found.append(Derived(given.name or "a constant", given.values, np.abs(given.values)))
+            elif isinstance(given, float):  # such as an epsilon
+                found.append(Derived(f"a number of {item.name}", np.array(given), np.abs(given)))
         form = _affine(item, forms)
         if form is not None:
             forms[place] = form
             found.extend(form.derived())
-    return found
+    return [*found, *_sums_of_biases(recorded)]
+
+
+def _sums_of_biases(recorded: Sequence[Recorded]) -> Iterator[Derived]:
+    """Yield the sums of two biases of one module.
+
+    A recurrent one has one for its input and one for its state; as both products are added, a converter keeps the sum.
+    """
+    biases: dict[str, Parameter] = {}
+    for item in recorded:
+        if item.name.startswith(("aten.addmm", "aten.add.", "aten.add_.")):
+            given = [each for each in item.arguments if isinstance(each, Parameter) and each.values.ndim == 1]
+            biases.update({each.name: each for each in given})
+    for one, other in combinations(biases.values(), 2):
+        module, _, _ = one.name.rpartition(".")
+        if module and other.name.startswith(f"{module}.") and one.values.shape == other.values.shape:
+            terms = np.abs(one.values) + np.abs(other.values)
+            yield Derived(f"{one.name} + {other.name}", one.values + other.values, terms, scattered=True)
 
 
 def _affine(item: Recorded, forms: Mapping[int, _Affine]) -> _Affine | None:
@@ -184,7 +201,7 @@ def _normalized(before: _Affine, given: Sequence[object]) -> _Affine | None:
     shift = beta.values if isinstance(beta, Parameter) else np.zeros(len(factor))
     label = mean.name.rpartition(".")[0] or "a batch norm"
     off = mean.values * factor
-    return before.then(label, factor, shift - off, np.abs(shift) + np.abs(off))
+    return before.then(label, factor, shift - off, np.abs(shift) + np.abs(off), off)
 
 
 def _shifted(before: _Affine, name: str, given: Sequence[object], rank: int) -> _Affine | None:
@@ -210,117 +227,6 @@ def _shifted(before: _Affine, name: str, given: Sequence[object], rank: int) -> 
     with np.errstate(all="ignore"):
         if name in ("mul", "div"):
             return before.then(label, numbers if name == "mul" else 1 / numbers, zeros, zeros)
-    return before.then(label, zeros + 1, numbers if name == "add" else -numbers, np.abs(numbers))
-
-
-# ---- What is stored ----
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What was found of the constants of a model.
-
-    Attributes:
-        constants: how far they may be from the source: those that are explained, not at all.
-        count: how many numbers are explained.
-        findings: constants that are faulty copies, in sentences.
-        names: the layers or operations that have them.
-    """
-
-    constants: Constants
-    count: int = 0
-    findings: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-
-
-def verify(stored: Sequence[Stored], derived: Sequence[Derived], constants: Constants) -> Verified:
-    """Compare the constants of a model with what a converter may have made of the source's parameters."""
-    by_size: dict[int, list[Derived]] = {}
-    for made in derived:
-        by_size.setdefault(made.values.size, []).append(made)
-    stands: dict[bytes, Doubles] = {}
-    findings: list[str] = []
-    names: list[str] = []
-    count = 0
-    for each in stored:
-        content = content_of(each.values)
-        if content in stands or (not each.half and constants.is_exact(each.values)):
-            continue
-        made_so = by_size.get(each.values.size, [])
-        forms = [form for turned in (False, True) for made in made_so for form in _forms(made, each, turned)]
-        forms = [form for form in forms if form.right(form.sample).mean() >= _LIKELY]
-        right = next((form for form in forms if form.right().all()), None)
-        if right is not None and right.defect:
-            defect = DEFECTS[right.defect]
-            findings.append(
-                f"{each.owner}, whose {each.field} are the {right.label}, folded wrongly\nknown defect of the "
-                f"converter, {right.defect}: {defect.title} ({defect.why})"
-            )
-        elif right is not None:
-            stands[content] = right.values
-            count += each.values.size
-        else:
-            findings.extend(_finding(each, forms))
-        names += [each.name] * (len(findings) - len(names))
-    return Verified(replace(constants, stands=stands), count, tuple(findings), tuple(names))
-
-
-@dataclass(frozen=True)
-class _Form:
-    """A constant beside what it may be, in its shape."""
-
-    stored: Stored
-    label: str
-    values: Doubles
-    terms: Doubles
-    defect: str
-
-    @property
-    def sample(self) -> slice:
-        """Some places, to look at first."""
-        return slice(None, None, max(1, self.values.size // _SAMPLE))
-
-    def allowed(self, places: slice = slice(None)) -> Doubles:
-        """Return how far each number may be off, in the order in which they lie."""
-        allowed: Doubles = _ROUNDINGS * UNIT32 * self.terms.reshape(-1)[places]
-        return allowed + UNIT16 * np.abs(self.values.reshape(-1)[places]) + LEAST16 if self.stored.half else allowed
-
-    def right(self, places: slice = slice(None)) -> NDArray[np.bool_]:
-        """Return which numbers are the same but for rounding."""
-        mine, other = (array.reshape(-1)[places] for array in (self.stored.values, self.values))
-        with np.errstate(invalid="ignore"):
-            same: NDArray[np.bool_] = (np.abs(mine - other) <= self.allowed(places)) | (mine == other)
-        return same
-
-    def telling(self) -> int:
-        """Return how many numbers are right that are so by no chance."""
-        scaled = self.values.reshape(-1) * 1024
-        return int((self.right() & (scaled != np.rint(scaled))).sum())
-
-
-def _forms(made: Derived, stored: Stored, turned: bool) -> Iterator[_Form]:
-    """Yield numbers in the shape of a constant: as they lie, or with axes in another order."""
-    shape = stored.values.shape
-    wanted, short = without_ones(shape), without_ones(made.values.shape)
-    orders: Iterable[tuple[int, ...]] = permutations(range(len(short))) if turned and len(wanted) > 1 else ()
-    for axes in orders if turned else [tuple(range(len(short)))]:
-        if not turned or (axes != tuple(range(len(short))) and tuple(short[axis] for axis in axes) == wanted):
-            values, terms = (part.reshape(short).transpose(axes).reshape(shape) for part in (made.values, made.terms))
-            yield _Form(stored, made.label, values, terms, made.defect)
-
-
-def _finding(stored: Stored, forms: Sequence[_Form]) -> Iterator[str]:
-    """Yield what is off in a constant most numbers of which are right; zeros and ones are right by chance."""
-    forms = [form for form in forms if not form.defect]
-    best = max(forms, key=lambda form: form.telling(), default=None)
-    if best is None or best.telling() < max(_LEAST, _ESTABLISHED * stored.values.size):
-        return
-    numbers, right = stored.values.reshape(-1), best.right()
-    off = np.where(right, 0.0, np.abs(numbers - best.values.reshape(-1)))
-    worst = int(off.argmax())
-    where = [int(index) for index in np.unravel_index(worst, stored.values.shape)]
-    yield (
-        f"{stored.owner}, whose {stored.field} at {where} is {numbers[worst]:.9g}, expected "
-        f"{best.values.reshape(-1)[worst]:.9g} as in {best.label}, off by {off[worst]:.3g}, allowed "
-        f"{best.allowed()[worst]:.3g} ({int((~right).sum())} of {right.size} numbers)"
-    )
+    if name == "add":
+        return before.then(label, zeros + 1, numbers, np.abs(numbers))
+    return before.then(label, zeros + 1, -numbers, np.abs(numbers), numbers)

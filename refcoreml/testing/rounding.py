@@ -80,7 +80,7 @@ class Constants:
             return self.scalar(values).rad
         if self.is_exact(values):
             return np.zeros_like(values)
-        size: Doubles = np.abs(values) + (self.terms if values.ndim <= 1 else 0.0)
+        size: Doubles = np.abs(values) + (self.terms if values.ndim == 1 else 0.0)
         return self.roundings * UNIT32 * size
 
     def scalar(self, value: Any) -> Ball:

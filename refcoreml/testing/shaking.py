@@ -17,22 +17,21 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import Message
 
-from refcoreml.errors import InternalError, RefCoreMLError
-from refcoreml.evaluators.base import Layered, Programmed
+from refcoreml.errors import RefCoreMLError
+from refcoreml.evaluators.base import Programmed
 from refcoreml.execution.engine import Event, Trace
 from refcoreml.execution.limits import Budget
-from refcoreml.execution.steps import Control, Step
-from refcoreml.execution.steps import walk as steps_within
+from refcoreml.execution.steps import Step
 from refcoreml.judge import PROBABILITY
 from refcoreml.judge.spread import factor, moderated
 from refcoreml.mil.precision import PRECISIONS, Precision
 from refcoreml.mil.prepare import Typed
 from refcoreml.mil.program import Program
-from refcoreml.mil.resolve import walk
 from refcoreml.mil.values import Dictionary
 from refcoreml.model import Model
 from refcoreml.neuralnetwork.network import Network
 from refcoreml.neuralnetwork.registry import Decoder, Node, WeightField
+from refcoreml.ops import ParametricSoftplus, Softplus
 from refcoreml.oracle.balls import Ball, Doubles, Rounding
 from refcoreml.oracle.bounds import BlobBound, Undetermined
 from refcoreml.oracle.inputs import known_inputs
@@ -40,32 +39,22 @@ from refcoreml.oracle.rules import CHECKS, kind_of
 from refcoreml.spec import schema
 from refcoreml.spec.mil_types import DeclaredTensor
 from refcoreml.testing.rounding import AS_STORED, UNIT32, UNIT64, Constants
+from refcoreml.testing.stored import LEAST16, UNIT16, function_of, half_radius, layered
 from refcoreml.types import Array
 
 __all__ = [
-    "LEAST16",
-    "UNIT16",
     "Reached",
-    "Stored",
-    "half_constants",
-    "half_radius",
-    "has_compressed_constants",
     "labels_of",
     "measured_bounds",
     "output_values",
     "program_results",
     "runs_beside",
-    "stored_constants",
 ]
 
-#: Unit roundoff of half precision, and half the distance of its smallest numbers.
-UNIT16, LEAST16 = 2.0**-11, 2.0**-25
 #: How often a model runs moved: for its outputs, and for all of its values, where so many numbers tell more.
 RUNS, SEGMENT_RUNS = 6, 5
 #: How many standard deviations a bound is.
 _DEVIATIONS = 8.0
-#: Multiples of 1/16 up to 16 are counts, sizes, halves: what nobody had to round.
-_PLAIN = 16.0
 #: By how many units results of single precision are moved: those of sums of a few hundred terms.
 _SUMS = 16.0
 #: Which part of a constant's radius is its own, and which it has in common with its channel: a factor that was folded
@@ -105,32 +94,49 @@ class _Noise:
                 shape = [1] * values.ndim
                 shape[axis] = values.shape[axis]
                 parts += _COMMON * self.uniform(tuple(shape))
-        return np.asarray(values + radius * parts)
+        return _sum(values, radius * parts)
 
     def given(self, array: Array) -> Array:
         """Return numbers that both sides have, moved as if rounded: so much do they differ in sums of them."""
         if array.dtype.kind != "f":
             return array
-        moved = array + UNIT64 * np.abs(array) * self.uniform(array.shape)
+        moved = _sum(array, UNIT64 * np.abs(array) * self.uniform(array.shape))
         return np.asarray(np.where(array * 1024 == np.rint(array * 1024), array, moved))
 
     def change(self, step: Step, inputs: Sequence[Any], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return new arrays, moved if the operation rounds."""
         check = CHECKS.get(kind_of(step) or "")
         exact = step.op.moves or check in _EXACT
-        moved = tuple(self._result(step, place, y, exact) for place, y in enumerate(outputs))
+        moved = tuple(self._result(step, place, inputs, y, exact) for place, y in enumerate(outputs))
         if check != "ulp":
             return moved
         # Integers that are added up, such as the rounds of a loop, are exact.
         return tuple(_with_integers(y, other) for y, other in zip(outputs, moved, strict=True))
 
-    def _result(self, step: Step, place: int, y: Any, exact: bool) -> Any:
+    def _result(self, step: Step, place: int, inputs: Sequence[Any], y: Any, exact: bool) -> Any:
         if not isinstance(y, np.ndarray):
             return y
         if exact or y.dtype.kind != "f":
             return y.copy()
         unit, least = (self.unit, 0.0) if self.unit is not None else _declared_unit(step, place)
-        return y + (unit * np.abs(y) + least) * self.uniform(y.shape)
+        size = unit * np.abs(y) + least
+        if step.op.kind in (Softplus, ParametricSoftplus):
+            size = size + _left_out(inputs[0], y)
+        return _sum(y, size * self.uniform(y.shape))
+
+
+def _sum(values: Array, moved: Array) -> Array:
+    """Return values plus what they are moved by; infinities stay, such as those of masks."""
+    return np.asarray(np.where(np.isfinite(values), values + moved, values))
+
+
+def _left_out(x: Array, y: Array) -> Array:
+    """Return what an honest softplus leaves out of large numbers, since single precision does not see it.
+
+    log(1 + exp(x)) is x + log(1 + exp(-x)); torch has x where x > 20.
+    """
+    off = y - x
+    return np.where((off > 0) & (off <= UNIT32 * np.abs(y)), off, 0.0)
 
 
 def _with_integers(y: Any, moved: Any) -> Any:
@@ -222,20 +228,6 @@ def _moved_scalar(number: float, constants: Constants, noise: _Noise) -> float:
 # ---- Runs ----
 
 
-def _layered(model: Model) -> Layered:
-    found = model.prepare().layered
-    if found is None:
-        raise InternalError(f"{model.kind} is no network", remedy="Please report it")
-    return found
-
-
-def _function(model: Model) -> Programmed:
-    found = model.prepare().programmed
-    if found is None:
-        raise InternalError(f"{model.kind} is no ML Program", remedy="Please report it")
-    return found
-
-
 def runs_beside(
     model: Model,
     inputs: Mapping[str, Any],
@@ -264,7 +256,7 @@ def runs_beside(
 def _network_traces(
     model: Model, inputs: Mapping[str, Any], constants: Constants, noises: Sequence[_Noise]
 ) -> Iterator[Trace]:
-    interface, network = _layered(model)
+    interface, network = layered(model)
     balls = known_inputs(interface, model.check_inputs(inputs), Rounding(UNIT64, 2.0**-1000), constants)
     for noise in (None, *noises):
         layers = getattr(model.spec, model.kind).layers
@@ -291,7 +283,7 @@ def _moved_input(ball: Ball, noise: _Noise) -> Doubles:
 def _program_traces(
     model: Model, inputs: Mapping[str, Any], constants: Constants, noises: Sequence[_Noise]
 ) -> Iterator[Trace]:
-    function = _function(model)
+    function = function_of(model)
     for noise in (None, *noises):
         precision = _HeldMoved("float64", PRECISIONS["float64"].held, False, constants, noise)
         run = Program(
@@ -414,96 +406,18 @@ def measured_bounds(
 def output_values(model: Model) -> dict[str, str]:
     """Return for each output the name of the value that it is."""
     if model.kind == "mlProgram":
-        return {name: value.name for name, value in _function(model).program.results.items()}
-    return {name: name for name in _layered(model).network.outputs}
+        return {name: value.name for name, value in function_of(model).program.results.items()}
+    return {name: name for name in layered(model).network.outputs}
 
 
 def program_results(model: Model, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the results of a program by output name, in the form in which it holds them; states begin with zeros."""
-    function = _function(model)
+    function = function_of(model)
     return function.program.run(_given(function, model, inputs))
 
 
 def _given(function: Programmed, model: Model, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {**function.interface.to_values(model.check_inputs(inputs)), **function.interface.cells()}
-
-
-def half_radius(values: Doubles, constants: Constants) -> Doubles:
-    """Return the radii of constants that are stored in half precision, in which most numbers are multiples of 2^-10.
-
-    It has so few numbers that a single one, such as 1 / 32**0.5, may be among thousands of parameters by chance.
-    """
-    if constants.known is None or constants.standing_for(values) is not None:
-        return np.zeros_like(values)
-    plain = (values * _PLAIN == np.rint(values * _PLAIN)) & (np.abs(values) <= _PLAIN)
-    if (plain | (np.isin(values, constants.known) & (values.ndim > 0))).all():
-        return np.zeros_like(values)
-    radius: Doubles = UNIT16 * np.abs(values) + LEAST16 + constants.radius(values)
-    return radius
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A constant of a model.
-
-    Attributes:
-        name: that of its layer or operation.
-        owner: the same with its type.
-        field: what it is there.
-        values: its numbers.
-        half: whether they are stored in half precision.
-    """
-
-    name: str
-    owner: str
-    field: str
-    values: Doubles
-    half: bool = False
-
-
-def stored_constants(model: Model) -> Iterator[Stored]:
-    """Yield the arrays of floats that layers or operations have for constants, in order."""
-    if model.kind != "mlProgram":
-        network = _layered(model).network
-        for step in steps_within(network.steps):
-            if not isinstance(step.op, Control):
-                found = _Collected()
-                network.operation(step, found)
-                owner = f"{step.name!r} ({step.kind})"
-                yield from (Stored(step.name, owner, name, values) for name, values in found.arrays)
-        return
-    for operation in walk(_function(model).program.function.body):
-        for parameter, values in operation.parameters.items():
-            for value in values:
-                array = np.asarray(value.known) if value.constant and value.tensor is not None else None
-                if array is not None and array.dtype.kind == "f":
-                    owner, half = f"{operation.name!r} ({operation.kind})", array.dtype == np.float16
-                    yield Stored(operation.name, owner, parameter, array.astype(np.float64), half)
-
-
-class _Collected:
-    """A source of weights that notes them."""
-
-    def __init__(self) -> None:
-        self.arrays: list[tuple[str, Doubles]] = []
-
-    def read(self, node: Node, field: WeightField) -> Array:
-        """Return the decoded weights."""
-        values = np.asarray(Decoder().read(node, field), np.float64)
-        self.arrays.append((field.name, values))
-        return values
-
-
-def half_constants(model: Model) -> list[Array]:
-    """Return the constants of half precision that operations take."""
-    return [each.values for each in stored_constants(model) if each.half]
-
-
-def has_compressed_constants(model: Model) -> bool:
-    """Return whether operations of a program make constants of constants."""
-    body = _function(model).program.function.body
-    blocks = [body, *(inner for operation in walk(body) for inner in operation.blocks)]
-    return any(block.folded for block in blocks)
 
 
 def _array(value: Any) -> Array:

@@ -17,14 +17,8 @@ from refcoreml.oracle.bounds import BlobBound
 from refcoreml.spec.weights import weight_encoding, weight_fields
 from refcoreml.testing.agreement import WIDEST
 from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, blob_bounds
-from refcoreml.testing.shaking import (
-    half_constants,
-    half_radius,
-    has_compressed_constants,
-    labels_of,
-    measured_bounds,
-    program_results,
-)
+from refcoreml.testing.shaking import labels_of, measured_bounds, program_results
+from refcoreml.testing.stored import half_constants, half_radius, has_compressed_constants
 from refcoreml.testing.torch_modules import Source
 
 __all__ = ["NetworkSubject", "ProgramSubject", "Subject"]

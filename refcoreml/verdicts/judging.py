@@ -104,7 +104,7 @@ def conversion(
     try:
         found = assert_equivalent(model, source, inputs, reference_inputs=source_inputs)
     except EquivalenceError as error:
-        return Conversion("different", str(error), error.operations)
+        return Conversion("different", str(error), error.operations, operation=error.operation)
     except (UndeterminedError, InputError) as error:
         return Conversion("undetermined", str(error))
     return Conversion("equal", "", (), found.values, found.widest)
@@ -311,11 +311,10 @@ def _worst_sample(verdict: Verdict, recordings: Sequence[Recording]) -> int:
 def _with_source(verdict: Verdict, found: Conversion) -> Verdict:
     """Return the verdict with its cause: the conversion before all, then what the recording shows by itself."""
     if found.answer == "different":
-        operation = found.operations[0] if found.operations else ""  # others may diverge because it does
         return replace(
             verdict,
             cause="converter",
-            operation=operation,
+            operation=found.operation,
             segment=found.operations,
             reason=f"the conversion differs: {found.reason}",
             conversion=found,

@@ -100,6 +100,7 @@ class Conversion:
         operations: the first operation that differs, or those among which it is.
         values: how many values both sides have and were compared.
         widest: the widest bound of all of them, relative to their numbers.
+        operation: the most likely of the operations.
     """
 
     answer: str
@@ -107,6 +108,7 @@ class Conversion:
     operations: tuple[str, ...] = ()
     values: int = 0
     widest: float = 0.0
+    operation: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Verdict(Result):
         cause: with a source ``converter``, ``rounding``, ``device`` or ``undetermined``; else empty.
         reason: why, in a sentence.
         operation: the operation at fault; of several among which it is, of a device the last that computes, of a
-            conversion the first; empty if none is known.
+            conversion the most likely; empty if none is known.
         segment: those among which it is.
         profile: the arithmetic that the values below are judged by.
         probability: how often an honest recording would be refused.

@@ -13,7 +13,7 @@ from refcoreml import build
 from refcoreml.errors import InputError, UsageError
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
 from refcoreml.testing.rounding import Constants
-from refcoreml.testing.shaking import half_radius
+from refcoreml.testing.stored import half_radius
 
 GENERATOR = np.random.default_rng(5)
 W = GENERATOR.normal(size=(4, 3)).astype(np.float32)
