@@ -194,7 +194,24 @@ class Ensemble:
     States of ML Programs stay from one run to the next, in each of the runs its own.
     """
 
-    def __init__(self, model: Any, profile: str = "", *, probability: float = PROBABILITY, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: Any,
+        profile: str = "",
+        *,
+        probability: float = PROBABILITY,
+        seed: int = 0,
+        rounded_inputs: bool = False,
+    ) -> None:
+        """Prepare the runs.
+
+        Args:
+            model, profile, probability: as of `likely_bounds`.
+            seed: of all random numbers.
+            rounded_inputs: whether inputs count as rounded once more where anything is stored in half precision: an
+                implementation may have rounded them, or the weights that they are multiplied by, in another way.
+        """
+        self.rounded_inputs = rounded_inputs
         loaded: Model = as_model(model)
         self.subject: Subject = subject_of(loaded, profile)
         for step in self.subject.steps:
@@ -289,6 +306,10 @@ class _Run:
     def _given(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the inputs of all runs; preprocessing disturbs those of images."""
         base, sizes = self._subject.inputs(inputs)
+        if self._ensemble.rounded_inputs and self._subject.unit >= UNIT16:
+            half = Rounding.of(np.float16)
+            found = {name: noise.stored_error(x, half) for name, x in base.items() if isinstance(x, np.ndarray)}
+            sizes = {**{name: error for name, error in found.items() if error is not None}, **sizes}
         given = [base]
         for run in range(RUNS):
             values = dict(base)
@@ -437,7 +458,7 @@ class _Run:
             raise UsageError(f"seeds[{name!r}] has the shape {seed.shape}, the value {base.shape}", where=step.where)
         with np.errstate(invalid="ignore"):
             values = np.asarray(seed, base.dtype).reshape(base.shape)
-        error = noise.stored_error(values, self._subject.storage(step)[position] or self._subject.rounding)
+        error = noise.stored_error(values, self._subject.recorded(step)[position])
         if error is not None:  # what every run makes alike is not rounded
             same = [_same_places(base, made[position]) for made in local.made[1:]]
             error = np.where(np.all(same, axis=0), 0.0, error)

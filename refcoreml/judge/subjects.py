@@ -72,6 +72,10 @@ class Subject(ABC):
         """Return for each result how it is rounded when it is stored; None for not at all."""
 
     @abstractmethod
+    def recorded(self, step: Step) -> Sequence[Rounding]:
+        """Return for each result how it is stored, also where that rounds nothing since it was stored so before."""
+
+    @abstractmethod
     def trace(self, values: Mapping[str, Any], change: Change) -> Trace:
         """Run step by step."""
 
@@ -138,6 +142,9 @@ class _Network(Subject):
     def storage(self, step: Step) -> Sequence[Rounding | None]:
         return (None if step.op.moves else self._profile.narrow_storage,) * len(step.outputs)
 
+    def recorded(self, step: Step) -> Sequence[Rounding]:
+        return (self._profile.storage,) * len(step.outputs)
+
     def trace(self, values: Mapping[str, Any], change: Change) -> Trace:
         return self._layered.network.trace(values, change)
 
@@ -197,12 +204,16 @@ class _Program(Subject):
             return nothing
         return tuple(narrow or _HALF if self._is_half(declared) else None for declared in op.outputs)
 
-    def _is_half(self, declared: DeclaredType) -> bool:
+    def _is_half(self, declared: DeclaredType | None) -> bool:
         """Return whether a result is stored in half precision."""
         if not isinstance(declared, DeclaredTensor):
             return False
         stored = self._profile.stored_as(declared.element.dtype)
         return stored is not None and stored.format == np.float16
+
+    def recorded(self, step: Step) -> Sequence[Rounding]:
+        declared = step.op.outputs if isinstance(step.op, Typed) else (None,) * len(step.outputs)
+        return tuple(_HALF if self._is_half(each) else _SINGLE for each in declared)
 
     def trace(self, values: Mapping[str, Any], change: Change) -> Trace:
         return self._programmed.program.trace(values, change)

@@ -35,6 +35,9 @@ from refcoreml.verdicts.verdict import (
 
 __all__ = ["conversion", "judge"]
 
+#: If so few of the values are within half precision only, they are named; and so many at most.
+_CONSPICUOUS, _LISTED = 1 / 4, 6
+
 #: Called with how many predictions have been judged, of how many, in which arithmetic.
 Progress = Callable[[int, int, str], None]
 
@@ -296,7 +299,12 @@ def _shown(judged: Sequence[Judged]) -> str:
     count = sum(each.compared.explained for each in judged)
     widest = max((each.compared.width for each in judged if each.counts), default=0.0)
     noun = "value is" if count == 1 else "values are"
-    return f"{count} recorded {noun} within likely bounds, those of outputs at most {widest:.2g} of their size"
+    shown = f"{count} recorded {noun} within likely bounds, those of outputs at most {widest:.2g} of their size"
+    half = [each.compared.name for each in judged if each.compared.answer == FP16]
+    if 0 < len(half) <= _CONSPICUOUS * count:  # where single precision is the rule, these deserve a look
+        names = ", ".join(map(repr, half[:_LISTED])) + (", ..." if len(half) > _LISTED else "")
+        shown += f"; all but {names} are within rounding of fp32"
+    return shown
 
 
 # ---- The source ----

@@ -66,7 +66,7 @@ class Judging:
     """
 
     def __init__(self, model: Model, profile: str, probability: float) -> None:
-        self._ensemble = Ensemble(model, profile, probability=probability)
+        self._ensemble = Ensemble(model, profile, probability=probability, rounded_inputs=True)
         self._outputs = model.outputs
         self.profile = profile
         self.answer = FP16 if self._ensemble.subject.unit >= _HALF else FP32

@@ -134,6 +134,71 @@ def test_a_value_of_a_reference_begins_a_segment():
     assert seeded["d5"].noise < traced["d5"].noise
 
 
+def test_a_trace_takes_only_what_is_accepted_and_returns_the_outputs():
+    model, x = deep(4).model(), {"x": numbers(7, 48)}
+    plain = likely_bounds(model, x)["y"]
+    values = {name: bound.value for name, bound, _ in Ensemble(model).trace(x)}
+    seeds = {name: 1.5 * values[name] for name in ("r1", "r2")}
+    asked = []
+
+    def accept(name, bound):
+        asked.append(name)
+        return name == "r2"
+
+    trace = Ensemble(model).trace(x, seeds, accept)
+    found = {}
+    while True:
+        try:
+            name, bound, _ = next(trace)
+        except StopIteration as end:
+            outputs = end.value
+            break
+        found[name] = bound
+    assert asked == ["r1", "r2"]
+    np.testing.assert_array_equal(found["d2"].value, values["d2"])
+    np.testing.assert_array_equal(outputs["y"].value, found["y"].value)
+    assert not np.allclose(outputs["y"].value, plain.value, rtol=0.01)
+
+
+def test_a_value_of_a_reference_was_rounded_once_unless_it_is_exact():
+    """In half precision: what follows is as uncertain as the reference's own storage."""
+    net = build.Network({"x": (300,)}, ["y"], exact=True)
+    net.add("unary", inputs=["x"], outputs="e", type="EXP")
+    net.add("addBroadcastable", inputs=["e", "x"], outputs="s")
+    net.add("activation", inputs=["s"], outputs="y", linear={"alpha": 1.0, "beta": -1.0})
+    model, x = net.model(), {"x": RNG.uniform(1, 2, 300)}
+    value = {name: bound.value for name, bound, _ in Ensemble(model).trace(x)}["e"]
+    for exact in (False, True):
+        given = {"x": np.zeros(300)} if exact else x
+        seeds = {"e": np.ones(300) if exact else value}
+        bounds = {name: bound for name, bound, _ in Ensemble(model, "fp16/acc32").trace(given, seeds)}
+        assert (bounds["s"].deviation > 0).any() != exact
+    assert 2.0**-11 / 4 < bounds_of(model, x, value)["s"].noise < 2.0**-11 * 2
+
+
+def bounds_of(model, x, value):
+    return {name: bound for name, bound, _ in Ensemble(model, "fp16/acc32").trace(x, {"e": value})}
+
+
+@pytest.mark.parametrize("element", ["fp16", "fp32"])
+def test_programs_in_half_precision_whatever_they_declare(element):
+    """Constants and inputs are rounded to half precision, too, which is part of the value."""
+    kind = np.float16 if element == "fp16" else np.float32
+    made = build.Program({"x": (element, (3, 40))}, opset="CoreML7")
+    weight = numbers(30, 40, size=0.2)
+    y = made.add("linear", x=made["x"], weight=weight.astype(kind))
+    made.output(made.add("softmax", x=y, axis=-1, name="y"))
+    x = numbers(3, 40)
+    bound = likely_bounds(made.model(), {"x": x.astype(kind)}, "fp16/acc32")["y"]
+    logits = x.astype(np.float16).astype(np.float64) @ weight.astype(np.float16).astype(np.float64).T
+    expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(bound.value, expected, rtol=1e-12)
+    stored = logits.astype(np.float16).astype(np.float64)
+    device = np.exp(stored) / np.exp(stored).sum(-1, keepdims=True)
+    assert bound.explains(device.astype(np.float16)).all()
+    assert bound.radius.max() < 0.01
+
+
 # ---- Decisions ----
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from refcoreml import InputError, LimitError, Limits, UnsupportedModelError, UsageError, build, quantize_weights
 from refcoreml.testing import EquivalenceError, UndeterminedError, assert_equivalent
-from refcoreml.testing.agreement import WIDEST, compare_outputs, typical
+from refcoreml.testing.agreement import WIDEST, compare_outputs, magnitude, typical
 
 W = np.array([[0.5, -1.25, 2.0], [1.5, 0.75, -0.25]], np.float32)
 X = np.array([0.3, -0.7, 1.1], np.float32)
@@ -434,3 +434,12 @@ def test_a_missing_package_is_named():
 
     with pytest.raises(UsageError, match=r"needs no_such_package.*pip install no_such_package"):
         _ = _Extra("no_such_package").anything
+
+
+def test_the_magnitude_is_that_of_large_numbers_but_not_of_masks():
+    assert magnitude([3.0, -4.0, 0.0]) == pytest.approx(12.5**0.5)
+    assert magnitude([0.98, 1e-6, 1e-9, 1e-12]) == pytest.approx(0.98 / 2)  # probabilities
+    assert magnitude([3.0, -4.0, -1e9, -1e9, -1e9]) == pytest.approx(12.5**0.5)
+    assert magnitude([np.inf, np.nan, 2.0]) == 2
+    assert magnitude([0.0]) == magnitude([]) == 0
+    assert magnitude([3e200, 4e200]) == pytest.approx(12.5**0.5 * 1e200)

@@ -125,6 +125,13 @@ def test_what_is_recorded_in_half_precision_files_is_compared():
     assert judge(network(), X, {"y": outputs["y"].astype(np.float16)}, intermediates=inner).answer == FP16
 
 
+def test_few_values_in_half_precision_are_named():
+    outputs, inner = recorded(network(), X, "float32")
+    verdict = judge(network(), X, outputs, intermediates={**inner, "c1": inner["c1"] * np.float32(1 + 2e-4)})
+    assert verdict.answer == FP16
+    assert "all but 'c1', 'r1' are within rounding of fp32" in verdict.reason
+
+
 # ---- What is refused ----
 
 
