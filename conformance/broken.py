@@ -7,7 +7,7 @@ how codes are packed, is no clause of a layer.
 
 from __future__ import annotations
 
-from conformance.faults import Mutation
+from conformance.faults.fault import Mutation
 
 _CODES = "custom.S2"
 _CHANNELS = (
@@ -396,7 +396,7 @@ BREAKS = {
 
 def broken_by(mutation: Mutation) -> list[str]:
     """Return the labels of the clauses that a fault breaks."""
-    tokens = BREAKS[mutation.name].split()
+    tokens = [] if mutation.program else BREAKS[mutation.name].split()
     return sorted(
         label
         for token in tokens

@@ -41,7 +41,7 @@ def write_outputs(step: Step, outputs: Mapping[str, Any], folder: Path) -> str:
         if output.name not in outputs:
             continue
         try:
-            value = _array(output, outputs[output.name])
+            value = as_array(output, outputs[output.name])
         except Exception as error:  # an object may raise anything when it is made an array
             wrong.append(f"output {output.place!r} is no array: {type(error).__name__}: {error}")
             continue
@@ -54,7 +54,7 @@ def write_outputs(step: Step, outputs: Mapping[str, Any], folder: Path) -> str:
     return "; ".join(wrong)
 
 
-def _array(output: Output, value: Any) -> NDArray[Any]:
+def as_array(output: Output, value: Any) -> NDArray[Any]:
     """Return an output as an array: scores by label in the order of the labels, a label as its place among them."""
     if output.labels and isinstance(value, Mapping):
         return np.array([value[label] for label in output.labels])

@@ -39,6 +39,8 @@ def plans() -> Iterator[ProgramPlan]:
         yield from refused(kind, "types", "before CoreML7 all are of one type", x=x, **given)
         wide = {name: replace(each, type="fp32") for name, each in given.items()}
         yield from op(kind, "single-parameters", kinds="fp16:zero-mean", x=x, opset="CoreML7", **wide)
+    at = {"x": x, "alpha": C(value=2.0)}
+    yield from op("thresholded_relu", "at-threshold", kinds="integers fp16:integers", **at)
     yield from op("gelu", "default", kinds=FUNCTION, x=x)
     for mode in ("EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"):
         yield from op("gelu", mode.lower().replace("_", "-"), kinds=FUNCTION, x=x, mode=mode)

@@ -88,6 +88,7 @@ def _affine() -> Iterator[ProgramPlan]:
             _SHORT,
             **{**each, "scale": C(3), "zero_point": C(3, type=element), "axis": -1},
         )
+        yield from _added(kind, f"{element}-negative-axis", shape, "integers", **{**each, "axis": -2})
         yield from _added(kind, f"{element}-scales-one-point", shape, _SHORT, **{**each, "zero_point": C(type=element)})
         yield from _added(kind, f"{element}-float-point", shape, _SHORT, **{**one, "zero_point": C()})
     codes = C(4, 6, type="int8", kind="full")
@@ -355,6 +356,8 @@ def _cast() -> Iterator[ProgramPlan]:
     kind, shape = "constexpr_cast", (3, 5)
     given = {"source_val": C(*shape, type="fp16"), "output_dtype": "fp32"}
     yield from _added(kind, "plain", shape, "integers zero-mean wide", opset="CoreML6 CoreML8", **given)
+    small = {**given, "source_val": C(*shape, type="fp16", change=lambda x: x * 2.0**-20)}
+    yield from _added(kind, "small", shape, "integers", **small)
     special = {**given, "source_val": C(*shape, type="fp16", kind="special")}
     yield from _added(kind, "special", shape, "integers", **special)
     yield from _refused(kind, "single", "source_val is of fp16", shape, source_val=C(*shape), output_dtype="fp32")

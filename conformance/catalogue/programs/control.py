@@ -22,6 +22,22 @@ def _flag(value: bool) -> Any:
     return X(value=np.full((), value), type="bool")
 
 
+def _renamed_inside(spec: schema.Model) -> None:
+    """Give the values of blocks that are called ``inner_...`` the name of a value outside, ``a``."""
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    for inner in next(operation for operation in block.operations if operation.type == "cond").blocks:
+        made: set[str] = set()
+        for operation in inner.operations:
+            for argument in operation.inputs.values():
+                for binding in argument.arguments:
+                    if binding.name in made:
+                        binding.name = "a"
+            for output in operation.outputs:
+                if output.name.startswith("inner_"):
+                    made.add(output.name)
+                    output.name = "a"
+
+
 def _cond() -> Iterator[ProgramPlan]:
     def two(p: Making) -> Any:
         yes, no = (lambda: p.add("add", x=p["x"], y=p["y"])), (lambda: p.add("sub", x=p["x"], y=p["y"]))
@@ -67,6 +83,32 @@ def _cond() -> Iterator[ProgramPlan]:
         clauses="S1",
     )
     yield from program("cond", "decided", decided, both, kinds="integers fp16:integers", clauses="S1 S2")
+
+    def again(p: Making) -> Any:
+        """Values of blocks have names of a value outside, which is used after."""
+        a = p.program.add("relu", x=p["x"], name="a")
+
+        def yes() -> Any:
+            inner = p.program.add("add", x=a, y=p["y"], name="inner_of_yes")
+            return p.add("mul", x=inner, y=p["y"])
+
+        def no() -> Any:
+            inner = p.program.add("sub", x=a, y=p["y"], name="inner_of_no")
+            return p.add("add", x=inner, y=inner)
+
+        chosen = p.program.add("cond", pred=p["pred"], blocks=(yes, no))
+        return p.add("sub", x=chosen, y=a)
+
+    for label, value in (("names-again-true", True), ("names-again-false", False)):
+        yield from program(
+            "cond",
+            label,
+            again,
+            {**both, "pred": _flag(value)},
+            kinds="integers fp16:integers",
+            clauses="S3",
+            change=_renamed_inside,
+        )
 
     def one_block_less(spec: schema.Model) -> None:
         (block,) = spec.mlProgram.functions["main"].block_specializations.values()

@@ -22,6 +22,7 @@ def _conv(label: str, kinds: str = "integers zero-mean fp16:zero-mean", **given:
 def _convolutions() -> Iterator[ProgramPlan]:
     yield from _conv("valid", SUMS)
     yield from _conv("custom", bias=_B, pad_type="custom", pad=[1, 2, 3, 0])
+    yield from _conv("valid-pad", pad_type="valid", pad=[1, 2, 3, 0])
     yield from _conv("same", weight=C(4, 3, 4, 2), pad_type="same", strides=[2, 1])
     yield from _conv("same-strides", weight=C(4, 3, 3, 4), pad_type="same", strides=[2, 3], bias=_B)
     yield from _conv("same-lower", weight=C(4, 3, 4, 2), pad_type="same_lower", opset="CoreML6")

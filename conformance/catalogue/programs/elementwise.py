@@ -140,6 +140,12 @@ def _functions() -> Iterator[ProgramPlan]:
     yield from op("exp2", "plain", kinds=f"integers {FUNCTION}", x=x)
     yield from op("exp2", "int", kinds="int32:integers", x=X(3, 4, change=np.abs))
     yield from op("exp2", "int-wraps", kinds="int32:integers", x=X(value=np.array([30, 31, 32, 64])))
+    yield from op("square", "wraps", kinds="int32:full", x=X(3, 4))
+    beyond = {name: X(value=np.array([60000.0, -60000.0, 30000.0])) for name in "xy"}
+    yield from op("add", "overflow", kinds="fp16:integers", **beyond)
+    for kind in ("log", "rsqrt"):
+        zero = X(value=np.array([0, 0.25, 2]))
+        yield from op(kind, "zero-default-epsilon", kinds="zero-mean", x=zero)
     yield from op("abs", "least", kinds="int32:integers", x=X(value=np.array([-(2**31), 2**31 - 1])))
     for kind in ("sin", "cos", "tan", "sinh", "cosh"):
         yield from op(kind, "infinite", kinds="special", x=X(value=np.array([-np.inf, np.inf])))

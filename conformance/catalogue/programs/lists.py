@@ -118,6 +118,12 @@ def _written() -> Iterator[ProgramPlan]:
         once = _write(p, _list(p, init_length=2), 1, p["x"])
         return _all(p, _write(p, once, 1, p["y"]), 1, 0)
 
+    def kept(p: Making) -> Any:
+        once = _write(p, _list(p, init_length=2), 1, p["x"])
+        twice = _write(p, once, 1, p["y"])
+        before = p.program.add("list_read", ls=once, index=np.int32(1), outputs=[(p.element, (_WIDTH,))], name="before")
+        return [_all(p, twice, 1, 0), before]
+
     def loop(p: Making) -> Any:
         def body(i: Result, ls: Result) -> Any:
             return [
@@ -144,6 +150,7 @@ def _written() -> Iterator[ProgramPlan]:
     yield from _cases(kind, "within", within, _X, "S1", _TYPES)
     yield from _cases(kind, "beyond", beyond, _X, "S2", _TYPES)
     yield from _cases(kind, "again", again, {"x": X(_WIDTH), "y": X(_WIDTH)}, "S1")
+    yield from _cases(kind, "kept", kept, {"x": X(_WIDTH), "y": X(_WIDTH)}, "S1")
     yield from _cases(kind, "loop", loop, _X, "S2")
     for label, place in (("end", 3), ("negative", -1)):
         yield from _refused(kind, label, fixed(place), _X, "C2", "the index is within a list of fixed length")

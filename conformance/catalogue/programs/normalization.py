@@ -21,6 +21,7 @@ def plans() -> Iterator[ProgramPlan]:
     x = X(2, 3, 5, 4)
     yield from op("softmax", "last", kinds=f"{_ALL} ties", x=X(3, 7))
     yield from op("softmax", "axis", kinds=_SHORT, x=X(2, 5, 3), axis=1)
+    yield from op("softmax", "default-axis", kinds=_SHORT, x=X(2, 5, 3))
     yield from op("softmax", "negative-axis", kinds=_SHORT, x=X(2, 5, 3), axis=-3)
     yield from op("softmax", "large", kinds="zero-mean fp16:zero-mean", x=X(3, 7, change=lambda x: x * 200))
     yield from op("softmax", "vector", kinds=_SHORT, x=X(7))

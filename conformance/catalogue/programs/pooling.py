@@ -40,6 +40,7 @@ def _pool(kind: str) -> Iterator[ProgramPlan]:
     yield from op(kind, "valid", kinds=_KINDS[kind], x=x, pad_type="valid", **sizes)
     yield from op(kind, "strides", kinds=short, x=x, pad_type="valid", strides=[3, 2], **sizes)
     yield from op(kind, "custom", kinds=short, x=x, pad_type="custom", pad=[1, 0, 1, 2], strides=[2, 1], **sizes)
+    yield from op(kind, "valid-pad", kinds=short, x=x, pad_type="valid", pad=[1, 0, 1, 2], **sizes)
     yield from op(kind, "same", kinds=short, x=x, pad_type="same", strides=[2, 2], kernel_sizes=[2, 4])
     yield from op(kind, "same-lower", kinds=short, x=x, pad_type="same_lower", kernel_sizes=[2, 4], opset="CoreML6")
     yield from op(kind, "ceil", kinds=short, x=x, pad_type="valid", strides=[3, 2], ceil_mode=True, kernel_sizes=[2, 4])

@@ -45,6 +45,7 @@ def plans() -> Iterator[ProgramPlan]:
         yield from op(kind, "axis", kinds=kinds, x=X(3, 4, 5, change=change), axes=[1], keep_dims=False)
         yield from op(kind, "keep", kinds=short, x=X(3, 4, 5, change=change), axes=[0, 2], keep_dims=True)
         yield from op(kind, "negative", kinds=short, x=X(3, 4, 5, change=change), axes=[-1])
+        yield from op(kind, "negative-middle", kinds="integers", x=X(3, 4, 5, change=change), axes=[-2])
         yield from op(kind, "all", kinds=short, x=X(3, 4, change=change))
         yield from op(kind, "all-keep", kinds="integers", x=X(3, 4, change=change), keep_dims=True)
         yield from refused(kind, "axis", "the axes exist", x=X(3, 4), axes=[2])

@@ -108,6 +108,7 @@ def _resizing() -> Iterator[ProgramPlan]:
         resized_dims=np.uint32(2),
         sampling_mode="ALIGN_CORNERS",
     )
+    yield from op("resize", "longer-shape", kinds="zero-mean", x=x, shape=[11, 7, 9], resized_dims=np.uint32(2))
     yield from refused("resize", "few", "shape has resized_dims numbers", x=x, shape=[7], resized_dims=np.uint32(2))
 
 
@@ -161,6 +162,8 @@ def _places() -> Iterator[ProgramPlan]:
             yield from op("affine", name, kinds=_SHORT, x=x, **given, **sizes)
     padded = {"transform_matrix": C(value=turn * 2), "align_corners": True, "padding_value": C(value=0.0)}
     yield from op("affine", "constant-matrix", kinds="zero-mean", x=x, **padded, **sizes)
+    valued = {**padded, "padding_value": C(value=1.5)}
+    yield from op("affine", "outside-value", kinds="zero-mean", x=x, **valued, **sizes)
     yield from refused(
         "affine", "matrix", "a matrix has six numbers", x=x, **{**padded, "transform_matrix": C(2, 5)}, **sizes
     )
@@ -184,6 +187,17 @@ def _places() -> Iterator[ProgramPlan]:
             }
             label = f"{padding}-{mode}".replace("normalized_", "").replace("_", "-")
             yield from op("resample", label, kinds="zero-mean", x=x, **given)
+    far: dict[str, Any] = {
+        "coordinates": X(value=np.array([[[[-17.25, 3], [2, 21.5], [33.75, -24.5]]]] * 3), type="fp32"),
+        "coordinates_mode": "unnormalized",
+        "padding_value": C(value=1.5),
+        "align_corners": True,
+        "sampling_mode": "bilinear",
+    }
+    for padding in ("reflection", "symmetric"):
+        yield from op("resample", f"{padding}-far", kinds="zero-mean", x=x, padding_mode=padding, **far)
+    valued = {**far, "coordinates": X(value=pixels, type="fp32"), "padding_mode": "constant"}
+    yield from op("resample", "constant-value", kinds="zero-mean", x=x, **valued)
     near = {
         "coordinates": X(value=np.array([[[[1, 2], [5, 0], [3.25, 3.75], [0.75, 4.25]]]] * 3), type="fp32"),
         "coordinates_mode": "unnormalized",

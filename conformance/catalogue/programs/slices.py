@@ -18,6 +18,7 @@ _OPEN = [("fp32", (None,) * 3)]
 _CUTS: dict[str, tuple[dict[str, Any], str]] = {
     "plain": (dict(begin=[0, 1, 2], end=[2, 3, 5]), "S1"),
     "from-end": (dict(begin=[-2, -4, -3], end=[-1, 4, -1]), "S1"),
+    "negative-ends": (dict(begin=[0, 1, 0], end=[-2, -1, -3]), "S1"),
     "beyond": (dict(begin=[-9, 0, 0], end=[9, 9, 1]), "S1"),
     "strides": (dict(begin=[2, 0, 0], end=[0, 4, 5], stride=[-1, 3, 2]), "S1"),
     "masks": (
@@ -146,6 +147,7 @@ def _windows() -> Iterator[ProgramPlan]:
     yield from op(kind, "first", kinds=_SHORT, clauses="S1 S2", x=x, axis=0, size=2)
     yield from op(kind, "rest", kinds=_SHORT, clauses="S2", x=x, axis=1, size=3, stride=2)
     yield from op(kind, "whole", kinds="nan", clauses="S1", x=x, axis=1, size=4)
+    yield from op(kind, "negative", kinds="nan", clauses="S1", x=x, axis=-2, size=3)
     for label, given, rule in (
         ("size", dict(axis=2, size=6), "a window fits the axis"),
         ("stride", dict(axis=2, size=2, stride=0), "the stride is 1 or more"),

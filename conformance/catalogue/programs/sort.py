@@ -51,6 +51,8 @@ def _topk() -> Iterator[ProgramPlan]:
     yield from op(kind, "first", kinds="integers", clauses="S1", x=distinct((5, 4)), axis=0, k=2)
     yield from op(kind, "values", kinds=kinds, opset="CoreML6 CoreML7", clauses="S3", x=x, k=2, return_indices=False)
     yield from op(kind, "small", kinds=_SMALL, opset="CoreML7", clauses="S1", x=X(value=_SPREAD), k=np.int16(3))
+    close = X(value=2**24 + np.array([[1, 0, 3, 2, 5], [8, 9, 6, 7, 4]]))
+    yield from op(kind, "large-integers", kinds="int32:integers", clauses="S1", x=close, k=3)
     for element in ("uint16", "int32"):
         yield from op(
             kind,
@@ -207,6 +209,16 @@ def _boxes() -> Iterator[ProgramPlan]:
             turned = {"boxes": X(value=_BOXES.swapaxes(1, 2)), "scores": X(value=_SCORES.swapaxes(1, 2))}
             newer = {**turned, **most, **given}
             yield from op(kind, f"{label}-boxes-last", kinds=kinds, opset="CoreML7", clauses=f"{clauses} S3", **newer)
+    for label, boxes, scores, given, clauses in (
+        # Boxes of two sizes: as if they began at their first two numbers, they would overlap by a quarter.
+        ("sizes", [[4, 4, 4, 4], [6, 4, 2, 2]], [0.5, 0.25], {"iou_threshold": 0.1875}, "S1"),
+        # Of these two a half of what they cover is shared, exactly, which is not above the threshold.
+        ("at-threshold", [[4, 4, 6, 2], [6, 4, 6, 2]], [0.5, 0.25], {"iou_threshold": 0.5}, "S1"),
+        ("at-score", [[4, 4, 2, 2], [16, 4, 2, 2]], [0.5, 0.25], {"score_threshold": 0.25}, "S1"),
+    ):
+        few: dict[str, Any] = {"score_threshold": 0.0, **most, **given, "max_boxes": 2}
+        both = {"boxes": X(value=np.array([boxes])), "scores": X(value=np.array(scores).reshape(1, 2, 1))}
+        yield from op(kind, label, kinds=kinds, opset="CoreML6", clauses=clauses, **both, **few)
     boxes, scores = np.concatenate([_BOXES, _BOXES[:, ::-1]]), np.concatenate([_SCORES, _SCORES])
     turned = {"boxes": X(value=boxes.swapaxes(1, 2)), "scores": X(value=scores.swapaxes(1, 2))}
     yield from op(kind, "batch", kinds=kinds, opset="CoreML7", clauses="S1 S3", **turned, **most)

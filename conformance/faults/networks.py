@@ -1,12 +1,7 @@
-"""Faults that an implementer plausibly makes, each a way to break the interpreter from outside.
-
-A fault goes into a layer's parameters, its decoded weights, its result, or a kernel. `conformance.mutations` injects
-them one at a time and sees which cases of the suite notice. Those that no case can notice are kept, with the reason.
-"""
+"""Faults in layers of networks: in their parameters, their decoded weights, their results, or a kernel."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from conformance.faults.fault import Mutation, replaced
 from refcoreml.kernels import conv, pool, quantization, recurrent, resize
 from refcoreml.kernels.bits import unpack_codes
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node
@@ -25,23 +21,6 @@ from refcoreml.ops.base import Adapted
 from refcoreml.spec import schema
 
 Array: TypeAlias = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """A fault.
-
-    Attributes:
-        name: says where it is and what is wrong.
-        kinds: the layers that it touches.
-        inject: a context in which the interpreter has it.
-        unseen: why no case can catch it, if that is so.
-    """
-
-    name: str
-    kinds: tuple[str, ...]
-    inject: Callable[[], Any]
-    unseen: str = ""
 
 
 MUTATIONS: list[Mutation] = []
@@ -127,21 +106,7 @@ def weights(name: str, kinds: str, change: Callable[[Node, str, Array], Array], 
 def kernel(name: str, kinds: str, function: Callable[..., Any], fault: Callable[[Any], Any], unseen: str = "") -> None:
     """A function of the kernels is ``fault(function)``, wherever the package refers to it."""
 
-    @contextmanager
-    def inject() -> Iterator[None]:
-        faulty, places = fault(function), []
-        for module in [m for key, m in sys.modules.items() if key.startswith("refcoreml.")]:
-            for key, value in list(vars(module).items()):
-                if value is function:
-                    places.append((module, key))
-                    setattr(module, key, faulty)
-        try:
-            yield
-        finally:
-            for module, key in places:
-                setattr(module, key, function)
-
-    _register(name, kinds, inject, unseen)
+    _register(name, kinds, lambda: replaced(function, fault(function)), unseen)
 
 
 @contextmanager
