@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from refcoreml.execution.engine import Event
 from refcoreml.execution.steps import Step
 from refcoreml.judge.noise import operation_of
 from refcoreml.judge.subjects import Subject, subject_of
+from refcoreml.kernels import recurrent
 from refcoreml.kernels.half import round_to_half
 from refcoreml.model import Model
 from refcoreml.oracle.profiles import PROFILES
@@ -28,6 +31,9 @@ __all__ = ["IMPLEMENTATIONS", "Implementation"]
 
 #: Sums of more steps, or with more numbers in all, are left as they are.
 _MOST_TERMS, _MOST_WORK = 5000, 3e8
+
+#: Operations with sums in each step.
+_RECURRENT = (ops.SimpleRecurrent, ops.GRU, ops.LSTM, ops.BidirectionalLSTM)
 
 #: From the number of terms to the blocks in which they are added up, one after another, and then the blocks.
 Order = Callable[[int], list[Any]]
@@ -62,6 +68,15 @@ def _summed(n: int, order: Order, term: Callable[[int], Array]) -> Array:
 
 def _matmul(x: Array, y: Array, order: Order) -> Array:
     return _summed(x.shape[-1], order, lambda k: x[..., :, k, None] * y[..., k, None, :])
+
+
+def _product(x: Array, y: Array, out: Array | None = None, *, order: Order) -> Array:
+    """Return a product of matrices, written to an array if one is given, as kernels expect of theirs."""
+    made = _matmul(x, y, order)
+    if out is None:
+        return made
+    out[...] = made
+    return out
 
 
 def _convolution(op: Any, x: Array, order: Order) -> Array | None:
@@ -115,6 +130,9 @@ def _again(step: Step, inputs: Sequence[Any], outputs: tuple[Any, ...], order: O
         moved = np.moveaxis(x, along, range(len(along))).reshape(op.count(x.shape), -1)
         made = _summed(len(moved), order, lambda k: moved[k].copy())
         made = made / np.float32(len(moved)) if isinstance(op, ops.ReduceMean) else made
+    elif isinstance(op, _RECURRENT):
+        with mock.patch.object(recurrent, "matmul", partial(_product, order=order)):
+            return step.stored(step.run(inputs))
     elif isinstance(op, ops.Softmax):
         terms = np.moveaxis(np.exp(x - x.max(op.axis, keepdims=True)), op.axis, 0)
         total = _summed(len(terms), order, lambda k: terms[k].copy())

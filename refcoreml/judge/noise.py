@@ -770,8 +770,8 @@ Draw: TypeAlias = Callable[[str, Array], NDArray[np.float64]]
 def disturbed(step: Step, inputs: Sequence[Any], rounding: Rounding, draws: Draws, run: int) -> tuple[Any, ...] | None:
     """Return the results of an operation whose errors pass through functions within it; None for all others.
 
-    Recurrent operations: each weight is off by as much as the sum that it goes into, sqrt(n / 6) units roundoff. So
-    is the same error in every step, which is more than there is. Attention: so are keys and values.
+    Recurrent operations: each weight is off by as much as the sum that it goes into, about 0.3 sqrt(n) units roundoff,
+    and one more. It is the same error in every step, which is more than there is. Attention: so are keys and values.
     """
     kind = step.op.kind
     if kind is ops.ScaledDotProductAttention:
@@ -788,7 +788,12 @@ def disturbed(step: Step, inputs: Sequence[Any], rounding: Rounding, draws: Draw
 
 
 def _of_terms(n: int, rounding: Rounding) -> float:
-    return float(rounding.unit * (np.sqrt(n / 6) + 1))
+    """Return by how much each factor is off if their sum is as usual, for n products of both signs; and one unit more.
+
+    The unit is for the roundings of the functions and products behind the sum.
+    """
+    one = np.ones(())
+    return float(np.sqrt(_sum_variance(rounding.unit, n, one, one)) + rounding.unit)
 
 
 def _with_disturbed_gates(op: Any, rounding: Rounding, draws: Draws, run: int) -> Any:
