@@ -197,9 +197,9 @@ class _Task:
         every = range(len(self.recordings))
         for profile in profiles:
             left = [place for place in every if place not in found or found[place].refused]
-            if not left:
-                break
             self._try(profile, every if stateful else left, found)
+            if not any(found[place].refused for place in every):
+                break
         listed = [found[place] for place in every]
         if any(each.refused for each in listed):
             return self._refused(profile, listed)

@@ -123,7 +123,7 @@ class Verdict(Result):
         operation: the operation at fault; of several among which it is, of a device the last that computes, of a
             conversion the most likely; empty if none is known.
         segment: those among which it is.
-        profile: the arithmetic that the values below are judged by.
+        profile: the coarsest arithmetic that was tried.
         probability: how often an honest recording would be refused.
         values: all that was compared, in order.
         conversion: what is found of the conversion; None without a source.

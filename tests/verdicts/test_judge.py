@@ -108,6 +108,8 @@ def test_honest_recordings_are_within_the_rounding_of_their_precision(made, inpu
     assert verdict.answer == answer
     assert verdict.explained
     assert verdict.operation == ""
+    half = "declared" if made is program else "fp16/acc32"
+    assert verdict.profile == ("fp32" if answer == FP32 else half)
     assert [each.name for each in verdict.values] == [*(inner if inside else {}), "y"]
     assert all(each.compared >= 0.75 * each.size and each.outside == 0 for each in verdict.values)
 
