@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from conformance import catalogue
-from conformance.catalogue.clauses import claims, fits
+from conformance.catalogue.clauses import claims, fits, kind_of
 from conformance.catalogue.plan import Plan
 
 if sys.version_info >= (3, 11):
@@ -60,22 +60,24 @@ def by_clause(plans: Sequence[Plan]) -> dict[str, list[str]]:
 
 def mistakes(plans: Sequence[Plan], labels: Sequence[str]) -> list[str]:
     """Labels that do not exist, claims that no case fits, and cases that claim what their verdict cannot show."""
+    by_kind: dict[str, list[Plan]] = defaultdict(list)
+    for plan in plans:
+        by_kind[kind_of(plan.id)].append(plan)
     found = [
-        f"{label}: no case fits {pattern}" for label, pattern, verdict in claims() if not _any(plans, pattern, verdict)
+        f"{label}: no case fits {pattern}"
+        for label, pattern, verdict in claims()
+        if not any(fits(plan, pattern, verdict) for plan in by_kind[kind_of(pattern)])
     ]
+    exist = set(labels)
     for plan in plans:
         for label in plan.clauses:
             if _limit(label):
                 found.append(f"{plan.id}: {label} is a limit of refcoreml's own")
-            if label not in labels:
+            if label not in exist:
                 found.append(f"{plan.id}: there is no clause {label}")
             if label.rpartition(".")[2][0] != {"returns": "S", "invalid": "C"}.get(plan.verdict):
                 found.append(f"{plan.id}: a case that is {plan.verdict} cannot check {label}")
     return found
-
-
-def _any(plans: Sequence[Plan], pattern: str, verdict: str) -> bool:
-    return any(fits(plan, pattern, verdict) for plan in plans)
 
 
 def _limit(label: str) -> str:

@@ -339,14 +339,14 @@ def checked_by(plan: Plan) -> list[str]:
 
 
 def _claims_of(plan: Plan) -> list[tuple[str, str, str]]:
-    return _BY_KIND.get(_kind(plan.id), [])
+    return _BY_KIND.get(kind_of(plan.id), [])
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
     """Return the layer, or operation, of an id or of a pattern of ids."""
     return name.removeprefix("mil/").split("/")[0] + " mil" * name.startswith("mil/")
 
 
 _BY_KIND: dict[str, list[tuple[str, str, str]]] = {}
 for _claim in claims():
-    _BY_KIND.setdefault(_kind(_claim[1]), []).append(_claim)
+    _BY_KIND.setdefault(kind_of(_claim[1]), []).append(_claim)
