@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -167,18 +167,39 @@ def _profiles(model: Model) -> tuple[str, ...]:
 
 @dataclass
 class _Found:
-    """What was found of one prediction: the values in order, each in the arithmetic that explains it best."""
+    """What was found of one prediction.
 
-    judged: list[Judged]
+    Attributes:
+        tried: by arithmetic the values by name, in order.
+        judged: the values, each in the arithmetic that explains it best.
+    """
 
-    def join(self, other: Sequence[Judged]) -> None:
-        """Take what another arithmetic explains better."""
-        self.judged = [min(pair, key=lambda each: each.rank) for pair in zip(self.judged, other, strict=True)]
+    tried: list[dict[str, Judged]] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
+
+    def add(self, judged: Sequence[Judged]) -> None:
+        """Add what another arithmetic explains."""
+        self.tried.append({each.compared.name: each for each in judged})
+        self.judged = list(_best(self.tried))
 
     @property
     def refused(self) -> list[Judged]:
         """Values that rounding is not likely to explain."""
         return [each for each in self.judged if each.compared.refused]
+
+
+def _best(tried: Sequence[dict[str, Judged]]) -> Iterator[Judged]:
+    """Yield each value in the arithmetic that explains it best.
+
+    Where a value shows nothing in an arithmetic, what made it stays open, though another one refuses it and goes on
+    from what was recorded. So later values count only in those that have not gone on from there.
+    """
+    for name in tried[0]:
+        found = [values for values in tried if name in values]
+        best = min((values[name] for values in found), key=lambda each: each.rank)
+        if best.compared.answer == UNDETERMINED:
+            tried = [values for values in found if values[name].compared.answer == UNDETERMINED]
+        yield best
 
 
 @dataclass
@@ -231,10 +252,7 @@ class _Task:
             recording = self.recordings[place]
             with within(f"sample {passed.quoted(recording.name)}") if len(self.recordings) > 1 else nullcontext():
                 judged = list(judging.judge(self.inputs[place], recording))
-            if place in found:
-                found[place].join(judged)
-            else:
-                found[place] = _Found(judged)
+            found.setdefault(place, _Found()).add(judged)
             if self.progress is not None:
                 self.progress(done + 1, len(places), profile)
 

@@ -163,9 +163,10 @@ class _Prediction:
                 where=f"sample {self.recording.name!r}, value {name!r}",
             )
         outputs = () if name in self.recording.inner else self.recording.outputs
-        output = [each for each in outputs if self.judging.sources[each] == name]
-        self.judged.update(output)
-        judged = self._compared(name, bound, value.astype(np.float64).reshape(bound.value.shape), output=bool(output))
+        output = next((each for each in outputs if self.judging.sources[each] == name), "")
+        self.judged.add(output)
+        actual = value.astype(np.float64).reshape(bound.value.shape)
+        judged = self._compared(output or name, bound, actual, output=bool(output))
         self._place(judged, list(self.since.get(name, {}).values()) or [step])
         # What shows nothing is not replaced, since that could hide a fault; a fault that is found is left behind.
         self._shown = judged.compared.answer != UNDETERMINED

@@ -11,7 +11,7 @@ import pytest
 from refcoreml import build
 from refcoreml.judge import likely_bounds
 from refcoreml.oracle import oracle
-from refcoreml.verdicts import FP16, FP32, NOT_EXPLAINED, SUSPICIOUS, UNDETERMINED
+from refcoreml.verdicts import FP16, FP32, NOT_EXPLAINED, SUSPICIOUS, UNDETERMINED, Conversion
 
 RNG = np.random.default_rng(3)
 
@@ -101,6 +101,23 @@ def test_suspicious_has_a_code_of_its_own(run, files):
     assert (code, out.splitlines()[0]) == (7, SUSPICIOUS)
     code, out, _ = judged(run, files, "between.npz", "--profile", "fp32", "--no-proven")
     assert (code, out.splitlines()[0]) == (1, NOT_EXPLAINED)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "headline"),
+    [
+        ("equal", 0, f"rounding: {FP32}"),
+        ("different", 9, f"converter: the conversion differs; what was recorded is {FP32}"),
+        ("undetermined", 8, UNDETERMINED),
+    ],
+)
+def test_with_a_source_the_exit_code_is_the_cause(run, files, monkeypatch, found, expected, headline):
+    monkeypatch.setattr("refcoreml.cli.judge.read_source", lambda text: object())
+    conversion = Conversion(found, "why", ("first", "second"), operation="second")
+    monkeypatch.setattr("refcoreml.verdicts.judging.conversion", lambda *arguments: conversion)
+    code, out, err = judged(run, files, "single.npz", "--source", "net.pt")
+    assert (code, out.splitlines()[0]) == (expected, headline), err
+    assert ("operation: second, among first, second" in out) is (found == "different")
 
 
 def test_undetermined_has_a_code_of_its_own(run, files):

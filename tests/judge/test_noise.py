@@ -13,6 +13,7 @@ from refcoreml import build, ops
 from refcoreml.errors import UnsupportedModelError
 from refcoreml.judge import likely_bounds, noise
 from refcoreml.oracle import CHECKS
+from refcoreml.oracle.balls import Rounding
 
 PRECISIONS = {"fp32": "float32", "fp16/acc32": "float16"}
 
@@ -117,3 +118,11 @@ def test_operations_of_unknown_rounding_are_refused():
     net.add("randomNormalLike", inputs=["x"], outputs="y", seed=1, mean=0.0, std_dev=1.0)
     with pytest.raises(UnsupportedModelError, match="draws random numbers"):
         likely_bounds(net.model(), {"x": np.zeros(3)})
+
+
+def test_numbers_that_were_stored_are_off_by_up_to_half_a_unit_in_the_last_place_and_zeros_not():
+    """Uniform within it: 2^-11 of a number from 1 to 2, as wide for all of them; of integers nothing is known."""
+    half = Rounding.of(np.float16)
+    found = noise.stored_error(np.array([0.0, 1.0, -1.9, 3.0]), half)
+    np.testing.assert_allclose(found, np.array([0, 1, -1, 2]) * 2.0**-11 / np.sqrt(3))
+    assert noise.stored_error(np.arange(3), half) is None

@@ -20,8 +20,11 @@ with warnings.catch_warnings():
 
 from campaigns.converter import convert  # noqa: E402
 from refcoreml.testing.defects import DEFECTS  # noqa: E402
-from refcoreml.testing.folding import derived_constants  # noqa: E402
+from refcoreml.testing.folding import Derived, derived_constants  # noqa: E402
+from refcoreml.testing.rounding import Constants  # noqa: E402
+from refcoreml.testing.stored import Stored  # noqa: E402
 from refcoreml.testing.torch_modules import in_double, record_torch  # noqa: E402
+from refcoreml.testing.verification import verify  # noqa: E402
 
 nn = torch.nn
 pytestmark = pytest.mark.filterwarnings("ignore")  # of coremltools and torch, whose versions are not ours to choose
@@ -220,3 +223,15 @@ def test_another_fault_of_such_a_convolution_is_not_called_so() -> None:
     with pytest.raises(EquivalenceError) as caught:
         assert_equivalent(right, other, {"x0": X})
     assert "known defect" not in caught.value.divergence
+
+
+def test_zeros_and_ones_are_right_by_chance_and_make_no_copy() -> None:
+    """A mask beside parameters that are mostly zeros, and a true copy with one number off."""
+    mask, other = np.zeros(40), np.zeros(40)
+    mask[3:6], other[30:34] = 0.3, 0.7
+    copied = np.arange(1, 41) / 7
+    wrong = copied.copy()
+    wrong[11] += 0.01
+    for values, made, count in ((mask, other, 0), (wrong, copied, 1)):
+        stored, derived = Stored("op", "mul", "y", values), Derived("a parameter", made, np.abs(made))
+        assert len(verify([stored], [derived], Constants(np.unique(made))).findings) == count

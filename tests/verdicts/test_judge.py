@@ -235,6 +235,83 @@ def test_a_bound_as_large_as_the_output_is_undetermined():
     assert not verdict.explained
 
 
+def nearly_one():
+    """(model, inputs): three times e^x - 1 of small x, of which half precision leaves two bits or three."""
+    net = build.Network({"x": (300,)}, ["y"], exact=True)
+    net.add("unary", inputs=["x"], outputs="e", type="EXP")
+    net.add("activation", inputs=["e"], outputs="d", linear={"alpha": 1.0, "beta": -1.0})
+    net.add("activation", inputs=["d"], outputs="y", linear={"alpha": 3.0, "beta": 0.0})
+    return net.model(), {"x": np.random.default_rng(3).uniform(0.005, 0.01, 300).astype(np.float32)}
+
+
+def test_a_bound_of_more_than_an_eighth_of_the_numbers_shows_nothing_in_half_precision():
+    model, x = nearly_one()
+    bound = likely_bounds(model, x, "fp16/acc32")["y"]
+    size = np.sqrt(np.mean(bound.value**2))
+    assert size / 8 < np.median(bound.radius) < size
+    verdict = judge(model, x, model.with_precision("float16").predict(x))
+    assert verdict.answer == UNDETERMINED
+    assert "more than 0.12" in verdict.reason
+
+
+def test_a_value_inside_that_shows_nothing_is_not_begun_again_from():
+    """Else what follows from it would be judged sharply, and a fault before it hidden."""
+    model, x = nearly_one()
+    outputs, inner = recorded(model, x, "float16")
+    verdict = judge(model, x, outputs, intermediates={"d": inner["d"]})
+    assert [(each.name, each.answer) for each in verdict.values] == [("d", UNDETERMINED), ("y", UNDETERMINED)]
+    assert len(verdict.values[-1].segment) == 3
+
+
+def test_who_keeps_more_than_half_precision_inside_does_not_overflow():
+    """The square of 300 is beyond half precision; its root is not, and a device may never have stored the square."""
+    net = build.Network({"x": (7,)}, ["y"], exact=True)
+    net.add("unary", inputs=["x"], outputs="s", type="POWER", alpha=2.0)
+    net.add("unary", inputs=["s"], outputs="y", type="SQRT")
+    model, x = net.model(), {"x": np.linspace(300, 400, 7).astype(np.float32)}
+    assert np.isinf(likely_bounds(model, x, "fp16/acc32")["y"].value).all()
+    assert judge(model, x, {"y": x["x"].astype(np.float16) + np.float16(0.25)}).answer == UNDETERMINED
+
+
+def test_a_proven_bound_larger_than_the_numbers_makes_nothing_suspicious():
+    """Through twelve layers proven bounds grow by the sum of magnitudes, and explain anything at last."""
+    rng, net = np.random.default_rng(4), build.Network({"x": (60,)}, ["y"], exact=True)
+    for index in range(12):
+        weights = (rng.normal(size=(60, 60)) / 60**0.5).astype(np.float32)
+        before, after = "x" if index == 0 else f"h{index}", "y" if index == 11 else f"h{index + 1}"
+        net.add("innerProduct", inputs=[before], outputs=after, weights=weights, input_channels=60, output_channels=60)
+    model, x = net.model(), {"x": rng.normal(size=60).astype(np.float32)}
+    likely, proven = likely_bounds(model, x)["y"], oracle(model, x, "fp32")["y"]
+    off = 3 * likely.radius.max()
+    assert np.abs(likely.value).max() < proven.bound.min()
+    assert off < proven.bound.min()
+    assert judge(model, x, {"y": likely.value + off}, profile="fp32").answer == NOT_EXPLAINED
+
+
+def test_each_of_several_values_has_its_part_of_the_probability():
+    outputs, _ = recorded(network(), X, "float32")
+    verdict = judge(network(), [X] * 3, [outputs] * 3, profile="fp32")
+    bound = likely_bounds(network(), X, "fp32", probability=1e-4 / 3)["y"]
+    assert [each.bound for each in verdict.values] == [bound.radius[verdict.values[0].place]] * 3
+
+
+def test_values_that_loops_make_are_not_compared():
+    """Nobody knows in which round they were recorded."""
+    made = build.Program({"x": ("fp32", (5,))}, opset="CoreML7")
+    blocks = [
+        lambda i, y: made.add("less", x=i, y=np.int32(4)),
+        lambda i, y: [made.add("add", x=i, y=np.int32(1)), made.add("tanh", x=y, name="inside")],
+    ]
+    _, y = made.add("while_loop", loop_vars=[made.constant(np.int32(0)), made["x"]], blocks=blocks)
+    made.output(made.add("exp", x=y, name="y"))
+    model, x = made.model(), {"x": np.linspace(-1, 1, 5).astype(np.float32)}
+    verdict = judge(model, x, model.predict(x), intermediates={"inside": np.tanh(x["x"])})
+    found = {each.name: each for each in verdict.values}
+    assert (found["inside"].answer, found["inside"].compared) == (UNDETERMINED, 0)
+    assert "again and again" in found["inside"].reason
+    assert found["y"].answer == FP32
+
+
 def test_a_reference_of_nan_is_undetermined():
     net = build.Network({"x": (6,)}, ["y"], exact=True)
     net.add("unary", inputs=["x"], outputs="y", type="LOG")
@@ -308,6 +385,7 @@ def test_a_branch_that_rounding_may_turn_is_undetermined():
         ({"y": np.zeros(4, complex)}, "expected an array of numbers"),
         ({"y": None}, "expected an array of numbers"),
         ({"y": np.zeros(4), "c1": np.zeros((6, 13, 12))}, r"shape \(6, 13, 12\)"),
+        ({"y": np.zeros(4), "c1": np.zeros((13, 11, 6))}, r"shape \(13, 11, 6\)"),
         ([], "nothing to compare"),
         ([{"y": np.zeros(4)}] * 2, "1 predictions, but outputs of 2"),
         (np.zeros(4), "outputs"),
@@ -378,6 +456,8 @@ def test_scores_and_labels():
     scores = next(name for name, value in found.items() if isinstance(value, dict))
     (label,) = found.keys() - {scores}
     assert judge(classifier(), x, found).answer == FP32
+    turned = dict(reversed(found[scores].items()))
+    assert judge(classifier(), x, {**found, scores: turned}).answer == FP32
     as_arrays = {
         scores: np.array(list(found[scores].values())),
         f"{scores}.keys": np.array(list(found[scores])),

@@ -10,6 +10,7 @@ import pytest
 from refcoreml import build
 from refcoreml.errors import CallbackError, UsageError
 from refcoreml.testing import EquivalenceError, assert_equivalent
+from refcoreml.testing.onnx_models import OnnxModel
 from refcoreml.verdicts import FP16, FP32, UNDETERMINED, judge
 from refcoreml.verdicts.sources import read_source
 
@@ -134,6 +135,24 @@ def test_onnx_models_are_compared_node_by_node(tmp_path):
     with pytest.raises(EquivalenceError) as error:
         assert_equivalent(model(1.001), given, X)
     assert error.value.operations == ("second",)
+
+
+def test_the_numbers_of_narrow_onnx_models_are_computed_with_in_double_precision():
+    """One that stores half precision, and a conversion to it on the way, which would round."""
+    given = onnx_model()
+    onnx = pytest.importorskip("onnx", reason="needs onnx, of the extra oracles")
+    helper, half = onnx.helper, onnx.TensorProto.FLOAT16
+    for tensor in given.graph.initializer:
+        narrow = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(narrow, tensor.name))
+    for value in (*given.graph.input, *given.graph.output):
+        value.type.tensor_type.elem_type = half
+    given.graph.node.insert(2, helper.make_node("Cast", ["s"], ["t"], to=half))
+    given.graph.node[3].input[0] = "t"
+    w, b, v, c = (array.astype(np.float16).astype(np.float64) for array in weights())
+    expected = 1 / (1 + np.exp(-(X["x"].astype(np.float64) @ w.T + b))) @ v.T + c
+    found = OnnxModel(given).given([X["x"]]).outputs()
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
 def test_onnx_files_that_cannot_serve_are_refused(tmp_path):
