@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from refcoreml.ops.base import Adapted
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -26,6 +28,20 @@ class Mutation:
     inject: Callable[[], Any]
     unseen: str = ""
     program: bool = False
+
+
+class NeverFused(Adapted):
+    """An operation around another one, of which is not known whether its results are its own, and what it moves."""
+
+    @property
+    def fresh(self) -> bool:  # type: ignore[override]
+        """Not known."""
+        return False
+
+    @property
+    def moves(self) -> bool:  # type: ignore[override]
+        """Not known."""
+        return False
 
 
 @contextmanager

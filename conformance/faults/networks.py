@@ -12,12 +12,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.faults.fault import Mutation, replaced
+from conformance.faults.fault import Mutation, NeverFused, replaced
 from refcoreml.kernels import conv, pool, quantization, recurrent, resize
 from refcoreml.kernels.bits import unpack_codes
 from refcoreml.neuralnetwork.registry import LAYERS, LayerType, Node
 from refcoreml.ops import Op
-from refcoreml.ops.base import Adapted
 from refcoreml.spec import schema
 
 Array: TypeAlias = NDArray[Any]
@@ -48,16 +47,11 @@ def parameters(name: str, kinds: str, change: Callable[[Any], Any], unseen: str 
 
 
 @dataclass(frozen=True)
-class _Faulty(Adapted):
+class _Faulty(NeverFused):
     """An operation that computes ``fault(params, run, *inputs)``, and is never fused."""
 
     fault: Callable[..., Any]
     params: Any
-
-    @property
-    def fresh(self) -> bool:  # type: ignore[override]
-        """Not known."""
-        return False
 
     @cached_property
     def _honest(self) -> Callable[..., Any]:

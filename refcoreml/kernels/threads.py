@@ -266,7 +266,7 @@ def _wanted_threads() -> int | None:
 
 
 def for_each(function: Callable[[Item], None], items: Sequence[Item]) -> None:
-    """Call the function with every item, on `thread_count` threads,, and return when all calls have.
+    """Call the function with every item, on `thread_count` threads, and return when all calls have.
 
     Calls inside such a call run one after another. An error that a call raises is raised here, and no call begins after
     it.

@@ -121,14 +121,15 @@ def _sums_of_biases(recorded: Sequence[Recorded]) -> Iterator[Derived]:
 
     A recurrent one has one for its input and one for its state; as both products are added, a converter keeps the sum.
     """
-    biases: dict[str, Parameter] = {}
+    biases: dict[str, dict[str, Parameter]] = {}
     for item in recorded:
         if item.name.startswith(("aten.addmm", "aten.add.", "aten.add_.")):
-            given = [each for each in item.arguments if isinstance(each, Parameter) and each.values.ndim == 1]
-            biases.update({each.name: each for each in given})
-    for one, other in combinations(biases.values(), 2):
-        module, _, _ = one.name.rpartition(".")
-        if module and other.name.startswith(f"{module}.") and one.values.shape == other.values.shape:
+            for each in item.arguments:
+                if isinstance(each, Parameter) and each.values.ndim == 1:
+                    biases.setdefault(each.name.rpartition(".")[0], {})[each.name] = each
+    pairs = (pair for module, own in biases.items() if module for pair in combinations(own.values(), 2))
+    for one, other in pairs:
+        if one.values.shape == other.values.shape:
             terms = np.abs(one.values) + np.abs(other.values)
             yield Derived(f"{one.name} + {other.name}", one.values + other.values, terms, scattered=True)
 

@@ -10,13 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.faults.fault import Mutation, changed, replaced
+from conformance.faults.fault import Mutation, NeverFused, changed, replaced
 from refcoreml.mil import registry
 from refcoreml.mil.node import Call, Entry, Node, Parameters, Value
 from refcoreml.mil.prepare import with_held_types
 from refcoreml.mil.resolve import is_folded
 from refcoreml.ops import Op
-from refcoreml.ops.base import Adapted
 from refcoreml.spec.mil_types import DATA_TYPES, DeclaredTensor
 
 Array: TypeAlias = NDArray[Any]
@@ -86,21 +85,11 @@ def version(name: str, kind: str, opset: str, other: str, unseen: str = "") -> N
 
 
 @dataclass(frozen=True)
-class _Faulty(Adapted):
+class _Faulty(NeverFused):
     """An operation that computes ``fault(node, run, *inputs)``, and is never fused."""
 
     fault: Callable[..., Any]
     node: Node
-
-    @property
-    def fresh(self) -> bool:  # type: ignore[override]
-        """Not known."""
-        return False
-
-    @property
-    def moves(self) -> bool:  # type: ignore[override]
-        """Not known."""
-        return False
 
     @property
     def _folded(self) -> bool:
