@@ -210,6 +210,7 @@ class Ensemble:
             seed: of all random numbers.
             rounded_inputs: whether inputs count as rounded once more where anything is stored in half precision: an
                 implementation may have rounded them, or the weights that they are multiplied by, in another way.
+                Inputs that hold integers are exact, since they may be indices.
         """
         self.rounded_inputs = rounded_inputs
         loaded: Model = as_model(model)
@@ -308,7 +309,8 @@ class _Run:
         base, sizes = self._subject.inputs(inputs)
         if self._ensemble.rounded_inputs and self._subject.unit >= UNIT16:
             half = Rounding.of(np.float16)
-            found = {name: noise.stored_error(x, half) for name, x in base.items() if isinstance(x, np.ndarray)}
+            arrays = {name: x for name, x in base.items() if isinstance(x, np.ndarray) and (x != np.rint(x)).any()}
+            found = {name: noise.stored_error(x, half) for name, x in arrays.items()}
             sizes = {**{name: error for name, error in found.items() if error is not None}, **sizes}
         given = [base]
         for run in range(RUNS):

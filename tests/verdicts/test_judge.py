@@ -127,6 +127,19 @@ def test_what_is_recorded_in_half_precision_files_is_compared():
     assert judge(network(), X, {"y": outputs["y"].astype(np.float16)}, intermediates=inner).answer == FP16
 
 
+def test_indices_are_not_rounded():
+    """In networks indices are floats, which end at another row if they are off by anything."""
+    rng = np.random.default_rng(8)
+    net = build.Network({"i": (6, 1)}, ["y"], exact=True)
+    table, weights = (rng.normal(size=shape).astype(np.float32) for shape in ((50, 9), (4, 9)))
+    net.add("embeddingND", inputs=["i"], outputs="e", weights=table, vocab_size=50, embedding_size=9)
+    net.add("innerProduct", inputs=["e"], outputs="y", weights=weights, input_channels=9, output_channels=4)
+    model, x = net.model(), {"i": np.array([[3], [49], [0], [17], [17], [32]], np.float32)}
+    verdict = judge(model, x, model.with_precision("float16").predict(x))
+    assert verdict.answer == FP16
+    assert verdict.values[0].width < 0.02
+
+
 def test_few_values_in_half_precision_are_named():
     outputs, inner = recorded(network(), X, "float32")
     verdict = judge(network(), X, outputs, intermediates={**inner, "c1": inner["c1"] * np.float32(1 + 2e-4)})
