@@ -123,6 +123,11 @@ def digit_tensors() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def distorted(digits: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures [N, 1, 40, 40] of whole gray levels 0 to 255: each digit shrunk, turned and shifted, among fragments."""
+    return gray_levels(digits, generator).round()
+
+
+def gray_levels(digits: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the pictures before their gray levels are rounded."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator) * 2 - 1
@@ -149,13 +154,19 @@ def distorted(digits: Tensor, generator: torch.Generator) -> Tensor:
         row, column = (int(torch.randint(0, 6, (1,), generator=generator)) for _ in range(2))
         fragment = others[:, :, row : row + 3, column : column + 3]
         picture = torch.maximum(picture, placed(fragment, torch.full((count,), 7.0), uniform(count) * math.pi))
-    return (picture.clamp(0, 1) * 255).round()
+    return picture.clamp(0, 1) * 255
 
 
 def held_out() -> tuple[Tensor, Tensor]:
     """Return the test: distorted pictures of digits that training never saw, and their labels."""
+    levels, labels = held_out_levels()
+    return levels.round(), labels
+
+
+def held_out_levels() -> tuple[Tensor, Tensor]:
+    """Return the test before its gray levels are rounded."""
     _, digits, _, labels = digit_tensors()
-    return distorted(digits, torch.Generator().manual_seed(TEST_SEED)), labels
+    return gray_levels(digits, torch.Generator().manual_seed(TEST_SEED)), labels
 
 
 # --- training --------------------------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ def softmax(x: Array, axis: int) -> Array:
     Elsewhere the difference is left out, with its rounding, which exp would magnify; what is lost of terms below the
     least normal number is less than this number in the result.
 
-    Blocks of a large x are shared among threads.
+    Blocks of a large x are shared among threads. Half precision is computed in single, and rounded once.
 
     x: [*D] float. Returns a new array [*D] in the type of x.
     """
+    if x.dtype == np.float16:
+        return softmax(x.astype(np.float32), axis).astype(x.dtype)
     y: Array = np.empty(x.shape, x.dtype)
     if not y.size:
         return y

@@ -158,11 +158,15 @@ def test_torch_computes_what_was_recorded():
     spec = refcoreml.load(MODEL, prepare=False).spec
     network = train.from_core_ml(spec)
     assert train.to_core_ml(network) == spec
-    pictures, labels = train.held_out()
+    levels, (pictures, labels) = train.held_out_levels()[0].numpy(), train.held_out()
     with np.load(FOLDER / "expected.npz") as archive:
         kept = len(archive["labels"])
-        np.testing.assert_array_equal(archive["pictures"], pictures[:kept, 0].numpy())
+        # Levels are sampled at places up to 40 pixels away in single precision, in an order that depends on the
+        # processor: 16 roundings of a place, each of 2^-24 * 40 pixels, where a pixel is worth at most 255 levels.
+        off = 16 * 2.0**-24 * 40 * 255
+        assert (np.abs(archive["pictures"] - levels[:kept, 0].astype(np.float64)) <= 0.5 + off).all()
         np.testing.assert_array_equal(archive["labels"], labels[:kept].numpy())
+        pictures[:kept, 0] = train.torch.from_numpy(archive["pictures"])
         anew = train.expected(network, pictures[:kept], labels[:kept])
         assert (np.abs(anew["probabilities"] - archive["probabilities"]) <= archive["probabilities_bound"]).all()
     assert round(360 * train.accuracy(network, pictures, labels)) == 321, "as the page says"
