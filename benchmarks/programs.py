@@ -120,6 +120,8 @@ def encoder(rounds: int) -> list[Figure]:
         },
         rounds,
     )
+    products = median(in_turns({"products": lambda: transformers.encoder_products(weights, x)}, rounds)["products"])
+    print(f"  NumPy's products with the weights alone: {products / times['torch']:.2f} of torch", file=sys.stderr)
     return [ratio("encoder", times, "fp32", "torch", 1.3), ratio("encoder", times, "fp16", "fp32", 1.6)]
 
 
