@@ -64,6 +64,7 @@ class Constants:
     terms: float = 0.0
     scalars: bool = True
     stands: Mapping[bytes, Doubles] = field(default_factory=dict)
+    _exact: dict[bytes, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def standing_for(self, values: Doubles) -> Doubles | None:
         """Return what a tensor stands for in double precision; None if that is not known."""
@@ -72,7 +73,12 @@ class Constants:
 
     def is_exact(self, values: Doubles) -> bool:
         """Return whether a tensor is as the source has it."""
-        return self.known is None or _are_among(values, self.known)
+        if self.known is None:
+            return True
+        content = content_of(values)  # several runs ask the same of all tensors
+        if content not in self._exact:
+            self._exact[content] = _are_among(values, self.known)
+        return self._exact[content]
 
     def radius(self, values: Doubles, message: Any = None, channel_axis: int = 0) -> Doubles:
         """Return the radii of a tensor of weights."""
