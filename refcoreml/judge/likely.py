@@ -2,8 +2,9 @@
 
 The model runs once in double precision, and six times more in which every result of every operation is moved at random
 by as much as an honest implementation's usually is off (`refcoreml.judge.noise`). How far numbers of the disturbed runs
-lie from those of the first is their spread; pooled (`refcoreml.judge.spread`), it gives a bound. All runs go in
-lock-step, so that only values that are still needed are in memory.
+lie from those of the first is their spread; pooled (`refcoreml.judge.spread`), it gives a bound. One more, the *plain*
+run, says how much honest runs deviate before flat sides, such as that of a ReLU. All runs go in lock-step, so that only
+values that are still needed are in memory.
 
     bounds = likely_bounds("Net.mlmodel", {"x": x}, profile="fp32")
     abs(y - bounds["y"].value) <= bounds["y"].radius    # everywhere, of 9,999 in 10,000 honest y
@@ -50,10 +51,13 @@ _DECISIVE = 8.0
 _NEAR = 8.0
 #: A number that deviates so many times more where a decision was another one depends on this decision.
 _DEPENDENT = 16.0
+#: So many numbers have the same size of deviations in all runs.
+_MANY = 64
 #: So many numbers of a value tell how large its noise is.
 _SAMPLE = 4096
-#: Bounds are a quarter wider than the spread says, since the sizes of errors are rules of thumb.
-_SLACK = 1.25
+#: Bounds are up to this part wider than the spread says, since the sizes of errors are rules of thumb: by half of it
+#: with as few degrees of freedom as runs, when Student's quantile has room of its own.
+_SLACK = 0.5
 #: The unit roundoff of half precision.
 UNIT16 = 2.0**-11
 #: Noise of this part of a value is no news.
@@ -144,6 +148,9 @@ class _Local:
         made: what each run made, the base first.
         errors: for each output the sizes of errors, with their random bits.
         jumps: for each output whether it jumps.
+        draws: the random numbers of the step.
+        plain: what the plain run was given, and what it has made; nothing if there is none.
+        honest: which part of the first disturbed run's deviations, at a flat side, the plain run has.
     """
 
     step: Step
@@ -153,11 +160,27 @@ class _Local:
     errors: list[list[tuple[Error, Bits]]]
     jumps: tuple[bool, ...]
     draws: Draws
+    plain: tuple[Sequence[Any], tuple[Any, ...]] = (), ()
+    honest: float = 1.0
 
     @cached_property
     def flat(self) -> Op:
         """The operation, if it has a flat side."""
         return noise.operation_of(self.step, self.inputs)
+
+    def at_kinks(self, own: Array, made: Array, run: int) -> Array:
+        """Return what a run with a given input makes of it at a flat side, see `_at_kinks`.
+
+        Deviations count as no larger, on the whole, than those of the plain run. A few numbers have not the same size
+        in all runs; then what holds for the first run, whose draws are those of the plain one, holds for all.
+        """
+        base = self.inputs[0]
+        if own.shape != base.shape or made.shape != self.raw[0].shape:  # a finding of its own
+            return made
+        if self.plain[0] and np.shape(self.plain[0][0]) == base.shape and (not run or base.size >= _MANY):
+            usual, size = _root_mean_square(self.plain[0][0] - base), _root_mean_square(own - base)
+            self.honest = min(usual / size, 1.0) if size > 0 else 1.0
+        return _at_kinks(self, _NEAR * self.honest * (own - base), made)
 
     @cached_property
     def to_end(self) -> Doubles:
@@ -189,7 +212,7 @@ class _Turned:
 
 
 class Ensemble:
-    """A model that runs once in double precision and six times disturbed.
+    """A model that runs once in double precision and six or, with flat sides, seven times disturbed.
 
     States of ML Programs stay from one run to the next, in each of the runs its own.
     """
@@ -221,7 +244,7 @@ class Ensemble:
         if not 0 < self._probability < 1:
             raise UsageError(f"is {probability}, expected a number between 0 and 1", where="probability")
         self._seed = passed.integer(seed, passed.argument("seed"), 0)
-        self._states = [self.subject.states() for _ in range(RUNS + 1)]
+        self._states = [self.subject.states() for _ in range(RUNS + 2)]
         #: By value how large its noise is, relative to it, in the last run.
         self.noise: dict[str, float] = {}
         #: By place how much larger the noise of its result is than that of its inputs.
@@ -296,11 +319,13 @@ class _Run:
         self._results: list[dict[str, Any]] = []
         self._left = ""
         given = self._given(inputs)
-        changes = [self._base, *(self._disturbing(run) for run in range(RUNS))]
-        self._traces: list[Trace] = [
+        changes = [self._base, *map(self._disturbing, range(RUNS)), self._plainly]
+        traces: list[Trace] = [
             self._subject.trace({**values, **states}, change)
-            for values, states, change in zip(given, ensemble._states, changes, strict=True)
+            for values, states, change in zip([*given, given[1]], ensemble._states, changes, strict=True)
         ]
+        *self._traces, plain = traces
+        self._plain = plain if any(step.op.kind in noise.FLAT for step in self._subject.steps) else None
         ensemble.noise.clear()
         ensemble.growth.clear()
 
@@ -341,6 +366,11 @@ class _Run:
 
     def _follow(self, others: Sequence[Trace], last: bool) -> None:
         """Let the disturbed runs take the step that the base has taken; note if one does not."""
+        if self._plain is not None:
+            try:
+                next(self._plain, None)
+            except (_TurnedError, RefCoreMLError):
+                self._plain = None
         for run, other in enumerate(others):
             try:
                 ended, _ = _next(other)
@@ -386,14 +416,27 @@ class _Run:
             if any(local.jumps):
                 outputs = self._decided(local, inputs, outputs, run)
             if step.op.kind in noise.FLAT:
-                outputs = (_at_kinks(local, inputs[0], outputs[0]),)
-            inner = noise.disturbed(step, inputs, self._subject.rounding, local.draws, run)
-            made = tuple(self._moved(y, errors, run) for y, errors in zip(inner or outputs, local.errors, strict=True))
-            made = self._own(step, tuple(map(self._in_range, local.raw, made, self._subject.storage(step))))
+                outputs = (local.at_kinks(inputs[0], outputs[0], run),)
+            made = self._disturbed(local, inputs, outputs, run)
             local.made.append(made)
             return made
 
         return change
+
+    def _plainly(self, step: Step, inputs: Sequence[Any], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Disturb as in the first disturbed run, but add nothing at flat sides and decisions."""
+        local = self._local
+        if local is None or step is not local.step:
+            raise _TurnedError(step.where)
+        made = self._disturbed(local, inputs, outputs, 0)
+        local.plain = inputs, made
+        return made
+
+    def _disturbed(self, local: _Local, inputs: Sequence[Any], outputs: tuple[Any, ...], run: int) -> tuple[Any, ...]:
+        """Return results with the errors of a run."""
+        inner = noise.disturbed(local.step, inputs, self._subject.rounding, local.draws, run)
+        made = tuple(self._moved(y, errors, run) for y, errors in zip(inner or outputs, local.errors, strict=True))
+        return self._own(local.step, tuple(map(self._in_range, local.raw, made, self._subject.storage(local.step))))
 
     @staticmethod
     def _moved(y: Any, errors: Sequence[tuple[Error, Bits]], run: int) -> Any:
@@ -465,7 +508,8 @@ class _Run:
             same = [_same_places(base, made[position]) for made in local.made[1:]]
             error = np.where(np.all(same, axis=0), 0.0, error)
         bits = local.draws.bits(values, salt=len(local.errors[position])) if error is not None else None
-        for run, made in enumerate(local.made):
+        plain = [(1, local.plain[1])] if local.plain[1] else []
+        for run, made in (*enumerate(local.made), *plain):
             if made[position].shape != values.shape:
                 continue  # another shape than in the base run, which is a finding of its own
             made[position][...] = values
@@ -553,7 +597,8 @@ class _Run:
         if open_.any():
             off = [np.where(open_, np.inf, each) for each in off]
         deviation, degrees = moderated(off)
-        radius = _SLACK * deviation * factor(self._ensemble.probability, degrees, value.size)
+        slack = 1 + _SLACK * degrees / (degrees + RUNS)
+        radius = slack * deviation * factor(self._ensemble.probability, degrees, value.size)
         undetermined = bool(np.isinf(deviation).any())
         return LikelyBound(where, value, deviation, radius, (reason or "is not finite in all runs") * undetermined)
 
@@ -624,17 +669,14 @@ def _joined(base: Any, one: Any, other: Any) -> Any:
     return np.where(one == base, other, one) if np.shape(base) == np.shape(one) == np.shape(other) else one
 
 
-def _at_kinks(local: _Local, own: Array, made: Array) -> Array:
+def _at_kinks(local: _Local, off: Doubles, made: Array) -> Array:
     """Return a result that deviates also where the input is on the flat side, but near its end.
 
     A ReLU of a number that is negative by less than its noise may be positive in an honest run, though in none of six.
-    So it deviates there by what larger deviations, either way, make of it, divided by how much larger they are; with
-    either sign, so that such deviations do not add up in sums.
+    So it deviates there by what larger deviations ``off``, either way, make of it, divided by how much larger they are;
+    with either sign, so that such deviations do not add up in sums.
     """
     base, y = local.inputs[0], local.raw[0]
-    if own.shape != base.shape or made.shape != y.shape:  # a finding of its own
-        return made
-    off = _NEAR * (own - base)
     near = np.flatnonzero(np.abs(off) > local.to_end)
     near = near[made.take(near) == y.take(near)]
     base, y, off = (each.take(near) for each in (base, y, off))
@@ -642,6 +684,13 @@ def _at_kinks(local: _Local, own: Array, made: Array) -> Array:
     made = np.array(made, order="C")
     made.reshape(-1)[near] = y + np.copysign(((ends[0] - y) + (ends[1] - y)) / _NEAR, off)
     return made
+
+
+def _root_mean_square(off: Array) -> float:
+    """Return that of deviations, of those that are finite."""
+    known = np.isfinite(off)
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.mean(np.square(off), where=known))) if known.any() else 0.0
 
 
 def _same_places(one: Array, other: Array) -> NDArray[np.bool_]:

@@ -8,7 +8,8 @@ s_0^2 are estimated from all log s^2 (whose mean and variance are known function
     s~^2 = (d_0 s_0^2 + K s^2) / (d_0 + K),        error / s~ has Student's t distribution with d_0 + K degrees.
 
 s_0^2 may depend on the place: its logarithm is a mean and, for each axis, what its indices (channels, rows, columns)
-deviate from it. A value of N numbers is outside its bounds with the probability p if each is with p / N.
+deviate from it; in pictures what the neighbours of a pixel deviate, instead of its row and column, if that says more. A
+value of N numbers is outside its bounds with the probability p if each is with p / N.
 
 That distribution has no long tail, and values have one: a few numbers may depend on an inexact number and the others on
 none. So a variance that is six times the pooled one counts for itself.
@@ -23,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +94,10 @@ def _log_mean(degrees: float) -> float:
 
 
 def _trend(logs: Doubles, known: NDArray[np.bool_], sampling: float) -> Doubles:
-    """Return the mean of logarithms, and the main effects of all axes, from the numbers that are known.
+    """Return what the logarithms of true variances are about, from the numbers that are known.
+
+    That is their mean and the main effects of all axes, or, if less is left, what the neighbours of a pixel say instead
+    of its row and column. Of a number that has not deviated it is the mean: it is no part of these effects.
 
     Args:
         logs: the logarithms of variances.
@@ -100,18 +105,49 @@ def _trend(logs: Doubles, known: NDArray[np.bool_], sampling: float) -> Doubles:
         sampling: the variance of one that chance makes.
     """
     mean = float(np.mean(logs, where=known))
-    trend = np.full(logs.shape, mean)
-    for axis in range(logs.ndim):
-        others = tuple(other for other in range(logs.ndim) if other != axis)
+    trend = mean + _main_effects(logs - mean, known, range(logs.ndim), sampling)
+    if logs.ndim > 2 and min(logs.shape[-2:]) >= 3:
+        other = mean + _main_effects(logs - mean, known, range(logs.ndim - 2), sampling)
+        other += _effects_of_neighbours(logs - other, known, sampling)
+        left, rest = (float(np.mean(np.square(logs - each), where=known)) for each in (trend, other))
+        trend = other if rest < left else trend
+    return np.where(known, trend, mean)
+
+
+def _main_effects(off: Doubles, known: NDArray[np.bool_], axes: Sequence[int], sampling: float) -> Doubles:
+    """Return the sum of what the indices of each axis have in common."""
+    found = np.zeros(off.shape)
+    for axis in axes:
+        others = tuple(other for other in range(off.ndim) if other != axis)
         counts = known.sum(others, keepdims=True)
-        if logs.shape[axis] < 2 or counts.max() < 2:  # nothing to pool
-            continue
-        effects = np.where(known, logs - mean, 0.0).sum(others, keepdims=True) / np.maximum(counts, 1)
-        # Effects that chance would make as large are none.
-        chance = sampling / np.maximum(counts, 1)
-        true = max(float(np.mean(np.square(effects) - chance, where=counts > 0)), 0.0)
-        trend = trend + effects * (true / (true + chance))
-    return trend
+        if off.shape[axis] >= 2 and counts.max() >= 2:  # else there is nothing to pool
+            total = np.where(known, off, 0.0).sum(others, keepdims=True)
+            found += _shrunk(total / np.maximum(counts, 1), counts, sampling)
+    return found
+
+
+def _effects_of_neighbours(off: Doubles, known: NDArray[np.bool_], sampling: float) -> Doubles:
+    """Return what the eight neighbours of each pixel have in common."""
+    counts = _around(known.astype(np.float64))
+    return _shrunk(_around(np.where(known, off, 0.0)) / np.maximum(counts, 1), counts, sampling)
+
+
+def _shrunk(effects: Doubles, counts: NDArray[Any], sampling: float) -> Doubles:
+    """Return means of so many numbers each, less what chance has made of them: all, if they would be as large."""
+    chance = sampling / np.maximum(counts, 1)
+    true = max(float(np.mean(np.square(effects) - chance, where=counts > 0)), 0.0)
+    return np.asarray(effects * (true / (true + chance)))
+
+
+def _around(x: Doubles) -> Doubles:
+    """Return the sum of the eight neighbours of each pixel, of those that there are."""
+    rows = x.copy()
+    rows[..., 1:, :] += x[..., :-1, :]
+    rows[..., :-1, :] += x[..., 1:, :]
+    total = rows - x
+    total[..., 1:] += rows[..., :-1]
+    total[..., :-1] += rows[..., 1:]
+    return total
 
 
 # ---- Functions that neither NumPy nor Python has, for positive numbers ----
