@@ -51,7 +51,7 @@ _DECISIVE = 8.0
 _NEAR = 8.0
 #: A number that deviates so many times more where a decision was another one depends on this decision.
 _DEPENDENT = 16.0
-#: So many numbers have the same size of deviations in all runs.
+#: So many numbers of one run tell how large deviations are.
 _MANY = 64
 #: So many numbers of a value tell how large its noise is.
 _SAMPLE = 4096
@@ -150,7 +150,6 @@ class _Local:
         jumps: for each output whether it jumps.
         draws: the random numbers of the step.
         plain: what the plain run was given, and what it has made; nothing if there is none.
-        honest: which part of the first disturbed run's deviations, at a flat side, the plain run has.
     """
 
     step: Step
@@ -161,26 +160,36 @@ class _Local:
     jumps: tuple[bool, ...]
     draws: Draws
     plain: tuple[Sequence[Any], tuple[Any, ...]] = (), ()
-    honest: float = 1.0
 
     @cached_property
     def flat(self) -> Op:
         """The operation, if it has a flat side."""
         return noise.operation_of(self.step, self.inputs)
 
-    def at_kinks(self, own: Array, made: Array, run: int) -> Array:
-        """Return what a run with a given input makes of it at a flat side, see `_at_kinks`.
-
-        Deviations count as no larger, on the whole, than those of the plain run. A few numbers have not the same size
-        in all runs; then what holds for the first run, whose draws are those of the plain one, holds for all.
-        """
+    def at_kinks(self, own: Array, made: Array) -> Array:
+        """Return what a disturbed run makes of its input at a flat side, see `_at_kinks`."""
         base = self.inputs[0]
         if own.shape != base.shape or made.shape != self.raw[0].shape:  # a finding of its own
             return made
-        if self.plain[0] and np.shape(self.plain[0][0]) == base.shape and (not run or base.size >= _MANY):
-            usual, size = _root_mean_square(self.plain[0][0] - base), _root_mean_square(own - base)
-            self.honest = min(usual / size, 1.0) if size > 0 else 1.0
-        return _at_kinks(self, _NEAR * self.honest * (own - base), made)
+        off = own - base
+        if self.honest is not None:
+            np.clip(off, -self.honest, self.honest, out=off)
+        return _at_kinks(self, _NEAR * off, made)
+
+    @cached_property
+    def honest(self) -> Doubles | None:
+        """How far the input of the plain run deviates at most, in each channel of a picture; None if few numbers tell.
+
+        It is no less than the root mean square of all: what follows from a rare event deviates in no plain run.
+        """
+        base = self.inputs[0]
+        if not self.plain[0] or np.shape(self.plain[0][0]) != base.shape or base.size < _MANY:
+            return None
+        off = np.abs(self.plain[0][0] - base)
+        known = np.isfinite(off)
+        axes = tuple(axis for axis in range(off.ndim) if off.ndim < 3 or axis != off.ndim - 3)
+        usual = np.sqrt(np.mean(np.square(off), where=known)) if known.any() else 0.0
+        return np.maximum(off.max(axes, keepdims=True, initial=0.0, where=known), usual)
 
     @cached_property
     def to_end(self) -> Doubles:
@@ -416,7 +425,7 @@ class _Run:
             if any(local.jumps):
                 outputs = self._decided(local, inputs, outputs, run)
             if step.op.kind in noise.FLAT:
-                outputs = (local.at_kinks(inputs[0], outputs[0], run),)
+                outputs = (local.at_kinks(inputs[0], outputs[0]),)
             made = self._disturbed(local, inputs, outputs, run)
             local.made.append(made)
             return made
@@ -684,13 +693,6 @@ def _at_kinks(local: _Local, off: Doubles, made: Array) -> Array:
     made = np.array(made, order="C")
     made.reshape(-1)[near] = y + np.copysign(((ends[0] - y) + (ends[1] - y)) / _NEAR, off)
     return made
-
-
-def _root_mean_square(off: Array) -> float:
-    """Return that of deviations, of those that are finite."""
-    known = np.isfinite(off)
-    with np.errstate(all="ignore"):
-        return float(np.sqrt(np.mean(np.square(off), where=known))) if known.any() else 0.0
 
 
 def _same_places(one: Array, other: Array) -> NDArray[np.bool_]:

@@ -428,3 +428,29 @@ def test_a_flat_side_deviates_near_its_end_only(kind, fields, end, outward):
         )
         assert bounds["z"].radius > 0
         assert (bounds["y"].radius > 0) == near, many
+
+
+def test_flat_sides_in_a_chain_do_not_feed_one_another():
+    """Channels clipped again and again, in half precision, with nearly all numbers near an end.
+
+    Where each step deviated by what the steps before had added, the noise came to 120 times the value; that of honest
+    runs is a few hundredths of it.
+    """
+    rng = np.random.default_rng(11)
+    net, x, width = build.Network({"x": (1, 6, 24, 26)}, ["y"], exact=True), "x", 6
+    for index in range(24):
+        weights = rng.normal(0, 2 / 3, (width, 1, 3, 3)).astype(np.float32)
+        net.add(
+            "convolution", inputs=[x], outputs=f"c{index}", weights=weights, output_channels=width, kernel_channels=1,
+            n_groups=width, kernel_size=(3, 3), same={},
+        )  # fmt: skip
+        x = "y" if index == 23 else f"r{index}"
+        net.add("activation", inputs=[f"c{index}"], outputs=x, ReLU={})
+    given = rng.normal(0, 1e-3, (1, 6, 24, 26)).astype(np.float32)
+    given += np.float32(3e-4)
+    model = net.model()
+    bound = likely_bounds(model, {"x": given}, "fp16/acc32")["y"]
+    y = model.with_precision("float16").predict({"x": given})["y"].astype(np.float64)
+    off = np.abs(y - bound.value)
+    assert (off <= bound.radius).all()
+    assert 0 < bound.noise < 20

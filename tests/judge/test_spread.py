@@ -101,3 +101,45 @@ def test_what_is_open_stays_open_and_moves_no_other():
     found, _ = moderated(deviations)
     assert np.isinf(found[4])
     np.testing.assert_allclose(np.delete(found, 4), 1, rtol=0.2)
+
+
+def test_neighbouring_pixels_are_pooled():
+    """A spot in each channel, around which variances fall: no row or column tells them."""
+    rows, columns = np.mgrid[:24, :31]
+    middles = [(5, 8), (17, 22), (9, 27)]
+    sizes = np.stack([np.exp(-np.hypot(rows - row, columns - column) / 3) for row, column in middles])
+    found, degrees = moderated(np.random.default_rng(7).normal(size=(RUNS, 3, 24, 31)) * sizes)
+    assert degrees > 25
+    assert np.median(np.abs(np.log(found / sizes))) < 0.15
+
+
+def test_rows_and_columns_are_pooled_where_they_tell_more():
+    sizes = np.exp2(np.arange(9.0)).reshape(9, 1) * np.exp2(-np.arange(14.0) % 5)
+    found, degrees = moderated(np.random.default_rng(8).normal(size=(RUNS, 2, 9, 14)) * sizes)
+    assert degrees > 40
+    np.testing.assert_allclose(found / sizes, 1, rtol=0.6)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_the_stated_probability_holds_for_pixels(smooth):
+    rng, outside, stated, values = np.random.default_rng(9), 0, 0.05, 300
+    for _ in range(values):
+        logs = rng.normal(size=(3, 7, 8))
+        if smooth:
+            logs = sum(np.roll(logs, shift, axis) for axis in (1, 2) for shift in (-1, 0, 1)) / 3
+        sizes = np.exp(logs)
+        deviation, degrees = moderated(rng.normal(size=(RUNS, 3, 7, 8)) * sizes)
+        error = np.abs(rng.normal(size=(3, 7, 8))) * sizes
+        outside += bool((error > deviation * factor(stated, degrees, error.size)).any())
+    assert outside / values < 1.5 * stated
+
+
+def test_what_has_not_deviated_has_the_mean_of_the_others():
+    """Among three numbers of a row and two of a column that deviate much, where these effects would add up."""
+    deviations = np.zeros((RUNS, 1, 12, 13))
+    deviations[:, 0, 2:11, 3:12] = np.random.default_rng(10).normal(size=(RUNS, 9, 9))
+    deviations[:, 0, 4] *= 50
+    deviations[:, 0, :, 5] *= 50
+    deviations[:, 0, 4, 5] = 0
+    found, _ = moderated(deviations)
+    assert found[0, 4, 5] < np.median(found[0, 4, 6:12]) / 3
