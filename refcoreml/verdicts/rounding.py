@@ -86,6 +86,7 @@ class Judging:
                 yield from prediction.ends(end.value, self._ensemble.amplifier())
                 return
             prediction.follow(step)
+            prediction.infinite |= bool(np.isinf(bound.value).any())
             if name in prediction.seeds:
                 yield prediction.inner(name, bound, step)
 
@@ -132,6 +133,7 @@ class _Prediction:
         since: for each value the operations since recorded ones.
         judged: outputs that were judged as values inside.
         reached: values inside that were judged.
+        infinite: whether any value was infinite.
     """
 
     judging: Judging
@@ -140,6 +142,7 @@ class _Prediction:
     since: dict[str, dict[str, Step]] = field(default_factory=dict)
     judged: set[str] = field(default_factory=set)
     reached: set[str] = field(default_factory=set)
+    infinite: bool = False
     _shown: bool = False
 
     def __post_init__(self) -> None:
@@ -221,14 +224,16 @@ class _Prediction:
 
     def _compared(self, name: str, bound: LikelyBound, actual: Doubles, *, output: bool, amplifier: str = "") -> Judged:
         answer = self.judging.answer
-        known = bound.determined & ~np.isnan(bound.value)
-        if answer == FP16:  # who keeps more than half precision in between does not overflow
-            known &= ~(np.isinf(bound.value) & np.isfinite(actual))
-        outside = known & ~bound.explains(actual)
+        nan = np.isnan(bound.value)
+        checked = bound.determined
+        if answer == FP16:  # who keeps more than half precision in between does not overflow, nor has NaN from that
+            checked &= ~((np.isinf(bound.value) | (nan & self.infinite)) & np.isfinite(actual))
+        known = checked & ~nan
+        outside = checked & ~bound.explains(actual)
         widths = _widths(bound, known)
         sharp = known & (widths <= _WIDEST[answer])
         width = float(np.quantile(widths, _MOST, method="higher")) if widths.size else np.inf
-        place, error, radius, used = _worst(bound, actual, known)
+        place, error, radius, used = _worst(bound, actual, checked)
         reason = ""
         if outside.any():
             answer = NOT_EXPLAINED
@@ -275,6 +280,8 @@ def _difference(bound: LikelyBound, actual: Doubles, place: tuple[int, ...], cou
     number, value, radius = (float(part[place]) for part in (actual, bound.value, bound.radius))
     if bound.labels and not bound.value.ndim:
         return f"is the class {bound.labels[int(number)]!r}, expected {bound.labels[int(value)]!r}"
+    if np.isnan(number) or np.isnan(value):
+        return f"at {list(place)} is {number:.9g}, expected {value:.9g} ({count} of {actual.size} numbers)"
     return (
         f"at {list(place)} is {number:.9g}, expected {value:.9g}, off by {abs(number - value):.3g}, likely at most "
         f"{radius:.3g} ({count} of {actual.size} numbers)"

@@ -214,6 +214,44 @@ def test_nan_of_a_device_is_refused():
     assert verdict.values[0].outside == 1
 
 
+def logarithm():
+    """A model, with an input of which it gives NaN in one place, and that."""
+    net = build.Network({"x": (10,)}, ["y"], exact=True)
+    net.add("unary", inputs=["x"], outputs="y", type="LOG")
+    x = np.linspace(1, 3, 10).astype(np.float32)
+    x[3] = -1
+    return net.model(), {"x": x}
+
+
+def test_a_number_is_refused_where_the_model_gives_nan():
+    model, x = logarithm()
+    outputs, _ = recorded(model, x, "float32")
+    assert judge(model, x, outputs).answer == FP32
+    outputs["y"][3] = 1.0
+    verdict = judge(model, x, outputs)
+    assert verdict.answer == NOT_EXPLAINED
+    assert verdict.values[0].outside == 1
+    assert verdict.values[0].place == (3,)
+    assert "is 1, expected nan" in verdict.reason
+
+
+def test_who_does_not_overflow_has_no_nan_from_that():
+    """Infinity less infinity in half precision, which single precision does not see."""
+    net = build.Network({"x": (9,)}, ["y"], exact=True)
+    net.add("unary", inputs=["x"], outputs="a", type="EXP")
+    net.add("unary", inputs=["x"], outputs="b", type="EXP", scale=0.75)
+    net.add("subtractBroadcastable", inputs=["a", "b"], outputs="y")
+    x = np.linspace(0.5, 2, 9).astype(np.float32)
+    x[4] = 20
+    model, given = net.model(), {"x": x}
+    outputs, _ = recorded(model, given, "float32")
+    half, _ = recorded(model, given, "float16")
+    assert np.isnan(half["y"][4])
+    assert judge(model, given, half).answer == FP16
+    half["y"][4] = outputs["y"][4]
+    assert judge(model, given, half).answer == FP16
+
+
 def test_outside_of_the_likely_bound_and_inside_of_the_proven_one_is_suspicious():
     """A shallow sum, whose proven bound is a few times the likely one."""
     rng = np.random.default_rng(0)
