@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,29 +58,42 @@ def read_source(text: str) -> Any:
 
 
 def _made(place: str, name: str) -> Any:
-    """Return a module, or what a function returns."""
+    """Return a module, or what a function returns; code may import what is in the folder of its file."""
     where = f"source {place}:{name}"
-    try:
-        module = _file(Path(place)) if place.endswith(".py") else _module(place)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise CallbackError(f"raised {passed.reason(error)}", where=where) from error
-    if not hasattr(module, name):
-        public = [each for each in vars(module) if not each.startswith("_")]
-        raise UsageError(f"has no {name!r}", where=where, remedy=passed.did_you_mean(name, public))
-    found = getattr(module, name)
-    if isinstance(found, torch.nn.Module):
-        return found
-    if not callable(found):
-        raise UsageError("is neither a torch module nor a function that makes one", where=where)
-    try:
-        made = found()
-    except Exception as error:
-        raise CallbackError(f"raised {passed.reason(error)}", where=where) from error
+    file = Path(place) if place.endswith(".py") else None
+    with _importing_from(os.getcwd() if file is None else str(file.parent.resolve())):
+        try:
+            module = _module(place) if file is None else _file(file)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise CallbackError(f"raised {passed.reason(error)}", where=where) from error
+        if not hasattr(module, name):
+            public = [each for each in vars(module) if not each.startswith("_")]
+            raise UsageError(f"has no {name!r}", where=where, remedy=passed.did_you_mean(name, public))
+        found = getattr(module, name)
+        if isinstance(found, torch.nn.Module):
+            return found
+        if not callable(found):
+            raise UsageError("is neither a torch module nor a function that makes one", where=where)
+        try:
+            made = found()
+        except Exception as error:
+            raise CallbackError(f"raised {passed.reason(error)}", where=where) from error
     if not isinstance(made, torch.nn.Module):
         raise UsageError(f"returned {passed.shown(made)}, expected a torch module", where=where)
     return made
+
+
+@contextmanager
+def _importing_from(folder: str) -> Iterator[None]:
+    """Let imports find modules in a folder."""
+    before = list(sys.path)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _file(path: Path) -> Any:
@@ -95,13 +109,9 @@ def _file(path: Path) -> Any:
 
 
 def _module(name: str) -> Any:
-    before: Sequence[str] = list(sys.path)
-    sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise UsageError(f"there is no module {name!r}", where="source") from error
         raise
-    finally:
-        sys.path[:] = before

@@ -172,6 +172,22 @@ def test_onnx_files_that_cannot_serve_are_refused(tmp_path):
 # ---- Sources of a command line ----
 
 
+def test_a_file_may_import_its_neighbours(tmp_path):
+    import sys
+
+    (tmp_path / "neighbour_of_a_source.py").write_text("import torch\nlayer = torch.nn.Linear(9, 4)\n")
+    (tmp_path / "first.py").write_text("from neighbour_of_a_source import layer\n")
+    (tmp_path / "later.py").write_text("def make():\n    import neighbour_of_a_source as n\n    return n.layer\n")
+    before = list(sys.path)
+    try:
+        assert read_source(f"{tmp_path / 'first.py'}:layer").out_features == 4
+        del sys.modules["neighbour_of_a_source"]
+        assert read_source(f"{tmp_path / 'later.py'}:make").out_features == 4
+    finally:
+        sys.modules.pop("neighbour_of_a_source", None)
+    assert sys.path == before
+
+
 def test_modules_of_a_file_functions_and_torch_files(tmp_path):
     made = module()
     import torch
