@@ -20,7 +20,7 @@ import numpy as np
 
 from refcoreml.testing import extras
 
-__all__ = ["NETWORKS", "Network"]
+__all__ = ["NETWORKS", "Network", "reseed"]
 
 #: The package itself, since classes derive from its `Module`.
 torch: Any = extras.torch.load()
@@ -30,6 +30,14 @@ Tensor: TypeAlias = Any
 
 #: So many batches are drawn for the statistics of batch norms.
 _BATCHES = 4
+
+#: What `reseed` adds to the seeds of all networks.
+_added = [0]
+
+
+def reseed(number: int) -> None:
+    """Draw other parameters and inputs of all networks that are made from now on."""
+    _added[0] = number
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Network:
     @property
     def seed(self) -> int:
         """A number that is the same in every process."""
-        return zlib.crc32(self.name.encode())
+        return zlib.crc32(self.name.encode()) + _added[0]
 
     @cached_property
     def _trained(self) -> Any:

@@ -116,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Score a judge, and return an exit code: 0 if it is as good as required."""
     from campaigns.judging.conversions import chosen, faulty, right
     from campaigns.judging.converted import quicken
+    from campaigns.judging.networks import reseed
     from campaigns.judging.recorded import recorded
 
     groups = {"right": right, "faulty": faulty, "recorded": recorded}
@@ -125,9 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases with this in their names")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="every Nth case")
     parser.add_argument("--first", type=int, default=0, metavar="K", help="the number of the first case that counts")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="other parameters and inputs (default 0)")
     parser.add_argument("--json", metavar="FILE", help="write the answers there, too")
     options = parser.parse_args(arguments)
     quicken()
+    reseed(options.seed)
     module, _, function = options.judge.partition(":")
     judge: Judge = getattr(importlib.import_module(module), function)
     cases = [case for name in options.group or groups for case in groups[name]()]

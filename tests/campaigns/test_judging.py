@@ -20,7 +20,7 @@ from campaigns.judging.conversions import SHOWS, effect, faulty, given, right  #
 from campaigns.judging.converted import converted  # noqa: E402
 from campaigns.judging.device import Device, Failure, run  # noqa: E402
 from campaigns.judging.faults import FAULTS  # noqa: E402
-from campaigns.judging.networks import NETWORKS  # noqa: E402
+from campaigns.judging.networks import NETWORKS, reseed  # noqa: E402
 from campaigns.judging.recorded import BROKEN, distance, recorded  # noqa: E402
 from campaigns.judging.score import main, score  # noqa: E402
 from refcoreml import load  # noqa: E402
@@ -192,3 +192,19 @@ def test_the_command_scores_the_judge_there_was(capsys: pytest.CaptureFixture[st
     assert main([*arguments, "--group", "right"]) == 0
     assert main([*arguments, "--group", "faulty", "--share", "3"]) in (0, 1)
     assert "all: different" in capsys.readouterr().out
+
+
+def test_another_seed_draws_other_parameters_and_inputs():
+    network = NETWORKS["plain"]
+    before, x = network.module(), network.inputs()[0]
+    reseed(5)
+    try:
+        other = type(network)(network.name, network.make, network.takes, network.without)
+        after, y = other.module(), other.inputs()[0]
+        pairs = list(zip(before.parameters(), after.parameters(), strict=True))
+        assert pairs
+        assert all((one != two).any() for one, two in pairs)
+        assert (np.asarray(x) != np.asarray(y)).any()
+    finally:
+        reseed(0)
+    assert (np.asarray(network.inputs()[0]) == np.asarray(x)).all()
