@@ -189,7 +189,7 @@ class _Local:
         known = np.isfinite(off)
         axes = tuple(axis for axis in range(off.ndim) if off.ndim < 3 or axis != off.ndim - 3)
         usual = np.sqrt(np.mean(np.square(off), where=known)) if known.any() else 0.0
-        return np.maximum(off.max(axes, keepdims=True, initial=0.0, where=known), usual)
+        return np.asarray(np.maximum(off.max(axes, keepdims=True, initial=0.0, where=known), usual))
 
     @cached_property
     def to_end(self) -> Doubles:
