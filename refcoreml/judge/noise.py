@@ -208,6 +208,11 @@ def jumps(step: Step, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[bo
     return tuple(_kind(y) not in ("f", "") for y in outputs)
 
 
+def decides(step: Step) -> bool:
+    """Return whether an operation may jump, or choose what runs, whatever it is given."""
+    return _class_of(step) in ("either", "interval", "control") or step.op.kind in (*_QUESTIONS, *_LOGIC)
+
+
 def ends_of(op: Op) -> tuple[float, ...]:
     """Return where the flat sides of an operation of `FLAT` may end; other numbers among them do no harm."""
     match op:

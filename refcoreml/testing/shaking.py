@@ -127,7 +127,8 @@ class _Noise:
 
 def _sum(values: Array, moved: Array) -> Array:
     """Return values plus what they are moved by; infinities stay, such as those of masks."""
-    return np.asarray(np.where(np.isfinite(values), values + moved, values))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(np.isfinite(values), values + moved, values))
 
 
 def _left_out(x: Array, y: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -9,16 +10,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from refcoreml.execution.steps import walk
 from refcoreml.features import ImageFeature
 from refcoreml.features.classifier import Label
+from refcoreml.judge import noise
 from refcoreml.model import Model
 from refcoreml.oracle.balls import Doubles
 from refcoreml.oracle.bounds import BlobBound
 from refcoreml.spec.weights import weight_encoding, weight_fields
 from refcoreml.testing.agreement import WIDEST
-from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, blob_bounds
-from refcoreml.testing.shaking import labels_of, measured_bounds, program_results
-from refcoreml.testing.stored import half_constants, half_radius, has_compressed_constants
+from refcoreml.testing.rounding import UNIT32, UNIT64, Constants, Undetermined, blob_bounds
+from refcoreml.testing.shaking import labels_of, measured_bounds, output_values, program_results
+from refcoreml.testing.stored import half_constants, half_radius, has_compressed_constants, layered
 from refcoreml.testing.torch_modules import Source
 
 __all__ = ["NetworkSubject", "ProgramSubject", "Subject"]
@@ -82,7 +85,7 @@ class Subject(ABC):
 
 
 class NetworkSubject(Subject):
-    """A neural network, with bounds by rules."""
+    """A neural network, with bounds by rules, or measured ones where those show nothing."""
 
     def __init__(self, double: Model) -> None:
         super().__init__(double)
@@ -101,10 +104,25 @@ class NetworkSubject(Subject):
 
     def runs(self, inputs: Mapping[str, Any], constants: Constants, exact: bool) -> Iterator[Run]:
         """Yield the network in double and in single precision."""
-        bounds = partial(blob_bounds, self.double, inputs, constants=constants)
         if exact:
-            yield self.double, partial(bounds, unit=UNIT64)
-        yield self.single, partial(bounds, unit=UNIT32 if exact else 2 * UNIT32)
+            yield self.double, partial(self._bounds, inputs, constants, UNIT64, UNIT64)
+        yield self.single, partial(self._bounds, inputs, constants, UNIT32 if exact else 2 * UNIT32, None)
+
+    def _bounds(
+        self, inputs: Mapping[str, Any], constants: Constants, unit: float, moved: float | None
+    ) -> dict[str, BlobBound]:
+        """Return proven bounds, and measured ones of outputs for which those are too wide: deep networks.
+
+        Where anything is decided, such as an order, the proven ones stand: they know what rounding may exchange.
+        """
+        found = blob_bounds(self.double, inputs, unit=unit, constants=constants)
+        outputs = {name: found[name] for name in output_values(self.double) if name in found}
+        wide = any(map(_is_too_wide, outputs.values()))
+        if wide and not any(map(noise.decides, walk(layered(self.double).network.steps))):
+            with contextlib.suppress(Undetermined):  # the proven ones stand
+                measured = measured_bounds(self.double, inputs, unit=moved, constants=constants)
+                found.update((name, measured[name]) for name, bound in outputs.items() if _is_too_wide(bound))
+        return found
 
     def values(self, run: Model, inputs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Doubles]:
         """Return the blobs."""
@@ -112,6 +130,12 @@ class NetworkSubject(Subject):
         for layer in run.trace(inputs):
             blobs.update({name: np.array(value, np.float64) for name, value in layer.outputs.items() if name in names})
         return blobs
+
+
+def _is_too_wide(bound: BlobBound) -> bool:
+    """Return whether all numbers have bounds, and any is wider than counts as agreement."""
+    size = np.abs(bound.value).max(initial=0.0, where=np.isfinite(bound.value))
+    return bool(np.isfinite(bound.radius).all() and (bound.radius > WIDEST * size).any())
 
 
 class ProgramSubject(Subject):

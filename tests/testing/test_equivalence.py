@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +35,33 @@ def test_functions_arrays_and_dictionaries_serve():
         assert report.outputs == ("y",)
         assert 0 < report.double < 1e-12
         assert 0 < report.single < 1e-5
+
+
+def test_functions_and_arrays_show_faults_of_deep_networks():
+    """Proven bounds of 40 layers are infinite in effect; measured ones are a few units."""
+    rng, width = np.random.default_rng(5), 48
+    weights = [rng.normal(0, (2 / width) ** 0.5, (width, width)).astype(np.float32) for _ in range(40)]
+    net, x = build.Network({"x": (7, width)}, outputs=["y"], exact=True), "x"
+    for index, matrix in enumerate(weights):
+        name, before, x = f"d{index}", x, "y" if index == 39 else f"r{index}"
+        net.add("innerProduct", inputs=[before], outputs=name, weights=matrix, input_channels=48, output_channels=48)
+        net.add("activation", inputs=[name], outputs=x, ReLU={})
+
+    def computed(x, weights=weights):
+        for matrix in weights:
+            x = np.maximum(np.asarray(x, np.float64) @ matrix.T, 0)
+        return x
+
+    given = rng.normal(size=(7, width)).astype(np.float32)
+    for reference in (computed, computed(given)):
+        report = assert_equivalent(net.spec(), reference, {"x": given})
+        assert report.widest < 1e-9
+    assert_equivalent(net.spec(), computed(given).astype(np.float32), {"x": given}, widest=0.02)
+    wrong = [matrix.copy() for matrix in weights]
+    wrong[3][:, 7] *= 1.001
+    for reference in (partial(computed, weights=wrong), computed(given, wrong)):
+        with pytest.raises(EquivalenceError):
+            assert_equivalent(net.spec(), reference, {"x": given})
 
 
 def test_a_rounded_reference_is_allowed_its_own_rounding():

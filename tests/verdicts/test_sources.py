@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -173,8 +174,7 @@ def test_onnx_files_that_cannot_serve_are_refused(tmp_path):
 
 
 def test_a_file_may_import_its_neighbours(tmp_path):
-    import sys
-
+    pytest.importorskip("torch", reason="needs torch, of the extra oracles")
     (tmp_path / "neighbour_of_a_source.py").write_text("import torch\nlayer = torch.nn.Linear(9, 4)\n")
     (tmp_path / "first.py").write_text("from neighbour_of_a_source import layer\n")
     (tmp_path / "later.py").write_text("def make():\n    import neighbour_of_a_source as n\n    return n.layer\n")
