@@ -291,6 +291,11 @@ def test_the_first_screen_says_what_does_not_run_and_how_to_begin() -> None:
     assert install[1].startswith("python3 -m venv .venv")
 
 
+def test_the_readme_counts_the_cases() -> None:
+    (said,) = re.findall(r"\[([0-9,]+) conformance cases\]", _text(ROOT / "README.md"))
+    assert int(said.replace(",", "")) == sum(1 for _ in (ROOT / "conformance" / "cases").rglob("case.json"))
+
+
 def test_what_the_extras_must_have() -> None:
     """coremltools 9.0 fails with NumPy 2.4 (arrays of one element as numbers); the tests run in parallel."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
