@@ -35,6 +35,8 @@ __all__ = ["factor", "moderated"]
 
 #: A variance so many times the pooled one is the number's own; by chance, six deviations make 1 of 400,000 as large.
 _OWN = 6.0
+#: The smallest square of a deviation.
+_SMALLEST = 1e-300
 #: Prior degrees beyond which variances count as equal.
 _MOST_DEGREES = 1000.0
 
@@ -56,7 +58,7 @@ def moderated(deviations: Sequence[Doubles]) -> tuple[Doubles, float]:
         deviations: of all numbers in each run. Numbers that deviate infinitely in a run stay so.
     """
     runs = len(deviations)
-    squares = np.mean([np.square(each) for each in deviations], axis=0)
+    squares = np.mean([_squared(each) for each in deviations], axis=0)
     known = np.isfinite(squares) & (squares > 0)
     if not known.any():
         return np.sqrt(squares), float(runs)
@@ -76,6 +78,13 @@ def moderated(deviations: Sequence[Doubles]) -> tuple[Doubles, float]:
     return np.where(np.isfinite(squares), np.sqrt(pooled), np.inf), degrees
 
 
+def _squared(deviations: Doubles) -> Doubles:
+    """Return squares, of what deviates at least the smallest: e^-400 in a softmax deviates, though its square is 0."""
+    squares = np.square(deviations)
+    lost = (squares < _SMALLEST) & (deviations != 0)
+    return np.where(lost, _SMALLEST, squares) if lost.any() else squares
+
+
 def _independent(deviations: Sequence[Doubles]) -> float:
     """Return how many numbers count as independent: 1 / the mean squared correlation of two runs."""
     lengths = [float(np.dot(each, each)) for each in deviations]
@@ -83,7 +92,7 @@ def _independent(deviations: Sequence[Doubles]) -> float:
         float(np.dot(one, other)) ** 2 / (lengths[i] * lengths[j])
         for i, one in enumerate(deviations)
         for j, other in enumerate(deviations[:i])
-        if lengths[i] and lengths[j]
+        if lengths[i] * lengths[j] > 0
     ]
     return 1 / max(float(np.mean(correlations)), 1e-12) if correlations else 1.0
 

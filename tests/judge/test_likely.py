@@ -454,3 +454,16 @@ def test_flat_sides_in_a_chain_do_not_feed_one_another():
     off = np.abs(y - bound.value)
     assert (off <= bound.radius).all()
     assert 0 < bound.noise < 20
+
+
+@pytest.mark.parametrize("gap", [80, 95, 120, 380, 500, 700])
+def test_probabilities_below_what_the_type_holds_may_be_0(gap):
+    """e^-gap, which single precision flushes to 0, and whose square is 0 in double precision, too."""
+    net = build.Network({"x": (7,)}, ["y"], exact=True)
+    net.add("softmaxND", inputs=["x"], outputs="y", axis=0)
+    x = np.array([0, -gap, -gap - 1, -gap - 2, -gap - 3, -gap - 5, -gap - 8], np.float32)
+    bound = likely_bounds(net.model(), {"x": x})["y"]
+    honest = net.model().predict({"x": x})["y"].astype(np.float64)
+    assert bound.explains(honest).all()
+    assert bound.explains(np.where(bound.value < 1e-38, 0.0, honest)).all()
+    assert not bound.explains(honest + 1e-20)[1:].any()
