@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from refcoreml.storage.arrays import read_npy_stream
 from refcoreml.storage.reading import MODEL_LIMIT, TEXT_LIMIT, Folder
 
 #: The versions of the format that this file reads: 1 describes networks, 2 ML Programs.
@@ -63,10 +63,11 @@ class Stored:
 
     def read(self) -> NDArray[Any]:
         """Return the array; raise `CaseError` if the file is not the one that was written."""
-        content = io.BytesIO(checked_file(self.path, self.sha256, ARRAYS_LIMIT))
+        stored = checked_file(self.path, self.sha256, ARRAYS_LIMIT)
+        content = io.BytesIO(stored)
         try:
             content.seek(self.offset)
-            array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)
+            array: NDArray[Any] = read_npy_stream(content, len(stored))
         except Exception as error:  # a wrong offset can make NumPy raise almost anything
             raise CaseError(f"{self.path.name} has no array at {self.offset}: {error}") from error
         if array.shape != self.shape or array.dtype.kind not in "fiub":

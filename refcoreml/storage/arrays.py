@@ -10,9 +10,10 @@ from __future__ import annotations
 import io
 import math
 import os
+import threading
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +24,12 @@ from refcoreml.storage.writing import replacing
 
 __all__ = ["COMPRESSED_LIMIT", "npy_bytes", "read_npy", "read_npy_stream", "read_npz", "write_npy", "write_npz"]
 
+#: Shape, whether the first axis varies fastest, type.
+Header: TypeAlias = "tuple[tuple[int, ...], bool, np.dtype[Any]]"
+
+_parsing = threading.Lock()
+#: So often a header is read again; other threads of the process may parse what is not ours.
+_TRIES = 5
 #: The most bytes that the arrays of an archive may take in memory beyond the bytes of its file.
 COMPRESSED_LIMIT = 2**32
 
@@ -161,16 +168,32 @@ def read_npy_stream(stream: Any, size: int) -> NDArray[Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(stream: BinaryIO) -> Header:
     try:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
+            return _undisturbed(np.lib.format.read_array_header_1_0, stream)
         if version == (2, 0):
-            return np.lib.format.read_array_header_2_0(stream)
+            return _undisturbed(np.lib.format.read_array_header_2_0, stream)
     except Exception as error:  # a garbled header can make NumPy raise almost anything
         raise ValueError(f"it is not in the .npy format: {str(error)[:200]}") from error
     raise ValueError(f"its format is version {version[0]}.{version[1]}, known are 1.0 and 2.0")
+
+
+def _undisturbed(read: Callable[[BinaryIO], Header], stream: BinaryIO) -> Header:
+    """Read a header, again if another thread was in the way.
+
+    NumPy parses headers as Python literals, and CPython 3.11 counts the depth of its syntax trees for all threads at
+    once: where two parse at the same time, one of them may get a SystemError.
+    """
+    begin = stream.tell()
+    for _ in range(_TRIES):
+        try:
+            with _parsing:
+                return read(stream)
+        except SystemError:
+            stream.seek(begin)
+    return read(stream)
 
 
 def _fill(stream: BinaryIO, content: bytearray) -> int:

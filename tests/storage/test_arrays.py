@@ -140,3 +140,34 @@ def test_damaged_archives(tmp_path: Path) -> None:
         except ValueError:
             refused += 1
     assert refused > 200
+
+
+def test_a_header_is_read_again_if_another_thread_was_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPython 3.11 raises SystemError where two threads parse Python at the same time."""
+    array = np.arange(12.0).reshape(3, 4)
+    write_npz({"first": array, "second": array + 1}, tmp_path / "a.npz")
+    write_npy(array, tmp_path / "a.npy")
+    read, turns = np.lib.format.read_array_header_1_0, iter([True, True, False] * 9)
+
+    def disturbed(stream: Any) -> Any:
+        stream.read(1)
+        if next(turns):
+            raise SystemError("AST constructor recursion depth mismatch (before=57, after=53)")
+        stream.seek(stream.tell() - 1)
+        return read(stream)
+
+    monkeypatch.setattr(np.lib.format, "read_array_header_1_0", disturbed)
+    np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), array)
+    np.testing.assert_array_equal(read_npz(tmp_path / "a.npz")["second"], array + 1)
+
+
+def test_a_header_that_cannot_be_read_at_all_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(stream: Any) -> Any:
+        raise SystemError("always")
+
+    write_npy(np.ones(3), tmp_path / "a.npy")
+    monkeypatch.setattr(np.lib.format, "read_array_header_1_0", broken)
+    with pytest.raises(ValueError, match=r"not in the \.npy format: always"):
+        read_npy(tmp_path / "a.npy")
