@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from refcoreml.storage.arrays import read_npy_stream
 from refcoreml.storage.reading import MODEL_LIMIT, TEXT_LIMIT, Folder
 
 #: The versions of the format that this file reads: 1 describes networks, 2 ML Programs.
@@ -63,15 +63,21 @@ class Stored:
 
     def read(self) -> NDArray[Any]:
         """Return the array; raise `CaseError` if the file is not the one that was written."""
-        stored = checked_file(self.path, self.sha256, ARRAYS_LIMIT)
-        content = io.BytesIO(stored)
+        content = io.BytesIO(checked_file(self.path, self.sha256, ARRAYS_LIMIT))
         try:
-            content.seek(self.offset)
-            array: NDArray[Any] = read_npy_stream(content, len(stored))
+            try:
+                array = self._array_of(content)
+            except SystemError:  # of CPython 3.11, where another thread parses Python at the same time
+                array = self._array_of(content)
         except Exception as error:  # a wrong offset can make NumPy raise almost anything
             raise CaseError(f"{self.path.name} has no array at {self.offset}: {error}") from error
         if array.shape != self.shape or array.dtype.kind not in "fiub":
             raise CaseError(f"{self.path.name} at {self.offset} holds {array.dtype} {array.shape}, not {self.shape}")
+        return array
+
+    def _array_of(self, content: io.BytesIO) -> NDArray[Any]:
+        content.seek(self.offset)
+        array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)
         return array
 
 
