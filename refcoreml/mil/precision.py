@@ -37,8 +37,8 @@ class Precision:
     def hold(self, array: Array) -> Array:
         """Return an array of a declared type as it is held."""
         held = self.dtype(array.dtype)
-        if held == array.dtype:
-            return array
+        if held == array.dtype:  # BLAS takes no numbers that begin anywhere in a message
+            return array if array.flags.aligned else array.copy()
         if array.ndim and array.size and not any(array.strides):  # one number for all places stays one
             return np.broadcast_to(array[(0,) * array.ndim].astype(held), array.shape)
         return array.astype(held)
