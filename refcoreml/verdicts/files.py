@@ -11,7 +11,7 @@ from typing import Any
 from refcoreml.errors import UsageError
 from refcoreml.model import Model
 from refcoreml.storage.arrays import read_npy, read_npz
-from refcoreml.values import unread
+from refcoreml.values import quoted, unread
 from refcoreml.verdicts.recordings import KEYS
 
 __all__ = ["recorded_arrays"]
@@ -37,8 +37,15 @@ def recorded_arrays(path: str | Path, model: Model, samples: Sequence[str]) -> l
     if not os.path.isdir(path):
         return _split(_read(Path(path), model), len(samples), Path(path))
     found: list[dict[str, Any]] = []
+    of: dict[Path, str] = {}
     for name, group in groupby(samples, _file_of):
         file = Path(path) / Path(name).with_suffix(".npz")
+        if of.setdefault(file, name) != name:
+            raise UsageError(
+                f"is of both {quoted(of[file])} and {quoted(name)}",
+                where=str(file),
+                remedy="Give files of inputs names that differ without their endings",
+            )
         found += _split(_read(file, model), len(list(group)), file)
     return found
 

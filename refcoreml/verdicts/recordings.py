@@ -131,6 +131,8 @@ def _place(value: Any, labels: Sequence[str | int], refuse: passed.Refuse) -> in
     """Return the place of a recorded label among the classes."""
     if passed.is_a(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0].item()
+    elif passed.is_a(value, np.ndarray):
+        raise refuse(f"has the shape {value.shape}, expected one class")
     elif passed.is_a(value, np.generic):
         value = value.item()
     if value not in labels:

@@ -522,6 +522,8 @@ def test_scores_and_labels():
         judge(classifier(), x, {scores: {"a": 1.0, "b": 0.0, "d": 0.0}})
     with pytest.raises(UsageError, match="no class"):
         judge(classifier(), x, {**found, label: "d"})
+    with pytest.raises(UsageError, match=r"\(2,\), expected one class"):
+        judge(classifier(), x, {**found, label: np.array(["a", "b"])})
 
 
 def test_an_undetermined_label_does_not_hide_that_scores_agree():
